@@ -1,0 +1,47 @@
+"""silver/articles: the catalogue, one row per article."""
+
+from expectations.contract import Column, Contract
+
+
+def _code(name: str, of: str) -> Column:
+    return Column(name, "int", f"Code of the {of}", nullable=True)
+
+
+def _label(name: str, of: str) -> Column:
+    return Column(name, "string", of, nullable=True)
+
+
+ARTICLES = Contract(
+    layer="silver",
+    name="articles",
+    description="The catalogue as last delivered: one row per article, attributes as text and code. "
+    "It has no dates: articles that launch later are already listed.",
+    columns=(
+        Column("article_id", "string", "Article (one product in one colour); text, leading zeros matter"),
+        _label("product_code", "Product that the article is a variant of (first 7 digits at H&M)"),
+        _label("prod_name", "Product name"),
+        _code("product_type_no", "product type"),
+        _label("product_type_name", "Product type, such as Trousers or Sweater"),
+        _label("product_group_name", "Product group, such as Garment Upper body"),
+        _code("graphical_appearance_no", "graphical appearance"),
+        _label("graphical_appearance_name", "Pattern, such as Solid or Stripe"),
+        _code("colour_group_code", "colour group"),
+        _label("colour_group_name", "Colour, such as Dark Blue"),
+        _code("perceived_colour_value_id", "perceived colour value"),
+        _label("perceived_colour_value_name", "Lightness of the colour, such as Dusty Light"),
+        _code("perceived_colour_master_id", "perceived colour master"),
+        _label("perceived_colour_master_name", "Base colour, such as Blue"),
+        _code("department_no", "department"),
+        _label("department_name", "Department"),
+        _label("index_code", "Letter of the index"),
+        _label("index_name", "Index, such as Ladieswear"),
+        _code("index_group_no", "index group"),
+        _label("index_group_name", "Index group, such as Menswear"),
+        _code("section_no", "section"),
+        _label("section_name", "Section"),
+        _code("garment_group_no", "garment group"),
+        _label("garment_group_name", "Garment group, such as Knitwear"),
+        _label("detail_desc", "Description as a shopper reads it"),
+    ),
+    key=("article_id",),
+)

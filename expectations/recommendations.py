@@ -1,0 +1,45 @@
+"""gold/candidates and gold/recommendations: what the model picked, and what customers see."""
+
+from expectations.contract import Column, Contract, as_of_column
+
+MAX_RECOMMENDATIONS = 30
+BUCKETS = 100
+
+CANDIDATES = Contract(
+    layer="gold",
+    name="candidates",
+    description="The champion's best articles per customer with history, ranked; empty when no model is champion.",
+    columns=(
+        as_of_column(),
+        Column("customer_id", "string", "Customer"),
+        Column("rank", "int", "1 is the best", minimum=1),
+        Column("article_id", "string", "Article"),
+        Column("score", "double", "Ranker's log-odds of a purchase within the week"),
+        Column("source", "string", "Candidate source that found the article (the first, where several did)"),
+        Column("model_version", "string", "Version in the model registry"),
+        Column("run_id", "string", "Run that wrote the row"),
+    ),
+    key=("as_of_date", "customer_id", "article_id"),
+    partition_by=("as_of_date",),
+    min_rows=0,
+)
+
+RECOMMENDATIONS = Contract(
+    layer="gold",
+    name="recommendations",
+    description="The published picks: the same number of distinct articles for every customer, per as-of date.",
+    columns=(
+        as_of_column(),
+        Column("customer_id", "string", "Customer"),
+        Column("rank", "int", "1 is shown first", minimum=1, maximum=MAX_RECOMMENDATIONS),
+        Column("article_id", "string", "Article; exists in articles and was on sale before the as-of date"),
+        Column("score", "double", "Higher is better; comparable within one customer and source only"),
+        Column("source", "string", "Candidate source, or the fallback that filled the place"),
+        Column("reason", "string", "Why, in a phrase a shopper could read"),
+        Column("model_version", "string", "Version in the model registry, or 'baseline'"),
+        Column("run_id", "string", "Run that wrote the row"),
+        Column("bucket", "int", "Stable hash of the customer, for A/B tests", minimum=0, maximum=BUCKETS - 1),
+    ),
+    key=("as_of_date", "customer_id", "rank"),
+    partition_by=("as_of_date",),
+)

@@ -1,0 +1,28 @@
+"""All contracts, in the order the data flows."""
+
+from expectations.articles import ARTICLES
+from expectations.contract import contracts_by_name
+from expectations.customers import CUSTOMERS
+from expectations.embeddings import ARTICLE_EMBEDDINGS
+from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE
+from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
+from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
+from expectations.transactions import QUARANTINE, TRANSACTIONS
+
+CONTRACTS = contracts_by_name(
+    [
+        ARTICLES,
+        CUSTOMERS,
+        TRANSACTIONS,
+        QUARANTINE,
+        CUSTOMER_FEATURES,
+        ARTICLE_FEATURES,
+        INTERACTION_FEATURES,
+        ARTICLE_EMBEDDINGS,
+        EVALUATION_METRICS,
+        MODEL_DECISIONS,
+        CANDIDATES,
+        RECOMMENDATIONS,
+        REALISED_PERFORMANCE,
+    ]
+)

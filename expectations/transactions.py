@@ -1,0 +1,35 @@
+"""silver/transactions and silver/quarantine: what was bought, and the rows that could not be believed."""
+
+from expectations.contract import Column, Contract
+
+TRANSACTIONS = Contract(
+    layer="silver",
+    name="transactions",
+    description="One row per unit bought: identical rows are several units of one purchase and all count.",
+    columns=(
+        Column("t_dat", "date", "Day of the purchase"),
+        Column("customer_id", "string", "Who bought; exists in customers"),
+        Column("article_id", "string", "What was bought; exists in articles"),
+        Column("price", "double", "Price of one unit, in the retailer's unit (H&M scales it)", minimum=0),
+        Column("sales_channel_id", "int", "1 store, 2 online"),
+        Column("source_file", "string", "Name of the file the row came in"),
+        Column("source_checksum", "string", "SHA-256 of that file: a file is taken in once"),
+    ),
+    partition_by=("source_file",),
+)
+
+QUARANTINE = Contract(
+    layer="silver",
+    name="quarantine",
+    description="Rows refused at ingest, each with its reason and where it stands in its file.",
+    columns=(
+        Column("table_name", "string", "Table the row was meant for"),
+        Column("source_file", "string", "Name of the file"),
+        Column("source_line", "bigint", "Line in the file, header = 1 (row number from 1 for Parquet)", minimum=1),
+        Column("reason", "string", "Why the row was refused"),
+        Column("raw_row", "string", "The row as it came, as JSON"),
+        Column("source_checksum", "string", "SHA-256 of the file"),
+    ),
+    partition_by=("table_name",),
+    min_rows=0,
+)

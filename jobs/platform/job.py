@@ -1,0 +1,115 @@
+"""What every job runs in: parameters from the command line, tables read and published, one clear line when it fails."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pyarrow as pa
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from expectations.contract import Contract
+from jobs.platform.errors import JobError
+from jobs.platform.settings import Settings
+from jobs.platform.warehouse import Slice, Warehouse
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: Exit code of a failure that a retry cannot mend.
+EXIT_JOB_ERROR = 2
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Job:
+    """One run of one job: its settings, and its tables restricted to those it declared."""
+
+    def __init__(self, name: str, settings: Settings, reads: Sequence[Contract], writes: Sequence[Contract]) -> None:
+        self.name = name
+        self.settings = settings
+        self._reads, self._writes = tuple(reads), tuple(writes)
+        stamp = {"job": name, "run_id": settings.run_id, "as_of_date": settings.as_of_date.isoformat()}
+        self.warehouse = Warehouse(settings.warehouse, stamp)
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        from jobs.platform.spark import spark_session
+
+        return spark_session(self.name)
+
+    def exists(self, contract: Contract) -> bool:
+        """True when a declared table has been created."""
+        self._declared(contract, self._reads + self._writes)
+        return self.warehouse.exists(contract)
+
+    def read_spark(self, contract: Contract) -> DataFrame:
+        """A declared input as a Spark DataFrame."""
+        self._declared(contract, self._reads)
+        return self.warehouse.read_spark(self.spark, contract)
+
+    def read_arrow(self, contract: Contract, *args: object, **kwargs: object) -> pa.Table:
+        """A declared input as Arrow; see Warehouse.read_arrow for columns and filters."""
+        self._declared(contract, self._reads)
+        return self.warehouse.read_arrow(contract, *args, **kwargs)  # type: ignore[arg-type]
+
+    def publish(self, contract: Contract, rows: DataFrame | pa.Table | Iterable[pa.Table], replace: Slice) -> int:
+        """Check and commit a declared output in place of the slice; returns the number of rows."""
+        self._declared(contract, self._writes)
+        from pyspark.sql import DataFrame
+
+        if isinstance(rows, DataFrame):
+            return self.warehouse.publish_spark(contract, rows, replace)
+        return self.warehouse.publish_arrow(contract, rows, replace)
+
+    def _declared(self, contract: Contract, declared: Sequence[Contract]) -> None:
+        if contract not in declared:
+            raise AssertionError(f"{self.name} touches {contract.name} without declaring it in READS or WRITES")
+
+
+def job_name(file: str) -> str:
+    """The job's name from its file: `jobs/features/customers.py` is `features.customers`, task id and module alike."""
+    return ".".join(Path(file).resolve().relative_to(_ROOT / "jobs").with_suffix("").parts)
+
+
+def run(
+    main: Callable[[Job], str],
+    *,
+    reads: Sequence[Contract],
+    writes: Sequence[Contract],
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
+    """Run a job from the command line and leave with its exit code.
+
+    `main` returns the one-line summary of what it did. A JobError ends with its one line and code 2; anything else
+    is a fault worth a retry and ends with code 1.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    for noisy in ("py4j", "great_expectations", "alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    file = sys.modules["__main__"].__file__
+    assert file is not None, "run() is called from a job's file"
+    name = job_name(file)
+    started = time.monotonic()
+    try:
+        settings = CliApp.run(Settings, cli_args=list(sys.argv[1:] if argv is None else argv))
+        job = Job(name, settings, reads, writes)
+        summary = main(job)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        _fail(name, problems)
+    except JobError as error:
+        _fail(name, str(error))
+    print(f"{name}: {summary} ({time.monotonic() - started:.0f} s)", flush=True)
+    sys.exit(0)
+
+
+def _fail(name: str, message: str) -> NoReturn:
+    print(f"ERROR {name}: {message}", file=sys.stderr, flush=True)
+    sys.exit(EXIT_JOB_ERROR)

@@ -1,0 +1,87 @@
+"""Every parameter of every job, in one place: name, type, limits, default and help text.
+
+A value comes from the command line (`--top-k 20`), else from the environment (`ATELIER_TOP_K=20`), else from the
+default here. The DAG's form offers the same names; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+WEEK = timedelta(days=7)
+
+
+class Settings(BaseSettings):
+    """Parameters of a run. `--help` of any job prints them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ATELIER_",
+        cli_kebab_case=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        extra="forbid",
+    )
+
+    as_of_date: date = Field(description="Nothing dated on or after this day touches the run (YYYY-MM-DD)")
+    run_id: str = Field("manual", description="Stamp of this run: Airflow's run id, or any name")
+    data: Path = Field(Path("data/sample"), description="Folder with the retailer's files, and images/ if any")
+    warehouse: str = Field("warehouse", description="Root of all Delta tables: a folder or an object-store URI")
+    mapping: str = Field(
+        "hm", description="Which file and column plays which part: hm, completejourney, or a TOML file"
+    )
+    max_quarantine_share: float = Field(
+        0.05, ge=0, le=1, description="Stop when more than this share of a file's rows is bad"
+    )
+    encoder: Literal["resnet152", "catalogue"] = Field(
+        "resnet152",
+        description="Image encoder: resnet152 (ImageNet weights through torchvision), or catalogue"
+        " (trained here on the catalogue's own labels, needs no download)",
+    )
+    weights_dir: Path | None = Field(
+        None, description="Local folder with torchvision's weight files, instead of the hub"
+    )
+    embedding_dim: int = Field(
+        256, ge=2, le=2048, description="Dimensions kept by PCA; fewer where the data allows fewer"
+    )
+    max_bad_image_share: float = Field(
+        0.2, ge=0, le=1, description="Stop when more than this share of images is unreadable"
+    )
+    training_weeks: int = Field(6, ge=2, le=52, description="Label weeks the model is fitted on, the newest first")
+    max_epochs: int = Field(8, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
+    seed: int = Field(20200916, ge=0, description="Seed of every random choice")
+    top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
+    exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
+    mlflow_tracking_uri: str | None = Field(None, description="MLflow store; default: SQLite under the warehouse")
+    model_name: str = Field("weekly_recommender", description="Name in the MLflow model registry")
+
+    @field_validator("weights_dir", "mlflow_tracking_uri", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: object) -> object:
+        """An empty text field of the DAG's form means "not given"."""
+        return None if value == "" else value
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow keeps its records.
+
+        Raises ValueError when the warehouse is a URI and no tracking URI was given: SQLite needs a folder.
+        """
+        if self.mlflow_tracking_uri:
+            return self.mlflow_tracking_uri
+        if "://" in self.warehouse:
+            raise ValueError("mlflow-tracking-uri must be given when the warehouse is a URI")
+        return f"sqlite:///{Path(self.warehouse).resolve()}/mlflow/mlflow.db"
+
+    @property
+    def snapshot_dates(self) -> list[date]:
+        """As-of dates whose features a run needs: its own, the label week it is judged on, and the training weeks.
+
+        Week j before the as-of date starts at `as_of_date - 7 j`; j = 0 is the run itself, 1 the evaluation week,
+        2 .. training_weeks + 1 the weeks the evaluated model is fitted on.
+        """
+        return [self.as_of_date - j * WEEK for j in range(self.training_weeks + 2)]

@@ -1,0 +1,167 @@
+"""Where tables live and how they are read and written. No other module opens or commits a table.
+
+A publish is write, audit, publish: the rows are computed, checked against the contract, then committed in one atomic
+Delta commit that replaces exactly the run's slice. A failed check or a killed run leaves the table as it was; a rerun
+replaces what the first run wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+from expectations.contract import Contract
+from jobs.platform.errors import ContractError, JobError
+from jobs.platform.schemas import arrow_schema, delta_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: Which rows a publish replaces: column -> its values. Empty: the whole table.
+Slice = Mapping[str, Sequence[date | str]]
+
+
+def _quoted(value: date | str) -> str:
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def predicate(replace: Slice) -> str | None:
+    """The slice as SQL that Spark and deltalake both read; None for the whole table."""
+    terms = [f"{column} IN ({', '.join(_quoted(v) for v in values)})" for column, values in replace.items()]
+    return " AND ".join(terms) or None
+
+
+class Warehouse:
+    """All tables below one root.
+
+    Args:
+        root: a folder, or an object-store URI that Spark and deltalake both reach.
+        stamp: run facts (run id, as-of date, job) recorded with every commit.
+    """
+
+    def __init__(self, root: str, stamp: Mapping[str, str]) -> None:
+        self.root = root.rstrip("/") if "://" in root else str(Path(root).resolve())
+        self.stamp = dict(stamp)
+        self.versions_read: dict[str, int] = {}
+
+    def uri(self, contract: Contract) -> str:
+        return f"{self.root}/{contract.path}"
+
+    def exists(self, contract: Contract) -> bool:
+        return DeltaTable.is_deltatable(self.uri(contract))
+
+    # ---- reading
+
+    def read_spark(self, spark: SparkSession, contract: Contract) -> DataFrame:
+        """The table as a Spark DataFrame, pinned to its current version, which is noted as read."""
+        version = self._pin(contract).version()
+        return spark.read.format("delta").option("versionAsOf", version).load(self.uri(contract))
+
+    def read_arrow(
+        self,
+        contract: Contract,
+        columns: Sequence[str] | None = None,
+        where: Slice | None = None,
+        before: Mapping[str, date] | None = None,
+    ) -> pa.Table:
+        """Rows of the table as Arrow: `columns` of those with column values in `where` and dates below `before`."""
+        table = self._pin(contract)
+        filters: list[tuple[str, str, object]] = [(c, "in", list(v)) for c, v in (where or {}).items()]
+        filters += [(column, "<", day) for column, day in (before or {}).items()]
+        return table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
+
+    def _pin(self, contract: Contract) -> DeltaTable:
+        if not self.exists(contract):
+            raise JobError(f"{self.uri(contract)}: no such table; run the task that writes {contract.name} first")
+        version = self.versions_read.get(contract.name)
+        table = DeltaTable(self.uri(contract), version=version)
+        self.versions_read[contract.name] = table.version()
+        return table
+
+    # ---- writing
+
+    def publish_spark(self, contract: Contract, rows: DataFrame, replace: Slice) -> int:
+        """Check `rows` and commit them in place of the slice; returns their number."""
+        from pyspark import StorageLevel
+
+        from jobs.platform.checks import check
+
+        rows = rows.select(*contract.column_names).persist(StorageLevel.DISK_ONLY)
+        try:
+            self._check_types(contract, rows)
+            check(contract, rows)
+            self._ensure_table(contract)
+            writer = rows.write.format("delta").mode("overwrite")
+            if where := predicate(replace):
+                writer = writer.option("replaceWhere", where)
+            writer.option("userMetadata", json.dumps(self.stamp)).save(self.uri(contract))
+            return rows.count()
+        finally:
+            rows.unpersist()
+
+    def publish_arrow(self, contract: Contract, blocks: pa.Table | Iterable[pa.Table], replace: Slice) -> int:
+        """Check each block and commit all of them in place of the slice; returns the number of rows.
+
+        Blocks stream through, so a result larger than memory can be published; key uniqueness is checked within a
+        block, so a block must hold all rows of its keys.
+        """
+        schema = arrow_schema(contract)
+        blocks = [blocks] if isinstance(blocks, pa.Table) else blocks
+        count = 0
+        failure: Exception | None = None
+
+        def audited() -> Iterator[pa.RecordBatch]:
+            nonlocal count, failure
+            from jobs.platform.checks import check
+
+            try:
+                for block in blocks:
+                    check(contract, block)
+                    count += block.num_rows
+                    yield from block.cast(schema).to_batches()
+            except Exception as error:  # deltalake would bury it in a message of its own
+                failure = error
+                raise
+
+        self._ensure_table(contract)
+        try:
+            write_deltalake(
+                self.uri(contract),
+                pa.RecordBatchReader.from_batches(schema, audited()),
+                mode="overwrite",
+                predicate=predicate(replace),
+                commit_properties=CommitProperties(custom_metadata=self.stamp),
+            )
+        except Exception:
+            if failure:
+                raise failure from None
+            raise
+        return count
+
+    def _check_types(self, contract: Contract, rows: DataFrame) -> None:
+        found = dict(rows.dtypes)
+        wrong = [f"{c.name} is {found[c.name]}, not {c.type}" for c in contract.columns if found[c.name] != c.type]
+        if wrong:
+            raise ContractError(f"{contract.path}: nothing published; {', '.join(wrong)}")
+
+    def _ensure_table(self, contract: Contract) -> None:
+        """Create the table with its comments, and any CHECK constraint it lacks (a killed creation leaves some)."""
+        uri = self.uri(contract)
+        table = DeltaTable.create(
+            uri,
+            delta_schema(contract),
+            mode="ignore",
+            name=contract.name,
+            description=contract.description,
+            partition_by=list(contract.partition_by) or None,
+        )
+        present = {key.removeprefix("delta.constraints.") for key in table.metadata().configuration}
+        missing = {name: rule for name, rule in contract.constraints().items() if name not in present}
+        if missing:
+            table.alter.add_constraint(missing)
