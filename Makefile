@@ -1,0 +1,68 @@
+# Atelier's entry points; `make help` lists them. Every target sets up what it needs (scripts/setup.sh) first.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down data data-report test lint unit integration bench docs lock clean
+
+AIRFLOW := .venv/airflow/bin/python
+JOBS := .venv/jobs/bin/python
+export JAVA_HOME := $(CURDIR)/.venv/java
+
+OUT ?= data/sample
+# $(call flag,name,VAR) -> --name 'value' where VAR has a value
+flag = $(if $($(2)),--$(1) '$($(2))')
+
+help: ## explain the targets (default)
+	@echo "Atelier: a fashion recommender retrained every week. Targets:"
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo "Examples:"
+	@echo "  make demo"
+	@echo "  make demo DATA=/data/hm AS_OF=2020-09-16 WAREHOUSE=/data/warehouse ENCODER=resnet152"
+	@echo "  make data SCALE=0.1 OUT=data/tenth SEED=7"
+
+setup: ## both environments, Java and Delta's jars; skipped when nothing changed
+	@scripts/setup.sh
+
+demo: setup ## run the weekly DAG through Airflow and print what came out [DATA= AS_OF= WAREHOUSE= MAPPING= ENCODER=]
+	@$(AIRFLOW) -m scripts.demo $(call flag,data,DATA) $(call flag,as-of-date,AS_OF) $(call flag,warehouse,WAREHOUSE) \
+		$(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER)
+
+up: setup ## start Airflow and the MLflow UI on 127.0.0.1 [WAREHOUSE=]
+	@$(AIRFLOW) -m scripts.services up $(call flag,warehouse,WAREHOUSE)
+
+down: ## stop what `make up` started
+	@[ ! -x $(AIRFLOW) ] || $(AIRFLOW) -m scripts.services down
+
+data: setup ## write H&M-shaped sample data [SCALE=1.0 OUT=data/sample SEED=]
+	@$(JOBS) -m sample_data generate --out '$(OUT)' $(call flag,scale,SCALE) $(call flag,seed,SEED)
+
+data-report: setup ## compare the moments of DATA with the real H&M data's [DATA=data/sample]
+	@$(JOBS) -m sample_data report --data '$(or $(DATA),$(OUT))'
+
+test: lint unit integration ## lint, unit tests and the whole DAG through Airflow on a tiny sample
+
+lint: setup ## ruff, mypy and the import contracts
+	$(JOBS) -m ruff check .
+	$(JOBS) -m ruff format --check .
+	$(JOBS) -m mypy
+	.venv/jobs/bin/lint-imports
+
+unit: setup ## tests of the DAG in Airflow's environment, then all others
+	$(AIRFLOW) -m pytest tests/dags --confcutdir=tests/dags
+	$(JOBS) -m pytest tests --ignore=tests/integration
+
+integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rerun and backfilled
+	$(JOBS) -m pytest tests/integration
+
+bench: setup ## benchmarks, each with its peer in the same run; results in docs/benchmarks.md
+	$(JOBS) -m benchmarks
+
+docs: setup ## regenerate docs/tables.md from the contracts
+	$(JOBS) -m jobs.platform.data_dictionary
+
+lock: setup ## resolve requirements/*.in again into the hash-locked *.txt
+	for name in uv airflow jobs; do .venv/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: down ## stop everything and remove environments, Airflow's home and caches (data and warehouse stay)
+	rm -rf .venv .airflow .pytest_cache .mypy_cache .ruff_cache
