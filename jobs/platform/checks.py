@@ -9,6 +9,7 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a check must never cal
 
 import great_expectations as gx
 import pyarrow as pa
+from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from expectations.contract import Contract
 from jobs.platform.errors import ContractError
@@ -51,7 +52,7 @@ def check(contract: Contract, data: DataFrame | pa.Table) -> None:
     columns = data.column_names if isinstance(data, pa.Table) else data.columns
     if list(columns) != contract.column_names:
         raise ContractError(
-            f"{contract.path}: columns are {list(columns)}, the contract says {contract.column_names}; nothing published"
+            f"{contract.path}: nothing published; columns are {list(columns)}, not {contract.column_names}"
         )
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
