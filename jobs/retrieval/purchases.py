@@ -1,0 +1,127 @@
+"""Purchase histories as parallel arrays: what candidate sources, training sets and baselines all start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
+from expectations.transactions import TRANSACTIONS
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job
+
+Ints = npt.NDArray[np.int32]
+#: Pads rows of a matrix of article codes that hold fewer articles than its width.
+NO_ARTICLE = -1
+
+
+def day_number(day: date) -> int:
+    """Days since 1970-01-01, the unit of `Purchases.day`."""
+    return int(np.datetime64(day, "D").astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """Units bought, one element per unit, ordered by (day, customer, article).
+
+    Customers and articles are codes: positions in the sorted ids of the silver tables.
+
+    Attributes:
+        day: days since 1970-01-01, int32.
+        customer: customer codes, int32.
+        article: article codes, int32.
+        customer_ids: every customer's id by code, with or without purchases.
+        article_ids: every article's id by code.
+    """
+
+    day: Ints
+    customer: Ints
+    article: Ints
+    customer_ids: pa.StringArray
+    article_ids: pa.StringArray
+
+    def __len__(self) -> int:
+        return len(self.day)
+
+    def between(self, start: date | None, end: date) -> Purchases:
+        """Those with start <= day < end; `start` None: everything before `end`."""
+        first = 0 if start is None else np.searchsorted(self.day, day_number(start), "left")
+        last = np.searchsorted(self.day, day_number(end), "left")
+        window = slice(int(first), int(last))
+        return Purchases(
+            self.day[window], self.customer[window], self.article[window], self.customer_ids, self.article_ids
+        )
+
+    def before(self, as_of_date: date) -> Purchases:
+        """The history that a run as of that date may see."""
+        return self.between(None, as_of_date)
+
+    def articles_on_sale(self) -> npt.NDArray[np.bool_]:
+        """Mask over article codes: sold at least once in this history, so it can be picked."""
+        mask = np.zeros(len(self.article_ids), dtype=bool)
+        mask[self.article] = True
+        return mask
+
+
+def encode(values: pa.ChunkedArray, ids: pa.StringArray, what: str) -> Ints:
+    """Codes of `values` in `ids`; raises JobError when one is unknown."""
+    codes = pc.index_in(values, value_set=ids)
+    if codes.null_count:
+        unknown = values.filter(pc.is_null(codes))[0]
+        raise JobError(
+            f"silver/{what}s: {codes.null_count:,} rows name an unknown {what}, such as {unknown}; rerun ingest"
+        )
+    return codes.to_numpy().astype(np.int32, copy=False)
+
+
+def sorted_ids(column: pa.ChunkedArray) -> pa.StringArray:
+    """Distinct ids in ascending order: the code of an id is its position."""
+    ids = column.combine_chunks()
+    return ids.take(pc.array_sort_indices(ids))
+
+
+#: The tables that `load_purchases` reads; a job that calls it declares them.
+PURCHASE_TABLES = (ARTICLES, CUSTOMERS, TRANSACTIONS)
+
+
+def load_purchases(job: Job, before: date) -> Purchases:
+    """All purchases dated before `before`, from the silver tables."""
+    customer_ids = sorted_ids(job.read_arrow(CUSTOMERS, ["customer_id"])["customer_id"])
+    article_ids = sorted_ids(job.read_arrow(ARTICLES, ["article_id"])["article_id"])
+    rows = job.read_arrow(TRANSACTIONS, ["t_dat", "customer_id", "article_id"], before={"t_dat": before})
+    if not rows.num_rows:
+        raise JobError(f"silver/transactions: no purchase before {before}; check --data and --as-of-date")
+    day = rows["t_dat"].cast(pa.int32()).to_numpy()
+    customer = encode(rows["customer_id"], customer_ids, "customer")
+    article = encode(rows["article_id"], article_ids, "article")
+    order = np.lexsort((article, customer, day))
+    return Purchases(day[order], customer[order], article[order], customer_ids, article_ids)
+
+
+def first_per_group(groups: Ints, values: Ints, wanted: Sequence[int] | Ints, width: int) -> Ints:
+    """The first `width` values of each wanted group, as a matrix.
+
+    Args:
+        groups: group of each element, ascending; shape (n,).
+        values: value of each element, in order of preference within its group; shape (n,).
+        wanted: groups to return, in any order; shape (g,).
+        width: number of columns.
+
+    Returns:
+        Shape (g, width), padded with NO_ARTICLE.
+    """
+    wanted = np.asarray(wanted)
+    start = np.searchsorted(groups, wanted, "left")
+    end = np.searchsorted(groups, wanted, "right")
+    position = start[:, None] + np.arange(width)
+    filled = position < end[:, None]
+    padded = np.full(position.shape, NO_ARTICLE, dtype=np.int32)
+    padded[filled] = values[position[filled]]
+    return padded
