@@ -85,3 +85,9 @@ class Settings(BaseSettings):
         2 .. training_weeks + 1 the weeks the evaluated model is fitted on.
         """
         return [self.as_of_date - j * WEEK for j in range(self.training_weeks + 2)]
+
+    @property
+    def interaction_weeks(self) -> list[date]:
+        """First days of the weeks whose interactions a run needs: the label weeks, and four before the oldest
+        snapshot for what is computed over the last 28 days."""
+        return [self.as_of_date - j * WEEK for j in range(1, self.training_weeks + 6)]

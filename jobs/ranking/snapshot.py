@@ -1,0 +1,215 @@
+"""Everything the model may know as of a date: histories, feature tables, attributes and images, aligned by code."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
+from expectations.embeddings import ARTICLE_EMBEDDINGS
+from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
+from jobs.platform.job import Job
+from jobs.ranking.histories import LastBought, affinity_weights
+from jobs.retrieval.purchases import PURCHASE_TABLES, Ints, Purchases, encode
+
+Floats = npt.NDArray[np.float32]
+
+#: The tables that a snapshot reads; a job that loads one declares them.
+SNAPSHOT_TABLES = (
+    *PURCHASE_TABLES,
+    CUSTOMER_FEATURES,
+    ARTICLE_FEATURES,
+    INTERACTION_FEATURES,
+    ARTICLE_EMBEDDINGS,
+)
+
+#: Numeric features; the skewed ones (counts, money, days) are taken as log(1 + x).
+CUSTOMER_PLAIN = ("price_mean", "price_min", "price_max", "price_stddev", "price_mean_30d", "age")
+CUSTOMER_LOGGED = (
+    "transaction_count",
+    "total_spend",
+    "distinct_article_count",
+    "days_active",
+    "purchase_frequency",
+    "days_since_last_purchase",
+    "transaction_count_30d",
+    "total_spend_30d",
+)
+CUSTOMER_FLAGS = ("is_fn", "is_active")
+CUSTOMER_CATEGORIES = ("club_member_status", "fashion_news_frequency", "preferred_sales_channel_id")
+ARTICLE_PLAIN = ("price_mean", "price_stddev", "price_median")
+ARTICLE_LOGGED = (
+    "sales_count",
+    "distinct_customer_count",
+    "days_on_sale",
+    "sales_count_7d",
+    "sales_count_30d",
+    "distinct_customer_count_30d",
+)
+ARTICLE_CATEGORIES = (
+    "product_type_name",
+    "product_group_name",
+    "graphical_appearance_name",
+    "colour_group_name",
+    "perceived_colour_master_name",
+    "department_name",
+    "index_group_name",
+    "garment_group_name",
+    "preferred_sales_channel_id",
+)
+RECENT_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Features of all customers or all articles, one element per code; NaN or null where unknown."""
+
+    numeric: dict[str, Floats]
+    categories: dict[str, pa.Array]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is known as of a date.
+
+    Attributes:
+        as_of_date: nothing dated on or after it is in here.
+        history: all purchases before it.
+        customers, articles: features by code.
+        product: code of the product each article is a variant of, (articles,).
+        images: image embeddings by article code, zero where there is none, (articles, d).
+    """
+
+    as_of_date: date
+    history: Purchases
+    customers: Columns
+    articles: Columns
+    product: Ints
+    images: Floats
+
+    @cached_property
+    def on_sale(self) -> npt.NDArray[np.bool_]:
+        """Articles that may be picked: first sold before the as-of date."""
+        return self.history.articles_on_sale()
+
+    @cached_property
+    def bought(self) -> LastBought:
+        """Units and last day of each (customer, article) pair."""
+        return LastBought.of(self.history.customer, self.history.article, self.history.day, len(self.product))
+
+    @cached_property
+    def bought_product(self) -> LastBought:
+        """Units and last day of each (customer, product) pair: the same thing in any colour."""
+        products = self.product[self.history.article]
+        return LastBought.of(self.history.customer, products, self.history.day, int(self.product.max()) + 1)
+
+    @cached_property
+    def weights(self) -> sparse.csr_matrix:
+        """Customer x article matrix of recency-weighted purchases, rows summing to one."""
+        return affinity_weights(self.history, self.as_of_date)
+
+
+class SnapshotLoader:
+    """Loads snapshots of several dates, reading what has no date only once."""
+
+    def __init__(self, job: Job, purchases: Purchases, encoder: str | None) -> None:
+        self._job, self._purchases = job, purchases
+        self._customers = self._aligned(job.read_arrow(CUSTOMERS), "customer")
+        self._articles = self._aligned(job.read_arrow(ARTICLES), "article")
+        self.images = self._images(encoder)
+        codes = self._articles["product_code"].combine_chunks()
+        # An article without a product code is a product of its own.
+        codes = pc.coalesce(codes, self._articles["article_id"].combine_chunks())
+        self._product = codes.dictionary_encode().indices.to_numpy().astype(np.int32)
+
+    def at(self, as_of_date: date) -> Snapshot:
+        """The snapshot as of a date whose feature slices exist."""
+        where = {"as_of_date": [as_of_date]}
+        customers = self._aligned(self._job.read_arrow(CUSTOMER_FEATURES, where=where), "customer")
+        articles = self._aligned(self._job.read_arrow(ARTICLE_FEATURES, where=where), "article")
+        weekend, online = self._calendar(as_of_date)
+        customer_numeric = _numeric(customers, (*CUSTOMER_PLAIN, *CUSTOMER_LOGGED), CUSTOMER_LOGGED)
+        customer_numeric |= _numeric(self._customers, ("age", *CUSTOMER_FLAGS), ())
+        customer_numeric["has_history"] = (~np.isnan(customer_numeric["transaction_count"])).astype(np.float32)
+        customer_numeric |= {"weekend_share_28d": weekend, "online_share_28d": online}
+        article_numeric = _numeric(articles, (*ARTICLE_PLAIN, *ARTICLE_LOGGED), ARTICLE_LOGGED)
+        idle = pc.subtract(pa.scalar(as_of_date), articles["last_sale_date"]).cast(pa.int64())
+        article_numeric["days_since_last_sale"] = np.log1p(_floats(idle) / 86_400).astype(np.float32)
+        article_numeric["has_image"] = self.images.any(axis=1).astype(np.float32)
+        angle = 2 * math.pi * as_of_date.timetuple().tm_yday / 365.25
+        for name, value in (("season_sin", math.sin(angle)), ("season_cos", math.cos(angle))):
+            article_numeric[name] = np.full(len(self._product), value, dtype=np.float32)
+        return Snapshot(
+            as_of_date=as_of_date,
+            history=self._purchases.before(as_of_date),
+            customers=Columns(customer_numeric, _texts(CUSTOMER_CATEGORIES, customers, self._customers)),
+            articles=Columns(article_numeric, _texts(ARTICLE_CATEGORIES, articles, self._articles)),
+            product=self._product,
+            images=self.images,
+        )
+
+    def _calendar(self, as_of_date: date) -> tuple[Floats, Floats]:
+        """Share of each customer's units of the last 28 days bought at weekends, and online; NaN without any."""
+        start = as_of_date - timedelta(days=RECENT_DAYS)
+        weeks = [start + timedelta(days=7 * i) for i in range(RECENT_DAYS // 7)]
+        columns = ["customer_id", "is_weekend", "sales_channel_id"]
+        rows = self._job.read_arrow(INTERACTION_FEATURES, columns, where={"week_start_date": weeks})
+        size = len(self._purchases.customer_ids)
+        customer = encode(rows["customer_id"], self._purchases.customer_ids, "customer")
+        units = np.bincount(customer, minlength=size)
+        with np.errstate(invalid="ignore"):
+            shares = [
+                np.bincount(customer, weights=flags.to_numpy().astype(float), minlength=size) / units
+                for flags in (rows["is_weekend"], pc.equal(rows["sales_channel_id"], 2))
+            ]
+        return shares[0].astype(np.float32), shares[1].astype(np.float32)
+
+    def _images(self, encoder: str | None) -> Floats:
+        size = len(self._purchases.article_ids)
+        if encoder is None:
+            return np.zeros((size, 0), dtype=np.float32)
+        columns = ["article_id", "image_embedding"]
+        rows = self._job.read_arrow(ARTICLE_EMBEDDINGS, columns, where={"encoder": [encoder]})
+        rows = rows.filter(pc.is_valid(rows["image_embedding"]))
+        if not rows.num_rows:
+            return np.zeros((size, 0), dtype=np.float32)
+        known = rows.filter(pc.is_in(rows["article_id"], value_set=self._purchases.article_ids))
+        vectors = known["image_embedding"].combine_chunks()
+        matrix = vectors.flatten().to_numpy().reshape(len(vectors), -1)
+        images = np.zeros((size, matrix.shape[1]), dtype=np.float32)
+        images[encode(known["article_id"], self._purchases.article_ids, "article")] = matrix
+        return images
+
+    def _aligned(self, rows: pa.Table, what: str) -> pa.Table:
+        """One row per code, in code order; all null for ids without a row."""
+        ids = self._purchases.customer_ids if what == "customer" else self._purchases.article_ids
+        position = pc.index_in(ids, value_set=rows[f"{what}_id"].combine_chunks())
+        return rows.take(position)
+
+
+def _floats(values: pa.ChunkedArray) -> Floats:
+    return values.cast(pa.float32()).to_numpy().astype(np.float32)
+
+
+def _numeric(rows: pa.Table, names: tuple[str, ...], logged: tuple[str, ...]) -> dict[str, Floats]:
+    present = [name for name in names if name in rows.column_names]
+    columns = {name: _floats(rows[name]) for name in present}
+    return {name: np.log1p(column) if name in logged else column for name, column in columns.items()}
+
+
+def _texts(names: tuple[str, ...], *tables: pa.Table) -> dict[str, pa.Array]:
+    """Each category as text, from the first table that has the column."""
+    found = {}
+    for name in names:
+        table = next(t for t in tables if name in t.column_names)
+        found[name] = table[name].cast(pa.string()).combine_chunks()
+    return found

@@ -1,0 +1,134 @@
+"""Training pairs of a label week: what its buyers bought, and negatives, with everything known before the week.
+
+Negatives come from two strata of a buyer's articles: the candidates that the counting sources (repurchase,
+popularity) would show, and the rest of the catalogue, from which four are drawn uniformly per purchase among
+articles the customer never bought. Each pair carries the log of its stratum's sampling rate, with which the loss is
+corrected. No fitted model chooses the pairs, so nothing that scores a week was fitted on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from jobs.ranking.model import Inputs, as_tensor
+from jobs.ranking.snapshot import Snapshot
+from jobs.retrieval.candidates import counted_candidates, merge
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from lightning_modules.pairs import PairTensors
+
+UNIFORM_NEGATIVES_PER_POSITIVE = 4
+CANDIDATE_NEGATIVES_PER_BUYER = 40
+
+
+@dataclass(frozen=True)
+class WeekPairs:
+    """Labelled pairs of one week.
+
+    Attributes:
+        snapshot: what was known before the week.
+        buyers: customer codes, (b,).
+        row: position in `buyers` of each pair, (n,).
+        article: article code of each pair, (n,).
+        label: bought within the week, (n,).
+        log_sampling_rate: of the pair's stratum, (n,).
+    """
+
+    snapshot: Snapshot
+    buyers: Ints
+    row: np.ndarray
+    article: Ints
+    label: np.ndarray
+    log_sampling_rate: np.ndarray
+
+
+def week_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
+    """Pairs of the week that starts on the snapshot's date.
+
+    Args:
+        labels: the week's purchases. Articles not on sale before the week are left out: they could not be picked.
+    """
+    size = len(snapshot.product)
+    pickable = snapshot.on_sale[labels.article]
+    buyers, row = np.unique(labels.customer[pickable], return_inverse=True)
+    positive = np.unique(row.astype(np.int64) * size + labels.article[pickable])
+    candidates, _ = merge(counted_candidates(snapshot.history, buyers, snapshot.as_of_date))
+    filled = candidates != NO_ARTICLE
+    candidate = np.unique((np.arange(len(buyers))[:, None] * size + candidates)[filled])
+    negative = np.setdiff1d(candidate, positive, assume_unique=True)
+
+    shown = np.bincount(negative // size, minlength=len(buyers))
+    keep_rate = np.minimum(1, CANDIDATE_NEGATIVES_PER_BUYER / np.maximum(shown, 1))
+    kept = negative[rng.random(len(negative)) < keep_rate[negative // size]]
+
+    bought = np.bincount(positive // size, minlength=len(buyers))
+    uniform = _uniform_negatives(snapshot, buyers, bought, np.union1d(positive, candidate), rng)
+    drawn = np.bincount(uniform // size, minlength=len(buyers))
+    rest = np.maximum(int(snapshot.on_sale.sum()) - shown - bought, 1)
+    uniform_rate = np.clip(drawn / rest, 1e-9, 1)
+
+    key = np.concatenate([positive, kept, uniform])
+    is_candidate = np.concatenate(
+        [np.isin(positive, candidate), np.ones(len(kept), dtype=bool), np.zeros(len(uniform), dtype=bool)]
+    )
+    rate = np.where(is_candidate, keep_rate[key // size], uniform_rate[key // size])
+    label = np.zeros(len(key), dtype=np.float32)
+    label[: len(positive)] = 1
+    return WeekPairs(
+        snapshot=snapshot,
+        buyers=buyers.astype(np.int32),
+        row=key // size,
+        article=(key % size).astype(np.int32),
+        label=label,
+        log_sampling_rate=np.log(rate).astype(np.float32),
+    )
+
+
+def _uniform_negatives(
+    snapshot: Snapshot, buyers: Ints, bought: np.ndarray, taken: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Keys (row * articles + article) drawn uniformly from what the buyer never bought and `taken` does not hold."""
+    size = len(snapshot.product)
+    row = np.repeat(np.arange(len(buyers)), UNIFORM_NEGATIVES_PER_POSITIVE * bought)
+    article = rng.choice(np.flatnonzero(snapshot.on_sale), size=len(row)).astype(np.int32)
+    units, _ = snapshot.bought.look_up(buyers[row], article)
+    key = np.unique(row.astype(np.int64)[units == 0] * size + article[units == 0])
+    return np.setdiff1d(key, taken, assume_unique=True)
+
+
+def pair_tensors(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors:
+    """The pairs of several weeks as tensors; each week has its own rows in the customer and article tables."""
+    size = len(weeks[0].snapshot.product)
+    customers, categories, articles, article_categories, pairs = [], [], [], [], []
+    rows, first_row = [], 0
+    for week in weeks:
+        article_inputs = inputs.article_inputs(week.snapshot)
+        block = inputs.customer_block(week.snapshot, article_inputs, week.buyers)
+        pairs.append(inputs.pair_features(week.snapshot, article_inputs, block, week.row, week.article))
+        customers.append(block.numeric)
+        categories.append(block.categories)
+        articles.append(article_inputs.numeric)
+        article_categories.append(article_inputs.categories)
+        rows.append(week.row + first_row)
+        first_row += len(week.buyers)
+    article = np.concatenate([week.article for week in weeks]).astype(np.int64)
+    label = np.concatenate([week.label for week in weeks])
+    week_number = np.repeat(np.arange(len(weeks)), [len(week.row) for week in weeks])
+    sold = np.bincount(article[label > 0], minlength=size) + 1
+    return PairTensors(
+        customer_row=as_tensor(np.concatenate(rows)),
+        article_row=as_tensor(week_number * size + article),
+        article=as_tensor(article),
+        label=as_tensor(label),
+        log_sampling_rate=as_tensor(np.concatenate([week.log_sampling_rate for week in weeks])),
+        log_frequency=as_tensor(np.log(sold / sold.sum()).astype(np.float32)[article]),
+        pair=as_tensor(np.concatenate(pairs)),
+        customer_numeric=as_tensor(np.concatenate(customers)),
+        customer_categories=as_tensor(np.concatenate(categories)),
+        article_numeric=as_tensor(np.concatenate(articles)),
+        article_categories=as_tensor(np.concatenate(article_categories)),
+        image_row=torch.arange(size).repeat(len(weeks)),
+        images=as_tensor(weeks[0].snapshot.images / np.float32(inputs.image_scale)),
+    )
