@@ -1,0 +1,1 @@
+"""Generates H&M-shaped sample data: customers with tastes, articles with life cycles, baskets and images."""

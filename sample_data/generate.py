@@ -1,0 +1,69 @@
+"""Writes a whole sample: three CSV files and the images."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sample_data import catalogue, customers, images, transactions, visits
+from sample_data.files import atomic
+
+FULL_LINES = 31_788_324
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many of each to generate."""
+
+    articles: int
+    customers: int
+    lines: int
+
+    @classmethod
+    def of_scale(cls, scale: float) -> "Size":
+        """That fraction of the full size."""
+        full = (catalogue.FULL_ARTICLES, customers.FULL_CUSTOMERS, FULL_LINES)
+        return cls(*(max(1, round(count * scale)) for count in full))
+
+
+PRESETS = {
+    "tiny": Size(articles=150, customers=300, lines=12_000),
+    "demo": Size(articles=2_000, customers=5_000, lines=150_000),
+}
+
+
+class Done(NamedTuple):
+    """What `generate` has to tell: files drawn, and the seconds all transaction lines took."""
+
+    images: int
+    line_seconds: float
+
+
+def generate(out: Path, size: Size, seed: int, image_count: int) -> Done:
+    """Write articles.csv, customers.csv, transactions_train.csv and pictures of `image_count` articles below `out`.
+
+    The same size and seed give the same bytes; each file appears only when it is complete.
+    """
+    for_articles, for_customers, for_visits, for_lines = np.random.SeedSequence(seed).spawn(4)
+    columns = (TextColumn("{task.description:<17}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task("transaction lines", total=size.lines)
+        shop = catalogue.build(size.articles, for_articles)
+        people = customers.build(size.customers, for_customers)
+        for name, frame in (("articles.csv", shop.frame), ("customers.csv", people.frame)):
+            with atomic(out / name) as file:
+                frame.write_csv(file)
+        start = perf_counter()
+        baskets = visits.build(people, size.lines, for_visits)
+        path = out / "transactions_train.csv"
+        transactions.write(path, shop, people, baskets, for_lines, partial(progress.advance, bar))
+        seconds = perf_counter() - start
+        drawn = 0
+        if image_count:
+            bar = progress.add_task("images", total=image_count)
+            drawn = images.write(out / "images", shop, image_count, seed, partial(progress.advance, bar))
+    return Done(drawn, seconds)

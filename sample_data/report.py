@@ -1,0 +1,76 @@
+"""Puts the moments of a data set beside those of the real H&M data."""
+# ruff: noqa: S608 - the queries are made of this module's own words
+
+from pathlib import Path
+
+import duckdb
+from rich.progress import track
+from rich.table import Table
+
+from sample_data.moments import MOMENTS
+
+TEXTS = "types={'article_id': 'VARCHAR', 'product_code': 'VARCHAR', 'colour_group_code': 'VARCHAR'}"
+VIEWS = f"""
+CREATE TEMP TABLE articles AS SELECT row_number() OVER () AS article, * FROM read_csv($articles, {TEXTS}, header=true);
+CREATE TEMP TABLE customers AS SELECT row_number() OVER () AS customer, * FROM read_csv($customers, header=true);
+CREATE TEMP TABLE lines AS
+    SELECT t_dat AS day, customer, article, price, sales_channel_id AS channel
+    FROM read_csv($transactions, header=true, columns={{'t_dat': 'DATE', 'customer_id': 'VARCHAR',
+        'article_id': 'VARCHAR', 'price': 'DOUBLE', 'sales_channel_id': 'UTINYINT'}})
+    JOIN customers USING (customer_id) JOIN articles USING (article_id);
+CREATE TEMP TABLE baskets AS
+    SELECT *, day - lag(day) OVER (PARTITION BY customer ORDER BY day) AS gap
+    FROM (SELECT customer, day, sum(units) AS size, count(*) AS distinct_lines,
+              count(DISTINCT article) AS distinct_articles
+          FROM (SELECT customer, day, article, count(*) AS units
+                FROM lines GROUP BY customer, day, article, price, channel)
+          GROUP BY customer, day);
+CREATE TEMP TABLE pairs AS SELECT count(DISTINCT day) AS days FROM lines GROUP BY customer, article;
+CREATE TEMP TABLE week AS SELECT max(day) - 6 AS first FROM lines;
+CREATE TEMP TABLE week_buyers AS
+    SELECT customer, sum(size) FILTER (day >= first) AS units, count(*) FILTER (day >= first) AS baskets,
+        bool_or(day < first) AS known, bool_or(day < first AND day >= first - 30) AS recent
+    FROM baskets, week GROUP BY customer HAVING units > 0;
+CREATE TEMP TABLE week_articles AS
+    SELECT sold, recent, row_number() OVER (ORDER BY sold DESC) AS place
+    FROM (SELECT count(*) FILTER (day >= first) AS sold, bool_or(day < first) AS recent
+          FROM lines, week WHERE day >= first - 30 GROUP BY article)
+    WHERE sold > 0;
+"""
+
+
+def measure(data: Path) -> dict[str, tuple[float, ...]]:
+    """The value(s) of every moment on the CSV files in `data`, by its name."""
+    files = {"articles": "articles.csv", "customers": "customers.csv", "transactions": "transactions_train.csv"}
+    with duckdb.connect() as connection:
+        for statement in track(VIEWS.strip().split(";\n"), "reading", transient=True):
+            names = {key: str(data / file) for key, file in files.items() if f"${key}" in statement}
+            connection.execute(statement, names)
+        return {
+            moment.name: tuple(float(row[0]) for row in connection.execute(moment.sql).fetchall())
+            for moments in MOMENTS.values()
+            for moment in moments
+        }
+
+
+def figure(value: float) -> str:
+    """A number as short as it stays readable."""
+    if value == int(value) and abs(value) >= 1:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def report_table(data: Path) -> Table:
+    """The moments of `data` beside the real ones, as a table to print."""
+    values = measure(data)
+    table = Table(caption="* depends on the size of the data", caption_justify="left")
+    table.add_column("moment", no_wrap=True)
+    table.add_column("this data", justify="right")
+    table.add_column("H&M", justify="right")
+    for section, moments in MOMENTS.items():
+        table.add_section()
+        table.add_row(f"[bold]{section}")
+        for moment in moments:
+            here, real = (" / ".join(map(figure, numbers)) for numbers in (values[moment.name], moment.real))
+            table.add_row(f"  {moment.name}{' *' if moment.scales else ''}", here, real)
+    return table
