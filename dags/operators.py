@@ -1,0 +1,73 @@
+"""How Airflow starts a job, and what its exit code means: 0 done, 2 a rerun cannot help, anything else try again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.hooks.subprocess import SubprocessHook
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+#: Exit code of a job whose failure a rerun cannot mend (jobs.platform.job.EXIT_JOB_ERROR).
+EXIT_JOB_ERROR = 2
+
+
+def fail(exit_code: int, last_words: str) -> NoReturn:
+    """Raises AirflowFailException (no retry) for a job's own error, AirflowException (retried) for any other."""
+    if exit_code == EXIT_JOB_ERROR:
+        raise AirflowFailException(last_words)
+    raise AirflowException(f"exit code {exit_code}: {last_words}")
+
+
+class SparkJobOperator(SparkSubmitOperator):
+    """Runs the Spark job its task id names ("ingest.articles") by spark-submit on the connection `spark_default`."""
+
+    def __init__(self, *, task_id: str, arguments: Sequence[str], **kwargs: Any) -> None:
+        application = str(REPOSITORY.joinpath("jobs", *task_id.split(".")).with_suffix(".py"))
+        super().__init__(
+            task_id=task_id, application=application, application_args=list(arguments), name=task_id, **kwargs
+        )
+
+    def execute(self, context: Context) -> None:
+        """Submit, stream the job's log, and tell its exit codes apart."""
+        self._hook = self._get_hook()
+        try:
+            super().execute(context)
+        except AirflowException:
+            process = self._hook._submit_sp
+            if process is None or not process.returncode:
+                raise  # never started, or stopped by something else than the job's own exit
+            lines = [line for line in self._hook._last_submit_log_lines if line]
+            fail(process.returncode, lines[-1] if lines else "no output")
+
+
+class JobOperator(BaseOperator):
+    """Runs the job its task id names ("ranking.train") as a module in the `jobs` environment."""
+
+    template_fields = ("arguments",)
+
+    def __init__(self, *, arguments: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.arguments = list(arguments)
+        self._process: SubprocessHook | None = None
+
+    def execute(self, context: Context) -> None:
+        """Run, stream the job's log, and tell its exit codes apart."""
+        python = str(REPOSITORY / ".venv" / "jobs" / "bin" / "python")
+        self._process = SubprocessHook()
+        result = self._process.run_command([python, "-m", f"jobs.{self.task_id}", *self.arguments], cwd=str(REPOSITORY))
+        if result.exit_code:
+            fail(result.exit_code, result.output)
+
+    def on_kill(self) -> None:
+        """End the job's process group with the task."""
+        if self._process is not None:
+            self._process.send_sigterm()

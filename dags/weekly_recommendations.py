@@ -1,0 +1,170 @@
+"""# Weekly recommendations
+
+Every Wednesday at 00:00 UTC the week that just ended, `[start, end)`, is taken in, features are computed, the model is
+retrained, judged against the baselines and the champion, and every customer's recommendations are published.
+
+**As-of date.** The data interval's end. Nothing dated on or after it touches the run. To run another date, give
+`as_of_date` in the form, or backfill: `scripts/airflow backfill create --dag-id weekly_recommendations
+--from-date 2020-08-26 --to-date 2020-09-09` (dates of the weeks' starts). A rerun of a date writes the same tables.
+
+**When a task fails.** Exit code 2 is the job's own verdict (bad input, a refused result): the task's log ends in one line
+that says what to do, and there is no retry. Anything else is retried twice, with growing pauses.
+
+**Tasks.** A task id is a module: `features.customers` runs `jobs/features/customers.py`. Each takes a slot of the pool
+`heavy` (one slot by default), so that heavy tasks never share a small machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup
+
+from dags.operators import JobOperator, SparkJobOperator
+
+# As the data flows: stage -> its jobs, how each runs, and the jobs it waits for. A stage is a group in the UI (groups
+# may not wait for each other in a circle, so a stage is not always the module's folder). The lineage test checks the
+# waiting against the jobs' READS and WRITES.
+STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
+    "take_in": [
+        ("ingest.articles", SparkJobOperator, []),
+        ("ingest.customers", SparkJobOperator, []),
+        ("ingest.transactions", SparkJobOperator, ["ingest.articles", "ingest.customers"]),
+    ],
+    "look_back": [
+        ("evaluation.realised_performance", JobOperator, ["ingest.transactions"]),
+    ],
+    "describe": [
+        ("features.customers", SparkJobOperator, ["ingest.transactions"]),
+        ("features.articles", SparkJobOperator, ["ingest.transactions"]),
+        ("features.interactions", SparkJobOperator, ["ingest.transactions"]),
+        ("embeddings.images", JobOperator, ["ingest.articles"]),
+    ],
+    "learn": [
+        (
+            "ranking.train",
+            JobOperator,
+            ["features.customers", "features.articles", "features.interactions", "embeddings.images"],
+        ),
+        ("evaluation.evaluate", JobOperator, ["ranking.train"]),
+        ("evaluation.gate", JobOperator, ["evaluation.evaluate"]),
+    ],
+    "publish": [
+        ("ranking.score", JobOperator, ["evaluation.gate"]),
+        ("publish.recommendations", SparkJobOperator, ["ranking.score"]),
+    ],
+}
+
+
+def setting(name: str, default: Any, **schema: Any) -> Param:
+    """A field of the trigger form. The default is ATELIER_<NAME> where that is set, as for the jobs themselves."""
+    text = os.environ.get(f"ATELIER_{name.upper()}")
+    if text is not None:
+        default = text if isinstance(default, str | None) else json.loads(text.lower())
+    return Param(default, **schema)
+
+
+# The form. Defaults, limits and words are those of jobs.platform.settings.Settings; a test holds the two together.
+PARAMS = {
+    "as_of_date": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        description="Nothing dated on or after this day touches the run; empty: the end of the data interval",
+    ),
+    "data": setting(
+        "data", "data/sample", type="string", description="Folder with the retailer's files, and images/ if any"
+    ),
+    "warehouse": setting(
+        "warehouse",
+        "warehouse",
+        type="string",
+        description="Root of all Delta tables: a folder or an object-store URI",
+    ),
+    "mapping": setting(
+        "mapping",
+        "hm",
+        type="string",
+        description="Which file and column plays which part: hm, completejourney, or a TOML file",
+    ),
+    "encoder": setting(
+        "encoder",
+        "resnet152",
+        enum=["resnet152", "catalogue"],
+        description="Image encoder: resnet152 (ImageNet weights through torchvision), or catalogue"
+        " (trained here on the catalogue's own labels, needs no download)",
+    ),
+    "weights_dir": setting(
+        "weights_dir",
+        None,
+        type=["null", "string"],
+        description="Local folder with torchvision's weight files, instead of the hub",
+    ),
+    "top_k": setting("top_k", 12, type="integer", minimum=1, maximum=30, description="Recommendations per customer"),
+    "exclude_bought": setting(
+        "exclude_bought", False, type="boolean", description="Leave out articles that the customer already bought"
+    ),
+    "max_quarantine_share": setting(
+        "max_quarantine_share",
+        0.05,
+        type="number",
+        minimum=0,
+        maximum=1,
+        description="Stop when more than this share of a file's rows is bad",
+    ),
+    "training_weeks": setting(
+        "training_weeks",
+        6,
+        type="integer",
+        minimum=2,
+        maximum=52,
+        description="Label weeks the model is fitted on, the newest first",
+    ),
+    "max_epochs": setting(
+        "max_epochs",
+        8,
+        type="integer",
+        minimum=1,
+        maximum=200,
+        description="Epochs at most; the best on the validation week is kept",
+    ),
+    "seed": setting("seed", 20200916, type="integer", minimum=0, description="Seed of every random choice"),
+}
+
+# Every job takes every parameter, so all tasks get the same command line.
+ARGUMENTS = [
+    "--as-of-date={{ params.as_of_date or data_interval_end | ds }}",
+    "--run-id={{ run_id }}",
+    *(
+        f"--{name.replace('_', '-')}={{{{ '' if params.{name} is none else params.{name} }}}}"
+        for name in PARAMS
+        if name != "as_of_date"
+    ),
+]
+
+with DAG(
+    "weekly_recommendations",
+    description="Retrain the recommender on the week that ended and publish its picks",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable("0 0 * * WED", timezone="UTC"),
+    start_date=datetime(2018, 9, 26, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    tags=["recommendations", "weekly"],
+    default_args={
+        "pool": "heavy",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=10),
+        "execution_timeout": timedelta(hours=12),
+    },
+) as dag:
+    for stage, jobs in STAGES.items():
+        with TaskGroup(stage, prefix_group_id=False):
+            for job, operator, after in jobs:
+                operator(task_id=job, arguments=ARGUMENTS).set_upstream([dag.get_task(other) for other in after])

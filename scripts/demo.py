@@ -1,0 +1,161 @@
+"""The weekly DAG, run by Airflow itself, and what came out in plain words (make demo).
+
+    python -m scripts.demo [--data DIR] [--as-of-date YYYY-MM-DD] [--warehouse DIR] [--mapping M] [--encoder E]
+
+Runs in the airflow environment. Without --data it makes a small sample first. Services that were not running are
+started for the run and stopped after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from scripts.airflow_api import DAG_ID, AirflowApi
+from scripts.services import HOME, ROOT, ServiceError, Services, connect, start_airflow
+
+SAMPLE = ROOT / "data" / "sample"
+JOBS_PYTHON = str(ROOT / ".venv" / "jobs" / "bin" / "python")
+POLL_SECONDS = 1.0
+WEDNESDAY = 2
+
+console = Console(highlight=False)
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line, checked before anything starts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder with the retailer's files (default: a generated sample)")
+    parser.add_argument("--as-of-date", type=date.fromisoformat, default=date(2020, 9, 23), help="a Wednesday")
+    parser.add_argument("--warehouse", default="warehouse", help="root of the tables: a folder or a URI")
+    parser.add_argument("--mapping", default="hm", help="hm, completejourney, or a TOML file")
+    parser.add_argument("--encoder", choices=["catalogue", "resnet152"], default="catalogue", help="image encoder")
+    arguments = parser.parse_args(argv)
+    if arguments.as_of_date.weekday() != WEDNESDAY:
+        parser.error(f"{arguments.as_of_date} is a {arguments.as_of_date:%A}; weeks run from Wednesday to Wednesday")
+    if arguments.data is not None and not arguments.data.is_dir():
+        parser.error(f"{arguments.data} is not a folder")
+    return arguments
+
+
+def absolute(path: str) -> str:
+    """A path as the jobs see it from wherever they run; a URI or a mapping's name as it is."""
+    return path if "://" in path else str(Path(path).resolve())
+
+
+def params(arguments: argparse.Namespace, data: Path) -> dict[str, Any]:
+    """The DAG run's params, as its form would give them."""
+    mapping = arguments.mapping
+    return {
+        "data": str(data.resolve()),
+        "warehouse": absolute(arguments.warehouse),
+        "mapping": absolute(mapping) if mapping.endswith(".toml") else mapping,
+        "encoder": arguments.encoder,
+    }
+
+
+def make_sample() -> None:
+    """The demo's sample, unless it is there. It appears as a whole or not at all."""
+    if SAMPLE.exists():
+        return
+    unfinished = SAMPLE.with_name("sample.unfinished")
+    command = [JOBS_PYTHON, "-m", "sample_data", "generate", "--out", str(unfinished)]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        sys.exit("error: the sample could not be generated")
+    unfinished.rename(SAMPLE)
+
+
+def follow(api: AirflowApi, run_id: str) -> bool:
+    """Print each task as it ends, until the run does; True if it succeeded."""
+    told: set[tuple[str, int, str]] = set()
+    with console.status("waiting for the scheduler") as status:
+        while True:
+            state = api.run_state(run_id)
+            tasks = sorted(api.tasks(run_id), key=lambda task: task["end_date"] or "")
+            for task in tasks:
+                event = (task["task_id"], task["try_number"], task["state"])
+                if task["state"] in ("success", "failed", "up_for_retry") and event not in told:
+                    told.add(event)
+                    console.print(f"  {line(task)}")
+            running = [task["task_id"] for task in tasks if task["state"] == "running"]
+            status.update(f"running {', '.join(running)}" if running else "waiting for the scheduler")
+            if state in ("success", "failed"):
+                return state == "success"
+            time.sleep(POLL_SECONDS)
+
+
+def line(task: dict[str, Any]) -> str:
+    """One task that ended, in one line."""
+    words = {"success": "[green]done[/]", "failed": "[red]failed[/]", "up_for_retry": "[yellow]will be retried[/]"}
+    return f"{task['task_id']:<34}{task['duration'] or 0:6.1f} s  {words[task['state']]}"
+
+
+def explain(api: AirflowApi, run_id: str) -> None:
+    """Which task failed, the job's own last words, and where its log is."""
+    for task in api.tasks(run_id):
+        if task["state"] == "failed":
+            folder = HOME / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}" / f"task_id={task['task_id']}"
+            log = folder / f"attempt={task['try_number']}.log"
+            console.print(f"\n[red]{task['task_id']} failed:[/] {last_words(log)}\nIts log: {log}", soft_wrap=True)
+
+
+def last_words(log: Path) -> str:
+    """The job's own error line from a task's log (JSON lines), or the exception that ended the task."""
+    if not log.exists():
+        return "it never started"
+    events = [json.loads(text) for text in log.read_text().splitlines() if text.startswith("{")]
+    said = [text.partition(": ")[2] for event in events if (text := str(event["event"])).startswith("ERROR ")]
+    raised = [detail["exc_value"] for event in events for detail in event.get("error_detail") or []]
+    return (said or raised or ["no error line"])[-1]
+
+
+def summarise(as_of_date: date, conf: dict[str, Any]) -> int:
+    """The plain-language summary, by the jobs environment, which can read the tables; its exit code."""
+    flags = [f"--{name}={value}" for name, value in conf.items()]
+    command = [JOBS_PYTHON, "-m", "jobs.publish.summary", f"--as-of-date={as_of_date}", *flags]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The whole demo; its exit code."""
+    services = Services()
+    started = start_airflow(services)
+    try:
+        if arguments.data is None:
+            make_sample()
+        conf = params(arguments, arguments.data or SAMPLE)
+        api = connect(services)
+        run_id = api.trigger(arguments.as_of_date, conf)
+        console.print(f"Run {run_id} of {DAG_ID}: {api.url}/dags/{DAG_ID}/runs/{run_id}", soft_wrap=True)
+        if not follow(api, run_id):
+            explain(api, run_id)
+            return 1
+        return summarise(arguments.as_of_date, conf)
+    finally:
+        services.stop(started)
+
+
+def main() -> None:
+    """The command line."""
+    begun = time.monotonic()
+    arguments = parse()
+    try:
+        code = run(arguments)
+    except ServiceError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+    console.print(f"\n{'Finished' if code == 0 else 'Stopped'} after {time.monotonic() - begun:.0f} s.")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

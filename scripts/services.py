@@ -1,0 +1,249 @@
+"""Airflow and the MLflow UI as background services of this machine: start, find, stop.
+
+    python -m scripts.services up [--warehouse DIR]      (make up)
+    python -m scripts.services down                      (make down)
+
+Runs in the airflow environment. What is running is kept in <Airflow's home>/services.json, each process with its
+start time, so that `down` ends those processes and no other. Everything listens on 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from scripts.airflow_api import AirflowApi
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = Path(os.environ.get("ATELIER_AIRFLOW_HOME", ROOT / ".airflow"))
+LOGS = HOME / "logs" / "services"
+AIRFLOW = str(ROOT / "scripts" / "airflow")
+
+AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor")
+AIRFLOW_PORT, MLFLOW_PORT = 8080, 5000
+START_SECONDS, STOP_SECONDS = 120, 20
+
+
+class ServiceError(Exception):
+    """A service that does not start; the message says which, and where its log is."""
+
+
+@dataclass
+class Service:
+    """One background process and the port it listens on, if any."""
+
+    pid: int
+    started: float
+    port: int | None = None
+
+    def process(self) -> psutil.Process | None:
+        """The process, if it still runs; a later process with the same number is not it."""
+        try:
+            process = psutil.Process(self.pid)
+            alive = process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
+
+
+@dataclass
+class Services:
+    """The services of one Airflow home, as services.json knows them."""
+
+    file: Path = field(default_factory=lambda: HOME / "services.json")
+
+    def running(self) -> dict[str, Service]:
+        """Name -> service, of those that still run."""
+        if not self.file.exists():
+            return {}
+        known = {name: Service(**facts) for name, facts in json.loads(self.file.read_text()).items()}
+        return {name: service for name, service in known.items() if service.process()}
+
+    def start(self, name: str, command: list[str], port: int | None = None, **environment: str) -> None:
+        """Start `command` in the background with its output in logs/services/<name>.log."""
+        LOGS.mkdir(parents=True, exist_ok=True)
+        with (LOGS / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._save(self.running() | {name: Service(process.pid, psutil.Process(process.pid).create_time(), port)})
+
+    def stop(self, names: Iterable[str] | None = None) -> list[str]:
+        """End the named services (default: all) with all they started: asked first, then forced. Returns their names."""
+        running = self.running()
+        stopping = {name: running.pop(name) for name in list(running) if names is None or name in names}
+        processes = []
+        for service in stopping.values():
+            if process := service.process():
+                processes += [*process.children(recursive=True), process]
+        for process in processes:
+            _signal(process, force=False)
+        _, stubborn = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+        for process in stubborn:
+            _signal(process, force=True)
+        psutil.wait_procs(stubborn, timeout=STOP_SECONDS)
+        self._save(running)
+        return list(stopping)
+
+    def _save(self, services: dict[str, Service]) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(json.dumps({name: vars(service) for name, service in services.items()}))
+
+
+def _signal(process: psutil.Process, *, force: bool) -> None:
+    try:
+        process.kill() if force else process.terminate()
+    except psutil.NoSuchProcess:
+        pass
+
+
+def free_port(preferred: int) -> int:
+    """The preferred port of 127.0.0.1 if nothing listens there, else any free one."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise ServiceError("no free port on 127.0.0.1")
+
+
+def start_airflow(services: Services) -> list[str]:
+    """Start what is not running of API server, scheduler and DAG processor; the names of those started.
+
+    The metadata database is made, or migrated, first. Return does not mean ready: see connect().
+    """
+    running = services.running()
+    migrate()
+    port = running["api-server"].port if "api-server" in running else free_port(AIRFLOW_PORT)
+    missing = [name for name in AIRFLOW_SERVICES if name not in running]
+    for name in missing:
+        # Logs are read from files here: no need for the scheduler to serve them.
+        arguments = ["--skip-serve-logs"] if name == "scheduler" else []
+        services.start(name, [AIRFLOW, name, *arguments], port, AIRFLOW__API__PORT=str(port))
+    return missing
+
+
+def migrate() -> None:
+    """Bring the metadata database to the installed Airflow's version, once per version."""
+    HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stamp = HOME / "migrated"
+    installed = version("apache-airflow-core")
+    if stamp.exists() and stamp.read_text() == installed:
+        return
+    outcome = subprocess.run([AIRFLOW, "db", "migrate"], capture_output=True, text=True, check=False)
+    if outcome.returncode:
+        raise ServiceError(f"airflow db migrate failed:\n{outcome.stderr[-2000:]}")
+    stamp.write_text(installed)
+
+
+def start_mlflow(services: Services, warehouse: Path) -> None:
+    """Start the MLflow UI on the warehouse's own SQLite store, unless it runs."""
+    if "mlflow" in services.running():
+        return
+    store = warehouse.resolve() / "mlflow"
+    store.mkdir(parents=True, exist_ok=True)
+    port = free_port(MLFLOW_PORT)
+    command = [str(ROOT / ".venv/jobs/bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
+    services.start("mlflow", command, port)
+
+
+def connect(services: Services) -> AirflowApi:
+    """Airflow's API, once everything is up and the DAG can be run. ServiceError when that does not happen."""
+    port = services.running()["api-server"].port
+    assert port is not None
+    wait(services, AIRFLOW_SERVICES, lambda: _healthy(port))
+    api = AirflowApi(port, password())
+    try:
+        api.prepare()
+    except TimeoutError as error:
+        raise ServiceError(str(error)) from None
+    return api
+
+
+def wait(services: Services, names: Iterable[str], ready: Callable[[], bool]) -> None:
+    """Return when the named services are ready; ServiceError when one stops, or not all are in time."""
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        running = services.running()
+        for name in names:
+            if name not in running:
+                raise ServiceError(f"{name} stopped while starting: see {LOGS / name}.log")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{', '.join(names)}: not ready after {START_SECONDS} s: see {LOGS}")
+        time.sleep(0.5)
+
+
+def _healthy(port: int) -> bool:
+    """API server answers, scheduler and DAG processor have reported to it."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5) as response:
+            health = json.load(response)
+    except (OSError, ValueError):
+        return False
+    return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def password() -> str:
+    """The generated password of Airflow's user `admin`."""
+    return json.loads((HOME / "passwords.json").read_text())["admin"]
+
+
+def up(warehouse: Path) -> None:
+    """`make up`: start everything and say where it is."""
+    services = Services()
+    start_airflow(services)
+    start_mlflow(services, warehouse)
+    airflow = connect(services)
+    mlflow = services.running()["mlflow"].port
+    assert mlflow is not None
+    wait(services, ["mlflow"], lambda: _listens(mlflow))
+    print(f"Airflow  {airflow.url}   user admin, password {password()}")
+    print(f"MLflow   http://127.0.0.1:{mlflow}   store {warehouse.resolve() / 'mlflow'}")
+    print(f"Logs in {LOGS}; stop with: make down")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["up", "down"])
+    parser.add_argument("--warehouse", type=Path, default=ROOT / "warehouse", help="whose MLflow store is shown")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "up":
+            up(arguments.warehouse)
+        else:
+            stopped = Services().stop()
+            print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    except ServiceError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
