@@ -1,4 +1,4 @@
-"""Interaction features: one row per unit bought in the label weeks of a run, with its calendar."""
+"""Interaction features: one row per unit bought in the recent weeks of a run, with its calendar."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(job: Job) -> str:
     as_of = job.settings.as_of_date
     if as_of.isoweekday() != _WEDNESDAY:
         raise JobError(f"as-of-date {as_of} is a {as_of:%A}: weeks run Wednesday to Wednesday, give a Wednesday")
-    weeks = job.settings.snapshot_dates[1:]  # every label week ends on or before the as-of date
+    weeks = job.settings.interaction_weeks  # every week ends on or before the as-of date
     rows = transform(fresh_transactions(job), weeks)
     count = job.publish(INTERACTION_FEATURES, rows, replace={"week_start_date": weeks})
     return f"{count:,} rows in {len(weeks)} weeks from {weeks[-1]} until {as_of}"

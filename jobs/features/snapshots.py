@@ -20,7 +20,7 @@ from jobs.platform.settings import WEEK
 
 
 def fresh_transactions(job: Job) -> DataFrame:
-    """The transactions. Raises JobError if the week before the as-of date has none: a missing file, not a quiet week."""
+    """The transactions. Raises JobError if the week before the as-of date has none: no shop is that quiet."""
     transactions, as_of = job.read_spark(TRANSACTIONS), job.settings.as_of_date
     week = (F.col("t_dat") >= as_of - WEEK) & (F.col("t_dat") < as_of)
     if transactions.where(week).isEmpty():

@@ -1,0 +1,64 @@
+"""interaction_features: calendar and weeks, by hand."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from expectations.features import INTERACTION_FEATURES
+from jobs.features.interactions import main, transform
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job
+from jobs.platform.settings import Settings
+from tests.jobs.features.histories import exact, rows, table
+
+WEEKS = [date(2020, 9, 9), date(2020, 9, 2)]
+LINES = [
+    (date(2020, 9, 9), "a", "x", 0.5, 2),  # Wednesday: the week's first day
+    (date(2020, 9, 15), "a", "x", 0.5, 2),  # Tuesday: its last
+    (date(2020, 9, 12), "a", "y", 1.5, 1),  # Saturday, two units
+    (date(2020, 9, 12), "a", "y", 1.5, 1),
+    (date(2020, 9, 6), "b", "x", 0.5, 2),  # Sunday of the week before
+    (date(2020, 9, 16), "b", "x", 0.5, 2),  # the as-of date
+    (date(2020, 9, 1), "b", "x", 0.5, 2),  # before the weeks asked for
+]
+
+
+def test_by_hand(spark):
+    found = rows(transform(table(spark, LINES), WEEKS))
+    assert list(found[0]) == INTERACTION_FEATURES.column_names
+    assert [list(row.values()) for row in found] == [
+        [date(2020, 9, 2), date(2020, 9, 6), "b", "x", 0.5, 2, 7, 9, True],
+        [date(2020, 9, 9), date(2020, 9, 9), "a", "x", 0.5, 2, 3, 9, False],
+        [date(2020, 9, 9), date(2020, 9, 12), "a", "y", 1.5, 1, 6, 9, True],
+        [date(2020, 9, 9), date(2020, 9, 12), "a", "y", 1.5, 1, 6, 9, True],
+        [date(2020, 9, 9), date(2020, 9, 15), "a", "x", 0.5, 2, 2, 9, False],
+    ]
+
+
+def test_agrees_with_the_calendar_on_every_day_of_two_years(spark):
+    days = [date(2019, 1, 2) + timedelta(n) for n in range(728)]
+    lines = [(day, "a", "x", 1.0, 1) for day in days]
+    for row in rows(transform(table(spark, lines), days[::7])):
+        day = row["t_dat"]
+        assert (row["day_of_week"], row["month"]) == (day.isoweekday(), day.month)
+        assert row["is_weekend"] == (day.isoweekday() in (6, 7))
+        assert row["week_start_date"].isoweekday() == 3
+        assert timedelta(0) <= day - row["week_start_date"] < timedelta(7)
+
+
+def test_types_are_the_contracts(spark):
+    types = dict(transform(table(spark, LINES), WEEKS).dtypes)
+    assert types == {column.name: column.type for column in INTERACTION_FEATURES.columns}
+
+
+def test_later_transactions_change_nothing(spark):
+    past = [line for line in LINES if line[0] < date(2020, 9, 16)]
+    assert exact(transform(table(spark, LINES), WEEKS)) == exact(transform(table(spark, past), WEEKS))
+
+
+def test_weeks_start_on_wednesdays(tmp_path):
+    settings = Settings(as_of_date=date(2020, 9, 17), warehouse=str(tmp_path))
+    with pytest.raises(JobError, match="2020-09-17 is a Thursday"):
+        main(Job("features.interactions", settings, (), ()))
