@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         return f"sqlite:///{Path(self.warehouse).resolve()}/mlflow/mlflow.db"
 
     @property
+    def work_dir(self) -> Path:
+        """Local folder for what a killed job can resume from; beside the tables where those are local."""
+        return Path("work") if "://" in self.warehouse else Path(self.warehouse).resolve() / "work"
+
+    @property
     def snapshot_dates(self) -> list[date]:
         """As-of dates whose features a run needs: its own, the label week it is judged on, and the training weeks.
 
