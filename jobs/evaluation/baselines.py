@@ -1,0 +1,55 @@
+"""The baselines beside every model: what anyone could recommend without learning anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+import numpy as np
+
+from jobs.retrieval.popularity import popular_articles
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from jobs.retrieval.repurchase import recent_purchases
+
+#: A baseline: (purchases, customer codes (n,), as-of date, width) -> article codes (n, width), padded with NO_ARTICLE.
+Baseline = Callable[[Purchases, Ints, date, int], Ints]
+
+
+def popularity_7d(purchases: Purchases, customers: Ints, as_of_date: date, width: int) -> Ints:
+    """The best sellers of the last 7 days, the same for everyone."""
+    ranked = np.full((len(customers), width), NO_ARTICLE, dtype=np.int32)
+    popular = popular_articles(purchases, as_of_date, width)
+    ranked[:, : len(popular)] = popular
+    return ranked
+
+
+def own_recent_purchases(purchases: Purchases, customers: Ints, as_of_date: date, width: int) -> Ints:
+    """What each customer bought before, the most recent first; an empty list without history."""
+    return recent_purchases(purchases.before(as_of_date), customers, width)
+
+
+def own_recent_then_popularity(purchases: Purchases, customers: Ints, as_of_date: date, width: int) -> Ints:
+    """Own recent purchases, then the best sellers of the last 7 days."""
+    own = own_recent_purchases(purchases, customers, as_of_date, width)
+    # Twice the width: at most `width` of the best sellers can be among the own purchases.
+    return first_distinct(np.hstack([own, popularity_7d(purchases, customers, as_of_date, 2 * width)]), width)
+
+
+BASELINES: Mapping[str, Baseline] = {
+    baseline.__name__: baseline for baseline in (popularity_7d, own_recent_purchases, own_recent_then_popularity)
+}
+
+
+def first_distinct(lists: Ints, width: int) -> Ints:
+    """The first `width` distinct articles of each row, in order; rows that hold fewer are padded with NO_ARTICLE."""
+    order = np.argsort(lists, axis=1, kind="stable")
+    ascending = np.take_along_axis(lists, order, axis=1)
+    is_new = ascending != NO_ARTICLE
+    is_new[:, 1:] &= ascending[:, 1:] != ascending[:, :-1]
+    keep = np.zeros(lists.shape, dtype=bool)
+    np.put_along_axis(keep, order, is_new, axis=1)
+    place = np.cumsum(keep, axis=1) - 1
+    keep &= place < width
+    distinct = np.full((len(lists), width), NO_ARTICLE, dtype=np.int32)
+    distinct[np.nonzero(keep)[0], place[keep]] = lists[keep]
+    return distinct

@@ -1,0 +1,30 @@
+"""Small purchase histories, written as (day, customer, article) with days counted from a first day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.retrieval.purchases import Purchases, day_number
+
+FIRST_DAY = date(2020, 8, 1)
+
+
+def on(day: int) -> date:
+    """Day 0 is FIRST_DAY."""
+    return FIRST_DAY + timedelta(days=day)
+
+
+def purchases(rows: Sequence[tuple[int, int, int]], customers: int, articles: int) -> Purchases:
+    """Histories from (day, customer code, article code), in any order."""
+    day, customer, article = np.array(sorted(rows), dtype=np.int32).reshape(-1, 3).T
+    return Purchases(
+        (day + day_number(FIRST_DAY)).astype(np.int32),
+        customer,
+        article,
+        pa.array([f"c{i}" for i in range(customers)]),
+        pa.array([f"a{i:02d}" for i in range(articles)]),
+    )
