@@ -11,7 +11,7 @@ from sample_data import descriptions
 from sample_data import vocabulary as words
 
 Ints = NDArray[np.int64]
-OWN_NAME = 215  # departments with a name of their own; smaller ones share one across the sections of an index group
+OWN_NAME = 221  # departments with a name of their own; smaller ones share one across the sections of an index group
 DEPARTMENTS = 299
 
 

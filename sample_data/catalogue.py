@@ -84,13 +84,13 @@ def build(articles: int, seed: np.random.SeedSequence) -> Catalogue:
     late = np.where(first | (rng.random(articles) < 0.6), 0, rng.integers(5, 90, articles))
     price = draw_prices(rng, types["price"].to_numpy()[kind], section)[product]
     looks = columns.Looks(section[product], kind[product], appearance, colour)
-    popularity = np.exp(rng.normal(0, 1.15, products)[product] + rng.normal(0, 0.75, articles))
+    popularity = np.exp(rng.normal(0, 1.3, products)[product] + rng.normal(0, 0.8, articles))
     return Catalogue(
         frame=columns.frame(rng, product_code[product], number, looks),
         section=section[product],
         launch=(launched[product] + late).astype(float),
-        decay=np.where(rng.random(products) < 0.08, 500, rng.lognormal(np.log(40), 0.55, products))[product],
-        popularity=popularity / (1 + popularity / 25),
+        decay=np.where(rng.random(products) < 0.08, 500, rng.lognormal(np.log(36), 0.55, products))[product],
+        popularity=popularity / (1 + popularity / 40),
         season=types["season"].to_numpy()[kind[product]].astype(float),
         price=price,
         style=styles(kind[product], appearance, colour, price),
@@ -138,7 +138,7 @@ def draw_prices(rng: np.random.Generator, typical: Floats, section: Ints) -> Int
     index = words.table("sections")["index"].gather(section).to_numpy()
     premium = words.table("sections")["name"].gather(section).str.contains("Premium|Edition|Collab|Studio").to_numpy()
     factor = np.where(np.isin(index, list("GHIJ")), 0.7, np.where(index == "F", 1.1, 1.0))
-    price = typical * factor * np.where(premium, 1.9, 1.0) * rng.lognormal(0, 0.2, len(typical))
+    price = 0.92 * typical * factor * np.where(premium, 1.9, 1.0) * rng.lognormal(0, 0.24, len(typical))
     return (np.clip(np.round(price), 1, 199) * 100 - 1).astype(np.int64)
 
 

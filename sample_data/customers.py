@@ -77,7 +77,7 @@ def build(n: int, seed: np.random.SeedSequence) -> Customers:
         persona=persona,
         favourites=favourites,
         style=style,
-        online=rng.beta(1.1, 0.5, n).astype(np.float32),
+        online=rng.beta(1.1, 0.45, n).astype(np.float32),
         appetite=rng.normal(0, 0.35, n).astype(np.float32),
         buys=buys,
     )

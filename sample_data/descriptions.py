@@ -106,7 +106,8 @@ def texts(rng: np.random.Generator, product_code: Ints, kind: pl.DataFrame, appe
     product = np.unique(product_code, return_inverse=True)[1]
     choice = rng.random((product.max() + 1, 3))[product]
     sentences = 1 + rng.geometric(0.38, product.max() + 1)[product]
-    missing = rng.random(len(product)) < NULL_SHARE
+    missing = np.zeros(len(product), bool)
+    missing[rng.choice(len(product), round(len(product) * NULL_SHARE), replace=False)] = True
     result: list[str | None] = []
     columns = (kind["name"], kind["kind"], appearance["words"], colour, choice, sentences, missing)
     for garment, what, pattern, shade, (u, v, w), count, absent in zip(*columns, strict=True):

@@ -46,7 +46,8 @@ class Done(NamedTuple):
 def generate(out: Path, size: Size, seed: int, image_count: int) -> Done:
     """Write articles.csv, customers.csv, transactions_train.csv and pictures of `image_count` articles below `out`.
 
-    The same size and seed give the same bytes; each file appears only when it is complete.
+    The same size and seed give the same bytes; each file appears only when it is complete, the long one first: a
+    generation killed on the way leaves an earlier sample as it was.
     """
     for_articles, for_customers, for_visits, for_lines = np.random.SeedSequence(seed).spawn(4)
     columns = (TextColumn("{task.description:<17}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -54,14 +55,14 @@ def generate(out: Path, size: Size, seed: int, image_count: int) -> Done:
         bar = progress.add_task("transaction lines", total=size.lines)
         shop = catalogue.build(size.articles, for_articles)
         people = customers.build(size.customers, for_customers)
-        for name, frame in (("articles.csv", shop.frame), ("customers.csv", people.frame)):
-            with atomic(out / name) as file:
-                frame.write_csv(file)
         start = perf_counter()
         baskets = visits.build(people, size.lines, for_visits)
         path = out / "transactions_train.csv"
         transactions.write(path, shop, people, baskets, for_lines, partial(progress.advance, bar))
         seconds = perf_counter() - start
+        for name, frame in (("articles.csv", shop.frame), ("customers.csv", people.frame)):
+            with atomic(out / name) as file:
+                frame.write_csv(file)
         drawn = 0
         if image_count:
             bar = progress.add_task("images", total=image_count)

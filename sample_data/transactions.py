@@ -25,10 +25,10 @@ FAVOURITE_EDGES = np.array([0.45, 0.67, 0.78])  # of a uniform draw: first, seco
 BROWSES = 0.14  # share of lines from outside the favourites
 CANDIDATES = 4  # articles a customer looks at before taking one
 PICKINESS = 0.45  # weight of style against chance among those
-RECENT = 24  # lines a customer remembers: not bought a second time, except as a
-COMES_BACK_FOR = 8  # repurchase of one of the last of them
-ROUNDS = 3  # how often a customer who has an article already looks for another
-REPURCHASE, COMPANION, ANOTHER_UNIT = 0.035, 0.10, 0.126
+RECENT = 8  # last lines of a customer, any of which may be bought again
+SEEN_BITS = 512  # what a customer has bought, as a set of hashes: a rare clash only makes them look further
+ROUNDS = 5  # how often a customer who has an article already looks for another
+REPURCHASE, COMPANION, ANOTHER_UNIT = 0.045, 0.10, 0.122
 MEMBER_OFFER = 0.07  # share of baskets with ten to twenty-five per cent off
 
 
@@ -40,7 +40,7 @@ class Shop:
         self.sections = section_demand().shape[1]
         self.by_section = np.argsort(catalogue.section, kind="stable")
         n = len(catalogue.section)
-        self.full_price_days = np.where(catalogue.decay >= 500, 10_000, rng.integers(35, 110, n))
+        self.full_price_days = np.where(catalogue.decay >= 500, 10_000, rng.integers(45, 130, n))
         self.in_sales = rng.random(n) < 0.4
         season = np.bincount(catalogue.section, catalogue.season, self.sections)
         self.season = season / np.maximum(np.bincount(catalogue.section, minlength=self.sections), 1)
@@ -68,7 +68,7 @@ class Shop:
     def prices(self, day: int) -> Ints:
         """Price of each article in cents on a day: marked down in steps with age, and some in the sales."""
         age = day - self.catalogue.launch - self.full_price_days
-        steps = np.array([0.0, 0.25, 0.4, 0.5, 0.6, 0.7])
+        steps = np.array([0.0, 0.25, 0.4, 0.5, 0.6, 0.8])
         off = steps[np.clip(np.floor(age / 21) + 1, 0, 5).astype(int)]
         today = DATES[day]
         if (today.month == 6 and today.day >= 18) or (today.month == 11 and 22 <= today.day <= 29):
@@ -78,27 +78,30 @@ class Shop:
 
 
 class Memory:
-    """The last RECENT articles of each customer; -1 where there is none yet."""
+    """What customers have bought: the last RECENT articles of each (-1 where there is none yet), and all as hashes."""
 
     def __init__(self, customers: int) -> None:
-        self.articles = np.full((customers, RECENT), -1, np.int32)
+        self.recent = np.full((customers, RECENT), -1, np.int32)
         self.count = np.zeros(customers, np.int32)
+        self.seen = np.zeros((customers, SEEN_BITS // 8), np.uint8)
 
     def recall(self, customer: Ints, back: Ints) -> Ints:
         """The article each customer bought `back` lines ago."""
-        return self.articles[customer, (self.count[customer] - back) % RECENT].astype(np.int64)
+        return self.recent[customer, (self.count[customer] - back) % RECENT].astype(np.int64)
 
     def knows(self, customer: Ints, article: Ints) -> NDArray[np.bool_]:
-        """Whether each customer remembers the article."""
-        return (self.articles[customer] == article[:, None]).any(1)
+        """Whether each customer has bought the article before today."""
+        return self.seen[customer, article % SEEN_BITS >> 3] >> (article & 7) & 1 == 1
 
     def add(self, customer: Ints, article: Ints) -> None:
-        """Remember the lines of a day, sorted by customer; the oldest articles are forgotten."""
+        """Remember the lines of a day, sorted by customer."""
         first = np.flatnonzero(np.r_[True, customer[1:] != customer[:-1]])
         lines = np.diff(np.r_[first, len(customer)])
         rank = np.arange(len(customer)) - np.repeat(first, lines)
-        self.articles[customer, (self.count[customer] + rank) % RECENT] = article
+        self.recent[customer, (self.count[customer] + rank) % RECENT] = article
         self.count[customer[first]] += lines.astype(np.int32)
+        bits = (1 << (article & 7)).astype(np.uint8)
+        np.bitwise_or.at(self.seen, (customer, article % SEEN_BITS >> 3), bits)
 
 
 def draw_sections(shop: Shop, customers: Customers, customer: Ints, rng: np.random.Generator) -> Ints:
@@ -151,7 +154,7 @@ def fill_baskets(shop: Shop, customers: Customers, memory: Memory, basket: Ints,
         looking = looking[known]
         article[looking] = draw_articles(shop, customers, customer[looking], rng)
     again = np.flatnonzero(rng.random(n, np.float32) < REPURCHASE)
-    before = memory.recall(customer[again], 1 + rng.integers(0, COMES_BACK_FOR, len(again)))
+    before = memory.recall(customer[again], 1 + rng.integers(0, RECENT, len(again)))
     article[again] = np.where((before >= 0) & shop.on_sale[before], before, article[again])
     unit = follows & (rng.random(n, np.float32) < ANOTHER_UNIT)
     return article[np.maximum.accumulate(np.where(unit, 0, np.arange(n)))]

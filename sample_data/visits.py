@@ -11,10 +11,10 @@ from sample_data.customers import Customers
 Floats = NDArray[np.float64]
 FULL_LINES_PER_CUSTOMER = 31_788_324 / 1_371_980
 LARGEST_BASKET = 62
-NEW = 0.30  # share of customers who first come at any time in the two years; the others came before
+NEW = 0.28  # share of customers who first come at any time in the two years; the others came before
 GAP_SHAPE = 0.72  # Weibull: many short gaps, some of months
 STOPS, ONE_OFF_STOPS = 0.024, 0.456  # probability that a visit is the last
-ONE_OFF = 0.46  # share of customers who come a few times only
+ONE_OFF = 0.34  # share of customers who come a few times only
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Visits:
 def simulate(rng: np.random.Generator, buyers: NDArray[np.int32], gap: float, one_off: float) -> tuple[Floats, Floats]:
     """All visits (buyer, time in days of mean demand) of these customers; each comes at least once."""
     n = len(buyers)
-    scale = gap * np.exp(rng.normal(0, 0.45, n))
+    scale = gap * np.exp(rng.normal(0, 0.4, n))
     stops = np.where(rng.random(n) < one_off, ONE_OFF_STOPS, STOPS)
     first = np.where(rng.random(n) < NEW, DAYS * rng.random(n), 2 * scale * rng.exponential(1, n))
     time = np.where(first < DAYS, first, DAYS * rng.random(n))
@@ -56,7 +56,9 @@ def build(customers: Customers, lines: int, seed: np.random.SeedSequence) -> Vis
     gap = fit_gap(rng_fit, one_off, lines / len(buyers))
     customer, time = simulate(rng, buyers, gap, one_off)
     day = np.searchsorted(np.cumsum(daily_demand()), time)
-    key = np.unique(np.minimum(day, DAYS - 1) * len(customers.buys) + customer)
+    key = np.minimum(day, DAYS - 1) * len(customers.buys) + customer
+    key.sort()
+    key = key[np.r_[True, key[1:] != key[:-1]]]  # a customer has one basket a day
     size = basket_sizes(rng, customers.appetite[key % len(customers.buys)])
     trim(rng, size, lines)
     day, customer = np.divmod(key[size > 0], len(customers.buys))

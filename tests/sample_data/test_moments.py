@@ -1,0 +1,106 @@
+"""The demo's sample behaves like the real data: moments within bands, tastes that can be learnt."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sample_data.generate import PRESETS, generate
+from sample_data.report import measure, report_table
+
+BANDS = {
+    "Ladieswear": (0.34, 0.42),
+    "Garment Upper body": (0.37, 0.44),
+    "Solid": (0.44, 0.51),
+    "Black": (0.19, 0.24),
+    "ACTIVE": (0.90, 0.94),
+    "age (mean, sd)": (35, 37.5),
+    "online": (0.67, 0.75),
+    "lines identical to another": (0.07, 0.14),
+    "basket lines (mean)": (3.3, 3.9),
+    "pairs bought again on another day": (0.025, 0.075),
+    "articles also sold in the 30 days before": (0.86, 0.97),
+    "buyers also seen in the 30 days before": (0.38, 0.58),
+    "buyers without history": (0.02, 0.12),
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo")
+    generate(out, PRESETS["demo"], seed=20200916, image_count=0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def moments(demo: Path) -> dict[str, tuple[float, ...]]:
+    return measure(demo)
+
+
+@pytest.mark.parametrize("name", BANDS)
+def test_moment_is_near_the_real_one(moments: dict[str, tuple[float, ...]], name: str) -> None:
+    low, high = BANDS[name]
+    assert low <= moments[name][0] <= high
+
+
+def test_quantiles(moments: dict[str, tuple[float, ...]]) -> None:
+    assert moments["basket lines (quartiles)"] == (1, 2, 4)
+    assert moments["price (50 75 90 99 %)"] == pytest.approx((0.0254, 0.0339, 0.0508, 0.0915), rel=0.2)
+    assert moments["gap in days (10 25 50 75 90 %)"] == pytest.approx((2, 7, 22, 57, 125), rel=0.25)
+
+
+def test_report_has_a_row_per_moment(demo: Path, moments: dict[str, tuple[float, ...]]) -> None:
+    assert report_table(demo).row_count == len(moments) + 4
+
+
+def lines_and_sections(demo: Path) -> pl.DataFrame:
+    types = {"article_id": pl.String}
+    articles = pl.read_csv(demo / "articles.csv", schema_overrides=types)
+    lines = pl.read_csv(demo / "transactions_train.csv", schema_overrides=types, try_parse_dates=True)
+    return lines.join(articles.select("article_id", "section_no", "product_type_name"), on="article_id")
+
+
+def hits_per_buyer(week: pl.DataFrame, picks: pl.DataFrame) -> float:
+    """Mean number of a buyer's 12 picks bought in the week; `picks` has customer_id and article_id."""
+    bought = week.select("customer_id", "article_id").unique()
+    return len(bought.join(picks, on=["customer_id", "article_id"])) / week["customer_id"].n_unique()
+
+
+@pytest.mark.parametrize("as_of_date", [date(2020, 9, 9), date(2020, 9, 16)])
+def test_favourite_sections_beat_popularity_and_own_purchases(demo: Path, as_of_date: date) -> None:
+    lines = lines_and_sections(demo)
+    past = lines.filter(pl.col("t_dat") < as_of_date)
+    week = lines.filter(pl.col("t_dat").is_between(as_of_date, as_of_date + timedelta(days=6)))
+    buyers = week.select("customer_id").unique()
+    recent = past.filter(pl.col("t_dat") >= as_of_date - timedelta(days=7))
+    sold = recent.group_by("article_id", "section_no").len("sold").sort("sold", "article_id", descending=True)
+    popular = buyers.join(sold.head(12).select("article_id"), how="cross")
+    own = past.sort("t_dat", descending=True).unique(["customer_id", "article_id"], keep="first", maintain_order=True)
+    own = own.group_by("customer_id", maintain_order=True).head(12)
+    visits = past.group_by("customer_id", "section_no").len("visits")
+    personal = buyers.join(visits, on="customer_id").join(sold, on="section_no")
+    personal = personal.with_columns(score=pl.col("visits") * pl.col("sold")).sort(
+        "score", "article_id", descending=True
+    )
+    personal = personal.group_by("customer_id", maintain_order=True).head(12)
+    scores = [hits_per_buyer(week, picks) for picks in (popular, own, personal)]
+    assert scores[2] > 1.3 * max(scores[:2])
+    assert scores[2] < 3  # of 12: far from a foregone conclusion
+
+
+def test_seasons(demo: Path) -> None:
+    lines = lines_and_sections(demo)
+
+    def summer_share(garment: str) -> float:
+        month = lines.filter(product_type_name=garment)["t_dat"].dt.month()
+        return month.is_in([5, 6, 7, 8]).sum() / len(month)
+
+    assert summer_share("Shorts") > 0.5 > 0.33 > summer_share("Sweater")
+
+
+def test_articles_are_launched_until_the_last_days_and_some_later(demo: Path) -> None:
+    sold = lines_and_sections(demo).group_by("article_id").agg(pl.col("t_dat").min())["t_dat"]
+    assert 0.9 < len(sold) / 2_000 < 1
+    assert (sold >= date(2020, 9, 1)).sum() > 5
+    assert (sold >= date(2019, 9, 20)).mean() > 0.3
