@@ -8,8 +8,8 @@ CUSTOMERS = Contract(
     description="Customers as last delivered, one row each, with or without purchases.",
     columns=(
         Column("customer_id", "string", "Customer (64 hexadecimal digits at H&M)"),
-        Column("is_fn", "boolean", "Gets fashion news (FN); false where the file is empty"),
-        Column("is_active", "boolean", "Active for communication (Active); false where the file is empty"),
+        Column("is_fn", "boolean", "Gets fashion news (FN); false where the file says nothing"),
+        Column("is_active", "boolean", "Active for communication (Active); false where the file says nothing"),
         Column("club_member_status", "string", "Club membership: ACTIVE, PRE-CREATE, LEFT CLUB", nullable=True),
         Column("fashion_news_frequency", "string", "How often fashion news is sent, upper case", nullable=True),
         Column("age", "int", "Age in years", nullable=True, minimum=0, maximum=130),

@@ -15,18 +15,20 @@ TRANSACTIONS = Contract(
         Column("source_file", "string", "Name of the file the row came in"),
         Column("source_checksum", "string", "SHA-256 of that file: a file is taken in once"),
     ),
-    partition_by=("source_file",),
+    # both, so that the log alone tells which files were taken in
+    partition_by=("source_file", "source_checksum"),
 )
 
 QUARANTINE = Contract(
     layer="silver",
     name="quarantine",
-    description="Rows refused at ingest, each with its reason and where it stands in its file.",
+    description="Rows refused at ingest, or kept without a value that could not be read, each with its reason "
+    "and where it stands in its file.",
     columns=(
         Column("table_name", "string", "Table the row was meant for"),
         Column("source_file", "string", "Name of the file"),
         Column("source_line", "bigint", "Line in the file, header = 1 (row number from 1 for Parquet)", minimum=1),
-        Column("reason", "string", "Why the row was refused"),
+        Column("reason", "string", "Why the row was refused, or which value was left empty"),
         Column("raw_row", "string", "The row as it came, as JSON"),
         Column("source_checksum", "string", "SHA-256 of the file"),
     ),

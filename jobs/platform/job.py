@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -50,23 +50,54 @@ class Job:
         return self.warehouse.exists(contract)
 
     def read_spark(self, contract: Contract) -> DataFrame:
-        """A declared input as a Spark DataFrame."""
-        self._declared(contract, self._reads)
+        """A declared table, an input or what earlier runs wrote, as a Spark DataFrame."""
+        self._declared(contract, self._reads + self._writes)
         return self.warehouse.read_spark(self.spark, contract)
 
     def read_arrow(self, contract: Contract, *args: object, **kwargs: object) -> pa.Table:
-        """A declared input as Arrow; see Warehouse.read_arrow for columns and filters."""
-        self._declared(contract, self._reads)
+        """A declared table as Arrow; see Warehouse.read_arrow for columns and filters."""
+        self._declared(contract, self._reads + self._writes)
         return self.warehouse.read_arrow(contract, *args, **kwargs)  # type: ignore[arg-type]
 
-    def publish(self, contract: Contract, rows: DataFrame | pa.Table | Iterable[pa.Table], replace: Slice) -> int:
-        """Check and commit a declared output in place of the slice; returns the number of rows."""
+    def version(self, contract: Contract) -> int:
+        """The version of a declared table that this run reads."""
+        self._declared(contract, self._reads + self._writes)
+        return self.warehouse.version(contract)
+
+    def partitions(self, contract: Contract) -> list[dict[str, str]]:
+        """The partitions of a declared table, column -> value; none before its first publish."""
+        self._declared(contract, self._reads + self._writes)
+        return self.warehouse.partitions(contract)
+
+    def facts(self, contract: Contract) -> dict[str, str]:
+        """What was recorded with the newest publish of a declared table; nothing before the first."""
+        self._declared(contract, self._reads + self._writes)
+        return self.warehouse.facts(contract)
+
+    def publish(
+        self,
+        contract: Contract,
+        rows: DataFrame | pa.Table | Iterable[pa.Table],
+        replace: Slice,
+        *,
+        facts: Mapping[str, str] | None = None,
+        persist: bool = True,
+    ) -> int:
+        """Check and commit a declared output in place of the slice; returns the number of rows.
+
+        Args:
+            contract: the table.
+            rows: a Spark DataFrame, or Arrow tables.
+            replace: the slice.
+            facts: recorded with the commit, beside run id and as-of date; `facts()` gives them back.
+            persist: keep a DataFrame on disk while it is checked and written; False where it is cheap to compute twice.
+        """
         self._declared(contract, self._writes)
         from pyspark.sql import DataFrame
 
         if isinstance(rows, DataFrame):
-            return self.warehouse.publish_spark(contract, rows, replace)
-        return self.warehouse.publish_arrow(contract, rows, replace)
+            return self.warehouse.publish_spark(contract, rows, replace, facts, persist)
+        return self.warehouse.publish_arrow(contract, rows, replace, facts)
 
     def _declared(self, contract: Contract, declared: Sequence[Contract]) -> None:
         if contract not in declared:

@@ -84,15 +84,39 @@ class Warehouse:
         self.versions_read[contract.name] = table.version()
         return table
 
+    def version(self, contract: Contract) -> int:
+        """The table's version that is read from here on; raises JobError when there is no such table."""
+        return self._pin(contract).version()
+
+    def partitions(self, contract: Contract) -> list[dict[str, str]]:
+        """The table's partitions, column -> value, from the log alone; none where there is no table."""
+        return DeltaTable(self.uri(contract)).partitions() if self.exists(contract) else []
+
+    def facts(self, contract: Contract) -> dict[str, str]:
+        """What was recorded with the table's newest publish, by either engine; nothing where there is none."""
+        for commit in DeltaTable(self.uri(contract)).history() if self.exists(contract) else []:
+            if "userMetadata" in commit:
+                return json.loads(commit["userMetadata"])
+        return {}
+
     # ---- writing
 
-    def publish_spark(self, contract: Contract, rows: DataFrame, replace: Slice) -> int:
-        """Check `rows` and commit them in place of the slice; returns their number."""
+    def publish_spark(
+        self,
+        contract: Contract,
+        rows: DataFrame,
+        replace: Slice,
+        facts: Mapping[str, str] | None = None,
+        persist: bool = True,
+    ) -> int:
+        """Check `rows` and commit them in place of the slice; returns their number. See Job.publish."""
         from pyspark import StorageLevel
 
         from jobs.platform.checks import check
 
-        rows = rows.select(*contract.column_names).persist(StorageLevel.DISK_ONLY)
+        rows = rows.select(*contract.column_names)
+        if persist:
+            rows = rows.persist(StorageLevel.DISK_ONLY)
         try:
             self._check_types(contract, rows)
             check(contract, rows)
@@ -100,12 +124,19 @@ class Warehouse:
             writer = rows.write.format("delta").mode("overwrite")
             if where := predicate(replace):
                 writer = writer.option("replaceWhere", where)
-            writer.option("userMetadata", json.dumps(self.stamp)).save(self.uri(contract))
+            writer.option("userMetadata", self._user_metadata(facts)).save(self.uri(contract))
             return rows.count()
         finally:
-            rows.unpersist()
+            if persist:
+                rows.unpersist()
 
-    def publish_arrow(self, contract: Contract, blocks: pa.Table | Iterable[pa.Table], replace: Slice) -> int:
+    def publish_arrow(
+        self,
+        contract: Contract,
+        blocks: pa.Table | Iterable[pa.Table],
+        replace: Slice,
+        facts: Mapping[str, str] | None = None,
+    ) -> int:
         """Check each block and commit all of them in place of the slice; returns the number of rows.
 
         Blocks stream through, so a result larger than memory can be published; key uniqueness is checked within a
@@ -136,13 +167,17 @@ class Warehouse:
                 pa.RecordBatchReader.from_batches(schema, audited()),
                 mode="overwrite",
                 predicate=predicate(replace),
-                commit_properties=CommitProperties(custom_metadata=self.stamp),
+                # Spark's name for it, so that a commit's facts are found in one place whoever made it
+                commit_properties=CommitProperties(custom_metadata={"userMetadata": self._user_metadata(facts)}),
             )
         except Exception:
             if failure:
                 raise failure from None
             raise
         return count
+
+    def _user_metadata(self, facts: Mapping[str, str] | None) -> str:
+        return json.dumps(self.stamp | dict(facts or {}))
 
     def _check_types(self, contract: Contract, rows: DataFrame) -> None:
         found = dict(rows.dtypes)

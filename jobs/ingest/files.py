@@ -1,0 +1,105 @@
+"""The delivered files: found, looked into and fingerprinted before any table is touched."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.ingest.mapping import TableMapping
+from jobs.platform.errors import JobError
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file with the columns it must have.
+
+    `layout` is equal for files that can be read together: same columns, same order, same types.
+    `checksum` is the SHA-256 of its bytes.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    layout: str
+    checksum: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def source_files(data: Path, table: TableMapping) -> list[SourceFile]:
+    """The table's files below `data`, by name; raises JobError unless each has the columns and at least one row."""
+    if not data.is_dir():
+        raise JobError(f"{data}: no such folder; --data names the folder with the retailer's files")
+    paths = sorted(path for path in data.glob(table.file) if path.is_file())
+    if not paths:
+        raise JobError(f"{data / table.file}: no such file; put it there, or give another --data or --mapping")
+    return [_inspected(path, table) for path in paths]
+
+
+def _inspected(path: Path, table: TableMapping) -> SourceFile:
+    if path.stat().st_size == 0:
+        raise JobError(f"{path}: empty (0 bytes); deliver the file again")
+    columns, layout = _parquet_columns(path) if path.suffix == ".parquet" else _csv_columns(path)
+    _require(path, columns, table.source_columns, table.contract.path)
+    return SourceFile(path, columns, layout, checksum(path))
+
+
+def _csv_columns(path: Path) -> tuple[tuple[str, ...], str]:
+    try:
+        # utf-8-sig: a byte order mark is no part of the first column's name
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines), [])
+            has_rows = any(line.strip() for line in lines)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise JobError(f"{path}: not a CSV file in UTF-8 ({error}); deliver it as UTF-8") from None
+    if not has_rows:
+        raise JobError(f"{path}: a header and no rows; deliver the file again")
+    return tuple(header), "csv " + repr(header)
+
+
+def _parquet_columns(path: Path) -> tuple[tuple[str, ...], str]:
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise JobError(f"{path}: not a Parquet file ({error}); deliver the file again") from None
+    if file.metadata.num_rows == 0:
+        raise JobError(f"{path}: no rows; deliver the file again")
+    schema = file.schema_arrow.remove_metadata()
+    return tuple(schema.names), f"parquet {schema}"
+
+
+def _require(path: Path, found: Sequence[str], required: Mapping[str, str], table: str) -> None:
+    if twice := sorted({column for column in found if found.count(column) > 1}):
+        raise JobError(f"{path}: column {', '.join(twice)} appears twice in the header; leave one")
+    missing = [column for column in required if column not in found]
+    if not missing:
+        return
+    said = []
+    for column in missing:
+        close = difflib.get_close_matches(column.lower(), [name.lower() for name in found], n=1)
+        renamed = [name for name in found if name.lower() in close and name not in required]
+        said.append(f"{column} ({required[column]} in {table}{f'; renamed to {renamed[0]}?' if renamed else ''})")
+    raise JobError(
+        f"{path}: column missing: {', '.join(said)}; found {', '.join(found)}; correct the header or the mapping"
+    )
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of the file's bytes, read as a stream."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def require_unchanged(files: Sequence[SourceFile]) -> None:
+    """Raise JobError when a file is no longer the one whose checksum was taken: rows of two deliveries may be mixed."""
+    for file in files:
+        if not file.path.is_file() or checksum(file.path) != file.checksum:
+            raise JobError(f"{file.path}: replaced while it was being read; nothing was published, run again")

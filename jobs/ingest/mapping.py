@@ -1,0 +1,179 @@
+"""Which file and column of a retailer plays which part: a small TOML file, checked before anything is read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from pathlib import Path, PurePosixPath
+from string import Formatter
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from expectations.articles import ARTICLES
+from expectations.contract import Contract
+from expectations.customers import CUSTOMERS
+from expectations.transactions import TRANSACTIONS
+from jobs.platform.errors import JobError
+
+BUILT_IN = Path(__file__).with_name("mappings")
+#: Columns that ingest itself fills.
+PROVENANCE = ("source_file", "source_checksum")
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ColumnSource(_Model):
+    """Where a silver column's values come from: a column of the file, or one constant.
+
+    `first_number` takes the first whole number in the text: "45-54" is 45, "65+" is 65.
+    """
+
+    column: str | None = None
+    constant: int | float | str | None = None
+    first_number: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"column": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ColumnSource:
+        if (self.column is None) == (self.constant is None):
+            raise ValueError("give either a column of the file or a constant")
+        return self
+
+
+class TableMapping(_Model):
+    """One silver table: its file (a name, or a glob for transactions) below the data folder, and its columns."""
+
+    contract: ClassVar[Contract]
+
+    file: str
+    columns: dict[str, ColumnSource]
+
+    @field_validator("file")
+    @classmethod
+    def _file_is_relative_csv_or_parquet(cls, file: str) -> str:
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or re.search(r"[*?\[]", str(path.parent)):
+            raise ValueError("must be a file below the data folder, with wildcards in its name only")
+        if path.suffix not in (".csv", ".parquet"):
+            raise ValueError("must end in .csv or .parquet")
+        return file
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_the_contracts(cls, columns: dict[str, ColumnSource]) -> dict[str, ColumnSource]:
+        known = {c.name: c for c in cls.contract.columns if c.name not in PROVENANCE}
+        if unknown := sorted(set(columns) - set(known)):
+            raise ValueError(f"{', '.join(unknown)}: no such column in {cls.contract.path}")
+        # A boolean is false where the retailer has no such column.
+        required = [c.name for c in known.values() if not c.nullable and c.type != "boolean"]
+        if missing := [name for name in required if name not in columns]:
+            raise ValueError(f"{', '.join(missing)} must be given")
+        if fixed := [name for name in ("article_id", "customer_id") if name in columns and not columns[name].column]:
+            raise ValueError(f"{', '.join(fixed)} must be a column of the file")
+        return columns
+
+    @property
+    def source_columns(self) -> dict[str, str]:
+        """Column of the file -> the part it plays, for every column the file must have."""
+        return {source.column: name for name, source in self.columns.items() if source.column is not None}
+
+
+class ArticlesMapping(TableMapping):
+    contract: ClassVar[Contract] = ARTICLES
+
+    id_pattern: Pattern | None = None
+
+
+class CustomersMapping(TableMapping):
+    """`also_from_transactions`: whoever bought is a customer, even where the customers file does not list them."""
+
+    contract: ClassVar[Contract] = CUSTOMERS
+
+    id_pattern: Pattern | None = None
+    also_from_transactions: bool = False
+
+
+class TransactionsMapping(TableMapping):
+    """`units` names a column with the number of units in the line (1 .. `max_units`); without it a line is one unit.
+
+    `price_is_line_total`: the price is that of all units of the line together.
+    """
+
+    contract: ClassVar[Contract] = TRANSACTIONS
+
+    units: str | None = None
+    max_units: int = Field(100, ge=1)
+    price_is_line_total: bool = False
+
+    @model_validator(mode="after")
+    def _total_needs_units(self) -> TransactionsMapping:
+        if self.price_is_line_total and self.units is None:
+            raise ValueError("price_is_line_total needs units")
+        return self
+
+    @property
+    def source_columns(self) -> dict[str, str]:
+        return super().source_columns | ({self.units: "units"} if self.units else {})
+
+
+class Mapping(_Model):
+    """A retailer's files.
+
+    `images` is the path of an article's picture below the data folder, a `str.format` template of `article_id` and
+    `prefix` (its first three characters); None: the retailer has no images.
+    """
+
+    images: str | None = None
+    articles: ArticlesMapping
+    customers: CustomersMapping
+    transactions: TransactionsMapping
+
+    @field_validator("images")
+    @classmethod
+    def _template(cls, images: str | None) -> str | None:
+        fields = {field for _, field, _, _ in Formatter().parse(images or "") if field is not None}
+        if images is not None and ("article_id" not in fields or fields - {"article_id", "prefix"}):
+            raise ValueError("must contain {article_id}, may contain {prefix}, nothing else in braces")
+        return images
+
+    @property
+    def digest(self) -> str:
+        """Changes with everything that decides how files become tables."""
+        return hashlib.sha256(self.model_dump_json(exclude={"images"}).encode()).hexdigest()
+
+
+def load_mapping(name_or_path: str) -> Mapping:
+    """The mapping of that built-in name (hm, completejourney), or in that TOML file.
+
+    Raises JobError, naming file and key, when there is no such mapping or it says something that means nothing.
+    """
+    path = Path(name_or_path) if name_or_path.endswith(".toml") else BUILT_IN / f"{name_or_path}.toml"
+    try:
+        return Mapping.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError:
+        known = ", ".join(sorted(p.stem for p in BUILT_IN.glob("*.toml")))
+        raise JobError(f"mapping {name_or_path}: no such mapping; give one of {known}, or a .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise JobError(f"mapping {path}: not a TOML file: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise JobError(f"mapping {path}: {problems}") from None

@@ -1,0 +1,129 @@
+"""From text to types at the door: each silver column's value, and what is wrong with the row if it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, StructType, TimestampNTZType, TimestampType
+
+from expectations.contract import Column as ContractColumn
+from jobs.ingest.mapping import ColumnSource, TableMapping
+
+# Spark's own cast also takes "1.5d", "NaN" and "Infinity".
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_KINDS = {"date": "a date YYYY-MM-DD", "int": "a whole number", "double": "a finite number"}
+#: What every judged row carries beside its silver columns.
+ORIGIN = ("source_file", "source_checksum", "source_line", "raw", "broken_line")
+
+
+def typed_rows(rows: DataFrame, table: TableMapping, id_patterns: Mapping[str, str | None]) -> DataFrame:
+    """Raw rows (jobs.ingest.reading) as typed columns of the table's contract, and a verdict on each.
+
+    Beside the silver columns and ORIGIN there are two texts, null where nothing is wrong: `refusal`, why the row
+    cannot be used, and `remark`, which optional value could not be read and was left empty. A column the mapping does
+    not give is null, or false if it is a yes-or-no.
+
+    Args:
+        rows: raw rows of files of one layout.
+        table: where the values of each column come from.
+        id_patterns: regular expressions that whole ids match.
+    """
+    values: dict[str, Column] = {}
+    count = len(_raw_type(rows).names)
+    refusals = [F.when(F.col("broken_line").isNotNull(), f"broken line: not {count} fields of UTF-8 text")]
+    remarks = []
+    for column in table.contract.columns:
+        source = table.columns.get(column.name)
+        if source is None:
+            values[column.name] = F.lit(False if column.type == "boolean" else None).cast(column.type)
+            continue
+        text = _text(rows, source)
+        value = _value(column, text)
+        if column.nullable or column.type == "boolean":
+            remarks.append(F.when(text.isNotNull() & value.isNull(), f"{column.name} unreadable, left empty"))
+        else:
+            refusals += _refusals(column, text, value, id_patterns.get(column.name))
+        values[column.name] = F.coalesce(value, F.lit(False)) if column.type == "boolean" else value
+    values = {name: value for name, value in values.items() if name not in ORIGIN}
+    return rows.select(
+        *[value.alias(name) for name, value in values.items()],
+        *ORIGIN,
+        F.coalesce(*refusals).alias("refusal"),
+        F.coalesce(*remarks, F.lit(None).cast("string")).alias("remark"),
+    )
+
+
+def number(text: Column) -> Column:
+    """The text as a finite double, else null."""
+    value = F.when(text.rlike(_NUMBER), text.try_cast("double"))
+    return F.when(F.abs(value) < float("inf"), value)
+
+
+def whole(text: Column) -> Column:
+    """The text as an int, else null; "253.0" is 253."""
+    value = number(text)
+    return F.when((value == F.floor(value)) & (F.abs(value) < 2**31), value.try_cast("int"))
+
+
+def raw_text(rows: DataFrame, column: str) -> Column:
+    """A column of the file as text, null where empty; of a timestamp the day (UTC where it has a time zone)."""
+    value = F.col("raw")[column]
+    if isinstance(_raw_type(rows)[column].dataType, DateType | TimestampType | TimestampNTZType):
+        value = value.cast("date")
+    return F.nullif(value.cast("string"), F.lit(""))
+
+
+def matches(value: Column, pattern: str) -> Column:
+    """True where the whole value matches; a bare `$` would let a line break pass."""
+    return value.rlike(rf"\A(?:{pattern})\z")
+
+
+def _raw_type(rows: DataFrame) -> StructType:
+    raw = rows.schema["raw"].dataType
+    assert isinstance(raw, StructType)
+    return raw
+
+
+def _text(rows: DataFrame, source: ColumnSource) -> Column:
+    if source.column is None:
+        return F.lit(str(source.constant))
+    text = raw_text(rows, source.column)
+    if source.first_number:
+        # Text without a number stays as it is, and is then unreadable.
+        return F.coalesce(F.nullif(F.regexp_extract(text, r"\d+", 0), F.lit("")), text)
+    return text
+
+
+def _value(column: ContractColumn, text: Column) -> Column:
+    match column.type:
+        case "date":
+            day = text.try_cast("date")
+            value = F.when(day.cast("string") == text, day)  # Spark's cast also takes "2018-9-1" and "2018-09"
+        case "int":
+            value = whole(text)
+        case "double":
+            value = number(text)
+        case "boolean":
+            value = (
+                F.when(text.isNull() | (number(text) == 0) | (F.lower(text) == "false"), False)
+                .when((number(text) == 1) | (F.lower(text) == "true"), True)
+                .otherwise(F.lit(None))
+            )
+        case _:
+            value = text
+    if column.nullable and column.minimum is not None:
+        value = F.when(value >= column.minimum, value)
+    if column.nullable and column.maximum is not None:
+        value = F.when(value <= column.maximum, value)
+    return value
+
+
+def _refusals(column: ContractColumn, text: Column, value: Column, pattern: str | None) -> list[Column]:
+    refusals = [F.when(text.isNull(), f"{column.name} is empty")]
+    if column.type in _KINDS:
+        refusals.append(F.when(value.isNull(), f"{column.name} is not {_KINDS[column.type]}"))
+    if pattern:
+        refusals.append(F.when(~matches(value, pattern), f"{column.name} is malformed"))
+    return refusals
