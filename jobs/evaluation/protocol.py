@@ -45,6 +45,11 @@ RANKING_KS = (10, 20, 30)
 RETRIEVAL_KS = (100, 300)
 ALL_BUYERS = "all"
 
+#: Names of the models in `system`: the one this run trained, and the champion it must beat.
+CHALLENGER, CHAMPION = "two_stage", "champion"
+#: Metric that says which registered version a model was; its value is the version's number.
+MODEL_VERSION = "model_version"
+
 
 @dataclass(frozen=True)
 class Figure:

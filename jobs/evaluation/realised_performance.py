@@ -1,0 +1,82 @@
+"""How the recommendations published a week ago did against what was then really bought."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations.evaluation import REALISED_PERFORMANCE
+from expectations.recommendations import RECOMMENDATIONS
+from jobs.evaluation.baselines import popularity_7d
+from jobs.evaluation.metrics import Truth
+from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, Figure, evaluate_week, figures_table
+from jobs.platform.job import Job, run
+from jobs.platform.settings import WEEK
+from jobs.retrieval.purchases import NO_ARTICLE, PURCHASE_TABLES, Ints, Purchases, encode, load_purchases
+
+READS, WRITES = PURCHASE_TABLES, (REALISED_PERFORMANCE,)
+#: What the run of a week ago published.
+READS_EARLIER_RUNS = (RECOMMENDATIONS,)
+
+PUBLISHED, POPULAR = "published", popularity_7d.__name__
+
+
+def published_lists(recommendations: pa.Table, purchases: Purchases, buyers: Ints) -> Ints:
+    """The published picks of these buyers, (n, deepest rank); who was not published to has an empty list.
+
+    Args:
+        recommendations: customer_id, rank and article_id of one as-of date.
+        buyers: customer codes, ascending, shape (n,).
+    """
+    ids = purchases.customer_ids.take(pa.array(buyers))
+    picks = recommendations.filter(pc.is_in(recommendations["customer_id"], value_set=ids))
+    width = pc.max(recommendations["rank"]).as_py()
+    lists = np.full((len(buyers), width), NO_ARTICLE, dtype=np.int32)
+    row = encode(picks["customer_id"], ids, "customer")
+    lists[row, picks["rank"].to_numpy() - 1] = encode(picks["article_id"], purchases.article_ids, "article")
+    return lists
+
+
+def judge(job: Job) -> tuple[list[Figure], str]:
+    """The figures of last week's recommendations beside the best sellers of the time; or none, and why."""
+    settings = job.settings
+    start = settings.as_of_date - WEEK
+    nothing = f"nothing was published for {start}: nothing to measure"
+    if not job.exists(RECOMMENDATIONS):
+        return [], nothing
+    columns = ["customer_id", "rank", "article_id"]
+    recommendations = job.read_arrow(RECOMMENDATIONS, columns, where={"as_of_date": [start]})
+    if not recommendations.num_rows:
+        return [], nothing
+    purchases = load_purchases(job, before=settings.as_of_date)
+    history, labels = purchases.before(start), purchases.between(start, settings.as_of_date)
+    if not len(labels):
+        return [], f"nothing was bought from {start} to {settings.as_of_date}: nothing to measure"
+    buyers = Truth.of(labels).customers
+    published = published_lists(recommendations, purchases, buyers)
+    popular = popularity_7d(history, buyers, start, published.shape[1])
+    figures = evaluate_week({PUBLISHED: published, POPULAR: popular}, history, labels, start, settings.seed)
+    score = {f.system: f.value for f in figures if (f.slice, f.metric, f.k) == (ALL_BUYERS, "map", HEADLINE_K)}
+    return figures, (
+        f"recommendations of {start} reached MAP@12 {score[PUBLISHED]:.4f} over {len(buyers):,} buyers,"
+        f" the best sellers {score[POPULAR]:.4f}"
+    )
+
+
+def main(job: Job) -> str:
+    settings = job.settings
+    figures, outcome = judge(job)
+    table = figures_table(
+        figures,
+        REALISED_PERFORMANCE,
+        as_of_date=settings.as_of_date,
+        fold_start=settings.as_of_date - WEEK,
+        run_id=settings.run_id,
+    )
+    job.publish(REALISED_PERFORMANCE, table, replace={"as_of_date": [settings.as_of_date]})
+    return outcome
+
+
+if __name__ == "__main__":
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES)

@@ -1,0 +1,52 @@
+"""Which registered version a run may use: decided by as-of dates, never by what happens to be newest.
+
+A version is registered with the as-of date it was trained for. A rerun of a date supersedes that date's version; a
+backfill of an older week sees the champions of its own past only.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from expectations.evaluation import MODEL_DECISIONS
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job
+from jobs.platform.settings import WEEK, Settings
+from jobs.platform.tracking import find_versions
+
+
+def version_of_run(settings: Settings) -> str:
+    """The version trained for the run's as-of date, the newest if it was trained again.
+
+    Raises JobError when there is none.
+    """
+    versions = find_versions(settings.model_name, as_of_date=settings.as_of_date.isoformat())
+    if not versions:
+        raise JobError(f"{settings.model_name}: no version of {settings.as_of_date} is registered; run ranking.train")
+    return versions[0].version
+
+
+def promotions(job: Job) -> dict[date, str]:
+    """The promoted version of each as-of date that has one."""
+    if not job.exists(MODEL_DECISIONS):
+        return {}
+    rows = job.read_arrow(MODEL_DECISIONS, ["as_of_date", "model_name", "model_version", "is_promoted"]).to_pylist()
+    mine = (row for row in rows if row["is_promoted"] and row["model_name"] == job.settings.model_name)
+    return {row["as_of_date"]: row["model_version"] for row in mine}
+
+
+def newest(promoted: dict[date, str], until: date) -> str | None:
+    """The version promoted last, up to and including an as-of date."""
+    dates = [day for day in promoted if day <= until]
+    return promoted[max(dates)] if dates else None
+
+
+def champion_as_of(job: Job) -> str | None:
+    """The version that the run publishes with; None: no model has been promoted yet."""
+    return newest(promotions(job), job.settings.as_of_date)
+
+
+def incumbent(job: Job) -> str | None:
+    """The champion that the run's model must beat: promoted at least a week earlier, so that it has not learnt from
+    the label week."""
+    return newest(promotions(job), job.settings.as_of_date - WEEK)
