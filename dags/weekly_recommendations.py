@@ -3,12 +3,13 @@
 Every Wednesday at 00:00 UTC the week that just ended, `[start, end)`, is taken in, features are computed, the model is
 retrained, judged against the baselines and the champion, and every customer's recommendations are published.
 
-**As-of date.** The data interval's end. Nothing dated on or after it touches the run. To run another date, give
-`as_of_date` in the form, or backfill: `scripts/airflow backfill create --dag-id weekly_recommendations
---from-date 2020-08-26 --to-date 2020-09-09` (dates of the weeks' starts). A rerun of a date writes the same tables.
+**As-of date.** The data interval's end. Nothing dated on or after it touches the run. For another date give
+`as_of_date` in the form or with `dags trigger --conf`; for several weeks backfill, naming the first and the last week
+by their starts: `scripts/airflow backfill create --dag-id weekly_recommendations --from-date 2020-08-26
+--to-date 2020-09-09 --max-active-runs 1`. A rerun of a date writes the same tables.
 
-**When a task fails.** Exit code 2 is the job's own verdict (bad input, a refused result): the task's log ends in one line
-that says what to do, and there is no retry. Anything else is retried twice, with growing pauses.
+**When a task fails.** Exit code 2 is the job's own verdict (bad input, a refused result): the task's log ends in one
+line that says what to do, and there is no retry. Anything else is retried twice, with growing pauses.
 
 **Tasks.** A task id is a module: `features.customers` runs `jobs/features/customers.py`. Each takes a slot of the pool
 `heavy` (one slot by default), so that heavy tasks never share a small machine.
@@ -22,8 +23,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup
+from airflow.sdk.exceptions import AirflowFailException
 
 from dags.operators import JobOperator, SparkJobOperator
+
+WEEK, WEDNESDAY = timedelta(days=7), 2
 
 # As the data flows: stage -> its jobs, how each runs, and the jobs it waits for. A stage is a group in the UI (groups
 # may not wait for each other in a circle, so a stage is not always the module's folder). The lineage test checks the
@@ -136,7 +140,7 @@ PARAMS = {
 
 # Every job takes every parameter, so all tasks get the same command line.
 ARGUMENTS = [
-    "--as-of-date={{ params.as_of_date or data_interval_end | ds }}",
+    "--as-of-date={{ as_of_date(dag_run, params.as_of_date) }}",
     "--run-id={{ run_id }}",
     *(
         f"--{name.replace('_', '-')}={{{{ '' if params.{name} is none else params.{name} }}}}"
@@ -144,6 +148,23 @@ ARGUMENTS = [
         if name != "as_of_date"
     ),
 ]
+
+
+def as_of_date(dag_run: Any, override: str | None) -> str:
+    """The run's as-of date (YYYY-MM-DD): the form's, else the data interval's end.
+
+    `airflow dags trigger --logical-date D` makes the interval of today, whatever D is; the week meant is the last one
+    that ended by D. A run without any date (triggered by an asset, say) has to be given one: AirflowFailException.
+    """
+    if override:
+        return override
+    if dag_run.logical_date is None:
+        raise AirflowFailException("this run has no logical date: give as_of_date")
+    if dag_run.data_interval_end - dag_run.logical_date <= WEEK:
+        return dag_run.data_interval_end.date().isoformat()
+    day = dag_run.logical_date.date()
+    return (day - timedelta(days=(day.weekday() - WEDNESDAY) % 7)).isoformat()
+
 
 with DAG(
     "weekly_recommendations",
@@ -153,10 +174,12 @@ with DAG(
     start_date=datetime(2018, 9, 26, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    user_defined_macros={"as_of_date": as_of_date},
     params=PARAMS,
     tags=["recommendations", "weekly"],
     default_args={
         "pool": "heavy",
+        "weight_rule": "absolute",  # all alike, so the oldest week goes first and a backfill runs week by week
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": True,

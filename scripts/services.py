@@ -10,6 +10,7 @@ start time, so that `down` ends those processes and no other. Everything listens
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -33,7 +34,7 @@ AIRFLOW = str(ROOT / "scripts" / "airflow")
 
 AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor")
 AIRFLOW_PORT, MLFLOW_PORT = 8080, 5000
-START_SECONDS, STOP_SECONDS = 120, 20
+START_SECONDS, STOP_SECONDS = 120, 10
 
 
 class ServiceError(Exception):
@@ -87,32 +88,25 @@ class Services:
         self._save(self.running() | {name: Service(process.pid, psutil.Process(process.pid).create_time(), port)})
 
     def stop(self, names: Iterable[str] | None = None) -> list[str]:
-        """End the named services (default: all) with all they started: asked first, then forced. Returns their names."""
+        """End the named services (default: all) and all they started: asked first, then forced. Returns the names."""
         running = self.running()
         stopping = {name: running.pop(name) for name in list(running) if names is None or name in names}
-        processes = []
-        for service in stopping.values():
-            if process := service.process():
-                processes += [*process.children(recursive=True), process]
-        for process in processes:
-            _signal(process, force=False)
-        _, stubborn = psutil.wait_procs(processes, timeout=STOP_SECONDS)
-        for process in stubborn:
-            _signal(process, force=True)
-        psutil.wait_procs(stubborn, timeout=STOP_SECONDS)
+        asked = [process for service in stopping.values() if (process := service.process())]
+        everything = [*asked, *(child for process in asked for child in process.children(recursive=True))]
+        for process in asked:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        psutil.wait_procs(asked, timeout=STOP_SECONDS)
+        for process in everything:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(everything, timeout=STOP_SECONDS)
         self._save(running)
         return list(stopping)
 
     def _save(self, services: dict[str, Service]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps({name: vars(service) for name, service in services.items()}))
-
-
-def _signal(process: psutil.Process, *, force: bool) -> None:
-    try:
-        process.kill() if force else process.terminate()
-    except psutil.NoSuchProcess:
-        pass
 
 
 def free_port(preferred: int) -> int:

@@ -1,0 +1,131 @@
+"""The DAG as Airflow sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.serialization.serialized_objects import DagSerialization
+
+from dags.weekly_recommendations import as_of_date, dag
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def ancestors(task_id: str) -> set[str]:
+    return {task.task_id for task in dag.get_task(task_id).get_flat_relatives(upstream=True)}
+
+
+def test_the_dags_folder_loads() -> None:
+    bag = DagBag(dag_folder=str(ROOT / "dags"), known_pools={"heavy"})
+    assert bag.import_errors == {}
+    assert list(bag.dags) == ["weekly_recommendations"]
+    assert DagSerialization.to_dict(dag)["dag"]["dag_id"] == "weekly_recommendations"
+
+
+def test_loading_it_imports_nothing_heavy() -> None:
+    code = "import sys, dags.weekly_recommendations; print(*{m.split('.')[0] for m in sys.modules})"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    loaded = set(outcome.stdout.splitlines()[-1].split())
+    assert loaded & {"pandas", "pyspark", "torch", "polars", "mlflow", "deltalake", "jobs", "expectations"} == set()
+
+
+def test_a_task_id_is_a_module_of_jobs() -> None:
+    absent = [
+        task.task_id
+        for task in dag.tasks
+        if not ROOT.joinpath("jobs", *task.task_id.split(".")).with_suffix(".py").is_file()
+    ]
+    assert absent == []
+
+
+@pytest.mark.parametrize(
+    ("task", "waits_for"),
+    [
+        ("ingest.transactions", {"ingest.articles", "ingest.customers"}),
+        ("ranking.train", {"features.customers", "features.articles", "features.interactions", "embeddings.images"}),
+        ("ranking.score", {"evaluation.evaluate", "evaluation.gate"}),
+        ("publish.recommendations", {"evaluation.gate", "ranking.score", "ingest.transactions"}),
+        ("evaluation.realised_performance", {"ingest.transactions"}),
+    ],
+)
+def test_the_order_that_matters(task: str, waits_for: set[str]) -> None:
+    assert waits_for <= ancestors(task)
+
+
+def test_last_week_is_measured_without_waiting_for_this_weeks_model() -> None:
+    assert "ranking.train" not in ancestors("evaluation.realised_performance")
+
+
+def test_every_task_is_retried_with_growing_pauses_in_the_heavy_pool() -> None:
+    for task in dag.tasks:
+        assert (task.pool, task.retries, task.retry_exponential_backoff) == ("heavy", 2, True)
+        assert task.execution_timeout is not None
+
+
+def test_all_tasks_get_the_same_command_line() -> None:
+    lines = {tuple(getattr(task, "arguments", None) or task.application_args) for task in dag.tasks}
+    assert len(lines) == 1
+    names = {argument.split("=")[0] for argument in lines.pop()}
+    assert names == {"--run-id"} | {f"--{name.replace('_', '-')}" for name in dag.params}
+
+
+def test_weeks_run_from_wednesday_to_wednesday() -> None:
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    week = timetable.infer_manual_data_interval(run_after=_pendulum(datetime(2020, 9, 16, tzinfo=UTC)))
+    assert (week.start, week.end) == (datetime(2020, 9, 9, tzinfo=UTC), datetime(2020, 9, 16, tzinfo=UTC))
+
+
+def _pendulum(moment: datetime) -> Any:
+    from airflow.sdk import timezone
+
+    return timezone.coerce_datetime(moment)
+
+
+def _run(logical: datetime | None, end: datetime | None) -> SimpleNamespace:
+    return SimpleNamespace(logical_date=logical, data_interval_end=end)
+
+
+SEP_09, SEP_16 = datetime(2020, 9, 9, tzinfo=UTC), datetime(2020, 9, 16, tzinfo=UTC)
+LONG_AFTER = datetime(2026, 11, 18, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("logical", "end", "override", "expected"),
+    [
+        (SEP_09, SEP_16, None, "2020-09-16"),  # the schedule, a backfill: named by the week's start
+        (SEP_16, SEP_16, None, "2020-09-16"),  # triggered in the UI: the last week that ended
+        (SEP_16 + timedelta(days=6), SEP_16, None, "2020-09-16"),
+        (SEP_16, LONG_AFTER, None, "2020-09-16"),  # dags trigger --logical-date: its interval is today's
+        (SEP_16 + timedelta(days=6), LONG_AFTER, None, "2020-09-16"),
+        (SEP_16 - timedelta(days=1), LONG_AFTER, None, "2020-09-09"),
+        (SEP_09, SEP_16, "2020-08-19", "2020-08-19"),  # the form wins
+        (None, None, "2020-08-19", "2020-08-19"),
+    ],
+)
+def test_as_of_date(logical: datetime | None, end: datetime | None, override: str | None, expected: str) -> None:
+    assert as_of_date(_run(logical, end), override) == expected
+
+
+def test_a_run_without_any_date_must_be_given_one() -> None:
+    with pytest.raises(AirflowFailException, match="give as_of_date"):
+        as_of_date(_run(None, None), None)
+
+
+def test_defaults_come_from_the_environment() -> None:
+    code = (
+        "from dags.weekly_recommendations import dag; p = dag.params; print(p['data'], p['top_k'], p['exclude_bought'])"
+    )
+    given = {"ATELIER_DATA": "/data/hm", "ATELIER_TOP_K": "20", "ATELIER_EXCLUDE_BOUGHT": "True"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | given
+    outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert outcome.stdout.splitlines()[-1] == "/data/hm 20 True"
