@@ -37,7 +37,7 @@ def digest(mapping: Mapping, files: Sequence[SourceFile]) -> str:
 
 
 def unique_rows(typed: DataFrame, contract: Contract) -> DataFrame:
-    """One usable row per id: identical repetitions are dropped; of rows that differ the first stands, the rest is refused.
+    """One usable row per id: identical repetitions are dropped; of differing ones the first stands, others are refused.
 
     Args:
         typed: typed rows (jobs.ingest.typed) of one file.

@@ -1,0 +1,190 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
+from expectations.transactions import QUARANTINE, TRANSACTIONS
+from jobs.ingest import transactions
+from jobs.ingest.files import source_files
+from jobs.ingest.reading import read_rows
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job
+from tests.jobs.ingest.retail import (
+    A1,
+    A2,
+    A3,
+    C1,
+    C2,
+    C3,
+    HM,
+    TRANSACTIONS_HEADER,
+    job,
+    publish_ids,
+    publish_parents,
+    purchase,
+    rows_of,
+    version_of,
+    write,
+)
+
+DAY = date(2020, 9, 1)
+
+
+def versions(data: Path) -> tuple[int | None, int | None]:
+    return version_of(data, TRANSACTIONS), version_of(data, QUARANTINE)
+
+
+def test_each_fault_has_its_reason_and_line(spark: SparkSession, tmp_path: Path) -> None:
+    lines_and_reasons = [
+        (purchase(price="0.0508"), None),
+        (purchase(price="0.0508"), None),  # a second unit
+        (purchase("2018-9-1"), "t_dat is not a date YYYY-MM-DD"),
+        (purchase("2018-09"), "t_dat is not a date YYYY-MM-DD"),
+        (purchase("2019-02-29"), "t_dat is not a date YYYY-MM-DD"),
+        (purchase("2018-09-01T10:00"), "t_dat is not a date YYYY-MM-DD"),
+        (purchase("01/09/2018"), "t_dat is not a date YYYY-MM-DD"),
+        (purchase(""), "t_dat is empty"),
+        (purchase(price="0"), "price is not above 0"),
+        (purchase(price="-0.05"), "price is not above 0"),
+        (purchase(price="NaN"), "price is not a finite number"),
+        (purchase(price="Infinity"), "price is not a finite number"),
+        (purchase(price="1e999"), "price is not a finite number"),
+        (purchase(price="0.05d"), "price is not a finite number"),
+        (purchase(price='"0,05"'), "price is not a finite number"),
+        (purchase(price=""), "price is empty"),
+        (purchase(price="5.08e-2"), None),
+        (purchase(article=A1[1:]), "article_id is malformed"),
+        (purchase(article="0999999999"), "article_id is not in silver/articles"),
+        (purchase(article=""), "article_id is empty"),
+        (purchase(customer=C1[1:]), "customer_id is malformed"),
+        (purchase(customer=C1.upper()), "customer_id is malformed"),
+        (purchase(customer="0" * 64), "customer_id is not in silver/customers"),
+        (purchase(customer="0" * 64, article="0999999999"), "article_id is not in silver/articles"),
+        (purchase(channel="shop"), "sales_channel_id is not a whole number"),
+        (purchase(channel="1.5"), "sales_channel_id is not a whole number"),
+        (purchase(channel="2.0"), None),
+        (purchase() + ",7", "broken line: not 5 fields of UTF-8 text"),
+        (purchase("2030-01-01"), None),  # after any as-of date: silver is what was delivered
+        (purchase()[:-2], "broken line: not 5 fields of UTF-8 text"),  # the last line, cut off
+    ]
+    path = tmp_path / "transactions_train.csv"
+    write(path, TRANSACTIONS_HEADER, [line for line, _ in lines_and_reasons], end="\r\n", last="")
+    files = source_files(tmp_path, HM.transactions)
+    parents = {
+        "article_id": spark.createDataFrame([(A1,), (A2,)], "article_id string"),
+        "customer_id": spark.createDataFrame([(C1,), (C2,)], "customer_id string"),
+    }
+    rows = transactions.transform(read_rows(spark, files), HM, parents).orderBy("source_line").collect()
+    found = [(row.source_line, row.is_refused, row.reason) for row in rows]
+    assert found == [(n, reason is not None, reason) for n, (_, reason) in enumerate(lines_and_reasons, start=2)]
+    good = [row for row in rows if not row.is_refused]
+    assert {(row.customer_id, row.article_id, row.price) for row in good} == {(C1, A1, 0.0508), (C1, A1, 0.05)}
+    assert {row.sales_channel_id for row in good} == {2}
+    assert {row.raw_row for row in good} == {None}
+    assert rows[2].raw_row == (
+        f'{{"t_dat":"2018-9-1","customer_id":"{C1}","article_id":"{A1}","price":"0.05","sales_channel_id":"2"}}'
+    )
+
+
+def test_weekly_arrivals(spark: SparkSession, tmp_path: Path) -> None:
+    def prices(*columns: str) -> list[tuple]:
+        return rows_of(tmp_path, TRANSACTIONS, "source_file", "price", *columns)
+
+    publish_parents(tmp_path)
+    write(tmp_path / "transactions_1.csv", TRANSACTIONS_HEADER, [purchase(price="0.1"), purchase(price="0.1")])
+    bad = purchase(price="0")
+    week_2 = [purchase(price="0.2", customer=C2), bad]
+    write(tmp_path / "transactions_2.csv", TRANSACTIONS_HEADER, week_2)
+    run = {"max_quarantine_share": 0.5}
+    said = transactions.main(job(transactions, spark, tmp_path, **run))
+    assert said == "3 units from transactions_1.csv, transactions_2.csv; 1 rows in quarantine"
+    first = [("transactions_1.csv", 0.1)] * 2
+    assert prices() == [*first, ("transactions_2.csv", 0.2)]
+    quarantined = ("source_file", "source_line", "reason")
+    assert rows_of(tmp_path, QUARANTINE, *quarantined) == [("transactions_2.csv", 3, "price is not above 0")]
+
+    # Nothing new, then a copy under another name: no session, no commit.
+    before = versions(tmp_path)
+    assert "nothing to do" in transactions.main(job(transactions, None, tmp_path, **run))
+    write(tmp_path / "transactions_3.csv", TRANSACTIONS_HEADER, week_2)
+    said = transactions.main(job(transactions, None, tmp_path, **run))
+    assert said.endswith("transactions_3.csv is a copy of transactions_2.csv, not taken in")
+    assert versions(tmp_path) == before
+
+    # A corrected week and a new one, its columns in another order, arrive in one commit.
+    write(tmp_path / "transactions_2.csv", TRANSACTIONS_HEADER, [purchase(price="0.25", customer=C2)])
+    turned = ["sales_channel_id,price,article_id,customer_id,t_dat", f"1,0.3,{A3},{C3},2020-09-02"]
+    write(tmp_path / "transactions_3.csv", turned[0], turned[1:])
+    said = transactions.main(job(transactions, spark, tmp_path, **run))
+    assert said == "2 units from transactions_2.csv, transactions_3.csv; 0 rows in quarantine"
+    assert version_of(tmp_path, TRANSACTIONS) == before[0] + 1
+    assert prices() == [*first, ("transactions_2.csv", 0.25), ("transactions_3.csv", 0.3)]
+    assert rows_of(tmp_path, QUARANTINE, *quarantined) == []
+    assert prices("t_dat", "customer_id", "article_id", "sales_channel_id")[-1] == (
+        *("transactions_3.csv", 0.3, date(2020, 9, 2), C3, A3, 1),
+    )
+
+    # A delivery too bad to believe touches nothing.
+    before = versions(tmp_path)
+    write(tmp_path / "transactions_4.csv", TRANSACTIONS_HEADER, [purchase(price="0.4"), bad, bad])
+    with pytest.raises(JobError, match=r"transactions_4.csv: 2 of 3 rows are bad .* first on line 3") as error:
+        transactions.main(job(transactions, spark, tmp_path, **run))
+    assert "2 x price is not above 0" in str(error.value)
+    assert versions(tmp_path) == before
+
+
+def test_a_kill_between_the_commits_is_made_good_by_a_rerun(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_parents(tmp_path)
+    write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase(), purchase(price="0")])
+    publish = Job.publish
+
+    def killed(self: Job, contract: object, *args: object, **kwargs: object) -> int:
+        if contract is TRANSACTIONS:
+            raise KeyboardInterrupt
+        return publish(self, contract, *args, **kwargs)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Job, "publish", killed)
+        transactions.main(job(transactions, spark, tmp_path, max_quarantine_share=0.5))
+    assert version_of(tmp_path, TRANSACTIONS) is None
+    assert rows_of(tmp_path, QUARANTINE, "source_line") == [(3,)]
+    transactions.main(job(transactions, spark, tmp_path, max_quarantine_share=0.5))
+    assert rows_of(tmp_path, TRANSACTIONS, "t_dat", "price") == [(DAY, 0.05)]
+    assert rows_of(tmp_path, QUARANTINE, "source_line") == [(3,)]
+
+
+def test_purchases_follow_the_catalogue(spark: SparkSession, tmp_path: Path) -> None:
+    """Taken in week by week or all at once, the tables end up the same."""
+    publish_parents(tmp_path, articles=(A1, A2))
+    write(tmp_path / "transactions_1.csv", TRANSACTIONS_HEADER, [purchase(), purchase(article=A3)])
+    write(tmp_path / "transactions_2.csv", TRANSACTIONS_HEADER, [purchase(article=A2)])
+    run = {"max_quarantine_share": 0.5}
+    transactions.main(job(transactions, spark, tmp_path, **run))
+    assert rows_of(tmp_path, QUARANTINE, "source_line", "reason") == [(3, "article_id is not in silver/articles")]
+
+    # The unknown article is listed later: the file that waited for it is taken in again, the other is not.
+    publish_ids(tmp_path, ARTICLES, (A1, A2, A3))
+    said = transactions.main(job(transactions, spark, tmp_path, **run))
+    assert said == "2 units from transactions_1.csv; 0 rows in quarantine"
+    assert rows_of(tmp_path, TRANSACTIONS, "article_id") == [(A1,), (A2,), (A3,)]
+    assert "nothing to do" in transactions.main(job(transactions, None, tmp_path, **run))
+
+    # A customer leaves: the purchases go with them.
+    publish_ids(tmp_path, CUSTOMERS, (C2, C3))
+    with pytest.raises(JobError, match=r"customer_id is not in silver/customers"):
+        transactions.main(job(transactions, spark, tmp_path, **run))
+    (tmp_path / "transactions_1.csv").unlink()
+    with pytest.raises(JobError, match=r"rows of transactions_1.csv whose customer_id is no longer known") as error:
+        transactions.main(job(transactions, spark, tmp_path, **run))
+    assert "deliver it again" in str(error.value)
+
+
+def test_articles_and_customers_come_first(tmp_path: Path) -> None:
+    write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase()])
+    with pytest.raises(JobError, match=r"silver/articles: no such table; run the task that writes articles first"):
+        transactions.main(job(transactions, None, tmp_path))
