@@ -47,8 +47,8 @@ lint: setup ## ruff, mypy and the import contracts
 	$(JOBS) -m mypy
 	.venv/jobs/bin/lint-imports
 
-unit: setup ## tests of the DAG in Airflow's environment, then all others
-	$(AIRFLOW) -m pytest tests/dags --confcutdir=tests/dags
+unit: setup ## tests of DAG and services in Airflow's environment, then all others
+	$(AIRFLOW) -m pytest tests/dags tests/scripts
 	$(JOBS) -m pytest tests --ignore=tests/integration
 
 integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rerun and backfilled

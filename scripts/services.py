@@ -34,7 +34,7 @@ AIRFLOW = str(ROOT / "scripts" / "airflow")
 
 AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor")
 AIRFLOW_PORT, MLFLOW_PORT = 8080, 5000
-START_SECONDS, STOP_SECONDS = 120, 10
+START_SECONDS, STOP_SECONDS = 120, 5
 
 
 class ServiceError(Exception):

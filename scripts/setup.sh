@@ -85,7 +85,7 @@ java_home_of() {
 
 find_java() {
     local java
-    for java in "${JAVA_HOME:-/nowhere}/bin/java" java /usr/lib/jvm/*/bin/java; do
+    for java in "${JAVA_HOME:-/nowhere}/bin/java" java "${JVM_FOLDER:-/usr/lib/jvm}"/*/bin/java; do
         command -v "$java" >/dev/null && java_home_of "$java" && return
     done
     return 1

@@ -1,0 +1,13 @@
+"""The services and the demo run in Airflow's environment, and so do their tests; the set-up's run in the jobs'."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("airflow") is not None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    collect_ignore = ["test_setup.py"]
+else:
+    collect_ignore = ["test_services.py", "test_demo.py", "test_sqlite.py"]
