@@ -1,0 +1,50 @@
+"""PCA of image features, fitted once per encoder and applied to every later image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+#: Images PCA is fitted on at most: far more than it has dimensions, and it is held in double precision.
+MAX_FIT_IMAGES = 40_000
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A fitted PCA: `mean` [d], `components` [k, d], and the share of variance of each component [k], falling.
+
+    All components are kept, so that one fit serves every length: the first n of them are the PCA to n dimensions.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+    variance_ratio: np.ndarray
+
+    def apply(self, features: np.ndarray, dimensions: int) -> np.ndarray:
+        """Features [n, d] as float32 [n, dimensions]."""
+        return ((features - self.mean) @ self.components[:dimensions].T).astype(np.float32)
+
+    def variance_kept(self, dimensions: int) -> float:
+        return float(self.variance_ratio[:dimensions].sum())
+
+    def save(self, path: Path) -> None:
+        np.savez(path, mean=self.mean, components=self.components, variance_ratio=self.variance_ratio)
+
+
+def load(path: Path) -> Reduction:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Reduction(arrays["mean"], arrays["components"], arrays["variance_ratio"])
+
+
+def fit(features: np.ndarray, seed: int) -> Reduction:
+    """Fit PCA on features [n, d], n >= 2: min(n - 1, d) components, since n centred points span no more."""
+    if len(features) > MAX_FIT_IMAGES:
+        rows = np.random.default_rng(seed).choice(len(features), MAX_FIT_IMAGES, replace=False)
+        features = features[np.sort(rows)]
+    n, d = features.shape
+    pca = PCA(min(n - 1, d), svd_solver="covariance_eigh" if n > d else "full").fit(features.astype(np.float64))
+    ratio = np.nan_to_num(pca.explained_variance_ratio_)  # identical pictures have no variance to share out
+    return Reduction(pca.mean_.astype(np.float32), pca.components_.astype(np.float32), ratio.astype(np.float32))

@@ -1,0 +1,72 @@
+"""Which encoder version the settings select. Light to import: the ranking jobs ask it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.ingest.mapping import load_mapping
+from jobs.platform.settings import Settings
+from jobs.platform.tracking import ModelVersion, find_versions, use_tracking
+
+#: Encoder setting -> what its vectors are made by; change it with the network, so that old and new are never mixed.
+KINDS = {"resnet152": "resnet152-imagenet1k_v2", "catalogue": "catalogue-v1"}
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """Where a retailer's pictures lie: `root` (no image may lie outside) and the path template of an article."""
+
+    data: Path
+    template: str
+
+    @property
+    def root(self) -> Path:
+        return (self.data / self.template.split("{")[0]).resolve()
+
+    def path(self, article_id: str) -> Path:
+        return self.data / self.template.format(article_id=article_id, prefix=article_id[:3])
+
+
+def image_folder(settings: Settings) -> ImageFolder | None:
+    """The run's image folder; None when the retailer has no images, or the data came without them."""
+    template = load_mapping(settings.mapping).images
+    if template is None:
+        return None
+    folder = ImageFolder(settings.data, template)
+    return folder if folder.root.is_dir() else None
+
+
+def registry_name(settings: Settings) -> str:
+    """Name of the chosen encoder in the model registry."""
+    return f"{settings.encoder}_encoder"
+
+
+def fitted_encoder(settings: Settings) -> ModelVersion | None:
+    """The registered encoder that runs with these settings share; None before the first run. Call use_tracking first.
+
+    It is fitted once per retailer and kept, so that vectors stay comparable from week to week. It may be younger than
+    the as-of date: it has seen pictures and attributes of articles, which carry no dates, and no transaction.
+    """
+    found = find_versions(registry_name(settings), encoder=KINDS[settings.encoder], mapping=settings.mapping)
+    return found[0] if found else None
+
+
+def version_name(kind: str, checksum: str, dimensions: int) -> str:
+    """Value of the column `encoder`: kind, checksum of weights and PCA, length of the vectors."""
+    return f"{kind}-{checksum}-{dimensions}d"
+
+
+def slice_name(fitted: ModelVersion, settings: Settings) -> str:
+    """The slice of article_embeddings that holds the fitted encoder's vectors of the length the settings ask for."""
+    dimensions = min(settings.embedding_dim, int(fitted.tags["dimensions"]))
+    return version_name(fitted.tags["encoder"], fitted.tags["checksum"], dimensions)
+
+
+def current_encoder(settings: Settings) -> str | None:
+    """The value of article_embeddings.encoder that these settings select; None when there are no images to use."""
+    if image_folder(settings) is None:
+        return None
+    use_tracking(settings)
+    fitted = fitted_encoder(settings)
+    return slice_name(fitted, settings) if fitted else None
