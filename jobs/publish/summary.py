@@ -1,0 +1,222 @@
+"""What a run produced, in plain words: tables, figures, verdict, examples, and how to go on from here.
+
+Not a task of the DAG: `python -m jobs.publish.summary --as-of-date 2020-09-16 --warehouse warehouse` reads tables only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from expectations.articles import ARTICLES
+from expectations.contract import Contract
+from expectations.customers import CUSTOMERS
+from expectations.embeddings import ARTICLE_EMBEDDINGS
+from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE
+from expectations.features import CUSTOMER_FEATURES
+from expectations.recommendations import RECOMMENDATIONS
+from expectations.registry import CONTRACTS
+from expectations.transactions import QUARANTINE
+from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job, run
+
+READS, WRITES = tuple(CONTRACTS.values()), ()
+
+WIDTH = 120
+#: Example recommendations per customer: two customers with history, then one without; ten in all.
+EXAMPLES = (4, 3, 3)
+#: Figures shown per system: metric, cut-off, heading.
+SHOWN = (
+    ("map", 12, "MAP@12"),
+    ("recall", 10, "recall@10"),
+    ("precision", 10, "precision@10"),
+    ("ndcg", 10, "NDCG@10"),
+    ("recall", 100, "recall@100"),
+    ("coverage", 12, "coverage@12"),
+)
+
+
+def grid(*headings: str, rows: Iterable[Iterable[object]], numbers: Iterable[int] = ()) -> Table:
+    """A table of text; columns in `numbers` are set to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    right = set(numbers)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[escape(str(cell)) for cell in row])
+    return table
+
+
+def tables(job: Job) -> RenderableType:
+    """Every table that exists: rows as of this date, all rows, version."""
+    rows = []
+    for contract in (c for c in CONTRACTS.values() if job.exists(c)):
+        narrow = next((c.name for c in contract.columns if c.type != "string"), contract.column_names[0])
+        values = job.read_arrow(contract, [narrow])[narrow]
+        dated = narrow == "as_of_date"
+        mine = pc.sum(pc.equal(values, pa.scalar(job.settings.as_of_date))).as_py() or 0 if dated else None
+        rows.append([contract.path, "" if mine is None else f"{mine:,}", f"{len(values):,}", job.version(contract)])
+    return grid("table", "rows of this as-of date", "rows", "version", rows=rows, numbers=(1, 2, 3))
+
+
+def figures(job: Job, contract: Contract) -> RenderableType:
+    """The figures of every system over all buyers, and the headline by group of buyers."""
+    found = _of_run(job, contract)
+    if not found:
+        return "Nothing to measure: see the summary line of the task."
+    value = {(r["system"], r["slice"], r["metric"], r["k"]): r for r in found}
+    systems = list(dict.fromkeys(r["system"] for r in found))
+    buyers = value[systems[0], ALL_BUYERS, "buyers", 0]["value"]
+    shown = [s for s in SHOWN if any((system, ALL_BUYERS, *s[:2]) in value for system in systems)]
+
+    def cell(system: str, group: str, metric: str, k: int) -> str:
+        row = value.get((system, group, metric, k))
+        if row is None:
+            return "-"
+        between = f" ({row['ci_low']:.4f}-{row['ci_high']:.4f})" if metric == "map" and group == ALL_BUYERS else ""
+        return f"{row['value']:.4f}{between}"
+
+    overall = grid(
+        "system",
+        *[heading for *_, heading in shown],
+        rows=[[system, *[cell(system, ALL_BUYERS, metric, k) for metric, k, _ in shown]] for system in systems],
+        numbers=range(1, len(shown) + 1),
+    )
+    groups = [g for g in dict.fromkeys(r["slice"] for r in found) if g != ALL_BUYERS]
+    by_group = grid(
+        "MAP@12 by group of buyers, or of purchases",
+        *systems,
+        rows=[[group, *[cell(system, group, "map", HEADLINE_K) for system in systems]] for group in groups],
+        numbers=range(1, len(systems) + 1),
+    )
+    head = f"Label week from {found[0]['fold']}, {buyers:,.0f} buyers; in brackets 95 % customer bootstrap intervals."
+    return Group(head, overall, "", by_group)
+
+
+def verdict(job: Job) -> RenderableType:
+    """The gate's decision of this run."""
+    for row in _of_run(job, MODEL_DECISIONS):
+        word = "[green]promoted[/]" if row["is_promoted"] else "[yellow]not promoted[/]"
+        return f"{escape(row['model_name'])} version {row['model_version']} was {word}: {escape(row['reason'])}."
+    return "No verdict for this as-of date."
+
+
+def images(job: Job) -> RenderableType:
+    """Image embeddings: how many articles of each status, per encoder version."""
+    if not job.exists(ARTICLE_EMBEDDINGS):
+        return "No images: the model runs without them."
+    counts = job.read_arrow(ARTICLE_EMBEDDINGS, ["encoder", "image_status"]).group_by(["encoder", "image_status"])
+    rows = sorted(
+        (r["encoder"], r["image_status"], r["count_all"]) for r in counts.aggregate([([], "count_all")]).to_pylist()
+    )
+    if not rows:
+        return "No images: the model runs without them."
+    return grid("encoder", "image", "articles", rows=[(e, s, f"{n:,}") for e, s, n in rows], numbers=(2,))
+
+
+def quarantine(job: Job) -> RenderableType:
+    """Rows that ingest set aside, by table and reason."""
+    keys = ["table_name", "reason"]
+    if not job.exists(QUARANTINE) or not (rows := job.read_arrow(QUARANTINE, keys)).num_rows:
+        return "No row was set aside."
+    counts = rows.group_by(keys).aggregate([([], "count_all")]).to_pylist()
+    ordered = sorted(counts, key=lambda r: (r["table_name"], -r["count_all"], r["reason"]))
+    return grid(
+        "meant for", "reason", "rows", rows=[(r["table_name"], r["reason"], f"{r['count_all']:,}") for r in ordered],
+        numbers=(2,),
+    )  # fmt: skip
+
+
+def examples(job: Job) -> RenderableType:
+    """Ten recommendations with article names: two customers with history, one without."""
+    as_of = {"as_of_date": [job.settings.as_of_date]}
+    warm = job.read_arrow(CUSTOMER_FEATURES, ["customer_id"], where=as_of)["customer_id"].combine_chunks()
+    everyone = job.read_arrow(CUSTOMERS, ["customer_id"])["customer_id"].combine_chunks()
+    cold = everyone.filter(pc.invert(pc.is_in(everyone, value_set=warm)))
+    newcomers = _smallest(cold, 1)
+    chosen = [*_smallest(warm, 2), *newcomers]
+    columns = ["customer_id", "rank", "article_id", "source", "reason", "model_version"]
+    picks = job.read_arrow(RECOMMENDATIONS, columns, where=as_of | {"customer_id": chosen}).to_pylist()
+    wanted = list({pick["article_id"] for pick in picks})
+    labels = ["article_id", "prod_name", "product_type_name", "colour_group_name"]
+    article = {a["article_id"]: a for a in job.read_arrow(ARTICLES, labels, where={"article_id": wanted}).to_pylist()}
+    rows = []
+    for customer, places in zip(chosen, EXAMPLES, strict=False):
+        mine = sorted((p for p in picks if p["customer_id"] == customer), key=lambda p: p["rank"])[:places]
+        for pick in mine:
+            label = article[pick["article_id"]]
+            name = ", ".join(str(label[field]) for field in labels[1:] if label[field])
+            new = " (new)" if customer in newcomers else ""
+            rows.append([f"{customer[:12]}{new}", pick["rank"], pick["article_id"], name, pick["reason"],
+                         pick["source"], pick["model_version"]])  # fmt: skip
+    return grid("customer", "rank", "article", "name", "reason", "source", "model", rows=rows, numbers=(1,))
+
+
+def snippet(job: Job) -> str:
+    """Python that queries the recommendations with DuckDB, without Spark and without the network."""
+    return f'''import duckdb
+from deltalake import DeltaTable
+
+recommendations = DeltaTable("{job.warehouse.uri(RECOMMENDATIONS)}").to_pyarrow_table()
+articles = DeltaTable("{job.warehouse.uri(ARTICLES)}").to_pyarrow_table()
+print(duckdb.sql("""
+    SELECT customer_id, rank, article_id, prod_name, reason
+    FROM recommendations JOIN articles USING (article_id)
+    WHERE as_of_date = DATE '{job.settings.as_of_date}' ORDER BY customer_id, rank LIMIT 12
+"""))'''  # noqa: S608 (text for the reader)
+
+
+def going_on(job: Job) -> RenderableType:
+    """How to query the tables and open the user interfaces."""
+    return Group(
+        "Query any table with DuckDB (in .venv/jobs/bin/python):",
+        Padding(escape(snippet(job)), (0, 0, 0, 4)),
+        "Look at runs, logs and models: `make up` starts Airflow and MLflow on 127.0.0.1 and prints their addresses.",
+    )
+
+
+def _of_run(job: Job, contract: Contract) -> list[dict]:
+    if not job.exists(contract):
+        return []
+    return job.read_arrow(contract, where={"as_of_date": [job.settings.as_of_date]}).to_pylist()
+
+
+def _smallest(ids: pa.Array, count: int) -> list[str]:
+    return ids.take(pc.array_sort_indices(ids)[:count]).to_pylist()
+
+
+def main(job: Job) -> str:
+    settings = job.settings
+    if (
+        not job.exists(RECOMMENDATIONS)
+        or not job.read_arrow(RECOMMENDATIONS, ["rank"], where={"as_of_date": [settings.as_of_date]}).num_rows
+    ):
+        raise JobError(
+            f"{job.warehouse.uri(RECOMMENDATIONS)}: nothing published for {settings.as_of_date}; run the DAG"
+        )
+    console = Console(width=WIDTH, highlight=False)
+    sections = {
+        "Tables": tables(job),
+        "This week's model beside champion and baselines": figures(job, EVALUATION_METRICS),
+        "Verdict": verdict(job),
+        "How the recommendations of a week ago did": figures(job, REALISED_PERFORMANCE),
+        "Images": images(job),
+        "Rows set aside at ingest": quarantine(job),
+        "Ten recommendations": examples(job),
+        "From here": going_on(job),
+    }
+    for title, content in sections.items():
+        console.rule(f"[bold]{title}", align="left")
+        console.print(content, "")
+    return f"run of {settings.as_of_date}, tables in {job.warehouse.root}"
+
+
+if __name__ == "__main__":
+    run(main, reads=READS, writes=WRITES)
