@@ -129,7 +129,7 @@ PARAMS = {
     ),
     "max_epochs": setting(
         "max_epochs",
-        8,
+        20,
         type="integer",
         minimum=1,
         maximum=200,

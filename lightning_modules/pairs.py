@@ -23,7 +23,7 @@ class PairTensors:
         article: article codes, equal for the same article in different weeks, (n,) int64.
         label: 1.0 bought, 0.0 not, (n,).
         log_sampling_rate: log of the rate at which pairs of this pair's stratum were kept as negatives, (n,).
-        log_frequency: log of the article's share among the positives, (n,).
+        log_frequency: log of the article's share among all pairs, (n,).
         pair: pair features, (n, p).
         customer_numeric, customer_categories: (customer rows, ...) features.
         article_numeric, article_categories: (article rows, ...) features; numeric without the image embedding.

@@ -138,18 +138,20 @@ class TwoStageRecommender(pl.LightningModule):
         return F.binary_cross_entropy_with_logits(logits, batch["label"]), logits
 
     def retrieval_loss(self, batch: Batch) -> Tensor:
-        """In-batch softmax over the batch's bought articles, corrected for how often each is a positive (logQ)."""
-        positive = batch["label"] > 0
-        if int(positive.sum()) < 2:
+        """In-batch softmax: each bought article against every article of the batch.
+
+        The batch holds popular and uniformly drawn articles alike, so each logit is corrected by the log of how often
+        its article occurs in a batch (logQ); other pairs of the same article are no negatives.
+        """
+        positive = torch.nonzero(batch["label"] > 0).squeeze(1)
+        if len(positive) == 0:
             return torch.zeros((), device=positive.device)
         queries = self.query_tower(batch["customer_numeric"][positive], batch["customer_categories"][positive])
-        items = self.item_tower(batch["article_numeric"][positive], batch["article_categories"][positive])
-        logits = queries @ items.T / self.hparams["temperature"] - batch["log_frequency"][positive]
-        article = batch["article"][positive]
-        same = article[:, None] == article[None, :]
-        same.fill_diagonal_(False)  # another line of the same article is no negative
-        target = torch.arange(len(article), device=article.device)
-        return F.cross_entropy(logits.masked_fill(same, float("-inf")), target)
+        items = self.item_tower(batch["article_numeric"], batch["article_categories"])
+        logits = queries @ items.T / self.hparams["temperature"] - batch["log_frequency"]
+        same = batch["article"][positive][:, None] == batch["article"][None, :]
+        same[torch.arange(len(positive), device=positive.device), positive] = False
+        return F.cross_entropy(logits.masked_fill(same, float("-inf")), positive)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         ranking, _logits = self.ranking_loss(batch)

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         0.2, ge=0, le=1, description="Stop when more than this share of images is unreadable"
     )
     training_weeks: int = Field(6, ge=2, le=52, description="Label weeks the model is fitted on, the newest first")
-    max_epochs: int = Field(8, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
+    max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")

@@ -20,7 +20,7 @@ from lightning_modules.two_stage import TwoStageRecommender
 #: Attributes whose shares in a customer's history describe the customer, as inputs of tower and branch.
 TASTES = ("index_group_name", "product_group_name", "perceived_colour_master_name", "garment_group_name")
 #: Attributes for which a pair feature says how much of the history has the article's own value.
-AFFINITIES = (*TASTES, "product_type_name", "department_name", "colour_group_name")
+AFFINITIES = (*TASTES, "product_type_name", "department_name", "section_name", "colour_group_name")
 #: Leading PCA components that stand for an image where customers and articles are compared.
 TASTE_IMAGE_DIM = 32
 PAIR_FEATURES = (

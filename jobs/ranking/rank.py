@@ -13,7 +13,7 @@ from torch import Tensor
 from jobs.ranking.model import ArticleInputs, TwoStageModel, as_tensor
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval import two_tower
-from jobs.retrieval.candidates import COUNTS, counted_candidates, merge
+from jobs.retrieval.candidates import COUNTS, CountingSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints
 
 BLOCK_SIZE = 1024
@@ -41,6 +41,7 @@ class Recommender:
         self._model, self._snapshot = model, snapshot
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = model.network.to(self._device).eval()
+        self._counting = CountingSources(snapshot.history, snapshot.as_of_date)
         self._articles: ArticleInputs = model.inputs.article_inputs(snapshot)
         numeric = self._tensor(np.concatenate([self._articles.numeric, self._articles.images], axis=1))
         categories = self._tensor(self._articles.categories)
@@ -58,7 +59,7 @@ class Recommender:
             queries = self._network.query_tower(numeric, categories)
             nearest = two_tower.nearest_articles(queries, self._items, COUNTS[two_tower.SOURCE], excluded)
             found = {two_tower.SOURCE: nearest.cpu().numpy().astype(np.int32)}
-            found |= counted_candidates(snapshot.history, customers, snapshot.as_of_date)
+            found |= self._counting.of(customers)
             articles, sources = merge(found)
             if exclude_bought:
                 units, _ = snapshot.bought.look_up(customers[:, None], np.maximum(articles, 0))

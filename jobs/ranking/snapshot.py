@@ -19,7 +19,7 @@ from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from jobs.platform.job import Job
 from jobs.ranking.histories import LastBought, affinity_weights
-from jobs.retrieval.purchases import PURCHASE_TABLES, Ints, Purchases, encode
+from jobs.retrieval.purchases import PURCHASE_TABLES, Ints, Purchases, day_number, encode
 
 Floats = npt.NDArray[np.float32]
 
@@ -62,6 +62,7 @@ ARTICLE_CATEGORIES = (
     "colour_group_name",
     "perceived_colour_master_name",
     "department_name",
+    "section_name",
     "index_group_name",
     "garment_group_name",
     "preferred_sales_channel_id",
@@ -142,8 +143,8 @@ class SnapshotLoader:
         customer_numeric["has_history"] = (~np.isnan(customer_numeric["transaction_count"])).astype(np.float32)
         customer_numeric |= {"weekend_share_28d": weekend, "online_share_28d": online}
         article_numeric = _numeric(articles, (*ARTICLE_PLAIN, *ARTICLE_LOGGED), ARTICLE_LOGGED)
-        idle = pc.subtract(pa.scalar(as_of_date), articles["last_sale_date"]).cast(pa.int64())
-        article_numeric["days_since_last_sale"] = np.log1p(_floats(idle) / 86_400).astype(np.float32)
+        last_sale = _floats(articles["last_sale_date"].cast(pa.int32()))
+        article_numeric["days_since_last_sale"] = np.log1p(np.float32(day_number(as_of_date)) - last_sale)
         article_numeric["has_image"] = self.images.any(axis=1).astype(np.float32)
         angle = 2 * math.pi * as_of_date.timetuple().tm_yday / 365.25
         for name, value in (("season_sin", math.sin(angle)), ("season_cos", math.cos(angle))):

@@ -15,7 +15,7 @@ import torch
 
 from jobs.ranking.model import Inputs, as_tensor
 from jobs.ranking.snapshot import Snapshot
-from jobs.retrieval.candidates import counted_candidates, merge
+from jobs.retrieval.candidates import CountingSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from lightning_modules.pairs import PairTensors
 
@@ -54,7 +54,7 @@ def week_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) 
     pickable = snapshot.on_sale[labels.article]
     buyers, row = np.unique(labels.customer[pickable], return_inverse=True)
     positive = np.unique(row.astype(np.int64) * size + labels.article[pickable])
-    candidates, _ = merge(counted_candidates(snapshot.history, buyers, snapshot.as_of_date))
+    candidates, _ = merge(CountingSources(snapshot.history, snapshot.as_of_date).of(buyers))
     filled = candidates != NO_ARTICLE
     candidate = np.unique((np.arange(len(buyers))[:, None] * size + candidates)[filled])
     negative = np.setdiff1d(candidate, positive, assume_unique=True)
@@ -114,16 +114,15 @@ def pair_tensors(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors:
         rows.append(week.row + first_row)
         first_row += len(week.buyers)
     article = np.concatenate([week.article for week in weeks]).astype(np.int64)
-    label = np.concatenate([week.label for week in weeks])
     week_number = np.repeat(np.arange(len(weeks)), [len(week.row) for week in weeks])
-    sold = np.bincount(article[label > 0], minlength=size) + 1
+    occurrences = np.bincount(article, minlength=size)
     return PairTensors(
         customer_row=as_tensor(np.concatenate(rows)),
         article_row=as_tensor(week_number * size + article),
         article=as_tensor(article),
-        label=as_tensor(label),
+        label=as_tensor(np.concatenate([week.label for week in weeks])),
         log_sampling_rate=as_tensor(np.concatenate([week.log_sampling_rate for week in weeks])),
-        log_frequency=as_tensor(np.log(sold / sold.sum()).astype(np.float32)[article]),
+        log_frequency=as_tensor(np.log(occurrences[article] / len(article)).astype(np.float32)),
         pair=as_tensor(np.concatenate(pairs)),
         customer_numeric=as_tensor(np.concatenate(customers)),
         customer_categories=as_tensor(np.concatenate(categories)),

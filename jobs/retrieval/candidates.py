@@ -15,13 +15,19 @@ COUNTS = {repurchase.SOURCE: 30, two_tower.SOURCE: 100, popularity.SOURCE: 100}
 SOURCES = tuple(COUNTS)
 
 
-def counted_candidates(history: Purchases, customers: Ints, as_of_date: date) -> dict[str, Ints]:
-    """Candidates of the sources that only count, per source: (n, its count), NO_ARTICLE where there are fewer."""
-    popular = popularity.popular_articles(history, as_of_date, COUNTS[popularity.SOURCE])
-    return {
-        repurchase.SOURCE: repurchase.recent_purchases(history, customers, COUNTS[repurchase.SOURCE]),
-        popularity.SOURCE: np.broadcast_to(popular, (len(customers), len(popular))),
-    }
+class CountingSources:
+    """The sources that only count, ready for any customer as of one date."""
+
+    def __init__(self, history: Purchases, as_of_date: date) -> None:
+        self._own = repurchase.RecentPurchases(history)
+        self._popular = popularity.popular_articles(history, as_of_date, COUNTS[popularity.SOURCE])
+
+    def of(self, customers: Ints) -> dict[str, Ints]:
+        """Candidates per source: (n, its count), NO_ARTICLE where there are fewer."""
+        return {
+            repurchase.SOURCE: self._own.of(customers, COUNTS[repurchase.SOURCE]),
+            popularity.SOURCE: np.broadcast_to(self._popular, (len(customers), len(self._popular))),
+        }
 
 
 def merge(found: dict[str, Ints]) -> tuple[Ints, Ints]:

@@ -1,0 +1,87 @@
+"""The champion ranks every customer with history: its best articles become `candidates`.
+
+Customers without history, and runs without a champion, get no candidates here: publishing falls back for them, and
+says so in every row.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from rich.progress import track
+
+from expectations.evaluation import MODEL_DECISIONS
+from expectations.recommendations import CANDIDATES, MAX_RECOMMENDATIONS
+from jobs.evaluation.registry import champion_as_of
+from jobs.platform.job import Job, run
+from jobs.platform.schemas import arrow_schema
+from jobs.platform.tracking import load_model_folder, use_tracking
+from jobs.ranking.model import TwoStageModel
+from jobs.ranking.rank import Ranked, Recommender
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.train import FINAL
+from jobs.retrieval.candidates import SOURCES
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, load_purchases
+
+READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
+
+#: Customers ranked together; BLOCKS of them are checked and written together.
+BLOCK_SIZE, WRITE_SIZE = 1024, 65_536
+
+
+def rows(purchases: Purchases, customers: Ints, ranked: Ranked, stamp: dict[str, object]) -> pa.Table:
+    """Ranked articles as rows of `candidates`; `stamp` holds as_of_date, model_version and run_id."""
+    picked = ranked.articles != NO_ARTICLE
+    count = picked.sum(axis=1)
+    rank = np.broadcast_to(np.arange(1, picked.shape[1] + 1, dtype=np.int32), picked.shape)
+    columns = {
+        "customer_id": purchases.customer_ids.take(pa.array(np.repeat(customers, count))),
+        "rank": pa.array(rank[picked]),
+        "article_id": purchases.article_ids.take(pa.array(ranked.articles[picked])),
+        "score": pa.array(ranked.scores[picked].astype(np.float64)),
+        "source": pa.array(SOURCES).take(pa.array(ranked.sources[picked])),
+    }
+    schema = arrow_schema(CANDIDATES)
+    size = int(count.sum())
+    columns |= {name: pa.repeat(pa.scalar(value, schema.field(name).type), size) for name, value in stamp.items()}
+    return pa.table({name: columns[name] for name in schema.names})
+
+
+def main(job: Job) -> str:
+    settings = job.settings
+    use_tracking(settings)
+    replace = {"as_of_date": [settings.as_of_date]}
+    version = champion_as_of(job)
+    if version is None:
+        job.publish(CANDIDATES, arrow_schema(CANDIDATES).empty_table(), replace)
+        return "no model has been promoted yet: recommendations fall back to the baselines"
+    with tempfile.TemporaryDirectory() as folder:
+        model = TwoStageModel.load(load_model_folder(settings.model_name, version, Path(folder)) / FINAL)
+    purchases = load_purchases(job, before=settings.as_of_date)
+    snapshot = SnapshotLoader(job, purchases, model.inputs.encoder).at(settings.as_of_date)
+    recommender = Recommender(model, snapshot)
+    customers = np.unique(purchases.customer)
+    stamp = {"as_of_date": settings.as_of_date, "model_version": version, "run_id": settings.run_id}
+
+    def blocks() -> Iterator[pa.Table]:
+        waiting: list[pa.Table] = []
+        for start in track(range(0, len(customers), BLOCK_SIZE), "scoring customers"):
+            block = customers[start : start + BLOCK_SIZE]
+            ranked = recommender.rank(block, MAX_RECOMMENDATIONS, settings.exclude_bought)
+            waiting.append(rows(purchases, block, ranked, stamp))
+            if len(waiting) * BLOCK_SIZE >= WRITE_SIZE:
+                yield pa.concat_tables(waiting)
+                waiting = []
+        if waiting:
+            yield pa.concat_tables(waiting)
+
+    count = job.publish(CANDIDATES, blocks(), replace)
+    return f"{count:,} candidates for {len(customers):,} customers by version {version}"
+
+
+if __name__ == "__main__":
+    run(main, reads=READS, writes=WRITES)

@@ -1,0 +1,172 @@
+"""Train the two-stage recommender and register it.
+
+Two fits, because what judges a week may not have seen it. The *evaluated* fit stops before the last whole week: it is
+validated on the week before that and judged on the last. The *final* fit, published if the gate agrees, learns every
+week up to the as-of date for as many epochs as served the evaluated fit best.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import MLFlowLogger
+
+from jobs.embeddings.versions import current_encoder
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job, run
+from jobs.platform.settings import WEEK, Settings
+from jobs.platform.tracking import log_model_folder, start_run
+from jobs.ranking.model import Inputs, TwoStageModel
+from jobs.ranking.preprocessing import Preprocessing
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.training_set import WeekPairs, pair_tensors, week_pairs
+from jobs.retrieval.purchases import load_purchases
+from lightning_modules.pairs import PairDataModule
+from lightning_modules.two_stage import TwoStageRecommender
+
+READS, WRITES = SNAPSHOT_TABLES, ()
+
+BATCH_SIZE = 1024
+PATIENCE = 2
+MIN_POSITIVES = 50
+EVALUATED, FINAL = "evaluated", "final"
+
+
+def fit_inputs(weeks: list[WeekPairs], encoder: str | None) -> Inputs:
+    """Preprocessing fitted on the buyers and the articles on sale of these weeks, and on nothing later."""
+    images = weeks[0].snapshot.images
+    present = images[images.any(axis=1)]
+    return Inputs(
+        customers=Preprocessing.fit((week.snapshot.customers, week.buyers.astype(np.int64)) for week in weeks),
+        articles=Preprocessing.fit((week.snapshot.articles, np.flatnonzero(week.snapshot.on_sale)) for week in weeks),
+        image_scale=float(present.std()) if present.size else 1.0,
+        encoder=encoder if present.size else None,
+    )
+
+
+def fit(
+    name: str,
+    training: list[WeekPairs],
+    validation: WeekPairs | None,
+    inputs: Inputs,
+    epochs: int,
+    settings: Settings,
+    checkpoints: Path,
+    logger: MLFlowLogger | None = None,
+) -> tuple[TwoStageModel, int]:
+    """Fit one network, from its last checkpoint if a killed run left one.
+
+    Args:
+        validation: the week that picks the best epoch; None: the last epoch is kept.
+        checkpoints: folder of this fit's checkpoints, removed by the caller once the model is safe.
+
+    Returns:
+        The model and the number of epochs it was trained for.
+    """
+    pl.seed_everything(settings.seed, verbose=False)
+    network = TwoStageRecommender(**inputs.hyperparameters(training[0].snapshot.images.shape[1]))  # type: ignore[arg-type]
+    data = PairDataModule(
+        pair_tensors(training, inputs),
+        None if validation is None else pair_tensors([validation], inputs),
+        BATCH_SIZE,
+        settings.seed,
+    )
+    monitor = "val/ranking_loss" if validation else None
+    checkpoint = ModelCheckpoint(checkpoints, filename="best", monitor=monitor, save_last=True)
+    callbacks: list[Callback] = [checkpoint, TQDMProgressBar(refresh_rate=50)]
+    if monitor:
+        callbacks.append(EarlyStopping(monitor, patience=PATIENCE))
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        callbacks=callbacks,
+        logger=logger or False,
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        deterministic=True,
+        enable_model_summary=False,
+    )
+    last = checkpoints / "last.ckpt"
+    print(f"{name}: {len(data.training):,} pairs of {len(training)} weeks" + (", resumed" if last.exists() else ""))
+    trainer.fit(network, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    best = TwoStageRecommender.load_from_checkpoint(checkpoint.best_model_path, weights_only=True, map_location="cpu")
+    return TwoStageModel(inputs, best.eval()), best_epoch(Path(checkpoint.best_model_path))
+
+
+def best_epoch(path: Path) -> int:
+    """Number of epochs trained when the checkpoint was written."""
+    import torch
+
+    return int(torch.load(path, weights_only=True, map_location="cpu")["epoch"]) + 1
+
+
+def training_weeks(job: Job, encoder: str | None) -> list[WeekPairs]:
+    """Pairs of every label week of the run, the newest first: [as_of - 7 d, as_of), the week before that, ..."""
+    settings = job.settings
+    purchases = load_purchases(job, before=settings.as_of_date)
+    loader = SnapshotLoader(job, purchases, encoder)
+    weeks = []
+    for number, start in enumerate(settings.snapshot_dates[1:], start=1):
+        rng = np.random.default_rng([settings.seed, number])
+        weeks.append(week_pairs(loader.at(start), purchases.between(start, start + WEEK), rng))
+    return weeks
+
+
+def fingerprint(job: Job, encoder: str | None) -> str:
+    """Identifies what a fit depends on: a checkpoint of other data or settings is never resumed."""
+    settings = job.settings
+    facts = [
+        settings.as_of_date.isoformat(), settings.seed, settings.training_weeks, settings.max_epochs, encoder,
+        sorted(job.warehouse.versions_read.items()),
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def parameters(job: Job, encoder: str | None, epochs: int) -> dict[str, Any]:
+    """What is logged beside the metrics: settings, table versions read, encoder."""
+    names = ("as_of_date", "training_weeks", "max_epochs", "seed", "mapping")
+    versions = {f"version/{table}": version for table, version in sorted(job.warehouse.versions_read.items())}
+    values = {name: getattr(job.settings, name) for name in names}
+    return values | versions | {"encoder_version": encoder or "none", "epochs": epochs, "batch_size": BATCH_SIZE}
+
+
+def main(job: Job) -> str:
+    settings = job.settings
+    with start_run(settings, job.name) as active, tempfile.TemporaryDirectory() as folder:
+        encoder = current_encoder(settings)
+        weeks = training_weeks(job, encoder)
+        positives = int(sum(week.label.sum() for week in weeks))
+        if positives < MIN_POSITIVES or not len(weeks[1].buyers):
+            raise JobError(
+                f"silver/transactions: only {positives} purchases of articles already on sale in the "
+                f"{len(weeks)} weeks before {settings.as_of_date}; too few to train on"
+            )
+        logger = MLFlowLogger(run_id=active.info.run_id, tracking_uri=mlflow.get_tracking_uri())
+        place = settings.work_dir / "checkpoints" / f"{settings.as_of_date}-{fingerprint(job, encoder)}"
+        judged, epochs = fit(
+            EVALUATED, weeks[2:], weeks[1], fit_inputs(weeks[2:], encoder), settings.max_epochs, settings,
+            place / EVALUATED, logger,
+        )  # fmt: skip
+        final, _ = fit(FINAL, weeks[:-1], None, fit_inputs(weeks[:-1], encoder), epochs, settings, place / FINAL)
+        mlflow.log_params(parameters(job, encoder, epochs))
+        judged.save(Path(folder) / EVALUATED)
+        final.save(Path(folder) / FINAL)
+        version = log_model_folder(settings.model_name, Path(folder), settings, tags={"encoder": encoder or "none"})
+        shutil.rmtree(place)
+    images = f"images by {encoder}" if final.inputs.encoder else "no images: the model runs without them"
+    first = settings.as_of_date - timedelta(days=7 * len(weeks))
+    return f"{settings.model_name} version {version}, {epochs} epochs, label weeks from {first}, {images}"
+
+
+if __name__ == "__main__":
+    run(main, reads=READS, writes=WRITES)
