@@ -202,7 +202,7 @@ def check_counts(rows: DataFrame, customers: DataFrame, pickable: int, top_k: in
             F.count_if(F.coalesce("rows", F.lit(0)) < top_k).alias("few"),
             F.count_if((F.col("rows") > top_k) | (F.col("articles") != F.col("rows"))).alias("many"),
         )
-        .first()
+        .collect()[0]
     )
     if wrong.many:
         raise ContractError(f"gold/recommendations: nothing published; {wrong.many:,} customers have repeated picks")

@@ -1,0 +1,69 @@
+"""Last week's published picks against this week's purchases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from expectations.evaluation import REALISED_PERFORMANCE
+from expectations.recommendations import RECOMMENDATIONS
+from jobs.evaluation import realised_performance
+from jobs.platform.job import Job
+from jobs.platform.settings import Settings
+from tests.jobs.evaluation.silver import put, put_purchases
+from tests.jobs.evaluation.test_protocol import FOLD, MODEL, ROWS
+from tests.jobs.retrieval.small import on
+
+AS_OF = on(FOLD + 7)
+
+
+def publish(warehouse: Path, day: int, picks: dict[str, list[int]]) -> None:
+    rows = [
+        {"as_of_date": on(day), "customer_id": customer, "rank": rank, "article_id": f"a{article:02d}"}
+        for customer, articles in picks.items()
+        for rank, article in enumerate([a for a in articles if a >= 0], start=1)
+    ]
+    put(warehouse, RECOMMENDATIONS, rows, {"as_of_date": [on(day)]})
+
+
+def measure(warehouse: Path) -> tuple[str, dict[tuple[str, str, str], float]]:
+    settings = Settings(as_of_date=AS_OF, warehouse=str(warehouse))
+    reads = realised_performance.READS + realised_performance.READS_EARLIER_RUNS
+    said = realised_performance.main(
+        Job("evaluation.realised_performance", settings, reads, realised_performance.WRITES)
+    )
+    rows = Job("test", settings, [REALISED_PERFORMANCE], []).read_arrow(REALISED_PERFORMANCE).to_pylist()
+    assert {row["fold"] for row in rows} <= {on(FOLD).isoformat()}
+    return said, {(row["system"], row["slice"], row["metric"]): row["value"] for row in rows}
+
+
+def test_published_picks_are_scored_as_the_protocol_scores_them(tmp_path: Path) -> None:
+    put_purchases(tmp_path, ROWS, customers=5, articles=8)
+    picks = {f"c{i}": row for i, row in enumerate(MODEL.tolist())}
+    publish(tmp_path, FOLD, picks | {"c3": [0, 1, 2]})  # customer 3 buys nothing in the week: not averaged over
+    publish(tmp_path, FOLD - 7, {"c0": [1]})
+    publish(tmp_path, FOLD + 7, {"c0": [2]})
+    said, figures = measure(tmp_path)
+    assert figures["published", "all", "map"] == pytest.approx((1 / 2 + 1 / 2 + 5 / 6) / 3)
+    # The best sellers at the time: 3, 4, 0. Hits: 4 at place 2 for buyer 0; 0 at place 3 for buyer 2.
+    assert figures["popularity_7d", "all", "map"] == pytest.approx((1 / 4 + 0 + 1 / 6) / 3)
+    assert "reached MAP@12 0.6111 over 3 buyers, the best sellers 0.1389" in said
+    assert measure(tmp_path) == (said, figures)
+
+
+def test_a_buyer_without_published_picks_counts_as_a_miss(tmp_path: Path) -> None:
+    put_purchases(tmp_path, ROWS, customers=5, articles=8)
+    publish(tmp_path, FOLD, {"c0": [4, 2, 3], "c3": [0, 1, 2]})
+    assert measure(tmp_path)[1]["published", "all", "map"] == pytest.approx(1 / 2 / 3)
+
+
+def test_nothing_published_or_bought_says_so_and_writes_no_row(tmp_path: Path) -> None:
+    put_purchases(tmp_path, ROWS, customers=5, articles=8)
+    assert measure(tmp_path) == ("nothing was published for 2020-09-20: nothing to measure", {})
+    publish(tmp_path, FOLD - 7, {"c0": [1]})
+    assert measure(tmp_path) == ("nothing was published for 2020-09-20: nothing to measure", {})
+    publish(tmp_path, FOLD, {"c0": [1]})
+    assert measure(tmp_path)[1]
+    put_purchases(tmp_path, [row for row in ROWS if row[0] < FOLD], customers=5, articles=8)
+    assert measure(tmp_path) == ("nothing was bought from 2020-09-20 to 2020-09-27: nothing to measure", {})
