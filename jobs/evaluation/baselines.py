@@ -31,8 +31,7 @@ def own_recent_purchases(purchases: Purchases, customers: Ints, as_of_date: date
 def own_recent_then_popularity(purchases: Purchases, customers: Ints, as_of_date: date, width: int) -> Ints:
     """Own recent purchases, then the best sellers of the last 7 days."""
     own = own_recent_purchases(purchases, customers, as_of_date, width)
-    # Twice the width: at most `width` of the best sellers can be among the own purchases.
-    return first_distinct(np.hstack([own, popularity_7d(purchases, customers, as_of_date, 2 * width)]), width)
+    return first_distinct(np.hstack([own, popularity_7d(purchases, customers, as_of_date, width)]), width)
 
 
 BASELINES: Mapping[str, Baseline] = {

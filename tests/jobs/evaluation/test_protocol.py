@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from expectations.evaluation import EVALUATION_METRICS
-from jobs.evaluation.protocol import Figure, evaluate_week, figures_table
+from jobs.evaluation.metrics import Truth
+from jobs.evaluation.protocol import Figure, evaluate_week, figures_table, slices
 from jobs.platform.checks import check
 from jobs.platform.errors import JobError
 from jobs.retrieval.purchases import Purchases
@@ -56,6 +57,25 @@ def test_slices_of_buyers_and_of_purchases() -> None:
     assert value("map", 12, "first_purchase") == pytest.approx((0 + 5 / 6) / 2)
     # First sold on day 43 or later, but before the week: 3 and 4. Only buyer 0 bought one of them.
     assert value("map", 12, "article_on_sale_7_days_or_less") == pytest.approx(1)
+
+
+def test_borders_of_the_slices() -> None:
+    # Customers 0, 1, 2 bought 30, 31 and 90 days before the week; article 0 is 7 days old, 1 is 8, 2 is 30.
+    past = [(60, 0, 2), (59, 1, 2), (0, 2, 3), (83, 3, 0), (82, 3, 1)]
+    week = [(90, 0, 0), (90, 1, 1), (90, 2, 4), (90, 4, 2)]
+    everything = purchases([*past, *week], customers=5, articles=5)
+    truth = Truth.of(everything.between(on(90), on(97)))
+    found = slices(truth, everything.before(on(90)), on(90))
+    members = {name: truth.customers[truth.buyer[pairs]].tolist() for name, pairs in found.items()}
+    assert members == {
+        "all": [0, 1, 2, 4],
+        "bought_in_last_30_days": [0],
+        "older_history": [1, 2],
+        "no_history": [4],
+        "repurchase": [],
+        "first_purchase": [0, 1, 2, 4],
+        "article_on_sale_7_days_or_less": [0],
+    }
 
 
 def test_figures_of_the_lists() -> None:
