@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pyarrow as pa
 from pydantic import ValidationError
-from pydantic_settings import CliApp
+from pydantic_settings import CliApp, SettingsError
 
 from expectations.contract import Contract
 from jobs.platform.errors import JobError
@@ -22,8 +23,8 @@ from jobs.platform.warehouse import Slice, Warehouse
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: Exit code of a failure that a retry cannot mend.
-EXIT_JOB_ERROR = 2
+#: Exit codes: of a fault that a retry may mend, and of a failure that it cannot.
+EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,11 +119,11 @@ def run(
 ) -> NoReturn:
     """Run a job from the command line and leave with its exit code.
 
-    `main` returns the one-line summary of what it did. A JobError ends with its one line and code 2; anything else
-    is a fault worth a retry and ends with code 1.
+    `main` returns the one-line summary of what it did. A JobError or a bad parameter ends with its one line and code 2;
+    anything else is a fault worth a retry and ends with one line, the Python frames that led there, and code 1.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    for noisy in ("py4j", "great_expectations", "alembic", "mlflow"):
+    for noisy in ("py4j", "great_expectations", "great_expectations.data_context.types.base", "alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     file = sys.modules["__main__"].__file__
     assert file is not None, "run() is called from a job's file"
@@ -133,14 +134,25 @@ def run(
         job = Job(name, settings, reads, writes)
         summary = main(job)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        _fail(name, problems)
-    except JobError as error:
-        _fail(name, str(error))
+        problems = (f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+        _fail(name, "; ".join(problems), EXIT_JOB_ERROR)
+    except (JobError, SettingsError) as error:
+        _fail(name, str(error), EXIT_JOB_ERROR)
+    except Exception as error:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        _fail(name, f"{_headline(error)}\n{frames}", EXIT_FAULT)
     print(f"{name}: {summary} ({time.monotonic() - started:.0f} s)", flush=True)
     sys.exit(0)
 
 
-def _fail(name: str, message: str) -> NoReturn:
+def _headline(error: Exception) -> str:
+    """The fault in one line: Spark's exceptions bring a page of Java frames, of which the deepest cause is kept."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    said = " ".join([lines[0], *(line for line in lines[1:2] if line.startswith(": "))])
+    causes = [line for line in lines if line.startswith("Caused by: ") and line.removeprefix("Caused by: ") not in said]
+    return " ".join([f"{type(error).__name__}: {said}", *causes[-1:]])
+
+
+def _fail(name: str, message: str, code: int) -> NoReturn:
     print(f"ERROR {name}: {message}", file=sys.stderr, flush=True)
-    sys.exit(EXIT_JOB_ERROR)
+    sys.exit(code)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+from pathlib import Path
+from threading import Thread
+
 from pyspark.sql import SparkSession
 
 #: Shuffle partitions per core: small enough for a small run, and adaptive execution merges what stays empty.
 PARTITIONS_PER_CORE = 8
 
+#: Options of the driver's Java and its logging; spark-submit reads them before any Python runs, hence a folder.
+CONF_DIR = Path(__file__).with_name("spark_conf")
+
 
 def spark_session(name: str) -> SparkSession:
     """Start (or join) the session; the master comes from spark-submit, and is `local[*]` without it."""
+    os.environ.setdefault("SPARK_CONF_DIR", str(CONF_DIR))
+    # Java and Great Expectations both take seconds to load: together they take as long as the slower one.
+    checks = Thread(target=importlib.import_module, args=("jobs.platform.checks",))
+    checks.start()
     session = (
         SparkSession.builder.appName(name)
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
@@ -20,7 +32,7 @@ def spark_session(name: str) -> SparkSession:
         .config("spark.ui.enabled", "false")
         .getOrCreate()
     )
-    session.sparkContext.setLogLevel("ERROR")
+    checks.join()
     partitions = session.sparkContext.defaultParallelism * PARTITIONS_PER_CORE
     session.conf.set("spark.sql.shuffle.partitions", str(partitions))
     return session

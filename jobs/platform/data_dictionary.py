@@ -1,0 +1,68 @@
+"""Writes docs/tables.md, the data dictionary, from the contracts; `--check` fails when the file is out of date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from expectations.contract import Column, Contract
+from expectations.registry import CONTRACTS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
+
+_HEAD = """# Tables
+
+Generated from the contracts in `expectations/` by `make docs`; do not edit. Each table is the Delta folder
+`<warehouse>/<layer>/<table>`; the descriptions below are its comments in Delta as well. A value outside its rules is
+never published: the run stops and the table stays as it was.
+"""
+
+
+def _rules(column: Column) -> str:
+    rules = ["may be null"] if column.nullable else []
+    if column.minimum is not None:
+        rules.append(f"≥ {column.minimum:g}")
+    if column.maximum is not None:
+        rules.append(f"≤ {column.maximum:g}")
+    if column.allowed:
+        rules.append("one of " + ", ".join(f"`{value}`" for value in column.allowed))
+    if column.pattern:
+        rules.append(f"matches `{column.pattern}`")
+    return "; ".join(rules)
+
+
+def _section(contract: Contract) -> str:
+    def names(columns: tuple[str, ...]) -> str:
+        return ", ".join(f"`{name}`" for name in columns)
+
+    facts = [f"Key: {names(contract.key)}." if contract.key else "No key: equal rows are legitimate."]
+    if contract.partition_by:
+        facts.append(f"Partitioned by {names(contract.partition_by)}.")
+    table = ["| column | type | meaning | rules |", "|---|---|---|---|"]
+    table += [
+        f"| `{c.name}` | {c.type} | {c.description} | {_rules(c)} |".replace("|  |", "| |") for c in contract.columns
+    ]
+    return "\n".join([f"## {contract.path}", "", contract.description, "", " ".join(facts), "", *table, ""])
+
+
+def page() -> str:
+    """The whole page: every table in the order the data flows."""
+    return "\n".join([_HEAD, *(_section(contract) for contract in CONTRACTS.values())])
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or with `--check` compare it; returns the exit code."""
+    if arguments not in ([], ["--check"]):
+        print("usage: python -m jobs.platform.data_dictionary [--check]", file=sys.stderr)
+        return 2
+    if not arguments:
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(page(), encoding="utf-8")
+    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
+        print("docs/tables.md does not match the contracts: run `make docs`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
