@@ -21,7 +21,7 @@ from lightning_modules.catalogue_encoder import NO_LABEL, CatalogueEncoder, Cata
 LABELS = ("product_type_name", "colour_group_name", "graphical_appearance_name")
 BATCH = 64
 #: Passes over a small catalogue, and bounds in steps: a tiny one needs more passes, a large one is not seen even once.
-EPOCHS, MIN_STEPS, MAX_STEPS = 6, 40, 1_000
+EPOCHS, MIN_STEPS, MAX_STEPS = 5, 40, 1_000
 #: Images trained on at most, so that MAX_STEPS bounds memory too.
 MAX_IMAGES = 40_000
 

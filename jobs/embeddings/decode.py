@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 #: A file that claims more is taken for a decompression bomb (a 4:3 camera picture of this size is 8,165 x 6,124).
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 CPUS = len(os.sched_getaffinity(0))
 BLOCK = 256
 
@@ -48,7 +48,7 @@ def inspect(path: Path, root: Path) -> ImageFile:
         if (size := path.stat().st_size) > MAX_BYTES:
             return ImageFile("broken", f"file of {size:,} bytes, more than {MAX_BYTES:,}")
         content = path.read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
         return ImageFile("broken", f"cannot be read: {getattr(error, 'strerror', None) or error}")
     checksum = hashlib.sha256(content).hexdigest()
     return ImageFile("ok", None, checksum) if content else ImageFile("broken", "empty file", checksum)

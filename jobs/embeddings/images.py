@@ -158,17 +158,17 @@ def main(job: Job) -> str:
     articles = job.read_arrow(ARTICLES, COLUMNS).sort_by("article_id")
     paths = [folder.path(article_id) for article_id in articles["article_id"].to_pylist()]
     images = Images(articles, paths, inspect_all(paths, folder.root))
-    images.refuse_if_bad(settings.max_bad_image_share)
     use_tracking(settings)
     fitted = fitted_encoder(settings)
     stored = None
-    if fitted is None and not images.to_embed():
+    if fitted is None and all(file.status == "missing" for file in images.files):
         return f"no images in {folder.root} for any article: the model runs without them"
     if fitted is not None and job.exists(ARTICLE_EMBEDDINGS):
         where = {"encoder": [slice_name(fitted, settings)]}
         stored = job.read_arrow(ARTICLE_EMBEDDINGS, ARTICLE_EMBEDDINGS.column_names, where).sort_by("article_id")
         stored = stored.cast(arrow_schema(ARTICLE_EMBEDDINGS))
         images.reuse(stored)
+    images.refuse_if_bad(settings.max_bad_image_share)
     rows, remark = images.to_embed(), ""
     if rows:
         fitted, remark = embed(job, images, rows, fitted)

@@ -45,6 +45,7 @@ def fit(features: np.ndarray, seed: int) -> Reduction:
         rows = np.random.default_rng(seed).choice(len(features), MAX_FIT_IMAGES, replace=False)
         features = features[np.sort(rows)]
     n, d = features.shape
-    pca = PCA(min(n - 1, d), svd_solver="covariance_eigh" if n > d else "full").fit(features.astype(np.float64))
-    ratio = np.nan_to_num(pca.explained_variance_ratio_)  # identical pictures have no variance to share out
+    with np.errstate(invalid="ignore"):  # identical pictures have no variance to share out
+        pca = PCA(min(n - 1, d), svd_solver="covariance_eigh" if n > d else "full").fit(features.astype(np.float64))
+    ratio = np.nan_to_num(pca.explained_variance_ratio_)
     return Reduction(pca.mean_.astype(np.float32), pca.components_.astype(np.float32), ratio.astype(np.float32))

@@ -1,0 +1,167 @@
+"""The embedding job from articles and image files to gold/article_embeddings, with the catalogue encoder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.embeddings import catalogue, images, versions
+from jobs.platform.errors import JobError
+from jobs.platform.tracking import find_versions, use_tracking
+from tests.jobs.embeddings import drawn
+
+N = 16
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A warehouse after its first run, and that run's summary: article 3 has no picture, 4 a broken one."""
+    data = tmp_path_factory.mktemp("first")
+    drawn.publish_articles(data, range(N))
+    for i in range(N):
+        drawn.draw(data, i)
+    drawn.image_path(data, 3).unlink()
+    drawn.image_path(data, 4).write_bytes(b"not a picture")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "MIN_STEPS", 8)
+        patch.setattr(images, "CPUS", 1)  # several threads on 16 pictures only wait for each other
+        return data, drawn.run(data)
+
+
+@pytest.fixture
+def data(first_run: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The first run's folder, restored after a test that changes it; training once more would be an error."""
+    monkeypatch.setattr(catalogue, "train", lambda *_, **__: pytest.fail("trained again"))
+    folder = first_run[0]
+    shutil.copytree(folder, tmp_path / "kept")
+    yield folder
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "kept", folder)
+
+
+def test_one_row_per_article(first_run: tuple[Path, str]) -> None:
+    data, summary = first_run
+    rows = drawn.rows(data)
+    assert len(rows) == N
+    status = [rows[drawn.article_id(i)]["image_status"] for i in range(N)]
+    assert status == ["ok"] * 3 + ["missing", "broken"] + ["ok"] * (N - 5)
+    broken, missing = rows[drawn.article_id(4)], rows[drawn.article_id(3)]
+    assert broken["image_error"] == "not an image of a known format" and broken["image_embedding"] is None
+    assert missing["image_checksum"] is None and missing["image_embedding"] is None
+    vectors = np.array([row["image_embedding"] for row in rows.values() if row["image_status"] == "ok"])
+    assert vectors.shape == (N - 2, N - 3)  # n centred points span n - 1 dimensions
+    assert np.isfinite(vectors).all() and len(np.unique(vectors, axis=0)) > N / 2
+    assert "14 images ok, 1 missing, 1 broken" in summary and "keeps 100.0% of the variance" in summary
+
+
+def test_the_slice_is_the_one_that_readers_are_told(first_run: tuple[Path, str]) -> None:
+    data, _ = first_run
+    encoders = {row["encoder"] for row in drawn.rows(data).values()}
+    assert encoders == {versions.current_encoder(drawn.settings(data))}
+    assert encoders.pop().startswith("catalogue-v1-")
+
+
+def test_registered_files_hold_no_pickle_and_a_picture(first_run: tuple[Path, str]) -> None:
+    data, _ = first_run
+    use_tracking(drawn.settings(data))
+    (version,) = find_versions("catalogue_encoder")
+    assert version.tags["as_of_date"] == "2020-09-16"
+    files = {path.name for path in (data / "warehouse" / "mlflow" / "artifacts").rglob("catalogue_encoder/*")}
+    assert files == {"network.pt", "pca.npz", "encoder.json", "map.png"}
+
+
+def test_rerun_commits_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs.embeddings import fitting
+
+    monkeypatch.setattr(fitting, "load", lambda *_: pytest.fail("loaded the encoder"))
+    before = drawn.table(data).version()
+    assert drawn.run(data).endswith("up to date")
+    assert drawn.table(data).version() == before
+
+
+def test_only_new_and_changed_images_are_embedded(data: Path) -> None:
+    before = drawn.rows(data)
+    drawn.publish_articles(data, range(1, N + 1))  # article 0 left, N came
+    drawn.draw(data, N)
+    drawn.draw(data, 3)  # no longer missing
+    drawn.draw(data, 5, colour="Red")  # another picture (it was green)
+    summary = drawn.run(data)
+    assert "3 newly embedded" in summary
+    after = drawn.rows(data)
+    assert drawn.article_id(0) not in after and len(after) == N
+    for i in range(N + 1):
+        old, new = before.get(drawn.article_id(i)), after.get(drawn.article_id(i))
+        if i in (0, 3, 5, N):
+            assert old != new, i
+        else:
+            assert old == new, i
+    assert after[drawn.article_id(3)]["image_status"] == "ok"
+    assert drawn.run(data).endswith("up to date")
+
+
+def test_same_picture_same_vector_whenever_it_is_embedded(data: Path) -> None:
+    drawn.publish_articles(data, range(N + 1))
+    target = drawn.image_path(data, N)
+    shutil.copy(drawn.image_path(data, 7), target)
+    drawn.run(data)
+    rows = drawn.rows(data)
+    assert rows[drawn.article_id(N)]["image_embedding"] == pytest.approx(
+        rows[drawn.article_id(7)]["image_embedding"], abs=1e-3
+    )
+
+
+def test_fewer_dimensions_are_another_slice_without_another_training(data: Path) -> None:
+    wide = drawn.rows(data)
+    assert "-3d" in drawn.run(data, embedding_dim=3)
+    slices = drawn.table(data).to_pyarrow_table().to_pylist()
+    narrow = {row["article_id"]: row["image_embedding"] for row in slices if row["encoder"].endswith("-3d")}
+    assert len(slices) == 2 * N and len(narrow) == N
+    assert narrow[drawn.article_id(1)] == pytest.approx(wide[drawn.article_id(1)]["image_embedding"][:3], abs=1e-3)
+
+
+def test_too_many_broken_images_stop_the_run(data: Path) -> None:
+    before = drawn.table(data).version()
+    for i in (5, 6, 7):
+        drawn.image_path(data, i).write_bytes(b"")
+    with pytest.raises(JobError, match=r"4 of 15 images cannot be read, more than the share of 0.2, such as .*000"):
+        drawn.run(data)
+    assert drawn.table(data).version() == before
+    assert "4 broken" in drawn.run(data, max_bad_image_share=0.5)
+
+
+def test_linked_picture_outside_the_folder_is_not_read(data: Path) -> None:
+    outside = data / "private.jpg"
+    shutil.move(drawn.image_path(data, 7), outside)
+    drawn.image_path(data, 7).symlink_to(outside)
+    drawn.run(data)
+    row = drawn.rows(data)[drawn.article_id(7)]
+    assert (row["image_status"], row["image_error"]) == ("broken", "path leaves the image folder")
+    assert row["image_embedding"] is None
+
+
+def test_training_twice_gives_the_same_table(first_run: tuple[Path, str], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(catalogue, "MIN_STEPS", 8)
+    monkeypatch.setattr(images, "CPUS", 1)
+    shutil.copytree(first_run[0], tmp_path / "again", ignore=shutil.ignore_patterns("mlflow", "gold"))
+    drawn.run(tmp_path / "again")
+    assert drawn.rows(tmp_path / "again") == drawn.rows(first_run[0])
+
+
+def test_no_images_is_no_error(tmp_path: Path) -> None:
+    drawn.publish_articles(tmp_path, range(3))
+    for case in ({}, {"mapping": "completejourney"}):
+        assert "the model runs without them" in drawn.run(tmp_path, **case)
+        assert versions.current_encoder(drawn.settings(tmp_path, **case)) is None
+    (tmp_path / "images").mkdir()
+    assert "the model runs without them" in drawn.run(tmp_path)
+    assert not (tmp_path / "warehouse" / "gold").exists()
+
+
+def test_one_image_is_too_few(tmp_path: Path) -> None:
+    drawn.publish_articles(tmp_path, range(3))
+    drawn.draw(tmp_path, 1)
+    with pytest.raises(JobError, match="1 readable images are too few"):
+        drawn.run(tmp_path)
