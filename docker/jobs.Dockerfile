@@ -24,4 +24,4 @@ ENV JAVA_HOME=/opt/atelier/.venv/java \
 RUN useradd --uid 10001 --create-home atelier \
     && mkdir -p /warehouse /mlflow /opt/atelier/.airflow \
     && chown atelier:atelier /warehouse /mlflow /opt/atelier/.airflow
-USER atelier
+USER 10001

@@ -49,7 +49,7 @@ def test_copied_files_exist_and_are_in_the_build_context(dockerfile: Path) -> No
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
 def test_nobody_runs_as_root(dockerfile: Path) -> None:
-    assert instructions(dockerfile, "USER")[-1] == "atelier"
+    assert instructions(dockerfile, "USER")[-1] == "10001"
 
 
 def test_every_service_is_built_from_a_dockerfile_here_or_pinned() -> None:
