@@ -13,6 +13,7 @@ from jobs.ingest.mapping import ColumnSource, TableMapping
 
 # Spark's own cast also takes "1.5d", "NaN" and "Infinity".
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_WHOLE = r"^[+-]?\d+(\.0*)?$"
 _KINDS = {"date": "a date YYYY-MM-DD", "int": "a whole number", "double": "a finite number"}
 #: What every judged row carries beside its silver columns.
 ORIGIN = ("source_file", "source_checksum", "source_line", "raw", "broken_line")
@@ -30,28 +31,24 @@ def typed_rows(rows: DataFrame, table: TableMapping, id_patterns: Mapping[str, s
         table: where the values of each column come from.
         id_patterns: regular expressions that whole ids match.
     """
-    values: dict[str, Column] = {}
-    count = len(_raw_type(rows).names)
-    refusals = [F.when(F.col("broken_line").isNotNull(), f"broken line: not {count} fields of UTF-8 text")]
-    remarks = []
-    for column in table.contract.columns:
-        source = table.columns.get(column.name)
-        if source is None:
-            values[column.name] = F.lit(False if column.type == "boolean" else None).cast(column.type)
-            continue
-        text = _text(rows, source)
-        value = _value(column, text)
-        if column.nullable or column.type == "boolean":
-            remarks.append(F.when(text.isNotNull() & value.isNull(), f"{column.name} unreadable, left empty"))
+    columns = [column for column in table.contract.columns if column.name not in ORIGIN]
+    given = [column for column in columns if column.name in table.columns]
+    # Texts, values and verdicts in three steps: written as one, each verdict would repeat its whole computation.
+    texts = rows.select(*ORIGIN, *[_text(rows, table.columns[c.name]).alias(_text_of(c)) for c in given])
+    typed = texts.select("*", *[_value(c, F.col(_text_of(c))).alias(c.name) for c in given])
+    broken = f"broken line: not {len(_raw_type(rows).names)} fields of UTF-8 text"
+    refusals = [F.when(F.col("broken_line").isNotNull(), broken)]
+    remarks = [F.lit(None).cast("string")]
+    for column in given:
+        if _is_optional(column):
+            remarks += _remarks(column)
         else:
-            refusals += _refusals(column, text, value, id_patterns.get(column.name))
-        values[column.name] = F.coalesce(value, F.lit(False)) if column.type == "boolean" else value
-    values = {name: value for name, value in values.items() if name not in ORIGIN}
-    return rows.select(
-        *[value.alias(name) for name, value in values.items()],
+            refusals += _refusals(column, id_patterns.get(column.name))
+    return typed.select(
+        *[_published(column, column in given).alias(column.name) for column in columns],
         *ORIGIN,
         F.coalesce(*refusals).alias("refusal"),
-        F.coalesce(*remarks, F.lit(None).cast("string")).alias("remark"),
+        F.coalesce(*remarks).alias("remark"),
     )
 
 
@@ -63,8 +60,7 @@ def number(text: Column) -> Column:
 
 def whole(text: Column) -> Column:
     """The text as an int, else null; "253.0" is 253."""
-    value = number(text)
-    return F.when((value == F.floor(value)) & (F.abs(value) < 2**31), value.try_cast("int"))
+    return F.when(text.rlike(_WHOLE), text.try_cast("double").try_cast("int"))
 
 
 def raw_text(rows: DataFrame, column: str) -> Column:
@@ -96,6 +92,19 @@ def _text(rows: DataFrame, source: ColumnSource) -> Column:
     return text
 
 
+def _text_of(column: ContractColumn) -> str:
+    return f"{column.name}_as_text"
+
+
+def _is_optional(column: ContractColumn) -> bool:
+    return column.nullable or column.type == "boolean"
+
+
+def _published(column: ContractColumn, is_given: bool) -> Column:
+    value = F.col(column.name) if is_given else F.lit(None).cast(column.type)
+    return F.coalesce(value, F.lit(False)) if column.type == "boolean" else value
+
+
 def _value(column: ContractColumn, text: Column) -> Column:
     match column.type:
         case "date":
@@ -106,10 +115,8 @@ def _value(column: ContractColumn, text: Column) -> Column:
         case "double":
             value = number(text)
         case "boolean":
-            value = (
-                F.when(text.isNull() | (number(text) == 0) | (F.lower(text) == "false"), False)
-                .when((number(text) == 1) | (F.lower(text) == "true"), True)
-                .otherwise(F.lit(None))
+            value = F.when(text.isNull() | text.rlike("(?i)^(0(\\.0*)?|false)$"), False).when(
+                text.rlike("(?i)^(1(\\.0*)?|true)$"), True
             )
         case _:
             value = text
@@ -120,10 +127,17 @@ def _value(column: ContractColumn, text: Column) -> Column:
     return value
 
 
-def _refusals(column: ContractColumn, text: Column, value: Column, pattern: str | None) -> list[Column]:
-    refusals = [F.when(text.isNull(), f"{column.name} is empty")]
+def _remarks(column: ContractColumn) -> list[Column]:
+    if column.type == "string":
+        return []
+    is_unreadable = F.col(column.name).isNull() & F.col(_text_of(column)).isNotNull()
+    return [F.when(is_unreadable, f"{column.name} unreadable, left empty")]
+
+
+def _refusals(column: ContractColumn, pattern: str | None) -> list[Column]:
+    refusals = [F.when(F.col(_text_of(column)).isNull(), f"{column.name} is empty")]
     if column.type in _KINDS:
-        refusals.append(F.when(value.isNull(), f"{column.name} is not {_KINDS[column.type]}"))
+        refusals.append(F.when(F.col(column.name).isNull(), f"{column.name} is not {_KINDS[column.type]}"))
     if pattern:
-        refusals.append(F.when(~matches(value, pattern), f"{column.name} is malformed"))
+        refusals.append(F.when(~matches(F.col(column.name), pattern), f"{column.name} is malformed"))
     return refusals
