@@ -18,6 +18,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import MLFlowLogger
 
@@ -36,8 +37,10 @@ from lightning_modules.two_stage import TwoStageRecommender
 
 READS, WRITES = SNAPSHOT_TABLES, ()
 
-BATCH_SIZE = 1024
-PATIENCE = 2
+#: Batches per epoch that the batch size aims at, within its limits: a small shop needs small steps, and a large one
+#: large batches.
+BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH = 200, 64, 4096
+PATIENCE = 3
 MIN_POSITIVES = 50
 EVALUATED, FINAL = "evaluated", "final"
 
@@ -73,14 +76,14 @@ def fit(
     Returns:
         The model and the number of epochs it was trained for.
     """
+    # Steps this small gain nothing from threads, and wait for one another where the cores are shared.
+    torch.set_num_threads(1)
     pl.seed_everything(settings.seed, verbose=False)
     network = TwoStageRecommender(**inputs.hyperparameters(training[0].snapshot.images.shape[1]))  # type: ignore[arg-type]
-    data = PairDataModule(
-        pair_tensors(training, inputs),
-        None if validation is None else pair_tensors([validation], inputs),
-        BATCH_SIZE,
-        settings.seed,
-    )
+    pairs = pair_tensors(training, inputs)
+    batch_size = int(np.clip(len(pairs) // BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH))
+    validation_pairs = None if validation is None else pair_tensors([validation], inputs)
+    data = PairDataModule(pairs, validation_pairs, batch_size, settings.seed)
     monitor = "val/ranking_loss" if validation else None
     checkpoint = ModelCheckpoint(checkpoints, filename="best", monitor=monitor, save_last=True)
     callbacks: list[Callback] = [checkpoint, TQDMProgressBar(refresh_rate=50)]
@@ -97,7 +100,8 @@ def fit(
         enable_model_summary=False,
     )
     last = checkpoints / "last.ckpt"
-    print(f"{name}: {len(data.training):,} pairs of {len(training)} weeks" + (", resumed" if last.exists() else ""))
+    resumed = ", resumed" if last.exists() else ""
+    print(f"{name}: {len(pairs):,} pairs of {len(training)} weeks in batches of {batch_size}{resumed}")
     trainer.fit(network, data, ckpt_path=last if last.exists() else None, weights_only=True)
     best = TwoStageRecommender.load_from_checkpoint(checkpoint.best_model_path, weights_only=True, map_location="cpu")
     return TwoStageModel(inputs, best.eval()), best_epoch(Path(checkpoint.best_model_path))
@@ -105,8 +109,6 @@ def fit(
 
 def best_epoch(path: Path) -> int:
     """Number of epochs trained when the checkpoint was written."""
-    import torch
-
     return int(torch.load(path, weights_only=True, map_location="cpu")["epoch"]) + 1
 
 
@@ -137,7 +139,7 @@ def parameters(job: Job, encoder: str | None, epochs: int) -> dict[str, Any]:
     names = ("as_of_date", "training_weeks", "max_epochs", "seed", "mapping")
     versions = {f"version/{table}": version for table, version in sorted(job.warehouse.versions_read.items())}
     values = {name: getattr(job.settings, name) for name in names}
-    return values | versions | {"encoder_version": encoder or "none", "epochs": epochs, "batch_size": BATCH_SIZE}
+    return values | versions | {"encoder_version": encoder or "none", "epochs": epochs}
 
 
 def main(job: Job) -> str:
