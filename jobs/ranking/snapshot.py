@@ -144,8 +144,9 @@ class SnapshotLoader:
         customer_numeric |= {"weekend_share_28d": weekend, "online_share_28d": online}
         article_numeric = _numeric(articles, (*ARTICLE_PLAIN, *ARTICLE_LOGGED), ARTICLE_LOGGED)
         last_sale = _floats(articles["last_sale_date"].cast(pa.int32()))
-        article_numeric["days_since_last_sale"] = np.log1p(np.float32(day_number(as_of_date)) - last_sale)
-        article_numeric["has_image"] = self.images.any(axis=1).astype(np.float32)
+        idle = np.float32(day_number(as_of_date)) - last_sale
+        article_numeric["days_since_last_sale"] = np.log1p(idle).astype(np.float32)
+        article_numeric["has_image"] = np.asarray(self.images.any(axis=1), dtype=np.float32)
         angle = 2 * math.pi * as_of_date.timetuple().tm_yday / 365.25
         for name, value in (("season_sin", math.sin(angle)), ("season_cos", math.cos(angle))):
             article_numeric[name] = np.full(len(self._product), value, dtype=np.float32)
