@@ -19,7 +19,8 @@ COPY jobs jobs
 ENV JAVA_HOME=/opt/atelier/.venv/java \
     PATH=/opt/atelier/.venv/jobs/bin:$PATH \
     PYTHONPATH=/opt/atelier \
-    PYSPARK_PYTHON=/opt/atelier/.venv/jobs/bin/python
+    PYSPARK_PYTHON=/opt/atelier/.venv/jobs/bin/python \
+    SPARK_CONF_DIR=/opt/atelier/jobs/platform/spark_conf
 # Volumes take over these folders' owner.
 RUN useradd --uid 10001 --create-home atelier \
     && mkdir -p /warehouse /mlflow /opt/atelier/.airflow \

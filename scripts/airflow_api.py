@@ -59,10 +59,10 @@ class AirflowApi:
         """queued, running, success or failed."""
         return self._call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id)}")["state"]
 
-    def run_states(self) -> dict[str, str]:
-        """Week's start (YYYY-MM-DD) -> state, for every run of the DAG."""
+    def run_ids(self) -> list[str]:
+        """The ids of the DAG's runs."""
         runs = self._call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
-        return {run["data_interval_start"][:10]: run["state"] for run in runs}
+        return [run["dag_run_id"] for run in runs]
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
         """The run's task instances: task_id, state, try_number, duration (seconds), ..."""

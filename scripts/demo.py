@@ -24,7 +24,7 @@ from scripts.services import HOME, ROOT, ServiceError, Services, connect, start_
 
 SAMPLE = ROOT / "data" / "sample"
 JOBS_PYTHON = str(ROOT / ".venv" / "jobs" / "bin" / "python")
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 WEDNESDAY = 2
 
 console = Console(highlight=False)

@@ -1,0 +1,153 @@
+"""The weekly DAG run by Airflow itself on a tiny sample: a week, the same week again, and an older week backfilled."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from expectations.registry import CONTRACTS
+from scripts.airflow_api import DAG_ID, AirflowApi
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(1500)]
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = str(ROOT / ".venv" / "airflow" / "bin" / "python")
+JOBS_PYTHON = str(ROOT / ".venv" / "jobs" / "bin" / "python")
+
+OLDER, WEEK = date(2020, 9, 9), date(2020, 9, 16)
+RUN_SECONDS = 900
+TOP_K = 12
+
+
+@dataclass
+class Stack:
+    """Airflow and MLflow of our own, with a warehouse and a sample of our own."""
+
+    folder: Path
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "warehouse"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "airflow"
+
+    @property
+    def conf(self) -> dict[str, Any]:
+        """The run's params: everything as small as it goes."""
+        places = {"data": str(self.folder / "data"), "warehouse": str(self.warehouse)}
+        return places | {"encoder": "catalogue", "training_weeks": 2, "max_epochs": 1, "top_k": TOP_K}
+
+    def call(self, *command: str) -> str:
+        """Run a command of the repository on this stack; its output."""
+        environment = os.environ | {"ATELIER_AIRFLOW_HOME": str(self.home)}
+        outcome = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert outcome.returncode == 0, f"{command}\n{outcome.stdout[-3000:]}\n{outcome.stderr[-3000:]}"
+        return outcome.stdout
+
+    def port(self, service: str) -> int:
+        return json.loads((self.home / "services.json").read_text())[service]["port"]
+
+    def api(self) -> AirflowApi:
+        return AirflowApi(self.port("api-server"), json.loads((self.home / "passwords.json").read_text())["admin"])
+
+    def wait(self, run_id: str) -> None:
+        """Until the run has ended, well; otherwise fail with the end of the failed task's log."""
+        api, deadline = self.api(), time.monotonic() + RUN_SECONDS
+        while (state := api.run_state(run_id)) not in ("success", "failed"):
+            assert time.monotonic() < deadline, f"{run_id} is still {state}"
+            time.sleep(1)
+        failed = [task["task_id"] for task in api.tasks(run_id) if task["state"] != "success"]
+        logs = [path for task in failed for path in self.home.glob(f"logs/**/task_id={task}/*.log")]
+        assert state == "success", [path.read_text()[-3000:] for path in logs]
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Every table there is, by name, rows in an order of their own."""
+        found = {}
+        for name, contract in CONTRACTS.items():
+            path = self.warehouse / contract.layer / name
+            if path.exists():
+                rows = pl.from_arrow(DeltaTable(path).to_pyarrow_table())
+                assert isinstance(rows, pl.DataFrame)
+                found[name] = rows.sort(list(contract.key) or rows.columns)
+        return found
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    stack.call(JOBS_PYTHON, "-m", "sample_data", "generate", "--preset", "tiny", "--out", stack.conf["data"])
+    try:
+        stack.call(PYTHON, "-m", "scripts.services", "up", "--warehouse", str(stack.warehouse))
+        yield stack
+    finally:
+        stack.call(PYTHON, "-m", "scripts.services", "down")
+
+
+@pytest.fixture(scope="module")
+def first(stack: Stack) -> dict[str, pl.DataFrame]:
+    """The tables after one run of the week."""
+    stack.wait(stack.api().trigger(WEEK, stack.conf))
+    return stack.tables()
+
+
+def test_every_table_is_there_and_opens_without_spark(first: dict[str, pl.DataFrame]) -> None:
+    empty_in_a_first_run_on_clean_data = {"quarantine", "realised_performance"}
+    assert set(CONTRACTS) - set(first) <= empty_in_a_first_run_on_clean_data
+    assert {name for name, rows in first.items() if rows.is_empty()} <= empty_in_a_first_run_on_clean_data
+
+
+def test_every_customer_has_exactly_k_distinct_existing_articles(first: dict[str, pl.DataFrame]) -> None:
+    picks = first["recommendations"]
+    assert picks["as_of_date"].unique().to_list() == [WEEK]
+    per_customer = picks.group_by("customer_id").agg(
+        pl.col("article_id").n_unique().alias("articles"), pl.col("rank").sort().alias("ranks")
+    )
+    assert set(per_customer["customer_id"]) == set(first["customers"]["customer_id"])
+    assert per_customer["articles"].unique().to_list() == [TOP_K]
+    assert all(ranks == list(range(1, TOP_K + 1)) for ranks in per_customer["ranks"].to_list())
+    assert set(picks["article_id"]) <= set(first["articles"]["article_id"])
+
+
+def test_the_interfaces_answer_on_this_machine(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
+    for service, path in (("api-server", "/"), ("mlflow", "/health")):
+        with urllib.request.urlopen(f"http://127.0.0.1:{stack.port(service)}{path}", timeout=30) as answer:
+            assert answer.status == 200
+
+
+def test_the_same_week_again_leaves_the_same_tables(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
+    run_id = stack.api().trigger(WEEK, stack.conf)
+    stack.wait(run_id)
+    assert {task["try_number"] for task in stack.api().tasks(run_id)} == {2}
+    again = stack.tables()
+    assert set(again) == set(first)
+    assert [name for name, rows in again.items() if not rows.equals(first[name])] == []
+
+
+def test_an_older_week_backfilled_overwrites_nothing_newer(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
+    start = "2020-09-02"  # of the week that ends on OLDER
+    command = [str(ROOT / "scripts" / "airflow"), "backfill", "create", "--dag-id", DAG_ID]
+    command += ["--from-date", start, "--to-date", start, "--dag-run-conf", json.dumps(stack.conf)]
+    before = stack.tables()
+    stack.call(*command, "--max-active-runs", "1")
+    run_id = next(run for run in stack.api().run_ids() if run.startswith("backfill__"))
+    stack.wait(run_id)
+    after = stack.tables()
+    assert set(after["recommendations"]["as_of_date"]) == {OLDER, WEEK}
+    for name, rows in before.items():
+        newer = rows.filter(pl.col("as_of_date") > OLDER) if "as_of_date" in rows.columns else rows
+        kept = after[name].filter(pl.col("as_of_date") > OLDER) if "as_of_date" in rows.columns else after[name]
+        assert kept.equals(newer), name
