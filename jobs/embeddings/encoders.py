@@ -78,9 +78,10 @@ def resnet152(weights_dir: Path | None) -> Encoder:
 
     weights = resnet_weights()
     file = weight_file(weights.url, weights_dir)
-    network = build()
+    with torch.device("meta"):  # no memory, no random numbers: every weight is the file's
+        network = build()
     try:
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True), assign=True)
     except (UnpicklingError, RuntimeError, EOFError) as error:
         raise JobError(f"{file}: no ResNet152 weights ({str(error).splitlines()[0]})") from error
     network.fc = nn.Identity()  # type: ignore[assignment]

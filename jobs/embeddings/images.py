@@ -170,9 +170,8 @@ def main(job: Job) -> str:
         images.reuse(stored)
     images.refuse_if_bad(settings.max_bad_image_share)
     rows, remark = images.to_embed(), ""
-    if rows:
+    if rows or fitted is None:
         fitted, remark = embed(job, images, rows, fitted)
-    assert fitted is not None, "either found or fitted"
     encoder = slice_name(fitted, settings)
     table = images.table(encoder)
     summary = f"{images.summary()}; encoder {encoder}"

@@ -1,0 +1,71 @@
+"""Labels, the held-out products, and whether trained features tell classes apart."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from jobs.embeddings import catalogue, encoders, reduction
+from jobs.platform.errors import JobError
+from lightning_modules.catalogue_encoder import NO_LABEL
+from tests.conftest import SHARED_DATA
+
+
+def articles(**labels: list[str | None]) -> pa.Table:
+    n = len(next(iter(labels.values())))
+    nothing = {label: [None] * n for label in catalogue.LABELS}
+    products = {"article_id": [f"{i:010d}" for i in range(n)], "product_code": [f"{i:07d}" for i in range(n)]}
+    return pa.table({k: pa.array(v, pa.string()) for k, v in (products | nothing | labels).items()})
+
+
+def test_labels_are_numbered_by_name_and_missing_ones_marked() -> None:
+    codes, classes = catalogue.label_codes(
+        articles(product_type_name=["Sweater", None, "Dress"], colour_group_name=["Red", "Red", "Blue"])
+    )
+    assert classes == {"product_type_name": 2, "colour_group_name": 2}  # no appearance is known: nothing to learn
+    assert codes.tolist() == [[1, 1], [NO_LABEL, 1], [0, 0]]
+
+
+def test_no_labels_is_one_clear_line() -> None:
+    with pytest.raises(JobError, match=r"no two different values of product_type_name.*--encoder resnet152"):
+        catalogue.label_codes(articles(colour_group_name=["Red", None, "Red"]))
+
+
+def test_variants_of_a_product_stay_on_one_side() -> None:
+    rows = catalogue.held_out([f"{i // 4:07d}" for i in range(4_000)])
+    assert (rows.reshape(-1, 4).all(axis=1) == rows.reshape(-1, 4).any(axis=1)).all()
+    assert 0.05 < rows.mean() < 0.15
+    lone = next(p for p in map(str, range(1000)) if catalogue.held_out([p, "x", "y"])[0])
+    assert not catalogue.held_out([lone]).any()  # something must be left to train on
+
+
+def fashion_mnist(n: int) -> tuple[list[np.ndarray], np.ndarray]:
+    folder = SHARED_DATA / "fashion_mnist"
+    if not folder.is_dir():
+        pytest.skip("Fashion-MNIST is not in the shared data folder")
+    pixels = gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
+    labels = gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:]
+    pictures = np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)[:n]
+    prepared = [encoders.prepare_catalogue(Image.fromarray(p).convert("RGB")) for p in pictures]
+    return prepared, np.frombuffer(labels, np.uint8)[:n]
+
+
+@pytest.mark.slow
+def test_neighbours_in_the_embedding_share_the_class_of_unseen_pictures() -> None:
+    """Fashion-MNIST: 500 pictures trained on, 100 unseen ones looked up among them (10 classes: chance is 0.1)."""
+    pictures, labels = fashion_mnist(600)
+    seen, unseen = slice(0, 500), slice(500, None)
+    table = articles(product_type_name=[str(label) for label in labels[seen]])
+    network, _ = catalogue.train(pictures[seen], table, seed=0)
+    encoder = encoders.catalogue(network)
+    features = encoder.features(pictures)
+    pca = reduction.fit(features[seen], seed=0)
+    vectors = pca.apply(features, 64)
+    distances = np.linalg.norm(vectors[unseen][:, None] - vectors[seen][None], axis=2)
+    nearest = labels[seen][distances.argsort(axis=1)[:, :10]]
+    precision = (nearest == labels[unseen][:, None]).mean()
+    assert precision > 0.5
