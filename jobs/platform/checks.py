@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from jobs.platform.errors import ContractError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+# Sets its own level at import, to tell of each temporary folder.
+logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
 
 
 def _suite(contract: Contract) -> gx.ExpectationSuite:

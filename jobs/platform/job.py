@@ -123,8 +123,9 @@ def run(
     anything else is a fault worth a retry and ends with one line, the Python frames that led there, and code 1.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    for noisy in ("py4j", "great_expectations", "great_expectations.data_context.types.base", "alembic", "mlflow"):
+    for noisy in ("py4j", "great_expectations", "alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("SQLQueryContextLogger").disabled = True  # Spark's faults as a page of JSON
     file = sys.modules["__main__"].__file__
     assert file is not None, "run() is called from a job's file"
     name = job_name(file)

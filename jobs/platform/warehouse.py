@@ -8,6 +8,7 @@ replaces what the first run wrote.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from expectations.contract import Contract
 from jobs.platform.errors import ContractError, JobError
@@ -22,6 +24,8 @@ from jobs.platform.schemas import arrow_schema, delta_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+CREATION_ATTEMPTS = 5
 
 #: Which rows a publish replaces: column -> its values. Empty: the whole table.
 Slice = Mapping[str, Sequence[date | str]]
@@ -187,16 +191,22 @@ class Warehouse:
 
     def _ensure_table(self, contract: Contract) -> None:
         """Create the table with its comments, and any CHECK constraint it lacks (a killed creation leaves some)."""
-        uri = self.uri(contract)
-        table = DeltaTable.create(
-            uri,
-            delta_schema(contract),
-            mode="ignore",
-            name=contract.name,
-            description=contract.description,
-            partition_by=list(contract.partition_by) or None,
-        )
-        present = {key.removeprefix("delta.constraints.") for key in table.metadata().configuration}
-        missing = {name: rule for name, rule in contract.constraints().items() if name not in present}
-        if missing:
-            table.alter.add_constraint(missing)
+        for attempt in range(1, CREATION_ATTEMPTS + 1):
+            try:
+                table = DeltaTable.create(
+                    self.uri(contract),
+                    delta_schema(contract),
+                    mode="ignore",
+                    name=contract.name,
+                    description=contract.description,
+                    partition_by=list(contract.partition_by) or None,
+                )
+                present = {key.removeprefix("delta.constraints.") for key in table.metadata().configuration}
+                missing = {name: rule for name, rule in contract.constraints().items() if name not in present}
+                if missing:
+                    table.alter.add_constraint(missing)
+                return
+            except DeltaError:  # another run is creating the same table: look again at what is left to do
+                if attempt == CREATION_ATTEMPTS:
+                    raise
+                time.sleep(0.2 * attempt)

@@ -1,0 +1,48 @@
+"""The audit: every kind of rule, broken on purpose, is named with its count and examples, in both engines."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.platform.checks import check
+from jobs.platform.errors import ContractError
+from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, day, frame
+
+ENGINES = pytest.mark.parametrize("engine", ["spark", "arrow"])
+RULES = {
+    "not null": ((DAY, "f", None, 1.0), r"kind: expect_column_values_to_not_be_null .*fails on 1 rows"),
+    "between": ((DAY, "f", "big", -3.5), r"weight: expect_column_values_to_be_between .*fails on 1 rows, such as -3.5"),
+    "in set": ((DAY, "f", "huge", 1.0), r"kind: expect_column_values_to_be_in_set .*fails on 1 rows, such as huge"),
+    "regex": ((DAY, "F1", "big", 1.0), r"thing_id: expect_column_values_to_match_regex .*fails on 1 rows, such as F1"),
+    "key": ((DAY, "b", "big", 1.0), r"as_of_date, thing_id: expect_compound_columns_to_be_unique .*fails on 2 rows"),
+}
+
+
+@ENGINES
+def test_good_rows_pass(spark, engine):
+    check(THINGS, frame(engine, day(DAY, 0.0, 10.0, None) + day(WEEK_BEFORE, 1.0), spark))
+
+
+@ENGINES
+@pytest.mark.parametrize("rule", RULES)
+def test_a_broken_rule_is_named_with_count_and_examples(spark, engine, rule):
+    row, words = RULES[rule]
+    with pytest.raises(ContractError, match=words) as caught:
+        check(THINGS, frame(engine, [*day(DAY, 1.0, 2.0, None), row], spark))
+    assert str(caught.value).count("expect_") == 1, "only the broken rule is reported"
+    assert "\n" not in str(caught.value)
+
+
+@ENGINES
+def test_all_broken_rules_are_reported_at_once(spark, engine):
+    rows = [*day(DAY, 1.0), (DAY, "F1", "huge", 99.0)]
+    with pytest.raises(ContractError) as caught:
+        check(THINGS, frame(engine, rows, spark))
+    assert str(caught.value).count("expect_") == 3
+
+
+@ENGINES
+def test_columns_must_be_the_contracts_in_order(spark, engine):
+    rows = frame(engine, day(DAY, 1.0), spark).select(THINGS.column_names[::-1])
+    with pytest.raises(ContractError, match="nothing published; columns are"):
+        check(THINGS, rows)

@@ -1,0 +1,113 @@
+"""Running a job: one line for what a person can mend (code 2), one line and Python frames for a fault (code 1)."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
+from jobs.features import customers
+from jobs.platform.errors import ContractError, JobError
+from jobs.platform.job import Job, job_name, run
+from jobs.platform.settings import Settings
+from tests.jobs.platform.things import DAY, THINGS, arrow, day, frame
+
+
+@pytest.fixture
+def outcome(monkeypatch, capsys, tmp_path):
+    """Runs `main` as features.customers would be, and gives exit code, stdout and stderr."""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", customers.__file__)
+
+    def outcome(main, *arguments: str, writes=()):
+        argv = arguments or ("--as-of-date", "2020-09-16", "--warehouse", str(tmp_path))
+        with pytest.raises(SystemExit) as left:
+            run(main, reads=(), writes=writes, argv=argv)
+        return left.value.code, *capsys.readouterr()
+
+    return outcome
+
+
+def _raise(error: Exception):
+    def main(job: Job) -> str:
+        raise error
+
+    return main
+
+
+def test_success_is_one_line(outcome):
+    code, out, _ = outcome(lambda job: f"{job.settings.top_k} things")
+    assert code == 0
+    assert out == "features.customers: 12 things (0 s)\n"
+
+
+@pytest.mark.parametrize("kind", [JobError, ContractError])
+def test_what_a_person_can_mend_is_one_line_and_code_2(outcome, kind):
+    code, out, err = outcome(_raise(kind("articles.csv: no column article_id")))
+    assert (code, out) == (2, "")
+    assert err == "ERROR features.customers: articles.csv: no column article_id\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--top-k", "31"), "as_of_date: Field required; top_k: Input should be less than or equal to 30"),
+        (("--as-of-date", "soon"), "as_of_date: Input should be a valid date"),
+        (("--as-of-date", "2020-09-16", "--encoder", "vgg"), "encoder: Input should be 'resnet152' or 'catalogue'"),
+        (("--as-of-date", "2020-09-16", "--nonsense", "1"), "--nonsense"),
+    ],
+)
+def test_bad_parameters_are_code_2(outcome, arguments, words):
+    code, out, err = outcome(lambda job: "never", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err.splitlines()[-1]
+
+
+def test_a_fault_is_code_1_with_the_frames_that_led_there(outcome):
+    code, _, err = outcome(_raise(KeyError("price")))
+    assert code == 1
+    assert err.splitlines()[0] == "ERROR features.customers: KeyError: 'price'"
+    assert "in main" in err
+
+
+def test_a_fault_in_spark_brings_no_page_of_java(outcome, spark):
+    def main(job: Job) -> str:
+        spark.range(3).selectExpr("1 / (id - 1)").collect()
+        return "never"
+
+    code, _, err = outcome(main)
+    assert code == 1
+    assert err.startswith("ERROR features.customers: ")
+    assert "DIVIDE_BY_ZERO" in err.splitlines()[0]
+    assert "org.apache.spark.sql.catalyst" not in err and "\tat " not in err
+    assert len(err.splitlines()) < 20
+
+
+def test_publish_and_read_through_a_job(outcome, spark):
+    def main(job: Job) -> str:
+        count = job.publish(THINGS, arrow(day(DAY, 1.0)), {"as_of_date": [DAY]})
+        count += job.publish(THINGS, frame("spark", day(DAY, 1.0, 2.0), spark), {"as_of_date": [DAY]})
+        return f"{count} written, {job.read_arrow(THINGS).num_rows} there, {job.facts(THINGS)['job']}"
+
+    _, out, _ = outcome(main, writes=(THINGS,))
+    assert out.startswith("features.customers: 3 written, 2 there, features.customers (")
+
+
+def test_undeclared_tables_are_refused(tmp_path):
+    settings = Settings(as_of_date=date(2020, 9, 16), warehouse=str(tmp_path))
+    job = Job("features.customers", settings, reads=(CUSTOMERS,), writes=())
+    with pytest.raises(AssertionError, match=r"features.customers touches articles without declaring it"):
+        job.read_arrow(ARTICLES)
+    with pytest.raises(AssertionError, match="touches customers"):
+        job.publish(CUSTOMERS, arrow([]), {})
+    with pytest.raises(JobError, match="no such table"):
+        job.read_arrow(CUSTOMERS)
+
+
+def test_the_name_is_the_module_path():
+    assert job_name(customers.__file__) == "features.customers"
+    with pytest.raises(ValueError):
+        job_name(str(Path("/elsewhere/customers.py")))

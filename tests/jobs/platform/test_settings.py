@@ -1,0 +1,75 @@
+"""Parameters: limits, where a value comes from, and the dates that follow from them."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from jobs.platform.settings import Settings
+
+AS_OF = date(2020, 9, 16)
+
+
+def cli(*arguments: str) -> Settings:
+    return CliApp.run(Settings, cli_args=["--as-of-date", "2020-09-16", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("top_k", [1, 30], [0, 31, "many"]),
+        ("max_quarantine_share", [0, 1], [-0.01, 1.01]),
+        ("max_bad_image_share", [0, 1], [-0.01, 1.01]),
+        ("training_weeks", [2, 52], [1, 53]),
+        ("max_epochs", [1, 200], [0, 201]),
+        ("embedding_dim", [2, 2048], [1, 2049]),
+        ("seed", [0], [-1]),
+        ("encoder", ["resnet152", "catalogue"], ["vgg"]),
+        ("as_of_date", ["2020-09-16"], ["2020-13-01", "yesterday"]),
+    ],
+)
+def test_limits(name, good, bad):
+    for value in good:
+        Settings(**{"as_of_date": AS_OF, name: value})
+    for value in bad:
+        with pytest.raises(ValidationError, match=name):
+            Settings(**{"as_of_date": AS_OF, name: value})
+
+
+def test_the_as_of_date_has_no_default():
+    with pytest.raises(ValidationError, match="as_of_date"):
+        Settings()
+
+
+def test_unknown_parameters_are_refused():
+    with pytest.raises(ValidationError, match="topk"):
+        Settings(as_of_date=AS_OF, topk=3)
+
+
+def test_the_command_line_beats_the_environment_beats_the_default(monkeypatch):
+    assert cli().top_k == 12
+    monkeypatch.setenv("ATELIER_TOP_K", "20")
+    monkeypatch.setenv("ATELIER_AS_OF_DATE", "2020-09-09")
+    assert (cli().top_k, cli("--top-k", "7").top_k, Settings().as_of_date) == (20, 7, date(2020, 9, 9))
+
+
+def test_flags_are_kebab_case_and_empty_means_absent():
+    settings = cli("--exclude-bought", "true", "--weights-dir", "", "--mlflow-tracking-uri", "", "--data", "/d")
+    assert (settings.exclude_bought, settings.weights_dir, settings.mlflow_tracking_uri) == (True, None, None)
+    assert settings.data == Path("/d")
+
+
+def test_dates_of_a_run():
+    settings = Settings(as_of_date=AS_OF, training_weeks=2)
+    assert settings.snapshot_dates == [AS_OF - timedelta(7 * n) for n in range(4)]
+
+
+def test_the_tracking_store_is_beside_the_tables(tmp_path):
+    settings = Settings(as_of_date=AS_OF, warehouse=str(tmp_path))
+    assert settings.tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    with pytest.raises(ValueError, match="mlflow-tracking-uri must be given"):
+        _ = Settings(as_of_date=AS_OF, warehouse="s3://bucket/warehouse").tracking_uri

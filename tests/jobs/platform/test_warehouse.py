@@ -1,0 +1,210 @@
+"""Publishing: atomic, only its slice, nothing when a rule is broken; rules and comments that every engine sees."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from expectations.transactions import TRANSACTIONS
+from jobs.platform.errors import ContractError, JobError
+from jobs.platform.schemas import delta_schema
+from jobs.platform.warehouse import Warehouse, predicate
+from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish, stored
+
+ENGINES = pytest.mark.parametrize("engine", ["spark", "arrow"])
+
+
+@pytest.fixture
+def warehouse(tmp_path) -> Warehouse:
+    return Warehouse(str(tmp_path / "warehouse"), {"run_id": "test"})
+
+
+@ENGINES
+def test_only_the_slice_is_replaced(spark, warehouse, engine):
+    publish(warehouse, frame(engine, day(DAY, 1.0, 2.0, 3.0), spark), DAY)
+    assert publish(warehouse, frame(engine, day(WEEK_BEFORE, 5.0, None), spark), WEEK_BEFORE) == 2
+    assert stored(warehouse) == day(WEEK_BEFORE, 5.0, None) + day(DAY, 1.0, 2.0, 3.0)
+
+    publish(warehouse, frame(engine, day(WEEK_BEFORE, 9.0), spark), WEEK_BEFORE)
+    assert stored(warehouse) == day(WEEK_BEFORE, 9.0) + day(DAY, 1.0, 2.0, 3.0)
+
+
+@ENGINES
+def test_each_publish_is_one_commit_with_its_stamp(spark, warehouse, engine):
+    for again in range(2):
+        publish(warehouse, frame(engine, day(DAY, 1.0) + day(WEEK_BEFORE, 2.0), spark), DAY, WEEK_BEFORE)
+        assert stored(warehouse) == day(WEEK_BEFORE, 2.0) + day(DAY, 1.0)
+        commits = [commit["operation"] for commit in DeltaTable(warehouse.uri(THINGS)).history()]
+        assert commits.count("WRITE") == again + 1
+    assert warehouse.facts(THINGS) == {"run_id": "test"}
+
+
+@ENGINES
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (day(DAY, 1.0, 11.0), r"gold/things: nothing published; weight: .*1 rows, such as 11.0"),
+        (day(DAY, 1.0) + day(DAY, 2.0), r"as_of_date, thing_id: .*unique"),
+        ([], r"expect_table_row_count_to_be_between {'min_value': 1}, found 0"),
+    ],
+    ids=["limit", "key", "empty"],
+)
+def test_a_broken_rule_publishes_nothing(spark, warehouse, engine, broken, words):
+    publish(warehouse, arrow(day(DAY, 7.0)), DAY)
+    version = DeltaTable(warehouse.uri(THINGS)).version()
+    with pytest.raises(ContractError, match=words):
+        publish(warehouse, frame(engine, broken, spark), DAY)
+    assert DeltaTable(warehouse.uri(THINGS)).version() == version
+    assert stored(warehouse) == day(DAY, 7.0)
+
+
+@ENGINES
+def test_rows_outside_the_slice_are_refused(spark, warehouse, engine):
+    publish(warehouse, arrow(day(WEEK_BEFORE, 7.0)), WEEK_BEFORE)
+    with pytest.raises(Exception, match=r"(?i)replace_?where|predicate|invalid data"):
+        publish(warehouse, frame(engine, day(DAY, 1.0) + day(WEEK_BEFORE, 1.0), spark), DAY)
+    assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
+
+
+def test_wrong_types_and_columns_are_refused(spark, warehouse):
+    rows = spark.createDataFrame(day(DAY, 1.0), THINGS.ddl)
+    with pytest.raises(ContractError, match="weight is string, not double"):
+        publish(warehouse, rows.withColumn("weight", rows.weight.cast("string")), DAY)
+    with pytest.raises(ContractError, match="columns are"):
+        publish(warehouse, arrow(day(DAY, 1.0)).drop_columns(["kind"]), DAY)
+    assert not warehouse.exists(THINGS) or stored(warehouse) == []
+
+
+def test_comments_are_readable_without_and_with_spark(spark, warehouse):
+    publish(warehouse, arrow(day(DAY, 1.0)), DAY)
+    table = DeltaTable(warehouse.uri(THINGS))
+    assert (table.metadata().name, table.metadata().description) == ("things", THINGS.description)
+    assert table.schema() == delta_schema(THINGS)
+    assert {f.name: f.metadata["comment"] for f in table.schema().fields} == {
+        column.name: column.description for column in THINGS.columns
+    }
+    publish(warehouse, frame("spark", day(DAY, 2.0), spark), DAY)  # Spark's commit keeps them
+    assert DeltaTable(warehouse.uri(THINGS)).schema() == delta_schema(THINGS)
+    seen = spark.sql(f"DESCRIBE delta.`{warehouse.uri(THINGS)}`").collect()
+    assert ("kind", "string", "Kind of thing") in [tuple(row) for row in seen]
+
+
+@ENGINES
+@pytest.mark.parametrize(
+    "row",
+    [(DAY, "z", "big", 10.5), (DAY, "z", "big", -0.1), (DAY, None, "big", 1.0)],
+    ids=["maximum", "minimum", "null"],
+)
+def test_the_table_itself_refuses_what_bypasses_the_checks(spark, warehouse, engine, row):
+    publish(warehouse, arrow(day(DAY, 0.0, 10.0, None)), DAY)
+    with pytest.raises(Exception, match=r"(?i)constraint|check|not.?null|null values|invariant"):
+        if engine == "spark":
+            nullable = spark.createDataFrame([row], THINGS.ddl)
+            nullable.write.format("delta").mode("append").save(warehouse.uri(THINGS))
+        else:
+            write_deltalake(warehouse.uri(THINGS), arrow([row]), mode="append")
+    assert len(stored(warehouse)) == 3
+
+
+def test_a_creation_that_was_cut_short_is_completed(warehouse):
+    DeltaTable.create(warehouse.uri(THINGS), delta_schema(THINGS), partition_by=["as_of_date"])
+    publish(warehouse, arrow(day(DAY, 1.0)), DAY)
+    assert set(DeltaTable(warehouse.uri(THINGS)).metadata().configuration) == {
+        "delta.constraints.weight_minimum",
+        "delta.constraints.weight_maximum",
+    }
+
+
+def test_blocks_stream_into_one_commit(warehouse):
+    days = [DAY - timedelta(7 * n) for n in range(3)]
+    seen = []
+
+    def blocks():
+        for when in days:
+            seen.append(when)
+            yield arrow(day(when, 1.0, 2.0))
+
+    assert warehouse.publish_arrow(THINGS, blocks(), {"as_of_date": days}) == 6
+    assert seen == days and len(stored(warehouse)) == 6
+    assert [c["operation"] for c in DeltaTable(warehouse.uri(THINGS)).history()].count("WRITE") == 1
+
+
+def test_a_broken_block_publishes_none(warehouse):
+    publish(warehouse, arrow(day(DAY, 7.0)), DAY)
+
+    def blocks():
+        yield arrow(day(DAY, 1.0))
+        yield arrow(day(WEEK_BEFORE, -1.0))
+
+    with pytest.raises(ContractError, match="weight"):
+        warehouse.publish_arrow(THINGS, blocks(), {"as_of_date": [DAY, WEEK_BEFORE]})
+    assert stored(warehouse) == day(DAY, 7.0)
+
+
+def test_reads_are_pinned_and_noted(spark, warehouse):
+    publish(warehouse, arrow(day(DAY, 1.0)), DAY)
+    assert warehouse.read_arrow(THINGS).num_rows == 1
+    publish(Warehouse(warehouse.root, {}), arrow(day(DAY, 1.0, 2.0)), DAY)
+    assert warehouse.read_arrow(THINGS).num_rows == warehouse.read_spark(spark, THINGS).count() == 1
+    assert warehouse.versions_read == {"things": DeltaTable(warehouse.uri(THINGS)).version() - 1}
+
+
+def test_reads_only_what_was_asked_for(warehouse):
+    publish(warehouse, arrow(day(DAY, 1.0) + day(WEEK_BEFORE, 2.0, 3.0)), DAY, WEEK_BEFORE)
+    assert warehouse.read_arrow(THINGS, ["weight"], where={"as_of_date": [DAY]}).to_pydict() == {"weight": [1.0]}
+    assert warehouse.read_arrow(THINGS, before={"as_of_date": DAY}).num_rows == 2
+    assert warehouse.read_arrow(THINGS, where={"thing_id": ["b"]}, before={"as_of_date": DAY}).num_rows == 1
+
+
+def test_a_table_that_is_not_there(warehouse, spark):
+    assert not warehouse.exists(TRANSACTIONS)
+    for read in (warehouse.read_arrow, lambda contract: warehouse.read_spark(spark, contract)):
+        with pytest.raises(JobError, match=r"silver/transactions: no such table; run the task that writes"):
+            read(TRANSACTIONS)
+
+
+@ENGINES
+def test_two_slices_at_once_both_land(spark, warehouse, engine):
+    publish(warehouse, arrow(day(date(2020, 1, 1), 1.0)), date(2020, 1, 1))
+    days = [DAY, WEEK_BEFORE]
+    frames = [frame(engine, day(when, 1.0, 2.0), spark) for when in days]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda n: publish(Warehouse(warehouse.root, {}), frames[n], days[n]), range(2)))
+    assert stored(warehouse) == [*day(date(2020, 1, 1), 1.0), *day(WEEK_BEFORE, 1.0, 2.0), *day(DAY, 1.0, 2.0)]
+
+
+@ENGINES
+def test_the_same_slice_at_once_leaves_one_result(spark, warehouse, engine):
+    publish(warehouse, arrow(day(WEEK_BEFORE, 1.0)), WEEK_BEFORE)
+    results = [day(DAY, 1.0, 1.0), day(DAY, 2.0, 2.0)]
+    frames = [frame(engine, rows, spark) for rows in results]
+
+    def attempt(n: int) -> Exception | None:
+        try:
+            publish(Warehouse(warehouse.root, {}), frames[n], DAY)
+        except Exception as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        failures = [failure for failure in pool.map(attempt, range(2)) if failure]
+    assert len(failures) <= 1, failures  # a commit that lost the race ends with code 1, and is retried
+    assert not any(isinstance(failure, JobError) for failure in failures)
+    assert stored(warehouse) in [day(WEEK_BEFORE, 1.0) + rows for rows in results]
+
+
+def test_a_table_created_by_two_at_once(warehouse):
+    days = [DAY - timedelta(7 * n) for n in range(4)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda when: publish(Warehouse(warehouse.root, {}), arrow(day(when, 1.0)), when), days))
+    assert len(stored(warehouse)) == 4
+
+
+def test_values_cannot_leave_the_predicate():
+    assert predicate({}) is None
+    assert predicate({"a": [date(2020, 9, 16)], "b": ["x", "it's \\"]}) == (
+        "a IN ('2020-09-16') AND b IN ('x', 'it''s \\\\')"
+    )
