@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark with its peer in the same run; results in docs/benchmarks.md and benchmarks/results/."""
+"""`make bench`: every benchmark beside its peer in the same run; results in docs/benchmarks.md and results/."""
 
 from __future__ import annotations
 
