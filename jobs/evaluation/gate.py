@@ -23,7 +23,7 @@ from jobs.platform.tracking import set_champion, use_tracking
 
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
 
-#: No single model is known to reach this on the full H&M data.
+#: No single model is known to reach this on the full H&M data. Where a baseline does, the data are easier than those.
 SUSPICIOUS = 0.045
 
 
@@ -86,8 +86,8 @@ def decide(scores: Scores, challenger: str, champion: str | None) -> Verdict:
     if rival in scores.difference:
         value, low, high = scores.difference[rival]
         reason += f"; difference to {_name(rival, champion)} {value:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
-    if mine > SUSPICIOUS:
-        reason += f"; above {SUSPICIOUS}, which on the full H&M data would mean: look for a leak first"
+    if mine > SUSPICIOUS >= scores.map_at_12[best]:
+        reason += f"; above {SUSPICIOUS}: look for a leak first"
     return Verdict(
         is_promoted=not unbeaten,
         reason=reason,

@@ -70,7 +70,7 @@ def figures(job: Job, contract: Contract) -> RenderableType:
     """The figures of every system over all buyers, and the headline by group of buyers."""
     found = _of_run(job, contract)
     if not found:
-        return "Nothing to measure: see the summary line of the task."
+        return "No figures: nothing was published for that week, or nothing was bought in it."
     value = {(r["system"], r["slice"], r["metric"], r["k"]): r for r in found}
     systems = list(dict.fromkeys(r["system"] for r in found))
     buyers = value[systems[0], ALL_BUYERS, "buyers", 0]["value"]

@@ -23,8 +23,10 @@ BASELINES = {"popularity_7d": 0.01, "own_recent_purchases": 0.02, "own_recent_th
 WEEKS = [date(2020, 9, 2), date(2020, 9, 9), date(2020, 9, 16), date(2020, 9, 23)]
 
 
-def scores(challenger: float, champion: float | None = None, versions: dict[str, str] | None = None) -> Scores:
-    maps = BASELINES | {CHALLENGER: challenger} | ({} if champion is None else {CHAMPION: champion})
+def scores(
+    challenger: float, champion: float | None = None, versions: dict[str, str] | None = None, **baselines: float
+) -> Scores:
+    maps = BASELINES | baselines | {CHALLENGER: challenger} | ({} if champion is None else {CHAMPION: champion})
     difference = {name: (challenger - value, -0.001, 0.009) for name, value in maps.items() if name != CHALLENGER}
     judged = {CHALLENGER: "5"} | ({} if champion is None else {CHAMPION: "3"})
     return Scores(maps, difference, versions or judged)
@@ -70,6 +72,7 @@ def test_the_reason_names_who_was_not_beaten() -> None:
 def test_a_figure_too_good_for_the_real_data_is_pointed_out() -> None:
     assert "look for a leak first" in decide(scores(0.0451), "5", None).reason
     assert "leak" not in decide(scores(0.045), "5", None).reason
+    assert "leak" not in decide(scores(0.5, popularity_7d=0.05), "5", None).reason
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, None])
