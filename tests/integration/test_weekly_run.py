@@ -105,9 +105,11 @@ def first(stack: Stack) -> dict[str, pl.DataFrame]:
 
 
 def test_every_table_is_there_and_opens_without_spark(first: dict[str, pl.DataFrame]) -> None:
-    empty_in_a_first_run_on_clean_data = {"quarantine", "realised_performance"}
-    assert set(CONTRACTS) - set(first) <= empty_in_a_first_run_on_clean_data
-    assert {name for name, rows in first.items() if rows.is_empty()} <= empty_in_a_first_run_on_clean_data
+    may_be_empty = {"quarantine", "realised_performance"}  # clean data, and no week before
+    if not first["model_decisions"]["is_promoted"].item():
+        may_be_empty.add("candidates")  # one epoch on a tiny shop need not beat the baselines
+    assert set(CONTRACTS) - set(first) <= may_be_empty
+    assert {name for name, rows in first.items() if rows.is_empty()} <= may_be_empty
 
 
 def test_every_customer_has_exactly_k_distinct_existing_articles(first: dict[str, pl.DataFrame]) -> None:
