@@ -160,7 +160,8 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
     port = free_port(MLFLOW_PORT)
     command = [str(ROOT / ".venv/jobs/bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
-    services.start("mlflow", command, port)
+    # Its own job queue (evaluations of language models) would start some ten processes that nothing here uses.
+    services.start("mlflow", command, port, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
 
 
 def connect(services: Services) -> AirflowApi:
