@@ -26,7 +26,7 @@ from jobs.embeddings.versions import current_encoder
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK, Settings
-from jobs.platform.tracking import log_model_folder, start_run
+from jobs.platform.tracking import find_versions, log_model_folder, start_run
 from jobs.ranking.model import Inputs, TwoStageModel
 from jobs.ranking.preprocessing import Preprocessing
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
@@ -124,14 +124,16 @@ def training_weeks(job: Job, encoder: str | None) -> list[WeekPairs]:
     return weeks
 
 
-def fingerprint(job: Job, encoder: str | None) -> str:
-    """Identifies what a fit depends on: a checkpoint of other data or settings is never resumed."""
-    settings = job.settings
-    facts = [
-        settings.as_of_date.isoformat(), settings.seed, settings.training_weeks, settings.max_epochs, encoder,
-        sorted(job.warehouse.versions_read.items()),
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+def fingerprint(weeks: list[WeekPairs], encoder: str | None, settings: Settings) -> str:
+    """Digest of everything a fit depends on: the training data itself, encoder and settings.
+
+    The same digest means the same model, whatever was delivered for later dates and however often tables were written.
+    """
+    facts = [str(settings.as_of_date), settings.seed, settings.training_weeks, settings.max_epochs, encoder]
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for tensor in vars(pair_tensors(weeks, fit_inputs(weeks, encoder))).values():
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def parameters(job: Job, encoder: str | None, epochs: int) -> dict[str, Any]:
@@ -153,8 +155,12 @@ def main(job: Job) -> str:
                 f"silver/transactions: only {positives} purchases of articles already on sale in the "
                 f"{len(weeks)} weeks before {settings.as_of_date}; too few to train on"
             )
+        digest = fingerprint(weeks, encoder, settings)
+        as_of = settings.as_of_date.isoformat()
+        if same := find_versions(settings.model_name, as_of_date=as_of, fingerprint=digest):
+            return f"{settings.model_name} version {same[0].version} was trained on the same data and settings: kept"
         logger = MLFlowLogger(run_id=active.info.run_id, tracking_uri=mlflow.get_tracking_uri())
-        place = settings.work_dir / "checkpoints" / f"{settings.as_of_date}-{fingerprint(job, encoder)}"
+        place = settings.work_dir / "checkpoints" / f"{as_of}-{digest}"
         judged, epochs = fit(
             EVALUATED, weeks[2:], weeks[1], fit_inputs(weeks[2:], encoder), settings.max_epochs, settings,
             place / EVALUATED, logger,
@@ -163,7 +169,8 @@ def main(job: Job) -> str:
         mlflow.log_params(parameters(job, encoder, epochs))
         judged.save(Path(folder) / EVALUATED)
         final.save(Path(folder) / FINAL)
-        version = log_model_folder(settings.model_name, Path(folder), settings, tags={"encoder": encoder or "none"})
+        tags = {"encoder": encoder or "none", "fingerprint": digest}
+        version = log_model_folder(settings.model_name, Path(folder), settings, tags)
         shutil.rmtree(place)
     images = f"images by {encoder}" if final.inputs.encoder else "no images: the model runs without them"
     first = settings.as_of_date - timedelta(days=7 * len(weeks))
