@@ -171,7 +171,7 @@ with DAG(
     description="Retrain the recommender on the week that ended and publish its picks",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 0 * * WED", timezone="UTC"),
-    start_date=datetime(2018, 9, 26, tzinfo=UTC),
+    start_date=datetime(2000, 1, 5, tzinfo=UTC),  # before any retailer's data: an older week would run no task at all
     catchup=False,
     max_active_runs=1,
     user_defined_macros={"as_of_date": as_of_date},
