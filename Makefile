@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -14,7 +14,7 @@ flag = $(if $($(2)),--$(1) '$($(2))')
 
 help: ## explain the targets (default)
 	@echo "Atelier: a fashion recommender retrained every week. Targets:"
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{printf "  %-12s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{printf "  %-14s %s\n", $$1, $$2}'
 	@echo "Examples:"
 	@echo "  make demo"
 	@echo "  make demo DATA=/data/hm AS_OF=2020-09-16 WAREHOUSE=/data/warehouse ENCODER=resnet152"
@@ -55,7 +55,10 @@ integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rer
 	$(JOBS) -m pytest tests/integration
 
 bench: setup ## benchmarks, each with its peer in the same run; results in docs/benchmarks.md
-	$(JOBS) -m benchmarks
+	$(JOBS) -m benchmarks sample-data
+
+bench-features: setup ## feature tables from CSV beside DuckDB and Polars [DATA= SCALE=1.0]
+	$(JOBS) -m benchmarks features $(call flag,data,DATA) $(call flag,scale,SCALE)
 
 docs: setup ## regenerate docs/tables.md from the contracts
 	$(JOBS) -m jobs.platform.data_dictionary

@@ -1,18 +1,35 @@
-"""`make bench`: every benchmark beside its peer in the same run; results in docs/benchmarks.md and results/."""
+"""`make bench` and `make bench-features`: each beside its peers in the same run; results in docs/benchmarks.md and
+benchmarks/results/."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from benchmarks import sample_data
+from benchmarks import features as features_
+from benchmarks import sample_data as sample_data_
+
+app = typer.Typer(add_completion=False, help=__doc__)
 
 
-def main(
-    lines: int = typer.Option(2_000_000, min=100_000, help="Transaction lines of the sample data benchmark"),
+@app.command()
+def sample_data(
+    lines: Annotated[int, typer.Option(min=100_000, help="Transaction lines to write")] = 2_000_000,
 ) -> None:
-    """Run all benchmarks, each contestant in a process of its own on one core."""
-    sample_data.run(lines)
+    """Write H&M-shaped files, on one core."""
+    sample_data_.run(lines)
+
+
+@app.command()
+def features(
+    data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 1.0,
+) -> None:
+    """Compute the feature tables from CSV, on all cores; at full size it takes some minutes and 12 GB of disk."""
+    features_.run(data, scale)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -6,11 +6,11 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event, Thread
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -19,33 +19,56 @@ RESULTS = Path(__file__).with_name("results")
 
 @dataclass(frozen=True)
 class Result:
-    """Wall seconds, processor seconds and peak resident memory of one contestant."""
+    """Wall seconds, processor seconds and peak resident memory of one contestant, all its processes together."""
 
     seconds: float
     cpu_seconds: float
     peak_memory_mib: float
 
 
-def measure(command: Sequence[str]) -> Result:
-    """Run `command` pinned to one core; raises CalledProcessError when it fails."""
-    core = min(os.sched_getaffinity(0))
+def measure(command: Sequence[str], cores: int | None = None) -> Result:
+    """Run `command` on the first `cores` cores (None: all); raises CalledProcessError when it fails."""
+    allowed = sorted(os.sched_getaffinity(0))[:cores]
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1"},
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        env=os.environ | {"PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": str(len(allowed))},
+        preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )
+    ended, peaks = Event(), [0]
+    watcher = Thread(target=_watch, args=(process.pid, ended, peaks))
+    watcher.start()
     _, status, usage = os.wait4(process.pid, 0)
+    ended.set()
+    watcher.join()
     seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(command))
     cpu = usage.ru_utime + usage.ru_stime
-    return Result(round(seconds, 2), round(cpu, 2), round(usage.ru_maxrss / 1024, 1))
+    return Result(round(seconds, 2), round(cpu, 2), round(max(usage.ru_maxrss, *peaks) / 1024, 1))
 
 
-def publish(name: str, results: Mapping[str, Result], first: str, note: str) -> None:
+def _watch(root: int, ended: Event, peaks: list[int]) -> None:
+    """Note the resident KiB of `root` and all its descendants (a Spark driver is a child) until it has ended."""
+    while not ended.wait(0.2):
+        parents, resident = {}, {}
+        for status in Path("/proc").glob("[0-9]*/status"):
+            try:
+                fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            except OSError:  # ended meanwhile
+                continue
+            pid = int(fields["Pid"])
+            parents[pid], resident[pid] = int(fields["PPid"]), int(fields.get("VmRSS", "0 kB").split()[0])
+        family, grown = {root}, True
+        while grown:
+            more = {pid for pid, parent in parents.items() if parent in family} - family
+            family, grown = family | more, bool(more)
+        peaks.append(sum(resident.get(pid, 0) for pid in family))
+
+
+def publish(name: str, command: str, results: Mapping[str, Result], first: str, note: str) -> None:
     """Write the results as JSON, and as a table on the page; ratios are of `first` to each other contestant."""
     ratios = {
         f"{first}/{peer}": round(results[first].seconds / r.seconds, 3) for peer, r in results.items() if peer != first
@@ -56,7 +79,7 @@ def publish(name: str, results: Mapping[str, Result], first: str, note: str) -> 
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     rows = [f"| {k} | {v.seconds} | {v.cpu_seconds} | {v.peak_memory_mib:.0f} |" for k, v in results.items()]
     section = [
-        f"## {name}", "", note, "", f"Machine: {machine}. Command: `{' '.join(['make bench', *sys.argv[1:]])}`.", "",
+        f"## {name}", "", note, "", f"Machine: {machine}. Command: `{command}`.", "",
         "| contestant | seconds | processor seconds | peak MiB |", "|---|---|---|---|", *rows, "",
         *(f"{pair}: {ratio} x" for pair, ratio in ratios.items()), "",
     ]  # fmt: skip

@@ -18,6 +18,7 @@ ARTICLES = Contract(
     "It has no dates: articles that launch later are already listed.",
     columns=(
         Column("article_id", "string", "Article (one product in one colour); text, leading zeros matter"),
+        Column("article_key", "int", "Surrogate key: an article keeps it for good", minimum=0, is_unique=True),
         _label("product_code", "Product that the article is a variant of (first 7 digits at H&M)"),
         _label("prod_name", "Product name"),
         _code("product_type_no", "product type"),

@@ -34,6 +34,7 @@ class Column:
     maximum: float | None = None
     allowed: tuple[str | int, ...] = ()
     pattern: str | None = None
+    is_unique: bool = False
 
     def __post_init__(self) -> None:
         if self.type not in TYPES:
@@ -51,6 +52,8 @@ class Column:
             yield Expectation("expect_column_values_to_be_in_set", column | {"value_set": list(self.allowed)})
         if self.pattern:
             yield Expectation("expect_column_values_to_match_regex", column | {"regex": self.pattern})
+        if self.is_unique:
+            yield Expectation("expect_column_values_to_be_unique", column)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ CUSTOMERS = Contract(
     description="Customers as last delivered, one row each, with or without purchases.",
     columns=(
         Column("customer_id", "string", "Customer (64 hexadecimal digits at H&M)"),
+        Column("customer_key", "int", "Surrogate key: a customer keeps it for good", minimum=0, is_unique=True),
         Column("is_fn", "boolean", "Gets fashion news (FN); false where the file says nothing"),
         Column("is_active", "boolean", "Active for communication (Active); false where the file says nothing"),
         Column("club_member_status", "string", "Club membership: ACTIVE, PRE-CREATE, LEFT CLUB", nullable=True),

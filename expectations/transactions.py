@@ -10,6 +10,8 @@ TRANSACTIONS = Contract(
         Column("t_dat", "date", "Day of the purchase"),
         Column("customer_id", "string", "Who bought; exists in customers"),
         Column("article_id", "string", "What was bought; exists in articles"),
+        Column("customer_key", "int", "Surrogate key of the customer, as in customers", minimum=0),
+        Column("article_key", "int", "Surrogate key of the article, as in articles", minimum=0),
         Column("price", "double", "Price of one unit, in the retailer's unit (H&M scales it)", minimum=0),
         Column("sales_channel_id", "int", "1 store, 2 online"),
         Column("source_file", "string", "Name of the file the row came in"),
@@ -32,6 +34,6 @@ QUARANTINE = Contract(
         Column("raw_row", "string", "The row as it came, as JSON"),
         Column("source_checksum", "string", "SHA-256 of the file"),
     ),
-    partition_by=("table_name",),
+    partition_by=("table_name", "source_file"),
     min_rows=0,
 )

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from expectations.articles import ARTICLES
 from expectations.features import ARTICLE_FEATURES
 from expectations.transactions import TRANSACTIONS
-from jobs.features import snapshots as s
+from jobs.features.histories import Array, Histories
+from jobs.features.snapshots import fresh_transactions, snapshots
 from jobs.platform.job import Job, run
 
-READS, WRITES = (TRANSACTIONS,), (ARTICLE_FEATURES,)
+READS, WRITES = (TRANSACTIONS, ARTICLES), (ARTICLE_FEATURES,)
 
 
-def transform(transactions: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
+def features(history: Histories, as_of: int) -> Mapping[str, Array]:
+    """Every column of each article in `history`, which ends before the day `as_of` (days since 1970-01-01)."""
+    last_30_days = history.since(as_of - 30)
+    last_7_days = last_30_days.since(as_of - 7)
+    return {
+        "sales_count": history.count,
+        "first_sale_date": history.first_day,
+        "last_sale_date": history.last_day,
+        "distinct_customer_count": history.distinct_others,
+        "price_mean": history.price_mean,
+        "price_stddev": history.price_stddev,
+        "price_median": history.price_median,
+        "preferred_sales_channel_id": history.favourite_channel,
+        "days_on_sale": as_of - history.first_day,
+        "sales_count_7d": last_7_days.spread(last_7_days.count, history.entities),
+        "sales_count_30d": last_30_days.spread(last_30_days.count, history.entities),
+        "distinct_customer_count_30d": last_30_days.spread(last_30_days.distinct_others, history.entities),
+    }
+
+
+def transform(transactions: DataFrame, articles: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
     """One row per (as-of date, article), from the transactions before that date only."""
-    prices = F.col("lines.price")
-    return (
-        s.histories(transactions, "article_id", "customer_id", as_of_dates)
-        .withColumns({"lines_30d": s.last_days(30), "price_mean": s.mean(prices)})
-        .withColumns(
-            {
-                "sales_count": s.count(prices),
-                "first_sale_date": F.col("lines")[0]["t_dat"],
-                "last_sale_date": F.element_at("lines", -1)["t_dat"],
-                "distinct_customer_count": s.count_distinct(F.col("lines.customer_id")),
-                "price_stddev": s.sample_stddev(prices, F.col("price_mean")),
-                "price_median": s.median(prices),
-                "preferred_sales_channel_id": s.most_frequent(F.col("lines.sales_channel_id")),
-                "sales_count_7d": s.count(s.last_days(7)),
-                "sales_count_30d": s.count(F.col("lines_30d")),
-                "distinct_customer_count_30d": s.count_distinct(F.col("lines_30d.customer_id")),
-            }
-        )
-        .withColumn("days_on_sale", F.datediff("as_of_date", "first_sale_date"))
-        .select(*ARTICLE_FEATURES.column_names)
-    )
+    return snapshots(transactions, articles, ARTICLE_FEATURES, features, as_of_dates)
 
 
 def main(job: Job) -> str:
     dates = job.settings.snapshot_dates
-    rows = transform(s.fresh_transactions(job), dates)
+    rows = transform(fresh_transactions(job), job.read_spark(ARTICLES), dates)
     count = job.publish(ARTICLE_FEATURES, rows, replace={"as_of_date": dates})
     return f"{count:,} rows for {len(dates)} as-of dates up to {dates[0]}"
 

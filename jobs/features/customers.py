@@ -2,51 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
+import numpy as np
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from expectations.customers import CUSTOMERS
 from expectations.features import CUSTOMER_FEATURES
 from expectations.transactions import TRANSACTIONS
-from jobs.features import snapshots as s
+from jobs.features.histories import Array, Histories
+from jobs.features.snapshots import fresh_transactions, snapshots
 from jobs.platform.job import Job, run
 
-READS, WRITES = (TRANSACTIONS,), (CUSTOMER_FEATURES,)
+READS, WRITES = (TRANSACTIONS, CUSTOMERS), (CUSTOMER_FEATURES,)
 
 
-def transform(transactions: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
+def features(history: Histories, as_of: int) -> Mapping[str, Array]:
+    """Every column of each customer in `history`, which ends before the day `as_of` (days since 1970-01-01)."""
+    recent = history.since(as_of - 30)
+    count_30d = recent.spread(recent.count, history.entities)
+    spend_30d = recent.spread(recent.price_sum, history.entities)
+    days_active = history.last_day - history.first_day
+    with np.errstate(invalid="ignore"):
+        price_mean_30d = spend_30d / count_30d  # NaN, so null, where there was none
+    return {
+        "transaction_count": history.count,
+        "first_purchase_date": history.first_day,
+        "last_purchase_date": history.last_day,
+        "price_mean": history.price_mean,
+        "price_min": history.price_min,
+        "price_max": history.price_max,
+        "price_stddev": history.price_stddev,
+        "total_spend": history.price_sum,
+        "distinct_article_count": history.distinct_others,
+        "preferred_sales_channel_id": history.favourite_channel,
+        "days_active": days_active,
+        "purchase_frequency": history.count / np.maximum(days_active, 1),
+        "days_since_last_purchase": as_of - history.last_day,
+        "transaction_count_30d": count_30d,
+        "price_mean_30d": price_mean_30d,
+        "total_spend_30d": spend_30d,
+    }
+
+
+def transform(transactions: DataFrame, customers: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
     """One row per (as-of date, customer), from the transactions before that date only."""
-    prices, prices_30d = F.col("lines.price"), F.col("lines_30d.price")
-    return (
-        s.histories(transactions, "customer_id", "article_id", as_of_dates)
-        .withColumns({"lines_30d": s.last_days(30), "price_mean": s.mean(prices), "total_spend": s.total(prices)})
-        .withColumns(
-            {
-                "transaction_count": s.count(prices),
-                "first_purchase_date": F.col("lines")[0]["t_dat"],
-                "last_purchase_date": F.element_at("lines", -1)["t_dat"],
-                "price_min": F.array_min(prices),
-                "price_max": F.array_max(prices),
-                "price_stddev": s.sample_stddev(prices, F.col("price_mean")),
-                "distinct_article_count": s.count_distinct(F.col("lines.article_id")),
-                "preferred_sales_channel_id": s.most_frequent(F.col("lines.sales_channel_id")),
-                "transaction_count_30d": s.count(prices_30d),
-                "price_mean_30d": s.mean(prices_30d),
-                "total_spend_30d": s.total(prices_30d),
-            }
-        )
-        .withColumn("days_active", F.datediff("last_purchase_date", "first_purchase_date"))
-        .withColumn("purchase_frequency", F.col("transaction_count") / F.greatest("days_active", F.lit(1)))
-        .withColumn("days_since_last_purchase", F.datediff("as_of_date", "last_purchase_date"))
-        .select(*CUSTOMER_FEATURES.column_names)
-    )
+    return snapshots(transactions, customers, CUSTOMER_FEATURES, features, as_of_dates)
 
 
 def main(job: Job) -> str:
     dates = job.settings.snapshot_dates
-    rows = transform(s.fresh_transactions(job), dates)
+    rows = transform(fresh_transactions(job), job.read_spark(CUSTOMERS), dates)
     count = job.publish(CUSTOMER_FEATURES, rows, replace={"as_of_date": dates})
     return f"{count:,} rows for {len(dates)} as-of dates up to {dates[0]}"
 

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from expectations.contract import Contract
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
+from jobs.ingest.keys import key_of, with_keys
 from jobs.ingest.mapping import Mapping, TableMapping
 from jobs.ingest.quarantine import audit, publish_quarantine
 from jobs.platform.errors import JobError
@@ -44,7 +45,7 @@ def unique_rows(typed: DataFrame, contract: Contract) -> DataFrame:
         contract: a table with a key of one column.
     """
     (key,) = contract.key
-    values = F.struct(*contract.column_names)
+    values = F.struct(*[name for name in contract.column_names if name != key_of(key)])
     usable = F.col("refusal").isNull()
     # Refused rows compete with nobody: each is alone with its line.
     same_id = Window.partitionBy(F.when(usable, F.col(key)), F.when(~usable, F.col("source_line"))).orderBy(
@@ -75,8 +76,9 @@ def publish_entities(job: Job, contract: Contract, rows: DataFrame, files: Seque
         bad = audit(rows, job.settings.max_quarantine_share)
         require_unchanged(files)
         publish_quarantine(job, contract, rows, bad)
-        good = rows.where(~F.col("is_refused"))
-        count = job.publish(contract, good, {}, facts={SOURCE: source}, persist=False)
+        known = job.read_spark(contract) if job.exists(contract) else None
+        good = with_keys(rows.where(~F.col("is_refused")), contract, known)
+        count = job.publish(contract, good, {}, facts={SOURCE: source})
     finally:
         rows.unpersist()
     return f"{count:,} rows from {', '.join(file.name for file in files)}; {bad:,} rows in quarantine"

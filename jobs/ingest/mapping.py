@@ -18,8 +18,8 @@ from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
 
 BUILT_IN = Path(__file__).with_name("mappings")
-#: Columns that ingest itself fills.
-PROVENANCE = ("source_file", "source_checksum")
+#: Columns that ingest itself fills: where a row came from, and surrogate keys.
+FILLED = ("source_file", "source_checksum", "customer_key", "article_key")
 
 
 def _pattern(text: str) -> str:
@@ -80,7 +80,7 @@ class TableMapping(_Model):
     @field_validator("columns")
     @classmethod
     def _columns_are_the_contracts(cls, columns: dict[str, ColumnSource]) -> dict[str, ColumnSource]:
-        known = {c.name: c for c in cls.contract.columns if c.name not in PROVENANCE}
+        known = {c.name: c for c in cls.contract.columns if c.name not in FILLED}
         if unknown := sorted(set(columns) - set(known)):
             raise ValueError(f"{', '.join(unknown)}: no such column in {cls.contract.path}")
         # A boolean is false where the retailer has no such column.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from expectations.contract import Contract
@@ -13,7 +13,7 @@ from expectations.transactions import QUARANTINE
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
-from jobs.platform.warehouse import Slice
+from jobs.platform.staging import Slice
 
 _SHOWN = 160
 
@@ -32,29 +32,33 @@ def judged(rows: DataFrame) -> DataFrame:
 def audit(rows: DataFrame, max_share: float) -> int:
     """Number of judged rows that have a reason.
 
-    Raises JobError when they are more than `max_share` of a file's rows. One pass, which fills the cache if persisted.
+    Raises JobError when they are more than `max_share` of a file's rows.
     """
-    first = F.min_by(F.struct("source_line", "raw_row"), "source_line")
-    groups = rows.groupBy("source_file", "reason").agg(F.count("*").alias("lines"), first.alias("first")).collect()
-    by_file: dict[str, list[Row]] = defaultdict(list)
-    for group in groups:
-        by_file[group.source_file].append(group)
-    problems, total = [], 0
-    for file, reasons in sorted(by_file.items()):
-        bad = sorted((r for r in reasons if r.reason is not None), key=lambda r: (-r.lines, r.reason))
-        count, lines = sum(r.lines for r in bad), sum(r.lines for r in reasons)
-        total += count
-        if count > max_share * lines:
-            problems.append(
-                f"{file}: {count:,} of {lines:,} rows are bad ({count / lines:.1%}, limit {max_share:.1%}): "
-                + "; ".join(
-                    f"{r.lines:,} x {r.reason}, first on line {r.first.source_line} {r.first.raw_row[:_SHOWN]}"
-                    for r in bad
-                )
+    is_bad = F.col("reason").isNotNull()
+    counts = rows.groupBy("source_file").agg(F.count("*").alias("lines"), F.count_if(is_bad).alias("bad")).collect()
+    if too_many := {file.source_file: file for file in counts if file.bad > max_share * file.lines}:
+        worst = rows.where(is_bad & F.col("source_file").isin(list(too_many)))
+        raise JobError(
+            " | ".join(
+                f"{file}: {of.bad:,} of {of.lines:,} rows are bad ({of.bad / of.lines:.1%}, limit {max_share:.1%}): "
+                f"{'; '.join(reasons)}"
+                for (file, of), reasons in zip(sorted(too_many.items()), _reasons(worst), strict=True)
             )
-    if problems:
-        raise JobError(" | ".join(problems) + "; nothing published: mend the file, or raise --max-quarantine-share")
-    return total
+            + "; nothing published: mend the file, or raise --max-quarantine-share"
+        )
+    return sum(file.bad for file in counts)
+
+
+def _reasons(bad: DataFrame) -> list[list[str]]:
+    """For each file, by name, its reasons with their number and first row, the most frequent first."""
+    first = F.min_by(F.struct("source_line", "raw_row"), "source_line").alias("first")
+    groups = bad.groupBy("source_file", "reason").agg(F.count("*").alias("lines"), first).collect()
+    by_file: dict[str, list[str]] = defaultdict(list)
+    for group in sorted(groups, key=lambda g: (g.source_file, -g.lines, g.reason)):
+        by_file[group.source_file].append(
+            f"{group.lines:,} x {group.reason}, first on line {group.first.source_line} {group.first.raw_row[:_SHOWN]}"
+        )
+    return list(by_file.values())
 
 
 def publish_quarantine(job: Job, table: Contract, rows: DataFrame, count: int, files: Sequence[str] = ()) -> None:
@@ -64,4 +68,4 @@ def publish_quarantine(job: Job, table: Contract, rows: DataFrame, count: int, f
         job.publish(QUARANTINE, arrow_schema(QUARANTINE).empty_table(), replace)
         return
     bad = rows.where(F.col("reason").isNotNull()).withColumn("table_name", F.lit(table.name))
-    job.publish(QUARANTINE, bad, replace, persist=False)
+    job.publish(QUARANTINE, bad, replace)

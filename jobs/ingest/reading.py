@@ -14,7 +14,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -54,6 +54,11 @@ def _origins(spark: SparkSession, files: Sequence[SourceFile], keys: dict[str, l
     return F.broadcast(spark.createDataFrame(table))
 
 
+def _file_name(files: Sequence[SourceFile]) -> Column:
+    """Name of the file that a row is read from, as Spark encodes it; a constant where there is but one."""
+    return F.lit(quote(files[0].name)) if len(files) == 1 else F.col("_metadata.file_name")
+
+
 def _parquet_rows(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
     frame = spark.read.parquet(*_paths(files))
     names = [uri.rsplit("/", 1)[1] for uri in frame.inputFiles()]
@@ -70,18 +75,17 @@ def _parquet_rows(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame
 
 def _csv_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
     lines = spark.read.text(_paths(files), lineSep="\n").select(
-        F.col("_metadata.file_name").alias("file_name"),
+        _file_name(files).alias("file_name"),
         F.col("_metadata.file_block_start").alias("block"),
         F.monotonically_increasing_id().alias("position"),
         F.rtrim("value", F.lit("\r")).alias("line"),
     )
-    schema = ", ".join(f"`{name.replace('`', '``')}` STRING" for name in (*files[0].columns, _BROKEN))
-    fields = F.from_csv("line", F.lit(schema), {"escape": '"', "columnNameOfCorruptRecord": _BROKEN})
     return (
         lines.join(_line_numbers(spark, lines, files), ["file_name", "block"])
         .withColumn("source_line", F.col("position") + F.col("shift"))
         .where((F.col("source_line") > 1) & (F.trim("line") != ""))
-        .withColumn("fields", fields)
+        .withColumn("pieces", F.split("line", ","))
+        .withColumn("fields", _fields(files[0].columns))
         .select(
             "source_file",
             "source_checksum",
@@ -92,6 +96,18 @@ def _csv_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
             ),
         )
     )
+
+
+def _fields(columns: Sequence[str]) -> Column:
+    """The fields of `line`, null where empty, and the whole line as _BROKEN where their number is wrong.
+
+    A line without a quote is split at its commas (`pieces`), in a fraction of the time of a CSV parser.
+    """
+    schema = ", ".join(f"`{name.replace('`', '``')}` STRING" for name in (*columns, _BROKEN))
+    parsed = F.from_csv("line", F.lit(schema), {"escape": '"', "columnNameOfCorruptRecord": _BROKEN})
+    values = [F.nullif(F.get("pieces", F.lit(n)), F.lit("")).alias(name) for n, name in enumerate(columns)]
+    broken = F.when(F.size("pieces") != len(columns), F.col("line")).alias(_BROKEN)
+    return F.when(F.contains("line", F.lit('"')), parsed).otherwise(F.struct(*values, broken))
 
 
 def _line_numbers(spark: SparkSession, lines: DataFrame, files: Sequence[SourceFile]) -> DataFrame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -15,10 +14,11 @@ from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest.deliveries import Plan, plan
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
+from jobs.ingest.keys import key_of
 from jobs.ingest.mapping import Mapping, TransactionsMapping, load_mapping
 from jobs.ingest.quarantine import audit, judged, publish_quarantine
 from jobs.ingest.reading import by_layout, read_rows
-from jobs.ingest.typed import number, raw_text, typed_rows
+from jobs.ingest.typed import malformed, matches, number, raw_text, typed_rows
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 
@@ -35,16 +35,19 @@ def _unknown(column: str) -> str:
 def transform(rows: DataFrame, mapping: Mapping, parents: dict[str, DataFrame]) -> DataFrame:
     """Judged purchases (jobs.ingest.quarantine) from raw rows of one layout, with their number of `units`.
 
-    `parents` holds for each column of PARENTS the table that knows its ids.
+    `parents` holds for each column of PARENTS the table that knows its ids and their surrogate keys.
     """
     patterns = {"article_id": mapping.articles.id_pattern, "customer_id": mapping.customers.id_pattern}
-    typed = typed_rows(rows, mapping.transactions, patterns)
+    typed = typed_rows(rows, mapping.transactions)
     counted = _counted(typed, mapping.transactions)
     refusals = [F.col("refusal"), F.when(F.col("price") <= 0, "price is not above 0")]
     for column, table in parents.items():
         counted = _looked_up(counted, table, column)
-        refusals.append(F.when(F.col(f"is_known_{column}").isNull(), _unknown(column)))
-    return judged(counted.withColumn("refusal", F.coalesce(*refusals)).drop(*[f"is_known_{c}" for c in parents]))
+        unknown = F.lit(_unknown(column))
+        if pattern := patterns[column]:  # a known id was found well-formed when its table was taken in
+            unknown = F.when(~matches(F.col(column), pattern), malformed(column)).otherwise(unknown)
+        refusals.append(F.when(F.col(key_of(column)).isNull(), unknown))
+    return judged(counted.withColumn("refusal", F.coalesce(*refusals)))
 
 
 def _counted(typed: DataFrame, mapping: TransactionsMapping) -> DataFrame:
@@ -64,13 +67,15 @@ def _counted(typed: DataFrame, mapping: TransactionsMapping) -> DataFrame:
 
 
 def _looked_up(rows: DataFrame, table: DataFrame, column: str) -> DataFrame:
-    """Adds `is_known_<column>`: true where the id is in the table, else null.
+    """Adds the surrogate key of the id in `column`, null where the table does not know it.
 
-    Ids are compared by their 64-bit hash: 1.4 million customers of 64 characters are then a broadcast of some 30 MB
-    instead of a sort of every purchase, and an unknown id passes for a known one with probability 10^-13.
+    The table is broadcast, and looked into by the id's 64-bit hash, which is several times as fast as by 64 characters;
+    the id that is found there is then compared, so that a hash shared by two ids makes no unknown id a known one.
     """
-    known = table.select(F.xxhash64(column).alias("id_hash"), F.lit(True).alias(f"is_known_{column}")).distinct()
-    return rows.join(F.broadcast(known), F.xxhash64(rows[column]) == known["id_hash"], "left").drop("id_hash")
+    key = key_of(column)
+    known = table.select(F.xxhash64(column).alias("id_hash"), F.col(column).alias("known_id"), key)
+    found = rows.join(F.broadcast(known), F.xxhash64(rows[column]) == known["id_hash"], "left")
+    return found.withColumn(key, F.when(F.col("known_id") == F.col(column), F.col(key))).drop("id_hash", "known_id")
 
 
 def to_take_again(job: Job, delivered: Sequence[SourceFile], taken: dict[str, str], facts: dict[str, str]) -> set[str]:
@@ -103,11 +108,12 @@ def to_take_again(job: Job, delivered: Sequence[SourceFile], taken: dict[str, st
 
 
 def _orphaned(job: Job, columns: Sequence[str]) -> set[str]:
-    """Files with a purchase whose article or customer is not in its table any more."""
+    """Files with a purchase whose article or customer is not in its table any more, or under another key."""
     rows = job.read_spark(TRANSACTIONS)
     for column in columns:
-        rows = _looked_up(rows, job.read_spark(PARENTS[column]), column)
-    lost = reduce(Column.__or__, [F.col(f"is_known_{column}").isNull() for column in columns])
+        noted = rows.withColumnRenamed(key_of(column), f"noted_{key_of(column)}")
+        rows = _looked_up(noted, job.read_spark(PARENTS[column]), column)
+    lost = reduce(Column.__or__, [~F.col(key_of(c)).eqNullSafe(F.col(f"noted_{key_of(c)}")) for c in columns])
     return {row.source_file for row in rows.where(lost).select("source_file").distinct().collect()}
 
 
@@ -129,17 +135,16 @@ def take_in(job: Job, mapping: Mapping, steps: Plan, facts: dict[str, str]) -> s
     """Read the plan's files and commit their rows, refused ones first: a kill in between leaves the rest to a rerun."""
     parents = {column: job.read_spark(table) for column, table in PARENTS.items()}
     judgements = [transform(read_rows(job.spark, group), mapping, parents) for group in by_layout(steps.take)]
-    rows = reduce(DataFrame.unionByName, [j.drop("raw") for j in judgements]).persist(StorageLevel.DISK_ONLY)
-    try:
-        bad = audit(rows, job.settings.max_quarantine_share)
+    rows = reduce(DataFrame.unionByName, judgements).withColumn("unit", F.lit(1))
+    if mapping.transactions.units is not None:
+        units = F.when(F.col("is_refused"), 1).otherwise(F.col("units"))
+        rows = rows.withColumn("unit", F.explode(F.sequence(F.lit(1), units)))
+    with job.stage(TRANSACTIONS, rows.drop("units"), split_by=["is_refused"]) as files:
+        lines = files.rows.where(F.col("unit") == 1)
+        bad = audit(lines, job.settings.max_quarantine_share)
         require_unchanged(steps.take)
-        publish_quarantine(job, TRANSACTIONS, rows, bad, steps.replace)
-        good = rows.where(~F.col("is_refused"))
-        if mapping.transactions.units is not None:
-            good = good.withColumn("unit", F.explode(F.sequence(F.lit(1), "units")))
-        count = job.publish(TRANSACTIONS, good, {"source_file": steps.replace}, facts=facts, persist=False)
-    finally:
-        rows.unpersist()
+        publish_quarantine(job, TRANSACTIONS, lines, bad, steps.replace)
+        count = job.publish_staged(files, {"source_file": steps.replace}, facts=facts, only={"is_refused": "false"})
     return f"{count:,} units from {', '.join(file.name for file in steps.take)}; {bad:,} rows in quarantine"
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -18,7 +19,8 @@ from pydantic_settings import CliApp, SettingsError
 from expectations.contract import Contract
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
-from jobs.platform.warehouse import Slice, Warehouse
+from jobs.platform.staging import Slice, Staged
+from jobs.platform.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -82,7 +84,6 @@ class Job:
         replace: Slice,
         *,
         facts: Mapping[str, str] | None = None,
-        persist: bool = True,
     ) -> int:
         """Check and commit a declared output in place of the slice; returns the number of rows.
 
@@ -91,14 +92,37 @@ class Job:
             rows: a Spark DataFrame, or Arrow tables.
             replace: the slice.
             facts: recorded with the commit, beside run id and as-of date; `facts()` gives them back.
-            persist: keep a DataFrame on disk while it is checked and written; False where it is cheap to compute twice.
         """
         self._declared(contract, self._writes)
         from pyspark.sql import DataFrame
 
         if isinstance(rows, DataFrame):
-            return self.warehouse.publish_spark(contract, rows, replace, facts, persist)
+            return self.warehouse.publish_spark(contract, rows, replace, facts)
         return self.warehouse.publish_arrow(contract, rows, replace, facts)
+
+    def stage(
+        self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()
+    ) -> AbstractContextManager[Staged]:
+        """Write rows for a declared output, to be looked at and then given to `publish_staged`, or to nobody.
+
+        Args:
+            contract: the table.
+            rows: its columns, and any more.
+            split_by: columns by whose values `publish_staged` can choose.
+        """
+        self._declared(contract, self._writes)
+        return self.warehouse.stage(contract, rows, split_by)
+
+    def publish_staged(
+        self,
+        files: Staged,
+        replace: Slice,
+        *,
+        facts: Mapping[str, str] | None = None,
+        only: Mapping[str, str] | None = None,
+    ) -> int:
+        """Check staged rows, of a split if given, and commit them in place of the slice; returns their number."""
+        return self.warehouse.publish_staged(files, replace, facts, only)
 
     def _declared(self, contract: Contract, declared: Sequence[Contract]) -> None:
         if contract not in declared:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from pathlib import Path
 from threading import Thread
 
@@ -19,6 +20,7 @@ CONF_DIR = Path(__file__).with_name("spark_conf")
 def spark_session(name: str) -> SparkSession:
     """Start (or join) the session; the master comes from spark-submit, and is `local[*]` without it."""
     os.environ.setdefault("SPARK_CONF_DIR", str(CONF_DIR))
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # for what runs in numpy: same libraries as here
     # Java and Great Expectations both take seconds to load: together they take as long as the slower one.
     checks = Thread(target=importlib.import_module, args=("jobs.platform.checks",))
     checks.start()
@@ -27,7 +29,11 @@ def spark_session(name: str) -> SparkSession:
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
         .config("spark.databricks.delta.snapshotPartitions", "2")
-        .config("spark.databricks.delta.optimizeWrite.enabled", "true")
+        # A split of the rows by a few values keeps a file open for each, instead of sorting all rows by them.
+        .config("spark.sql.maxConcurrentOutputFileWriters", "64")
+        # It would compute what is made of a table held in Python, a catalogue, on the driver and row by row.
+        .config("spark.sql.optimizer.excludedRules", "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation")
+        .config("spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.ui.enabled", "false")
         .getOrCreate()

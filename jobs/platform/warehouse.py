@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +22,12 @@ from deltalake.exceptions import DeltaError
 from expectations.contract import Contract
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.schemas import arrow_schema, delta_schema
+from jobs.platform.staging import Slice, Staged, staged
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CREATION_ATTEMPTS = 5
-
-#: Which rows a publish replaces: column -> its values. Empty: the whole table.
-Slice = Mapping[str, Sequence[date | str]]
 
 
 def _quoted(value: date | str) -> str:
@@ -106,33 +105,37 @@ class Warehouse:
     # ---- writing
 
     def publish_spark(
-        self,
-        contract: Contract,
-        rows: DataFrame,
-        replace: Slice,
-        facts: Mapping[str, str] | None = None,
-        persist: bool = True,
+        self, contract: Contract, rows: DataFrame, replace: Slice, facts: Mapping[str, str] | None = None
     ) -> int:
         """Check `rows` and commit them in place of the slice; returns their number. See Job.publish."""
-        from pyspark import StorageLevel
+        with self.stage(contract, rows.select(*contract.column_names)) as files:
+            return self.publish_staged(files, replace, facts)
+
+    @contextmanager
+    def stage(self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()) -> Iterator[Staged]:
+        """Write `rows`, which have the contract's columns and maybe more, to be looked at before they are published."""
+        self._check_types(contract, rows)
+        self._ensure_table(contract)
+        with staged(contract, self.uri(contract), rows, split_by) as files:
+            yield files
+
+    def publish_staged(
+        self,
+        files: Staged,
+        replace: Slice,
+        facts: Mapping[str, str] | None = None,
+        only: Mapping[str, str] | None = None,
+    ) -> int:
+        """Check the staged rows, those of the split `only`, and commit them in place of the slice."""
+        from pyspark.sql import functions as F
 
         from jobs.platform.checks import check
 
-        rows = rows.select(*contract.column_names)
-        if persist:
-            rows = rows.persist(StorageLevel.DISK_ONLY)
-        try:
-            self._check_types(contract, rows)
-            check(contract, rows)
-            self._ensure_table(contract)
-            writer = rows.write.format("delta").mode("overwrite")
-            if where := predicate(replace):
-                writer = writer.option("replaceWhere", where)
-            writer.option("userMetadata", self._user_metadata(facts)).save(self.uri(contract))
-            return rows.count()
-        finally:
-            if persist:
-                rows.unpersist()
+        rows = files.rows
+        for column, value in (only or {}).items():
+            rows = rows.where(F.col(column) == F.lit(value).cast(rows.schema[column].dataType))
+        check(files.contract, rows.select(*files.contract.column_names))
+        return files.commit(replace, self._user_metadata(facts), only)
 
     def publish_arrow(
         self,
@@ -185,7 +188,11 @@ class Warehouse:
 
     def _check_types(self, contract: Contract, rows: DataFrame) -> None:
         found = dict(rows.dtypes)
-        wrong = [f"{c.name} is {found[c.name]}, not {c.type}" for c in contract.columns if found[c.name] != c.type]
+        wrong = [
+            f"{c.name} is {found.get(c.name, 'missing')}, not {c.type}"
+            for c in contract.columns
+            if found.get(c.name) != c.type
+        ]
         if wrong:
             raise ContractError(f"{contract.path}: nothing published; {', '.join(wrong)}")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import date
 
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -225,15 +224,13 @@ def main(job: Job) -> str:
         top_k=settings.top_k,
         exclude_bought=settings.exclude_bought,
         run_id=settings.run_id,
-    ).persist(StorageLevel.DISK_ONLY)
-    try:
-        sold = transactions.where(F.col("t_dat") < F.lit(settings.as_of_date)).select("article_id").distinct()
-        pickable = articles.join(sold, "article_id", "left_semi").count()
-        check_counts(rows, customers, pickable, settings.top_k, settings.as_of_date)
-        count = job.publish(RECOMMENDATIONS, rows, {"as_of_date": [settings.as_of_date]}, persist=False)
-        shares = rows.groupBy("source").count().orderBy(F.desc("count"), "source").collect()
-    finally:
-        rows.unpersist()
+    )
+    sold = transactions.where(F.col("t_dat") < F.lit(settings.as_of_date)).select("article_id").distinct()
+    pickable = articles.join(sold, "article_id", "left_semi").count()
+    with job.stage(RECOMMENDATIONS, rows) as files:
+        check_counts(files.rows, customers, pickable, settings.top_k, settings.as_of_date)
+        shares = files.rows.groupBy("source").count().orderBy(F.desc("count"), "source").collect()
+        count = job.publish_staged(files, {"as_of_date": [settings.as_of_date]})
     sources = ", ".join(f"{row['source']} {row['count'] / count:.0%}" for row in shares)
     return f"{count:,} recommendations for {count // settings.top_k:,} customers ({sources})"
 

@@ -43,6 +43,7 @@ def publish_articles(data: Path, numbers: range) -> None:
     """silver/articles with these articles and the labels their pictures show."""
     values = {
         "article_id": [article_id(i) for i in numbers],
+        "article_key": list(numbers),
         "product_code": [article_id(i)[:7] for i in numbers],
         "product_group_name": [f"Garment {GARMENTS[i % 2]}" for i in numbers],
         "product_type_name": [GARMENTS[i % 2] for i in numbers],

@@ -27,7 +27,14 @@ def put(warehouse: Path, contract: Contract, rows: Sequence[dict], replace: dict
 
 def put_purchases(warehouse: Path, rows: Sequence[tuple[int, int, int]], customers: int, articles: int) -> None:
     """Silver tables that load as `tests.jobs.retrieval.small.purchases(rows, customers, articles)`."""
-    put(warehouse, CUSTOMERS, [{"customer_id": f"c{i}"} for i in range(customers)])
-    put(warehouse, ARTICLES, [{"article_id": f"a{i:02d}", "prod_name": f"Shirt {i}"} for i in range(articles)])
-    bought = [{"t_dat": on(day), "customer_id": f"c{c}", "article_id": f"a{a:02d}"} for day, c, a in rows]
+    put(warehouse, CUSTOMERS, [{"customer_id": f"c{i}", "customer_key": i} for i in range(customers)])
+    put(
+        warehouse,
+        ARTICLES,
+        [{"article_id": f"a{i:02d}", "article_key": i, "prod_name": f"Shirt {i}"} for i in range(articles)],
+    )
+    bought = [
+        {"t_dat": on(day), "customer_id": f"c{c}", "customer_key": c, "article_id": f"a{a:02d}", "article_key": a}
+        for day, c, a in rows
+    ]
     put(warehouse, TRANSACTIONS, bought)

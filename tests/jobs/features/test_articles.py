@@ -7,8 +7,7 @@ from datetime import date
 import pytest
 
 from expectations.features import ARTICLE_FEATURES
-from jobs.features.articles import transform
-from tests.jobs.features.histories import rows, table
+from tests.jobs.features.histories import features, rows, table
 
 AS_OF = date(2020, 9, 16)
 LINES = [
@@ -30,7 +29,7 @@ LINES = [
 
 
 def test_by_hand(spark):
-    v, x, y = rows(transform(table(spark, LINES), [AS_OF]))
+    v, x, y = rows(features("article", table(spark, LINES), LINES, [AS_OF]))
     assert list(v) == ARTICLE_FEATURES.column_names
     assert list(v.values()) == [AS_OF, "v", 3, date(2020, 1, 1), date(2020, 9, 9), 3, 2.0, 1.0, 2.0, 1, 259, 1, 2, 2]
     assert list(x.values()) == [
@@ -40,5 +39,5 @@ def test_by_hand(spark):
 
 
 def test_types_are_the_contracts(spark):
-    types = dict(transform(table(spark, LINES), [AS_OF]).dtypes)
+    types = dict(features("article", table(spark, LINES), LINES, [AS_OF]).dtypes)
     assert types == {column.name: column.type for column in ARTICLE_FEATURES.columns}

@@ -7,9 +7,11 @@ from datetime import date, timedelta
 import duckdb
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES
 from jobs.features import articles, customers
+from jobs.ingest.keys import key_of
 from tests.conftest import SHARED_DATA
 
 PURCHASES = SHARED_DATA / "completejourney" / "transactions_sample.parquet"
@@ -50,15 +52,18 @@ ARTICLES = """
 def test_cell_by_cell_against_duckdb(spark, contract, transform, query):
     dates = [AS_OF, AS_OF - timedelta(7), date(2017, 2, 1)]
     lines = duckdb.sql(LINES).df()
+    # Their ids are numbers: as keys they are the same numbers.
     transactions = spark.createDataFrame(lines).selectExpr(
-        "CAST(t_dat AS DATE) t_dat", "customer_id", "article_id", "price", "CAST(sales_channel_id AS INT)"
-    )
-    found = transform(transactions, dates).toPandas()
+        "CAST(t_dat AS DATE) t_dat", "CAST(customer_id AS INT) customer_key", "CAST(article_id AS INT) article_key",
+        "price", "CAST(sales_channel_id AS INT)",
+    )  # fmt: skip
+    entity = contract.key[1]
+    ids = spark.createDataFrame(lines[[entity]].drop_duplicates())
+    found = transform(transactions, ids.withColumn(key_of(entity), F.col(entity).cast("int")), dates).toPandas()
 
     db = duckdb.connect()
     db.register("purchases", lines)
     db.register("dates", pd.DataFrame({"as_of_date": pd.to_datetime(dates)}))
-    entity = contract.key[1]
     db.sql(
         """CREATE VIEW lines AS SELECT d.as_of_date::DATE AS as_of_date, p.* REPLACE (t_dat::DATE AS t_dat),
             p.t_dat >= d.as_of_date::DATE - 30 AS recent

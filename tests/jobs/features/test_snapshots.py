@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -14,17 +13,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from expectations.transactions import TRANSACTIONS
-from jobs.features import articles, customers
 from jobs.features.snapshots import fresh_transactions
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
-from tests.jobs.features.histories import exact, leaks, reference, rows, table
+from tests.jobs.features.histories import exact, features, leaks, reference, rows, table
 
 AS_OF = date(2020, 9, 16)
-TABLES = pytest.mark.parametrize(
-    ("of", "transform"), [("customer", customers.transform), ("article", articles.transform)]
-)
+TABLES = pytest.mark.parametrize("of", ["customer", "article"])
 # Days cluster around the edges of the windows; few prices and ids make ties, repeats and equal prices common.
 DAYS = st.sampled_from([-400, -45, -38, -37, -36, -31, -30, -29, -8, -7, -6, -1, 0, 1, 9]).map(
     lambda n: AS_OF + timedelta(n)
@@ -39,9 +35,9 @@ FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck
 @TABLES
 @FEW
 @given(lines=HISTORIES)
-def test_agrees_with_the_reference(spark, of, transform, lines):
+def test_agrees_with_the_reference(spark, of, lines):
     dates = [AS_OF, AS_OF - timedelta(7), AS_OF - timedelta(36)]
-    found, expected = rows(transform(table(spark, lines), dates)), reference(lines, dates, of)
+    found, expected = rows(features(of, table(spark, lines), lines, dates)), reference(lines, dates, of)
     assert len(found) == len(expected)
     for row, by_hand in zip(found, expected, strict=True):
         assert list(row) == list(by_hand)
@@ -52,15 +48,15 @@ def test_agrees_with_the_reference(spark, of, transform, lines):
 @TABLES
 @settings(FEW, max_examples=3)
 @given(lines=st.lists(LINE, min_size=20, max_size=60))
-def test_nothing_from_the_as_of_date_on_leaks(spark, of, transform, lines):
-    assert leaks(spark, transform, lines, AS_OF) == []
+def test_nothing_from_the_as_of_date_on_leaks(spark, of, lines):
+    assert leaks(spark, lambda t: features(of, t, lines, [AS_OF]), lines, AS_OF) == []
 
 
 def test_a_planted_leak_is_found(spark):
-    def leaky(transactions: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
-        """Features with one that looks ahead: the customer's spend of all time."""
-        ahead = transactions.groupBy("customer_id").agg(F.sum("price").alias("spend_ever"))
-        return customers.transform(transactions, as_of_dates).join(ahead, "customer_id")
+    def leaky(transactions: DataFrame) -> DataFrame:
+        """Features with one that looks ahead: the shop's takings of all time."""
+        ahead = transactions.agg(F.sum("price").alias("takings_ever"))
+        return features("customer", transactions, lines, [AS_OF]).crossJoin(ahead)
 
     lines = [(AS_OF + timedelta(n), customer, "x", 1.5, 1) for n in (-9, -1, 0, 3) for customer in "ab"]
     lines.append((AS_OF, "b", "y", 7.0, 2))
@@ -68,26 +64,27 @@ def test_a_planted_leak_is_found(spark):
 
 
 @TABLES
-def test_equal_to_the_bit_on_any_cluster_and_order(spark, of, transform):
+def test_equal_to_the_bit_on_any_cluster_and_order(spark, of):
     lines = [
         (AS_OF - timedelta(1 + n % 97), f"c{n % 7}", f"a{n % 11}", (n * 37 % 101) / 590, n % 2 + 1) for n in range(3000)
     ]
     partitions = spark.conf.get("spark.sql.shuffle.partitions")
-    expected = exact(transform(table(spark, lines).coalesce(1), [AS_OF]))
+    expected = exact(features(of, table(spark, lines).coalesce(1), lines, [AS_OF]))
     try:
         spark.conf.set("spark.sql.shuffle.partitions", "13")
-        assert exact(transform(table(spark, lines[::-1]).repartition(5), [AS_OF])) == expected
+        assert exact(features(of, table(spark, lines[::-1]).repartition(5), lines, [AS_OF])) == expected
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", partitions)
 
 
 @TABLES
-def test_one_shuffle_however_many_dates(spark, tmp_path, of, transform):
+def test_one_shuffle_however_many_dates(spark, tmp_path, of):
     line = table(spark, [(AS_OF, "a", "x", 1.0, 1)]).withColumn("source_file", F.lit("f.csv"))
     line.write.parquet(str(tmp_path / "lines"))
-    features = transform(spark.read.parquet(str(tmp_path / "lines")), [AS_OF - timedelta(7 * n) for n in range(8)])
-    plan = features._jdf.queryExecution().executedPlan().toString()
-    assert plan.count("Exchange hashpartitioning") == plan.count("Exchange ") == 1
+    delivered, dates = spark.read.parquet(str(tmp_path / "lines")), [AS_OF - timedelta(7 * n) for n in range(8)]
+    plan = features(of, delivered, [(AS_OF, "a", "x", 1.0, 1)], dates)._jdf.queryExecution().executedPlan().toString()
+    assert plan.count("Exchange hashpartitioning") == 1
+    assert plan.count("Exchange ") == plan.count("BroadcastExchange ") + 1
     assert "source_file" not in plan, "columns that no feature needs travel through the shuffle"
 
 

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
+from jobs.ingest.keys import key_of
 from jobs.ingest.mapping import load_mapping
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
@@ -57,10 +58,13 @@ def job(module: ModuleType, spark: SparkSession | None, data: Path, **settings: 
 
 
 def publish_ids(data: Path, contract: Contract, ids: Sequence[str]) -> None:
-    """The whole articles or customers table, with ids and nothing else known."""
+    """The whole articles or customers table, with ids and nothing else known; an id's key is its position."""
     false = {column.name: [False] * len(ids) for column in contract.columns if column.type == "boolean"}
     empty = {column.name: [None] * len(ids) for column in contract.columns}
-    rows = pa.table({**empty, **false, contract.key[0]: list(ids)}, schema=arrow_schema(contract))
+    rows = pa.table(
+        {**empty, **false, contract.key[0]: list(ids), key_of(contract.key[0]): range(len(ids))},
+        schema=arrow_schema(contract),
+    )
     Warehouse(str(data / "warehouse"), {"run_id": "test"}).publish_arrow(contract, rows, {})
 
 

@@ -1,0 +1,71 @@
+"""Feature tables from CSV at full size: Atelier beside DuckDB and Polars, and the three results compared."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import duckdb
+from deltalake import DeltaTable
+
+from benchmarks.contest import measure, publish
+from expectations.contract import Contract
+from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
+
+CONTESTANTS = ("atelier", "duckdb", "polars")
+TABLES: tuple[Contract, ...] = (CUSTOMER_FEATURES, ARTICLE_FEATURES, INTERACTION_FEATURES)
+AS_OF = date(2020, 9, 23)
+
+
+def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
+    """Time each contestant from CSV to its feature tables and publish the result.
+
+    Args:
+        data: folder with the retailer's files; None: generated for this run.
+        scale: size of what is generated.
+        as_of: as-of date of the tables.
+    """
+    with tempfile.TemporaryDirectory(prefix="atelier-bench-", dir=Path.cwd()) as folder:
+        work = Path(folder)
+        if data is None:
+            data = work / "data"
+            generate = ["-m", "sample_data", "generate", "--scale", str(scale), "--images", "none", "--out", str(data)]
+            subprocess.run([sys.executable, *generate], check=True)
+        results = {}
+        for name in CONTESTANTS:
+            command = [sys.executable, "-m", f"benchmarks.features_{name}", str(data), str(work / name), str(as_of)]
+            results[name] = measure(command)
+        differences = [_compared(contract, work, peer) for contract in TABLES for peer in CONTESTANTS[1:]]
+        lines: int = DeltaTable(str(work / "atelier" / "silver" / "transactions")).count()
+        shutil.rmtree(work / "atelier")
+    note = (
+        f"{lines:,} transaction lines from CSV to the three feature tables as of {as_of}. Atelier also writes the"
+        f" silver tables, checks every row and commits to Delta; its peers write Parquet. {' '.join(differences)}"
+    )
+    publish("features", "make bench-features", results, "atelier", note)
+
+
+def _compared(contract: Contract, work: Path, peer: str) -> str:
+    """How the peer's table differs from Atelier's, cell by cell, in one sentence; raises RuntimeError if it does."""
+    ours = DeltaTable(str(work / "atelier" / contract.path)).to_pyarrow_dataset()  # noqa: F841, named in the query
+    theirs = f"read_parquet('{work / peer / f'{contract.name}.parquet'}')"
+    keys = list(contract.key) or contract.column_names
+    equal = " AND ".join(
+        f"abs(a.{c.name} - b.{c.name}) <= 1e-9 * greatest(abs(b.{c.name}), 1e-3)"
+        f" IS NOT FALSE AND (a.{c.name} IS NULL) = (b.{c.name} IS NULL)"
+        if c.type == "double"
+        else f"a.{c.name} IS NOT DISTINCT FROM b.{c.name}"
+        for c in contract.columns
+        if c.name not in keys
+    )
+    total, matched = duckdb.sql(f"SELECT (SELECT count(*) FROM ours), (SELECT count(*) FROM {theirs})").fetchone()  # noqa: S608
+    if contract.key:
+        query = f"SELECT count(*) FROM ours a JOIN {theirs} b USING ({', '.join(keys)}) WHERE {equal}"  # noqa: S608
+        matched = min(matched, duckdb.sql(query).fetchone()[0])
+    if matched != total:
+        raise RuntimeError(f"{contract.name}: {total - matched:,} of {total:,} rows differ from {peer}'s")
+    return f"{contract.name}: all {total:,} rows equal {peer}'s."

@@ -1,0 +1,144 @@
+"""Purchase histories in numpy: the lines of many entities, side by side, and what can be said of each entity's lines.
+
+An entity is a customer or an article. Lines are kept in one fixed order, so that a sum of doubles, which depends on the
+order of its terms, is equal to the last bit on any cluster and whatever else shares the partition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Purchase lines as parallel arrays, sorted by (entity, day, price).
+
+    Attributes:
+        entity: surrogate key of the customer or article, int32.
+        day: days since 1970-01-01, int32.
+        price: double.
+        other: surrogate key of the other side, the article or customer, int32.
+        channel: sales channel, int32.
+        is_new: the entity's first line with that other, bool.
+    """
+
+    entity: Array
+    day: Array
+    price: Doubles
+    other: Array
+    channel: Array
+    is_new: Array
+
+    @classmethod
+    def of(cls, entity: Array, day: Array, price: Doubles, other: Array, channel: Array) -> Histories:
+        """Lines in any order."""
+        entity_day = (entity.astype(np.int64) << 32) + day
+        order = np.lexsort((price, entity_day))
+        entity, other = entity[order], other[order]
+        return cls(entity, day[order], price[order], other, channel[order], _is_first(entity, other))
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+    def before(self, day: int) -> Histories:
+        """The lines dated before `day`."""
+        return self._where(self.day < day)
+
+    def since(self, day: int) -> Histories:
+        """The lines dated `day` or later; `is_new` then tells of these lines alone."""
+        recent = self._where(self.day >= day)
+        arrays = {field.name: getattr(recent, field.name) for field in fields(self)}
+        return Histories(**arrays | {"is_new": _is_first(recent.entity, recent.other)})
+
+    def _where(self, mask: Array) -> Histories:
+        return Histories(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+    # ---- one value per entity, in the order of `entities`; there are only entities with a line
+
+    @cached_property
+    def starts(self) -> Ints:
+        """Position of each entity's first line."""
+        changes = np.flatnonzero(self.entity[1:] != self.entity[:-1]) + 1
+        return np.concatenate([np.zeros(min(len(self), 1), dtype=np.int64), changes])
+
+    @cached_property
+    def entities(self) -> Array:
+        """Their keys, ascending."""
+        return self.entity[self.starts]
+
+    @cached_property
+    def count(self) -> Ints:
+        """Number of lines."""
+        return np.diff(self.starts, append=len(self))
+
+    @property
+    def first_day(self) -> Array:
+        return self.day[self.starts]
+
+    @property
+    def last_day(self) -> Array:
+        return self.day[self.starts + self.count - 1]
+
+    @property
+    def distinct_others(self) -> Ints:
+        """Number of different others."""
+        return np.add.reduceat(self.is_new, self.starts, dtype=np.int64)
+
+    @cached_property
+    def price_sum(self) -> Doubles:
+        return np.add.reduceat(self.price, self.starts)
+
+    @property
+    def price_mean(self) -> Doubles:
+        return self.price_sum / self.count
+
+    @property
+    def price_min(self) -> Doubles:
+        return np.minimum.reduceat(self.price, self.starts)
+
+    @property
+    def price_max(self) -> Doubles:
+        return np.maximum.reduceat(self.price, self.starts)
+
+    @property
+    def price_stddev(self) -> Doubles:
+        """Sample standard deviation (n - 1), in two passes; NaN for a single line."""
+        deviation = self.price - np.repeat(self.price_mean, self.count)
+        squares = np.add.reduceat(deviation * deviation, self.starts)
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(squares / (self.count - 1))
+
+    @property
+    def price_median(self) -> Doubles:
+        """Exact median: the mean of the two middle values when their number is even."""
+        ranked = self.price[np.lexsort((self.price, self.entity))]
+        low, high = self.starts + (self.count - 1) // 2, self.starts + self.count // 2
+        return (ranked[low] + ranked[high]) / 2
+
+    @property
+    def favourite_channel(self) -> Array:
+        """The most frequent channel, the smallest of them on a tie."""
+        channels = np.unique(self.channel)
+        votes = [np.add.reduceat(self.channel == channel, self.starts, dtype=np.int64) for channel in channels]
+        return channels[np.argmax(votes, axis=0)]
+
+    def spread(self, values: Array, entities: Array) -> Array:
+        """`values` (of these entities) for a superset of them, 0 for the others; shape (len(entities),)."""
+        spread = np.zeros(len(entities), dtype=values.dtype)
+        spread[np.searchsorted(entities, self.entities)] = values
+        return spread
+
+
+def _is_first(entity: Array, other: Array) -> Array:
+    """Marks the first of the lines with the same entity and other."""
+    return ~pd.Series((entity.astype(np.int64) << 32) + other).duplicated().to_numpy()

@@ -1,0 +1,79 @@
+"""Staged rows: unseen until their commit, split as asked, and gone when something fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from jobs.platform.warehouse import Warehouse
+from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish, stored
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    found = Warehouse(str(tmp_path / "ware house 100%"), {"run_id": "test"})
+    publish(found, arrow(day(WEEK_BEFORE, 7.0)), WEEK_BEFORE)
+    return found
+
+
+def test_nobody_sees_rows_before_their_commit(spark: SparkSession, warehouse: Warehouse) -> None:
+    with warehouse.stage(THINGS, frame("spark", day(DAY, 1.0), spark)) as files:
+        assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
+        warehouse.publish_staged(files, {"as_of_date": [DAY]})
+    assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
+
+
+def test_a_split_can_be_published_alone(spark: SparkSession, warehouse: Warehouse) -> None:
+    rows = frame("spark", day(DAY, 1.0, 2.0, 3.0), spark).withColumn("is_refused", F.col("weight") == 2.0)
+    with warehouse.stage(THINGS, rows, split_by=["is_refused"]) as files:
+        assert files.rows.where("is_refused").count() == 1
+        assert warehouse.publish_staged(files, {"as_of_date": [DAY]}, only={"is_refused": "false"}) == 2
+    assert [row[3] for row in stored(warehouse)] == [7.0, 1.0, 3.0]
+
+
+def test_a_failure_leaves_no_file(spark: SparkSession, warehouse: Warehouse) -> None:
+    root = Path(warehouse.uri(THINGS))
+    before = sorted(root.rglob("*.parquet"))
+    with pytest.raises(ValueError, match="looked wrong"), warehouse.stage(THINGS, frame("spark", day(DAY, 1.0), spark)):
+        assert sorted(root.rglob("*.parquet")) != before
+        raise ValueError("looked wrong")
+    assert sorted(root.rglob("*.parquet")) == before
+
+
+def test_two_runs_that_commit_at_once_leave_the_slices_of_both(spark: SparkSession, warehouse: Warehouse) -> None:
+    """Of two runs of one date the later stands; neither touches another date."""
+    together = Barrier(3)
+
+    def run(when: object, weight: float) -> None:
+        rows = frame("spark", day(when, weight), spark)  # type: ignore[arg-type]
+        with warehouse.stage(THINGS, rows) as files:
+            together.wait()
+            warehouse.publish_staged(files, {"as_of_date": [when]})  # type: ignore[list-item]
+
+    runs = [Thread(target=run, args=arguments) for arguments in ((DAY, 1.0), (DAY, 2.0), (WEEK_BEFORE, 9.0))]
+    for thread in runs:
+        thread.start()
+    for thread in runs:
+        thread.join()
+    assert stored(warehouse) in [day(WEEK_BEFORE, 9.0) + day(DAY, weight) for weight in (1.0, 2.0)]
+
+
+def test_statistics_let_readers_skip_files_and_never_lie(spark: SparkSession, warehouse: Warehouse) -> None:
+    rows = frame("spark", day(DAY, 3.0, None, 1.0), spark).withColumn("thing_id", F.concat(F.lit("z" * 40), "thing_id"))
+    publish(warehouse, rows.coalesce(1), DAY)
+    table = DeltaTable(warehouse.uri(THINGS))
+    log = Path(warehouse.uri(THINGS), "_delta_log", f"{table.version():020}.json").read_text()
+    (added,) = [json.loads(entry["add"]["stats"]) for entry in map(json.loads, log.splitlines()) if "add" in entry]
+    assert added["numRecords"] == 3
+    assert (added["minValues"]["weight"], added["maxValues"]["weight"], added["nullCount"]["weight"]) == (1.0, 3.0, 1)
+    ids = table.to_pyarrow_table(columns=["thing_id"], filters=[("as_of_date", "=", DAY)])["thing_id"].to_pylist()
+    low, high = added["minValues"]["thing_id"], added["maxValues"]["thing_id"]
+    assert all(low.encode() <= text.encode() <= high.encode() for text in ids)
+    found = table.to_pyarrow_table(filters=[("thing_id", "=", ids[0])])
+    assert found.num_rows == 1
