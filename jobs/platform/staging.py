@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from expectations.contract import Contract
@@ -82,10 +82,11 @@ class Staged:
                     table.schema(),
                     list(names),
                     filters or None,
-                    commit_properties=CommitProperties(custom_metadata={"userMetadata": user_metadata}),
+                    # Left to itself a commit moves on to a newer version, where the slice may hold another run's rows.
+                    commit_properties=CommitProperties({"userMetadata": user_metadata}, max_commit_retries=0),
                 )
                 return sum(file.metadata.num_rows for file in files)
-            except CommitFailedError:  # another run committed meanwhile: replace what is there now
+            except DeltaError:  # another run committed meanwhile: replace what is there now
                 if attempt == COMMIT_ATTEMPTS:
                     raise
                 time.sleep(0.1 * attempt)
