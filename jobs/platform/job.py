@@ -19,7 +19,7 @@ from pydantic_settings import CliApp, SettingsError
 from expectations.contract import Contract
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
-from jobs.platform.staging import Slice, Staged
+from jobs.platform.staging import Slice, StagedRows
 from jobs.platform.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Job:
 
     def stage(
         self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()
-    ) -> AbstractContextManager[Staged]:
+    ) -> AbstractContextManager[StagedRows]:
         """Write rows for a declared output, to be looked at and then given to `publish_staged`, or to nobody.
 
         Args:
@@ -115,7 +115,7 @@ class Job:
 
     def publish_staged(
         self,
-        files: Staged,
+        files: StagedRows,
         replace: Slice,
         *,
         facts: Mapping[str, str] | None = None,

@@ -16,6 +16,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
@@ -45,13 +47,11 @@ class Staged:
         contract: the table.
         uri: the table's root.
         folder: name of the staging folder below it.
-        rows: everything staged, as read back from the files.
     """
 
     contract: Contract
     uri: str
     folder: str
-    rows: DataFrame
 
     def commit(self, replace: Slice, user_metadata: str, only: Mapping[str, str] | None = None) -> int:
         """Put the files in place of the slice, in one commit; returns their number of rows.
@@ -94,12 +94,21 @@ class Staged:
 
     def _files(self) -> list[_File]:
         filesystem, root = _filesystem(self.uri)
-        found = filesystem.get_file_info(pafs.FileSelector(f"{root}/{self.folder}", recursive=True))
+        found = filesystem.get_file_info(
+            pafs.FileSelector(f"{root}/{self.folder}", recursive=True, allow_not_found=True)
+        )
         paths = [info for info in found if info.type == pafs.FileType.File and info.path.endswith(".parquet")]
         return [
             _File(info.path[len(root) + 1 :], info.size, pq.read_metadata(info.path, filesystem=filesystem))
             for info in paths
         ]
+
+
+@dataclass(frozen=True)
+class StagedRows(Staged):
+    """Files that Spark wrote; `rows` is everything in them, read back."""
+
+    rows: DataFrame
 
 
 @dataclass(frozen=True)
@@ -152,7 +161,24 @@ def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 @contextmanager
-def staged(contract: Contract, uri: str, rows: DataFrame, split_by: Sequence[str] = ()) -> Iterator[Staged]:
+def staged_blocks(contract: Contract, uri: str, blocks: pa.RecordBatchReader) -> Iterator[Staged]:
+    """Write a stream of checked blocks as files of the table that no commit names yet; see `staged`."""
+    by = [field for field in blocks.schema if field.name in contract.partition_by]
+    with _removed_on_failure(uri) as folder:
+        filesystem, root = _filesystem(uri)
+        pads.write_dataset(
+            blocks,
+            f"{root}/{folder}",
+            format="parquet",
+            filesystem=filesystem,
+            partitioning=pads.partitioning(pa.schema(by), flavor="hive"),
+            file_options=pads.ParquetFileFormat().make_write_options(compression="snappy"),
+        )
+        yield Staged(contract, uri, folder)
+
+
+@contextmanager
+def staged(contract: Contract, uri: str, rows: DataFrame, split_by: Sequence[str] = ()) -> Iterator[StagedRows]:
     """Write `rows` as files of the table that no commit names yet; they are removed unless the block ends well.
 
     Args:
@@ -161,10 +187,17 @@ def staged(contract: Contract, uri: str, rows: DataFrame, split_by: Sequence[str
         rows: its columns, and any more.
         split_by: further columns whose values come to lie in files of their own, so that a commit can choose.
     """
+    with _removed_on_failure(uri) as folder:
+        rows.write.partitionBy(*split_by, *contract.partition_by).parquet(f"{uri}/{folder}")
+        yield StagedRows(contract, uri, folder, rows.sparkSession.read.schema(rows.schema).parquet(f"{uri}/{folder}"))
+
+
+@contextmanager
+def _removed_on_failure(uri: str) -> Iterator[str]:
+    """Name of a new staging folder below the table's root, which goes when the block fails."""
     folder = f"staged-{uuid.uuid4()}"
     try:
-        rows.write.partitionBy(*split_by, *contract.partition_by).parquet(f"{uri}/{folder}")
-        yield Staged(contract, uri, folder, rows.sparkSession.read.schema(rows.schema).parquet(f"{uri}/{folder}"))
+        yield folder
     except BaseException:
         filesystem, root = _filesystem(uri)
         if filesystem.get_file_info(f"{root}/{folder}").type == pafs.FileType.Directory:

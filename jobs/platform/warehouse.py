@@ -16,28 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from expectations.contract import Contract
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.schemas import arrow_schema, delta_schema
-from jobs.platform.staging import Slice, Staged, staged
+from jobs.platform.staging import Slice, StagedRows, staged, staged_blocks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CREATION_ATTEMPTS = 5
-
-
-def _quoted(value: date | str) -> str:
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def predicate(replace: Slice) -> str | None:
-    """The slice as SQL that Spark and deltalake both read; None for the whole table."""
-    terms = [f"{column} IN ({', '.join(_quoted(v) for v in values)})" for column, values in replace.items()]
-    return " AND ".join(terms) or None
 
 
 class Warehouse:
@@ -112,7 +102,7 @@ class Warehouse:
             return self.publish_staged(files, replace, facts)
 
     @contextmanager
-    def stage(self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()) -> Iterator[Staged]:
+    def stage(self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()) -> Iterator[StagedRows]:
         """Write `rows`, which have the contract's columns and maybe more, to be looked at before they are published."""
         self._check_types(contract, rows)
         self._ensure_table(contract)
@@ -121,7 +111,7 @@ class Warehouse:
 
     def publish_staged(
         self,
-        files: Staged,
+        files: StagedRows,
         replace: Slice,
         facts: Mapping[str, str] | None = None,
         only: Mapping[str, str] | None = None,
@@ -149,39 +139,19 @@ class Warehouse:
         Blocks stream through, so a result larger than memory can be published; key uniqueness is checked within a
         block, so a block must hold all rows of its keys.
         """
+        from jobs.platform.checks import check
+
         schema = arrow_schema(contract)
-        blocks = [blocks] if isinstance(blocks, pa.Table) else blocks
-        count = 0
-        failure: Exception | None = None
 
         def audited() -> Iterator[pa.RecordBatch]:
-            nonlocal count, failure
-            from jobs.platform.checks import check
-
-            try:
-                for block in blocks:
-                    check(contract, block)
-                    count += block.num_rows
-                    yield from block.cast(schema).to_batches()
-            except Exception as error:  # deltalake would bury it in a message of its own
-                failure = error
-                raise
+            for block in [blocks] if isinstance(blocks, pa.Table) else blocks:
+                check(contract, block)
+                yield from block.cast(schema).to_batches()
 
         self._ensure_table(contract)
-        try:
-            write_deltalake(
-                self.uri(contract),
-                pa.RecordBatchReader.from_batches(schema, audited()),
-                mode="overwrite",
-                predicate=predicate(replace),
-                # Spark's name for it, so that a commit's facts are found in one place whoever made it
-                commit_properties=CommitProperties(custom_metadata={"userMetadata": self._user_metadata(facts)}),
-            )
-        except Exception:
-            if failure:
-                raise failure from None
-            raise
-        return count
+        reader = pa.RecordBatchReader.from_batches(schema, audited())
+        with staged_blocks(contract, self.uri(contract), reader) as files:
+            return files.commit(replace, self._user_metadata(facts))
 
     def _user_metadata(self, facts: Mapping[str, str] | None) -> str:
         return json.dumps(self.stamp | dict(facts or {}))

@@ -11,7 +11,7 @@ from deltalake import DeltaTable, write_deltalake
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.schemas import delta_schema
-from jobs.platform.warehouse import Warehouse, predicate
+from jobs.platform.warehouse import Warehouse
 from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish, stored
 
 ENGINES = pytest.mark.parametrize("engine", ["spark", "arrow"])
@@ -64,7 +64,7 @@ def test_a_broken_rule_publishes_nothing(spark, warehouse, engine, broken, words
 @ENGINES
 def test_rows_outside_the_slice_are_refused(spark, warehouse, engine):
     publish(warehouse, arrow(day(WEEK_BEFORE, 7.0)), WEEK_BEFORE)
-    with pytest.raises(Exception, match=r"(?i)outside the slice|predicate|invalid data"):
+    with pytest.raises(Exception, match=r"outside the slice"):
         publish(warehouse, frame(engine, day(DAY, 1.0) + day(WEEK_BEFORE, 1.0), spark), DAY)
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
 
@@ -201,10 +201,3 @@ def test_a_table_created_by_two_at_once(warehouse):
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda when: publish(Warehouse(warehouse.root, {}), arrow(day(when, 1.0)), when), days))
     assert len(stored(warehouse)) == 4
-
-
-def test_values_cannot_leave_the_predicate():
-    assert predicate({}) is None
-    assert predicate({"a": [date(2020, 9, 16)], "b": ["x", "it's \\"]}) == (
-        "a IN ('2020-09-16') AND b IN ('x', 'it''s \\\\')"
-    )
