@@ -39,6 +39,7 @@ def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
         for name in CONTESTANTS:
             command = [sys.executable, "-m", f"benchmarks.features_{name}", str(data), str(work / name), str(as_of)]
             results[name] = measure(command)
+            print(f"{name}: {results[name].seconds} s", flush=True)
         differences = [_compared(contract, work, peer) for contract in TABLES for peer in CONTESTANTS[1:]]
         lines: int = DeltaTable(str(work / "atelier" / "silver" / "transactions")).count()
         shutil.rmtree(work / "atelier")
@@ -62,10 +63,10 @@ def _compared(contract: Contract, work: Path, peer: str) -> str:
         for c in contract.columns
         if c.name not in keys
     )
-    total, matched = duckdb.sql(f"SELECT (SELECT count(*) FROM ours), (SELECT count(*) FROM {theirs})").fetchone()  # noqa: S608
+    total, matched = duckdb.sql(f"SELECT (SELECT count(*) FROM ours), (SELECT count(*) FROM {theirs})").fetchall()[0]  # noqa: S608
     if contract.key:
         query = f"SELECT count(*) FROM ours a JOIN {theirs} b USING ({', '.join(keys)}) WHERE {equal}"  # noqa: S608
-        matched = min(matched, duckdb.sql(query).fetchone()[0])
+        matched = min(matched, duckdb.sql(query).fetchall()[0][0])
     if matched != total:
         raise RuntimeError(f"{contract.name}: {total - matched:,} of {total:,} rows differ from {peer}'s")
     return f"{contract.name}: all {total:,} rows equal {peer}'s."
