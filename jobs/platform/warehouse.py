@@ -178,6 +178,7 @@ class Warehouse:
                     description=contract.description,
                     partition_by=list(contract.partition_by) or None,
                 )
+                self._require_columns(contract, table)
                 present = {key.removeprefix("delta.constraints.") for key in table.metadata().configuration}
                 missing = {name: rule for name, rule in contract.constraints().items() if name not in present}
                 if missing:
@@ -187,3 +188,14 @@ class Warehouse:
                 if attempt == CREATION_ATTEMPTS:
                     raise
                 time.sleep(0.2 * attempt)
+
+    def _require_columns(self, contract: Contract, table: DeltaTable) -> None:
+        """Raise JobError unless the table there has the contract's columns: a commit would hide the others."""
+        there = {field.name: str(field.type) for field in table.schema().fields}
+        wanted = {field.name: str(field.type) for field in delta_schema(contract).fields}
+        if there != wanted:
+            differing = sorted(name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name))
+            raise JobError(
+                f"{self.uri(contract)}: made by another version of Atelier, differs in {', '.join(differing)};"
+                " nothing published, give another --warehouse"
+            )

@@ -201,3 +201,12 @@ def test_a_table_created_by_two_at_once(warehouse):
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda when: publish(Warehouse(warehouse.root, {}), arrow(day(when, 1.0)), when), days))
     assert len(stored(warehouse)) == 4
+
+
+@ENGINES
+def test_a_table_with_other_columns_is_left_alone(spark, warehouse, engine):
+    earlier = arrow(day(WEEK_BEFORE, 1.0)).drop_columns(["kind"])
+    write_deltalake(warehouse.uri(THINGS), earlier, partition_by=["as_of_date"])
+    with pytest.raises(JobError, match=r"gold/things: made by another version of Atelier, differs in kind; nothing"):
+        publish(warehouse, frame(engine, day(DAY, 1.0), spark), DAY)
+    assert DeltaTable(warehouse.uri(THINGS)).version() == 0
