@@ -69,7 +69,8 @@ def _compared(contract: Contract, work: Path, peer: str) -> str:
         matched = min(matched, duckdb.sql(query).fetchall()[0][0])
     else:
         columns = ", ".join(contract.column_names)
-        query = f"SELECT count(*) FROM (SELECT {columns} FROM ours INTERSECT ALL SELECT {columns} FROM {theirs})"  # noqa: S608
+        shared = f"SELECT {columns} FROM ours INTERSECT ALL SELECT {columns} FROM {theirs}"  # noqa: S608
+        query = f"SELECT count(*) FROM ({shared})"  # noqa: S608
         matched = min(matched, duckdb.sql(query).fetchall()[0][0])
     if matched != total:
         raise RuntimeError(f"{contract.name}: {total - matched:,} of {total:,} rows differ from {peer}'s")
