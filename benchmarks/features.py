@@ -45,7 +45,8 @@ def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
         shutil.rmtree(work / "atelier")
     note = (
         f"{lines:,} transaction lines from CSV to the three feature tables as of {as_of}. Atelier also writes the"
-        f" silver tables, checks every row and commits to Delta; its peers write Parquet. Processor seconds leave out Java. {' '.join(differences)}"
+        f" silver tables, checks every row and commits to Delta; its peers write Parquet."
+        f" Processor seconds leave out Java. {' '.join(differences)}"
     )
     publish("features", "make bench-features", results, "atelier", note)
 
