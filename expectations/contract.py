@@ -114,6 +114,11 @@ class Contract:
         return checks
 
 
+def key_of(entity_id: str) -> str:
+    """The column that holds the surrogate key of an id column: customer_key of customer_id."""
+    return f"{entity_id.removesuffix('_id')}_key"
+
+
 def as_of_column() -> Column:
     """The column every as-of table starts with."""
     return Column("as_of_date", "date", "The run's date: nothing dated on or after it was used")

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
-
 from expectations.articles import ARTICLES
 from expectations.transactions import QUARANTINE
-from jobs.ingest.entities import SOURCE, digest, publish_entities, single_file, unique_rows
-from jobs.ingest.mapping import Mapping, load_mapping
-from jobs.ingest.quarantine import judged
+from jobs.ingest.entities import SOURCE, digest, publish_entities, single_file
+from jobs.ingest.mapping import load_mapping
 from jobs.ingest.reading import read_records
-from jobs.ingest.typed import typed_rows
+from jobs.ingest.typed import typed
 from jobs.platform.job import Job, run
 
 READS, WRITES = (), (ARTICLES, QUARANTINE)
-
-
-def transform(rows: DataFrame, mapping: Mapping) -> DataFrame:
-    """Judged articles (jobs.ingest.quarantine) from the catalogue's raw rows."""
-    typed = typed_rows(rows, mapping.articles, {"article_id": mapping.articles.id_pattern})
-    return judged(unique_rows(typed, ARTICLES))
 
 
 def main(job: Job) -> str:
@@ -28,7 +19,7 @@ def main(job: Job) -> str:
     source = digest(mapping, [file])
     if job.facts(ARTICLES).get(SOURCE) == source:
         return f"{file.name} is as it was taken in; nothing to do"
-    rows = transform(read_records(job.spark, file), mapping)
+    rows = typed(read_records(file), mapping.articles, mapping.articles.id_pattern)
     return publish_entities(job, ARTICLES, rows, [file], source)
 
 

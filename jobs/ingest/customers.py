@@ -3,49 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE
-from jobs.ingest.entities import SOURCE, digest, publish_entities, single_file, unique_rows
+from jobs.ingest.entities import SOURCE, digest, publish_entities, single_file
 from jobs.ingest.files import SourceFile, source_files
 from jobs.ingest.mapping import Mapping, load_mapping
-from jobs.ingest.quarantine import judged
-from jobs.ingest.reading import by_layout, read_rows
-from jobs.ingest.typed import matches, raw_text, typed_rows
+from jobs.ingest.reading import RawRows, blocks, read_rows
+from jobs.ingest.typed import TypedRows, is_matching, typed
 from jobs.platform.job import Job, run
 
 READS, WRITES = (), (CUSTOMERS, QUARANTINE)
 
 
-def transform(rows: DataFrame, mapping: Mapping) -> DataFrame:
-    """Judged customers (jobs.ingest.quarantine) from the customers file's raw rows."""
-    typed = typed_rows(rows, mapping.customers, {"customer_id": mapping.customers.id_pattern})
-    upper = typed.withColumn("fashion_news_frequency", F.upper("fashion_news_frequency"))
-    return judged(unique_rows(upper, CUSTOMERS))
+def transform(raw: RawRows, mapping: Mapping) -> TypedRows:
+    """Typed customers from the customers file's raw rows."""
+    rows = typed(raw, mapping.customers, mapping.customers.id_pattern)
+    frequency = rows.columns["fashion_news_frequency"].cast(pa.string())
+    return rows.with_column("fashion_news_frequency", pc.utf8_upper(frequency))
 
 
-def with_buyers(customers: DataFrame, buyers: DataFrame) -> DataFrame:
-    """Judged customers and, with nothing known about them, the buyers (customer_id) that are not among them."""
-    unlisted = buyers.join(customers, "customer_id", "left_anti").select(
-        "customer_id", F.lit(False).alias("is_fn"), F.lit(False).alias("is_active"), F.lit(False).alias("is_refused")
-    )
-    unlisted = unlisted.withColumn("source_file", F.lit("transactions"))
-    return customers.unionByName(unlisted, allowMissingColumns=True)
-
-
-def buyers(spark: SparkSession, files: Sequence[SourceFile], mapping: Mapping) -> DataFrame:
-    """Distinct well-formed customer ids (customer_id) in the transactions files."""
+def buyers(files: Sequence[SourceFile], mapping: Mapping) -> pa.Array:
+    """Distinct well-formed customer ids in the transactions files."""
     source = mapping.transactions.columns["customer_id"].column
     assert source is not None, "a customer id is never a constant"
-    groups = [read_rows(spark, group) for group in by_layout(files)]
-    ids = reduce(DataFrame.union, [rows.select(raw_text(rows, source).alias("customer_id")) for rows in groups])
-    pattern = mapping.customers.id_pattern
-    valid = matches(F.col("customer_id"), pattern) if pattern else F.col("customer_id").isNotNull()
-    return ids.where(valid).distinct()
+    found = pa.array([], pa.string())
+    for file in files:
+        for block in blocks(file):
+            ids = block.read().text(source)
+            if pattern := mapping.customers.id_pattern:
+                ids = ids.filter(pa.array(is_matching(ids, pattern)))
+            found = pc.unique(pa.concat_arrays([found, ids.unique().dictionary_decode()])).drop_null()
+    return found
 
 
 def main(job: Job) -> str:
@@ -55,10 +47,9 @@ def main(job: Job) -> str:
     source = digest(mapping, [file, *further])
     if job.facts(CUSTOMERS).get(SOURCE) == source:
         return f"{file.name} is as it was taken in; nothing to do"
-    rows = transform(read_rows(job.spark, [file]), mapping)
-    if further:
-        rows = with_buyers(rows, buyers(job.spark, further, mapping))
-    return publish_entities(job, CUSTOMERS, rows, [file, *further], source)
+    rows = transform(read_rows(file), mapping)
+    unlisted = buyers(further, mapping) if further else None
+    return publish_entities(job, CUSTOMERS, rows, [file, *further], source, unlisted)
 
 
 if __name__ == "__main__":

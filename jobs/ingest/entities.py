@@ -6,20 +6,23 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from expectations.contract import Contract
+from expectations.contract import Contract, key_of
+from expectations.transactions import QUARANTINE
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
-from jobs.ingest.keys import key_of, with_keys
+from jobs.ingest.keys import keys_for
 from jobs.ingest.mapping import Mapping, TableMapping
-from jobs.ingest.quarantine import audit, publish_quarantine
+from jobs.ingest.quarantine import audit, bad_rows, findings
+from jobs.ingest.typed import Mask, TypedRows, mask
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 
-#: Fact recorded with a commit: what the table was made from.
-SOURCE = "source"
+#: Facts recorded with a commit: what the table was made from, and the next surrogate key.
+SOURCE, NEXT_KEY = "source", "next_key"
 
 
 def single_file(data: Path, table: TableMapping) -> SourceFile:
@@ -37,48 +40,84 @@ def digest(mapping: Mapping, files: Sequence[SourceFile]) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def unique_rows(typed: DataFrame, contract: Contract) -> DataFrame:
-    """One usable row per id: identical repetitions are dropped; of differing ones the first stands, others are refused.
+def refuse_clashes(rows: TypedRows, contract: Contract) -> Mask:
+    """Refuse a row whose id is on an earlier line with other values; marks the identical repetitions, to be dropped.
 
     Args:
-        typed: typed rows (jobs.ingest.typed) of one file.
+        rows: rows of one file.
         contract: a table with a key of one column.
     """
     (key,) = contract.key
-    values = F.struct(*[name for name in contract.column_names if name != key_of(key)])
-    usable = F.col("refusal").isNull()
-    # Refused rows compete with nobody: each is alone with its line.
-    same_id = Window.partitionBy(F.when(usable, F.col(key)), F.when(~usable, F.col("source_line"))).orderBy(
-        "source_line"
-    )
-    clash = F.when(~F.col("is_first") & usable, F.lit(f"{key} already on an earlier line, with other values"))
-    return (
-        typed.withColumn("is_first", F.row_number().over(same_id) == 1)
-        .withColumn("is_repeated", ~F.col("is_first") & values.eqNullSafe(F.first(values).over(same_id)))
-        .where(~F.col("is_repeated"))
-        .withColumn("refusal", F.coalesce("refusal", clash))
-        .drop("is_first", "is_repeated")
-    )
+    usable = rows.good()
+    usable = usable[np.argsort(rows.raw.line[usable])]
+    codes = rows.columns[key].take(usable).indices.to_numpy()
+    again = pd.Series(codes).duplicated().to_numpy()
+    later, later_codes = usable[again], codes[again]
+    firsts, first_codes = usable[~again], codes[~again]
+    order = np.argsort(first_codes)
+    first = firsts[order][np.searchsorted(first_codes[order], later_codes)]
+    is_same = np.ones(len(later), dtype=bool)
+    for values in rows.columns.values():
+        is_same &= mask(_same(_plain(values.take(later)), _plain(values.take(first))))
+    is_repeated, is_clash = np.zeros((2, len(rows.raw)), dtype=bool)
+    is_repeated[later[is_same]], is_clash[later[~is_same]] = True, True
+    rows.verdicts.refuse(is_clash, f"{key} already on an earlier line, with other values")
+    return is_repeated
 
 
-def publish_entities(job: Job, contract: Contract, rows: DataFrame, files: Sequence[SourceFile], source: str) -> str:
-    """Quarantine and publish judged rows as the whole table; returns the job's summary.
+def _plain(values: pa.Array) -> pa.Array:
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _same(values: pa.Array, others: pa.Array) -> pa.Array:
+    """Equal, or both null."""
+    return pc.or_kleene(pc.equal(values, others), pc.and_(values.is_null(), others.is_null())).fill_null(False)
+
+
+def publish_entities(
+    job: Job,
+    contract: Contract,
+    rows: TypedRows,
+    files: Sequence[SourceFile],
+    source: str,
+    unlisted: pa.Array | None = None,
+) -> str:
+    """Quarantine and publish rows as the whole table; returns the job's summary.
 
     Args:
         job: the running job.
         contract: the table.
-        rows: judged rows.
-        files: every file they were read from.
+        rows: typed rows of the first file.
+        files: every file they were made from.
         source: the files' digest, recorded with the commit.
+        unlisted: ids of which nothing else is known, to be added where the file does not have them.
     """
-    rows = rows.persist(StorageLevel.DISK_ONLY)
-    try:
-        bad = audit(rows, job.settings.max_quarantine_share)
-        require_unchanged(files)
-        publish_quarantine(job, contract, rows, bad)
-        known = job.read_spark(contract) if job.exists(contract) else None
-        good = with_keys(rows.where(~F.col("is_refused")), contract, known)
-        count = job.publish(contract, good, {}, facts={SOURCE: source})
-    finally:
-        rows.unpersist()
-    return f"{count:,} rows from {', '.join(file.name for file in files)}; {bad:,} rows in quarantine"
+    (entity_id,) = contract.key
+    is_repeated = refuse_clashes(rows, contract)
+    bad = bad_rows(rows, contract, files[0])
+    audit([findings(files[0], len(rows.raw) - int(is_repeated.sum()), bad)], job.settings.max_quarantine_share)
+    good = rows.good()
+    table = pa.table({name: _plain(values) for name, values in rows.columns.items()}).take(good[~is_repeated[good]])
+    if unlisted is not None:
+        further = unlisted.filter(pc.invert(pc.is_in(unlisted, value_set=table[entity_id].combine_chunks())))
+        table = pa.concat_tables([table, _known_by_id_alone(contract, further).select(table.column_names)])
+    columns = [entity_id, key_of(entity_id)]
+    nobody = pa.table([pa.array([], pa.string()), pa.array([], pa.int32())], columns)
+    known = job.read_arrow(contract, columns=columns) if job.exists(contract) else nobody
+    given = int(job.facts(contract).get(NEXT_KEY, 0))
+    keys, next_key = keys_for(table[entity_id].combine_chunks(), known, given)
+    table = table.append_column(key_of(entity_id), pa.array(keys)).select(contract.column_names)
+    require_unchanged(files)
+    job.publish(QUARANTINE, bad, {"table_name": [contract.name]})
+    count = job.publish(contract, table, {}, facts={SOURCE: source, NEXT_KEY: str(next_key)})
+    return f"{count:,} rows from {', '.join(file.name for file in files)}; {bad.num_rows:,} rows in quarantine"
+
+
+def _known_by_id_alone(contract: Contract, ids: pa.Array) -> pa.Table:
+    from jobs.platform.schemas import arrow_schema
+
+    fields = {field.name: pa.nulls(len(ids), field.type) for field in arrow_schema(contract)}
+    nothing = {
+        name: values.fill_null(False) if pa.types.is_boolean(values.type) else values for name, values in fields.items()
+    }
+    return pa.table(nothing | {contract.key[0]: ids})

@@ -7,6 +7,7 @@ import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,19 +16,25 @@ import pyarrow.parquet as pq
 from jobs.ingest.mapping import TableMapping
 from jobs.platform.errors import JobError
 
+#: A CSV file is read in blocks of so many bytes, each on its own and wherever there is a free core.
+BLOCK_BYTES = 64 << 20
+
 
 @dataclass(frozen=True)
 class SourceFile:
     """A file with the columns it must have.
 
-    `layout` is equal for files that can be read together: same columns, same order, same types.
-    `checksum` is the SHA-256 of its bytes.
+    Attributes:
+        columns: all its columns, in its own order.
+        checksum: SHA-256 of its bytes.
+        lines_before: for each block of BLOCK_BYTES of a CSV file the number of line ends before it, for each row group
+            of a Parquet file the number of rows before it: with it a block knows its lines without the blocks before.
     """
 
     path: Path
     columns: tuple[str, ...]
-    layout: str
     checksum: str
+    lines_before: tuple[int, ...]
 
     @property
     def name(self) -> str:
@@ -47,12 +54,27 @@ def source_files(data: Path, table: TableMapping) -> list[SourceFile]:
 def _inspected(path: Path, table: TableMapping) -> SourceFile:
     if path.stat().st_size == 0:
         raise JobError(f"{path}: empty (0 bytes); deliver the file again")
-    columns, layout = _parquet_columns(path) if path.suffix == ".parquet" else _csv_columns(path)
+    columns = _parquet_columns(path) if path.suffix == ".parquet" else _csv_columns(path)
     _require(path, columns, table.source_columns, table.contract.path)
-    return SourceFile(path, columns, layout, checksum(path))
+    return fingerprint(path, columns)
 
 
-def _csv_columns(path: Path) -> tuple[tuple[str, ...], str]:
+def fingerprint(path: Path, columns: tuple[str, ...]) -> SourceFile:
+    """The file with its checksum and where its blocks begin; a CSV file is read once for both."""
+    if path.suffix == ".parquet":
+        groups = pq.ParquetFile(path).metadata
+        rows = (groups.row_group(n).num_rows for n in range(groups.num_row_groups))
+        return SourceFile(path, columns, checksum(path), tuple(accumulate(rows, initial=0))[:-1])
+    digest, lines, before = hashlib.sha256(), 0, []
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            before.append(lines)
+            digest.update(block)
+            lines += block.count(b"\n")
+    return SourceFile(path, columns, digest.hexdigest(), tuple(before))
+
+
+def _csv_columns(path: Path) -> tuple[str, ...]:
     try:
         # utf-8-sig: a byte order mark is no part of the first column's name
         with path.open(encoding="utf-8-sig", newline="") as lines:
@@ -62,18 +84,17 @@ def _csv_columns(path: Path) -> tuple[tuple[str, ...], str]:
         raise JobError(f"{path}: not a CSV file in UTF-8 ({error}); deliver it as UTF-8") from None
     if not has_rows:
         raise JobError(f"{path}: a header and no rows; deliver the file again")
-    return tuple(header), "csv " + repr(header)
+    return tuple(header)
 
 
-def _parquet_columns(path: Path) -> tuple[tuple[str, ...], str]:
+def _parquet_columns(path: Path) -> tuple[str, ...]:
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
         raise JobError(f"{path}: not a Parquet file ({error}); deliver the file again") from None
     if file.metadata.num_rows == 0:
         raise JobError(f"{path}: no rows; deliver the file again")
-    schema = file.schema_arrow.remove_metadata()
-    return tuple(schema.names), f"parquet {schema}"
+    return tuple(file.schema_arrow.names)
 
 
 def _require(path: Path, found: Sequence[str], required: Mapping[str, str], table: str) -> None:

@@ -1,38 +1,33 @@
 """Surrogate integer keys of customers and articles: given once, kept for good.
 
-A 64-character customer id is what people and files use; joins, shuffles and models use its key, which takes four bytes.
+A 64-character customer id is what people and files use; joins and models use its key, which takes four bytes.
 """
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
-
-from expectations.contract import Contract
-
-
-def key_of(entity_id: str) -> str:
-    """The column that holds the surrogate key of an id column: customer_key of customer_id."""
-    return f"{entity_id.removesuffix('_id')}_key"
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 
-def with_keys(rows: DataFrame, contract: Contract, known: DataFrame | None) -> DataFrame:
-    """Adds the surrogate key: an id of `known` keeps its key, new ids are numbered on from the highest, by id.
+def keys_for(ids: pa.Array, known: pa.Table, next_key: int) -> tuple[npt.NDArray[np.int32], int]:
+    """A key for each id: an id of `known` keeps its own, new ones are numbered on from `next_key`, by id.
 
     Args:
-        rows: one row per id.
-        contract: the table of these rows, with a key of one column, the id.
-        known: the table as last published; None before the first publish.
+        ids: different ids, in any order.
+        known: ids and keys of the table as last published.
+        next_key: a number above every key given to ids that are gone: no key changes its owner.
+
+    Returns:
+        The keys, and the next `next_key`.
     """
-    (entity_id,) = contract.key
-    key = key_of(entity_id)
-    # One partition numbers the new ids: all of them once, at the first delivery, and few ever after.
-    number = F.row_number().over(Window.orderBy(entity_id))
-    if known is None:
-        return rows.withColumn(key, number - 1)
-    highest = known.agg(F.max(key)).first()
-    assert highest is not None, "an aggregate has one row"
-    next_key = 0 if highest[0] is None else highest[0] + 1
-    keyed = rows.join(known.select(entity_id, key), entity_id, "left")
-    new = keyed.where(F.col(key).isNull()).withColumn(key, number - 1 + next_key)
-    return keyed.where(F.col(key).isNotNull()).unionByName(new)
+    if known.num_rows:
+        next_key = max(next_key, pc.max(known[1]).as_py() + 1)
+    position = pc.index_in(ids, value_set=known[0].combine_chunks())
+    is_new = position.is_null().to_numpy(zero_copy_only=False)
+    keys = known[1].take(position).fill_null(0).to_numpy().astype(np.int32)
+    rank = np.empty(int(is_new.sum()), dtype=np.int32)
+    rank[pc.sort_indices(ids.filter(position.is_null())).to_numpy()] = np.arange(len(rank), dtype=np.int32)
+    keys[is_new] = next_key + rank
+    return keys, next_key + len(rank)

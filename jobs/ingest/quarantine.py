@@ -2,70 +2,97 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations.contract import Contract
 from expectations.transactions import QUARANTINE
+from jobs.ingest.files import SourceFile
+from jobs.ingest.typed import TypedRows
 from jobs.platform.errors import JobError
-from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
-from jobs.platform.staging import Slice
 
 _SHOWN = 160
 
 
-def judged(rows: DataFrame) -> DataFrame:
-    """Typed rows with their verdict in words: `is_refused`, `reason` and `raw_row` (JSON), null where all is well."""
-    reason = F.coalesce("refusal", "remark")
-    line = F.to_json(F.struct(F.col("broken_line").alias("line")))
-    fields = F.to_json("raw", {"ignoreNullFields": "false"})
-    raw_row = F.when(reason.isNotNull(), F.when(F.col("broken_line").isNotNull(), line).otherwise(fields))
-    return rows.select(
-        "*", F.col("refusal").isNotNull().alias("is_refused"), reason.alias("reason"), raw_row.alias("raw_row")
-    ).drop("refusal", "remark", "raw", "broken_line")
+class First(NamedTuple):
+    """A reason's number of rows, and the first of them."""
+
+    rows: int
+    line: int
+    raw_row: str
 
 
-def audit(rows: DataFrame, max_share: float) -> int:
-    """Number of judged rows that have a reason.
+@dataclass
+class Findings:
+    """What was found in a file, or in a part of one: its number of rows, and of bad rows by reason."""
+
+    file: str
+    rows: int = 0
+    reasons: dict[str, First] = field(default_factory=dict)
+
+    @property
+    def bad(self) -> int:
+        return sum(first.rows for first in self.reasons.values())
+
+    def add(self, rows: int, reasons: Mapping[str, First]) -> None:
+        """Add those of another part of the file."""
+        self.rows += rows
+        for reason, other in reasons.items():
+            known = self.reasons.get(reason, other)
+            first = min(known, other, key=lambda f: f.line)
+            total = other.rows + (known.rows if reason in self.reasons else 0)
+            self.reasons[reason] = First(total, first.line, first.raw_row)
+
+    def __str__(self) -> str:
+        """The reasons in words, the most frequent first."""
+        ordered = sorted(self.reasons.items(), key=lambda item: (-item[1].rows, item[0]))
+        return "; ".join(
+            f"{first.rows:,} x {reason}, first on line {first.line} {first.raw_row}" for reason, first in ordered
+        )
+
+
+def bad_rows(rows: TypedRows, table: Contract, file: SourceFile) -> pa.Table:
+    """The rows that have a verdict, as rows of the quarantine."""
+    bad = rows.bad()
+    same = {"table_name": table.name, "source_file": file.name, "source_checksum": file.checksum}
+    for name, value in same.items():
+        bad = bad.append_column(name, pa.repeat(value, bad.num_rows))
+    return bad.select(QUARANTINE.column_names).cast(arrow_schema(QUARANTINE))
+
+
+def findings(file: SourceFile, rows: int, bad: pa.Table) -> Findings:
+    """What was found in `rows` rows of a file, of which these are bad."""
+    found = Findings(file.name)
+    first: dict[str, First] = {}
+    if bad.num_rows:
+        bad = bad.sort_by("source_line")
+        for group in bad["reason"].combine_chunks().value_counts():
+            row = pc.index(bad["reason"], group["values"]).as_py()
+            line, raw_row = (bad[name][row].as_py() for name in ("source_line", "raw_row"))
+            first[group["values"].as_py()] = First(group["counts"].as_py(), line, raw_row[:_SHOWN])
+    found.add(rows, first)
+    return found
+
+
+def audit(parts: Iterable[Findings], max_share: float) -> int:
+    """Number of bad rows in all parts of all files.
 
     Raises JobError when they are more than `max_share` of a file's rows.
     """
-    is_bad = F.col("reason").isNotNull()
-    counts = rows.groupBy("source_file").agg(F.count("*").alias("lines"), F.count_if(is_bad).alias("bad")).collect()
-    if too_many := {file.source_file: file for file in counts if file.bad > max_share * file.lines}:
-        worst = rows.where(is_bad & F.col("source_file").isin(list(too_many)))
+    files: dict[str, Findings] = {}
+    for part in parts:
+        files.setdefault(part.file, Findings(part.file)).add(part.rows, part.reasons)
+    if too_many := [of for _, of in sorted(files.items()) if of.bad > max_share * of.rows]:
+        shares = (
+            f"{of.bad:,} of {of.rows:,} rows are bad ({of.bad / of.rows:.1%}, limit {max_share:.1%})" for of in too_many
+        )
         raise JobError(
-            " | ".join(
-                f"{file}: {of.bad:,} of {of.lines:,} rows are bad ({of.bad / of.lines:.1%}, limit {max_share:.1%}): "
-                f"{'; '.join(reasons)}"
-                for (file, of), reasons in zip(sorted(too_many.items()), _reasons(worst), strict=True)
-            )
+            " | ".join(f"{of.file}: {share}: {of}" for of, share in zip(too_many, shares, strict=True))
             + "; nothing published: mend the file, or raise --max-quarantine-share"
         )
-    return sum(file.bad for file in counts)
-
-
-def _reasons(bad: DataFrame) -> list[list[str]]:
-    """For each file, by name, its reasons with their number and first row, the most frequent first."""
-    first = F.min_by(F.struct("source_line", "raw_row"), "source_line").alias("first")
-    groups = bad.groupBy("source_file", "reason").agg(F.count("*").alias("lines"), first).collect()
-    by_file: dict[str, list[str]] = defaultdict(list)
-    for group in sorted(groups, key=lambda g: (g.source_file, -g.lines, g.reason)):
-        by_file[group.source_file].append(
-            f"{group.lines:,} x {group.reason}, first on line {group.first.source_line} {group.first.raw_row[:_SHOWN]}"
-        )
-    return list(by_file.values())
-
-
-def publish_quarantine(job: Job, table: Contract, rows: DataFrame, count: int, files: Sequence[str] = ()) -> None:
-    """Commit the `count` judged rows that have a reason in place of the table's earlier ones (of these files only)."""
-    replace: Slice = {"table_name": [table.name]} | ({"source_file": list(files)} if files else {})
-    if count == 0:  # no need of Spark to say so
-        job.publish(QUARANTINE, arrow_schema(QUARANTINE).empty_table(), replace)
-        return
-    bad = rows.where(F.col("reason").isNotNull()).withColumn("table_name", F.lit(table.name))
-    job.publish(QUARANTINE, bad, replace)
+    return sum(of.bad for of in files.values())

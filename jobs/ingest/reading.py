@@ -1,175 +1,243 @@
 """Delivered files as raw rows, each with the line it came from and nothing yet believed about its values.
 
-Raw rows have the columns
-
-- `source_file`, `source_checksum`: the file;
-- `source_line`: line in the file where the row starts, header = 1 (row number from 1 for Parquet);
-- `raw`: struct of all columns of the file, as they came (text in a CSV);
-- `broken_line`: the whole line where it has more or fewer fields than the header or is not UTF-8, else null.
+A file is read in blocks, in any order and on any machine: bytes of a CSV file, row groups of a Parquet file. Everything
+is done by column (Arrow); only lines that are blank, quoted in an odd way or no UTF-8 are looked at one by one.
 """
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
-from urllib.parse import quote, unquote
+from dataclasses import dataclass
+from itertools import islice
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 
+from jobs.ingest import files as delivered
 from jobs.ingest.files import SourceFile
 from jobs.platform.errors import JobError
 
-_BROKEN = "__broken__"
+_TEXT = pa.dictionary(pa.int32(), pa.string())
 _RECORDS_PER_BATCH = 20_000
 
 
-def by_layout(files: Sequence[SourceFile]) -> list[list[SourceFile]]:
-    """The files in groups that can be read together: a weekly file may have its columns in another order."""
-    ordered = sorted(files, key=lambda file: (file.layout, file.name))
-    return [list(group) for _, group in groupby(ordered, key=lambda file: file.layout)]
+@dataclass(frozen=True)
+class RawRows:
+    """Rows of one file as they came.
 
-
-def read_rows(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
-    """Raw rows of files of one layout, read in parallel. A quoted field of a CSV cannot hold a line break here."""
-    if files[0].path.suffix == ".parquet":
-        return _parquet_rows(spark, files)
-    return _csv_lines(spark, files)
-
-
-def _paths(files: Sequence[SourceFile]) -> list[str]:
-    # Spark would take brackets and the like in a folder's name for wildcards.
-    return [re.sub(r"([{}\[\]*?\\])", r"\\\1", str(file.path.resolve())) for file in files]
-
-
-def _origins(spark: SparkSession, files: Sequence[SourceFile], keys: dict[str, list]) -> DataFrame:
-    """A broadcast table of what is known about a row from where Spark read it (`file_name`, as Spark encodes it)."""
-    by_name = {file.name: file for file in files}
-    origins = [by_name[unquote(name)] for name in keys["file_name"]]
-    names, checksums = [file.name for file in origins], [file.checksum for file in origins]
-    table = pa.table({**keys, "source_file": names, "source_checksum": checksums})
-    return F.broadcast(spark.createDataFrame(table))
-
-
-def _file_name(files: Sequence[SourceFile]) -> Column:
-    """Name of the file that a row is read from, as Spark encodes it; a constant where there is but one."""
-    return F.lit(quote(files[0].name)) if len(files) == 1 else F.col("_metadata.file_name")
-
-
-def _parquet_rows(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
-    frame = spark.read.parquet(*_paths(files))
-    names = [uri.rsplit("/", 1)[1] for uri in frame.inputFiles()]
-    return (
-        frame.select(
-            F.col("_metadata.file_name").alias("file_name"),
-            (F.col("_metadata.row_index") + 1).alias("source_line"),
-            F.struct(*[_quoted(c) for c in files[0].columns]).alias("raw"),
-        )
-        .join(_origins(spark, files, {"file_name": names}), "file_name")
-        .select("source_file", "source_checksum", "source_line", "raw", F.lit(None).cast("string").alias("broken_line"))
-    )
-
-
-def _csv_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
-    lines = spark.read.text(_paths(files), lineSep="\n").select(
-        _file_name(files).alias("file_name"),
-        F.col("_metadata.file_block_start").alias("block"),
-        F.monotonically_increasing_id().alias("position"),
-        F.rtrim("value", F.lit("\r")).alias("line"),
-    )
-    return (
-        lines.join(_line_numbers(spark, lines, files), ["file_name", "block"])
-        .withColumn("source_line", F.col("position") + F.col("shift"))
-        .where((F.col("source_line") > 1) & (F.trim("line") != ""))
-        .withColumn("pieces", F.split("line", ","))
-        .withColumn("fields", _fields(files[0].columns))
-        .select(
-            "source_file",
-            "source_checksum",
-            "source_line",
-            F.col("fields").dropFields(_BROKEN).alias("raw"),
-            F.when(F.col(f"fields.{_BROKEN}").isNotNull() | ~F.is_valid_utf8("line"), F.make_valid_utf8("line")).alias(
-                "broken_line"
-            ),
-        )
-    )
-
-
-def _fields(columns: Sequence[str]) -> Column:
-    """The fields of `line`, null where empty, and the whole line as _BROKEN where their number is wrong.
-
-    A line without a quote is split at its commas (`pieces`), in a fraction of the time of a CSV parser.
+    Attributes:
+        fields: the file's columns as text, dictionary-encoded; null where empty.
+        line: where each row starts in the file, header = 1 (row number from 1 for Parquet).
+        broken: the whole line where it has more or fewer fields than the header or is not UTF-8, else null; its fields
+            are null.
     """
-    schema = ", ".join(f"`{name.replace('`', '``')}` STRING" for name in (*columns, _BROKEN))
-    parsed = F.from_csv("line", F.lit(schema), {"escape": '"', "columnNameOfCorruptRecord": _BROKEN})
-    values = [F.nullif(F.get("pieces", F.lit(n)), F.lit("")).alias(name) for n, name in enumerate(columns)]
-    broken = F.when(F.size("pieces") != len(columns), F.col("line")).alias(_BROKEN)
-    return F.when(F.contains("line", F.lit('"')), parsed).otherwise(F.struct(*values, broken))
+
+    fields: pa.Table
+    line: npt.NDArray[np.int64]
+    broken: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    def text(self, column: str) -> pa.DictionaryArray:
+        """One column of the file."""
+        return self.fields[column].chunk(0)
 
 
-def _line_numbers(spark: SparkSession, lines: DataFrame, files: Sequence[SourceFile]) -> DataFrame:
-    """For each block of a file the number to add to a row's position to have its line in the file.
+@dataclass(frozen=True)
+class Block:
+    """The rows of a file that start in its `number`-th block (jobs.ingest.files.BLOCK_BYTES), or its row group."""
 
-    Spark reads a large file in blocks, in any order; within a block positions are consecutive. One cheap pass counts
-    the lines of each block (one result row per 128 MB), which places every block without sorting any line.
-    """
-    counted = lines.groupBy("file_name", "block").agg(F.min("position").alias("first"), F.count("*").alias("lines"))
-    keys: dict[str, list] = {"file_name": [], "block": [], "shift": []}
-    before: dict[str, int] = {}
-    for row in counted.orderBy("file_name", "block").collect():
-        keys["file_name"].append(row.file_name)
-        keys["block"].append(row.block)
-        keys["shift"].append(before.get(row.file_name, 0) + 1 - row.first)
-        before[row.file_name] = before.get(row.file_name, 0) + row.lines
-    return _origins(spark, files, keys)
+    file: SourceFile
+    number: int
 
-
-def _quoted(name: str) -> Column:
-    return F.col(f"`{name.replace('`', '``')}`")
+    def read(self) -> RawRows:
+        """Its rows. A quoted field of a CSV file cannot hold a line break here."""
+        if self.file.path.suffix == ".parquet":
+            return _parquet_rows(self)
+        lines, first = _lines(self)
+        rows = _csv_rows(lines, self.file.columns)
+        return RawRows(rows.fields, rows.line + (first - 1), rows.broken)
 
 
-def read_records(spark: SparkSession, file: SourceFile) -> DataFrame:
-    """Raw rows of a file whose quoted fields may hold line breaks (a catalogue): a CSV is read by one core, once.
+def blocks(file: SourceFile) -> list[Block]:
+    return [Block(file, number) for number in range(len(file.lines_before))]
+
+
+def read_rows(file: SourceFile) -> RawRows:
+    """All rows of a file, block by block."""
+    return _joined([block.read() for block in blocks(file)])
+
+
+def _parquet_rows(block: Block) -> RawRows:
+    group = pq.ParquetFile(block.file.path).read_row_group(block.number)
+    columns = [_encoded(_as_text(column)) for column in group.columns]
+    line = np.arange(group.num_rows) + block.file.lines_before[block.number] + 1
+    return RawRows(pa.table(columns, list(block.file.columns)), line, pa.nulls(group.num_rows, pa.string()))
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.Array:
+    """Values as text; of a timestamp the day (UTC where it has a time zone)."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp(column.type.unit)).cast(pa.date32(), safe=False)
+    text = column.cast(pa.string()) if not pa.types.is_dictionary(column.type) else column.cast(_TEXT)
+    return text.combine_chunks()
+
+
+def _encoded(text: pa.Array) -> pa.DictionaryArray:
+    """Text dictionary-encoded, null where empty."""
+    encoded = text if pa.types.is_dictionary(text.type) else text.dictionary_encode()
+    empty = pc.index(encoded.dictionary, "").as_py()
+    if empty < 0:
+        return encoded.cast(_TEXT)
+    indices = pc.if_else(pc.equal(encoded.indices, empty), None, encoded.indices)
+    return pa.DictionaryArray.from_arrays(indices, encoded.dictionary).cast(_TEXT)
+
+
+def _lines(block: Block) -> tuple[bytes, int]:
+    """The block's whole lines, each with its end, and the number of the first; the header is not among them."""
+    start = block.number * delivered.BLOCK_BYTES
+    end, first = start + delivered.BLOCK_BYTES, block.file.lines_before[block.number] + 1
+    with block.file.path.open("rb") as stream:
+        stream.seek(max(start - 1, 0))
+        # The line that a block begins in belongs to the block before; the header to none.
+        if not (skipped := stream.readline()).endswith(b"\n") or stream.tell() >= end:
+            return b"", first
+        if start == 0 or len(skipped) > 1:
+            first += 1
+        found = stream.read(end - stream.tell())
+        if found and not found.endswith(b"\n"):
+            found += stream.readline()
+    return found if found.endswith(b"\n") or not found else found + b"\n", first
+
+
+def _csv_rows(lines: bytes, columns: Sequence[str]) -> RawRows:
+    """Rows of whole lines, the first of which is line 1."""
+    lines = lines.replace(b"\r\n", b"\n")
+    is_even = not (b"\r" in lines or b"\n\n" in lines or lines.startswith(b"\n")) and _is_utf8(lines)
+    if is_even:
+        fields, wrong = _parsed(lines, columns)
+        # A quote that is never closed would have swallowed the lines after it.
+        if fields.num_rows + len(wrong) == lines.count(b"\n"):
+            line = np.setdiff1d(np.arange(1, fields.num_rows + len(wrong) + 1), list(wrong), assume_unique=True)
+            return _with_broken(fields, line, wrong)
+    return _csv_rows_with_odd_lines(lines, columns)
+
+
+def _csv_rows_with_odd_lines(lines: bytes, columns: Sequence[str]) -> RawRows:
+    """As _csv_rows, but lines that are blank, quoted, no UTF-8 or hold a carriage return are taken out first."""
+    even, numbers, odd, odd_numbers = [], [], [], []
+    broken: dict[int, str] = {}
+    for number, line in enumerate(lines.split(b"\n")[:-1], start=1):
+        if not line.strip():
+            continue
+        if b'"' not in line and b"\r" not in line and _is_utf8(line):
+            even.append(line)
+            numbers.append(number)
+        elif (record := _record(line)) and len(record) == len(columns):
+            odd.append(record)
+            odd_numbers.append(number)
+        else:
+            broken[number] = line.decode(errors="replace")
+    fields, wrong = _parsed(b"".join(line + b"\n" for line in even), columns)
+    broken |= {numbers[n - 1]: text for n, text in wrong.items()}
+    numbers = [number for number in numbers if number not in broken]
+    further = _fields(odd, columns)
+    return _with_broken(pa.concat_tables([fields, further]), np.array(numbers + odd_numbers, dtype=np.int64), broken)
+
+
+def _fields(records: Sequence[Sequence[str]], columns: Sequence[str]) -> pa.Table:
+    """Records, each with a field for every column, as a table."""
+    texts = zip(*records, strict=True) if records else [()] * len(columns)
+    return pa.table([_encoded(pa.array(values, pa.string())) for values in texts], list(columns))
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        return text.isascii() or text.decode() is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def _record(line: bytes) -> list[str] | None:
+    """The fields of one line; None where they cannot be told apart."""
+    try:
+        return next(csv.reader([line.decode()], strict=True), None)
+    except (csv.Error, UnicodeDecodeError):
+        return None
+
+
+def _parsed(lines: bytes, columns: Sequence[str]) -> tuple[pa.Table, dict[int, str]]:
+    """Fields of the lines, and the lines with another number of fields by their number."""
+    wrong: dict[int, str] = {}
+    if not lines:
+        return pa.table({name: pa.array([], _TEXT) for name in columns}), wrong
+
+    def note(row: pa_csv.InvalidRow) -> str:
+        wrong[row.number] = row.text
+        return "skip"
+
+    fields = pa_csv.read_csv(
+        pa.BufferReader(lines),
+        read_options=pa_csv.ReadOptions(column_names=list(columns), use_threads=False, block_size=len(lines) + 1),
+        parse_options=pa_csv.ParseOptions(quote_char='"' if b'"' in lines else False, invalid_row_handler=note),
+        convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(columns, _TEXT)),
+    )
+    return pa.table([_encoded(column.combine_chunks()) for column in fields.columns], list(columns)), wrong
+
+
+def _with_broken(fields: pa.Table, line: npt.NDArray[np.int64], broken: dict[int, str]) -> RawRows:
+    """Adds the broken lines, by number, but for those with nothing but blanks."""
+    broken = {number: text for number, text in broken.items() if text.strip()}
+    nothing = pa.table({name: pa.nulls(len(broken), _TEXT) for name in fields.column_names})
+    texts = pa.concat_arrays([pa.nulls(len(line), pa.string()), pa.array(broken.values(), pa.string())])
+    return RawRows(_one_chunk([fields, nothing]), np.concatenate([line, np.array(list(broken), dtype=np.int64)]), texts)
+
+
+def _one_chunk(tables: list[pa.Table]) -> pa.Table:
+    tables = [table for table in tables if table.num_rows] or tables[:1]
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
+def _joined(parts: Sequence[RawRows]) -> RawRows:
+    return RawRows(
+        _one_chunk([part.fields for part in parts]),
+        np.concatenate([part.line for part in parts]),
+        pa.concat_arrays([part.broken for part in parts]),
+    )
+
+
+def read_records(file: SourceFile) -> RawRows:
+    """All rows of a file whose quoted fields may hold line breaks (a catalogue): a CSV file is read as one stream.
 
     Raises JobError on a quote that is never closed and on text that is not UTF-8.
     """
-    if file.path.suffix == ".parquet":
-        return _parquet_rows(spark, [file])
-    batches = list(_record_batches(file))
-    return (
-        spark.createDataFrame(pa.Table.from_batches(batches))
-        .withColumn("source_file", F.lit(file.name))
-        .withColumn("source_checksum", F.lit(file.checksum))
-        .select("source_file", "source_checksum", "source_line", "raw", "broken_line")
-    )
+    return read_rows(file) if file.path.suffix == ".parquet" else _joined(list(_record_batches(file)))
 
 
-def _record_batches(file: SourceFile) -> Iterator[pa.RecordBatch]:
+def _record_batches(file: SourceFile) -> Iterator[RawRows]:
     records = _records(file)
     while chunk := list(islice(records, _RECORDS_PER_BATCH)):
-        numbers, rows, broken = zip(*chunk, strict=True)
-        columns = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
-        raw = pa.StructArray.from_arrays(columns, names=list(file.columns))
-        arrays = [pa.array(numbers, pa.int64()), raw, pa.array(broken, pa.string())]
-        yield pa.RecordBatch.from_arrays(arrays, names=["source_line", "raw", "broken_line"])
+        whole = [(line, record) for line, record in chunk if len(record) == len(file.columns)]
+        broken = {line: ",".join(record) for line, record in chunk if len(record) != len(file.columns)}
+        fields = _fields([record for _, record in whole], file.columns)
+        yield _with_broken(fields, np.array([line for line, _ in whole], dtype=np.int64), broken)
 
 
-def _records(file: SourceFile) -> Iterator[tuple[int, list[str | None], str | None]]:
-    """(first line, fields, the line if its number of fields is wrong) of each record after the header."""
-    width, last = len(file.columns), 0
+def _records(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
+    """(first line, fields) of each record after the header."""
+    last = 0
     try:
         with file.path.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text, strict=True)
             for record in reader:
                 start, last = last + 1, reader.line_num
-                if start == 1 or not record:
-                    continue
-                if len(record) == width:
-                    yield start, list(record), None
-                else:
-                    yield start, [*record[:width], *[None] * (width - len(record))], ",".join(record)
+                if start > 1 and record:
+                    yield start, record
     except (csv.Error, UnicodeDecodeError) as error:
         raise JobError(f"{file.path}: cannot be read after line {last} ({error}); correct the file") from None

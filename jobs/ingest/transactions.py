@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Dictionary
+from functools import partial
+from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations.articles import ARTICLES
-from expectations.contract import Contract
+from expectations.contract import Contract, key_of
 from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest.deliveries import Plan, plan
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
-from jobs.ingest.keys import key_of
 from jobs.ingest.mapping import Mapping, TransactionsMapping, load_mapping
-from jobs.ingest.quarantine import audit, judged, publish_quarantine
-from jobs.ingest.reading import by_layout, read_rows
-from jobs.ingest.typed import malformed, matches, number, raw_text, typed_rows
+from jobs.ingest.quarantine import Findings, audit, bad_rows, findings
+from jobs.ingest.reading import Block, RawRows, blocks
+from jobs.ingest.typed import TypedRows, by_text, is_matching, malformed, mask, number, typed
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.lookup import Lookup
+from jobs.platform.spark import in_parallel
+from jobs.platform.staging import Staged
 
 READS, WRITES = (ARTICLES, CUSTOMERS), (TRANSACTIONS, QUARANTINE)
+
+#: Ids -> surrogate keys, null where unknown.
+Keys = Callable[[pa.Array], pa.Array]
+
+UNITS = "units"
 
 #: Key column -> the table it must be found in.
 PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
@@ -32,50 +42,54 @@ def _unknown(column: str) -> str:
     return f"{column} is not in {PARENTS[column].path}"
 
 
-def transform(rows: DataFrame, mapping: Mapping, parents: dict[str, DataFrame]) -> DataFrame:
-    """Judged purchases (jobs.ingest.quarantine) from raw rows of one layout, with their number of `units`.
+def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys]) -> TypedRows:
+    """Typed purchases from raw rows, with surrogate keys, and the number of `units` of each.
 
-    `parents` holds for each column of PARENTS the table that knows its ids and their surrogate keys.
+    Args:
+        raw: rows of one file.
+        mapping: the retailer's.
+        keys: for each column of PARENTS, the surrogate keys of ids, null where unknown.
     """
+    rows = _counted(typed(raw, mapping.transactions), mapping.transactions)
+    price = rows.columns["price"].fill_null(1.0).to_numpy()
+    rows.verdicts.refuse(price <= 0, "price is not above 0")
     patterns = {"article_id": mapping.articles.id_pattern, "customer_id": mapping.customers.id_pattern}
-    typed = typed_rows(rows, mapping.transactions)
-    counted = _counted(typed, mapping.transactions)
-    refusals = [F.col("refusal"), F.when(F.col("price") <= 0, "price is not above 0")]
-    for column, table in parents.items():
-        counted = _looked_up(counted, table, column)
-        unknown = F.lit(_unknown(column))
-        if pattern := patterns[column]:  # a known id was found well-formed when its table was taken in
-            unknown = F.when(~matches(F.col(column), pattern), malformed(column)).otherwise(unknown)
-        refusals.append(F.when(F.col(key_of(column)).isNull(), unknown))
-    return judged(counted.withColumn("refusal", F.coalesce(*refusals)))
+    for column in PARENTS:
+        ids = rows.columns[column]
+        found = keys[column](ids.dictionary).take(ids.indices)
+        is_unknown = mask(found.is_null())
+        # A known id was found well-formed when its table was taken in.
+        if is_unknown.any() and (pattern := patterns[column]):
+            rows.verdicts.refuse(is_unknown & ~is_matching(ids, pattern), malformed(column))
+        rows.verdicts.refuse(is_unknown, _unknown(column))
+        rows = rows.with_column(key_of(column), found)
+    return rows
 
 
-def _counted(typed: DataFrame, mapping: TransactionsMapping) -> DataFrame:
+def _counted(rows: TypedRows, mapping: TransactionsMapping) -> TypedRows:
     """Adds `units`, and makes `price` that of one unit."""
     if mapping.units is None:
-        return typed.withColumn("units", F.lit(1))
-    text = raw_text(typed, mapping.units)
-    count = number(text)
-    units: Column = F.when((count == F.floor(count)) & count.between(1, mapping.max_units), count.cast("int"))
-    price = F.col("price") / F.col("units") if mapping.price_is_line_total else F.col("price")
-    refusal = F.when(F.col("units").isNull(), f"{mapping.units} is not a number of units, 1 to {mapping.max_units}")
-    return (
-        typed.withColumn("units", units)
-        .withColumn("price", price)
-        .withColumn("refusal", F.coalesce("refusal", refusal))
-    )
+        return rows
+
+    def units(text: str) -> int | None:
+        count = number(text)
+        return int(count) if count is not None and count == int(count) and 1 <= count <= mapping.max_units else None
+
+    count = by_text(rows.raw.text(mapping.units), units, pa.int32())
+    rows.verdicts.refuse(mask(count.is_null()), f"{mapping.units} is not a number of units, 1 to {mapping.max_units}")
+    if mapping.price_is_line_total:
+        rows = rows.with_column("price", pc.divide(rows.columns["price"], count.cast(pa.float64())))
+    return rows.with_column(UNITS, count)
 
 
-def _looked_up(rows: DataFrame, table: DataFrame, column: str) -> DataFrame:
-    """Adds the surrogate key of the id in `column`, null where the table does not know it.
-
-    The table is broadcast, and looked into by the id's 64-bit hash, which is several times as fast as by 64 characters;
-    the id that is found there is then compared, so that a hash shared by two ids makes no unknown id a known one.
-    """
-    key = key_of(column)
-    known = table.select(F.xxhash64(column).alias("id_hash"), F.col(column).alias("known_id"), key)
-    found = rows.join(F.broadcast(known), F.xxhash64(rows[column]) == known["id_hash"], "left")
-    return found.withColumn(key, F.when(F.col("known_id") == F.col(column), F.col(key))).drop("id_hash", "known_id")
+def purchases(rows: TypedRows) -> pa.Table:
+    """The usable rows, one per unit, in the columns of the table that its files hold."""
+    good = rows.good()
+    if UNITS in rows.columns:
+        good = np.repeat(good, rows.columns[UNITS].take(good).to_numpy())
+    names = [name for name in TRANSACTIONS.column_names if name not in TRANSACTIONS.partition_by]
+    table = pa.table({name: rows.columns[name] for name in names})
+    return table if len(good) == len(rows.raw) and UNITS not in rows.columns else table.take(good)
 
 
 def to_take_again(job: Job, delivered: Sequence[SourceFile], taken: dict[str, str], facts: dict[str, str]) -> set[str]:
@@ -108,13 +122,14 @@ def to_take_again(job: Job, delivered: Sequence[SourceFile], taken: dict[str, st
 
 
 def _orphaned(job: Job, columns: Sequence[str]) -> set[str]:
-    """Files with a purchase whose article or customer is not in its table any more, or under another key."""
+    """Files with a purchase whose article or customer is not in its table any more; a key has one owner for good."""
     rows = job.read_spark(TRANSACTIONS)
+    files: set[str] = set()
     for column in columns:
-        noted = rows.withColumnRenamed(key_of(column), f"noted_{key_of(column)}")
-        rows = _looked_up(noted, job.read_spark(PARENTS[column]), column)
-    lost = reduce(Column.__or__, [~F.col(key_of(c)).eqNullSafe(F.col(f"noted_{key_of(c)}")) for c in columns])
-    return {row.source_file for row in rows.where(lost).select("source_file").distinct().collect()}
+        known = job.read_spark(PARENTS[column]).select(key_of(column))
+        lost = rows.join(known, key_of(column), "left_anti").select("source_file").distinct()
+        files |= {row.source_file for row in lost.collect()}
+    return files
 
 
 def main(job: Job) -> str:
@@ -133,19 +148,40 @@ def main(job: Job) -> str:
 
 def take_in(job: Job, mapping: Mapping, steps: Plan, facts: dict[str, str]) -> str:
     """Read the plan's files and commit their rows, refused ones first: a kill in between leaves the rest to a rerun."""
-    parents = {column: job.read_spark(table) for column, table in PARENTS.items()}
-    judgements = [transform(read_rows(job.spark, group), mapping, parents) for group in by_layout(steps.take)]
-    rows = reduce(DataFrame.unionByName, judgements).withColumn("unit", F.lit(1))
-    if mapping.transactions.units is not None:
-        units = F.when(F.col("is_refused"), 1).otherwise(F.col("units"))
-        rows = rows.withColumn("unit", F.explode(F.sequence(F.lit(1), units)))
-    with job.stage(TRANSACTIONS, rows.drop("units"), split_by=["is_refused"]) as files:
-        lines = files.rows.where(F.col("unit") == 1)
-        bad = audit(lines, job.settings.max_quarantine_share)
+    with job.staging(TRANSACTIONS) as files, job.staging(QUARANTINE) as aside:
+        lookups = {column: job.lookup(table) for column, table in PARENTS.items()}
+        work = partial(take_in_block, mapping=mapping, lookups=lookups, files=files, aside=aside)
+        done = in_parallel(job.spark, work, [block for file in steps.take for block in blocks(file)])
+        bad = audit([block.findings for block in done], job.settings.max_quarantine_share)
         require_unchanged(steps.take)
-        publish_quarantine(job, TRANSACTIONS, lines, bad, steps.replace)
-        count = job.publish_staged(files, {"source_file": steps.replace}, facts=facts, only={"is_refused": "false"})
+        replace = {"source_file": steps.replace}
+        refused = [block.refused for block in done if block.refused]
+        job.publish_staged(aside, refused, {"table_name": [TRANSACTIONS.name]} | replace)
+        count = job.publish_staged(files, [block.good for block in done if block.good], replace, facts=facts)
     return f"{count:,} units from {', '.join(file.name for file in steps.take)}; {bad:,} rows in quarantine"
+
+
+class BlockDone(NamedTuple):
+    """What became of a block: the files written, if any, of its good and its bad rows."""
+
+    findings: Findings
+    good: str | None
+    refused: str | None
+
+
+def take_in_block(
+    block: Block, mapping: Mapping, lookups: dict[str, Lookup], files: Staged, aside: Staged
+) -> BlockDone:
+    """Read one block of a file and write its rows where they wait for their commit."""
+    rows = transform(block.read(), mapping, {column: lookup.keys for column, lookup in lookups.items()})
+    bad = bad_rows(rows, TRANSACTIONS, block.file)
+    good = purchases(rows)
+    came = {"source_file": block.file.name, "source_checksum": block.file.checksum}
+    return BlockDone(
+        findings(block.file, len(rows.raw), bad),
+        files.write(good, **came) if good.num_rows else None,
+        aside.write(bad, table_name=TRANSACTIONS.name, source_file=block.file.name) if bad.num_rows else None,
+    )
 
 
 if __name__ == "__main__":

@@ -1,90 +1,159 @@
-"""From text to types at the door: each silver column's value, and what is wrong with the row if it has none."""
+"""From text to types at the door: each silver column's values, and what is wrong with the row if it has none.
+
+Fields arrive dictionary-encoded, so that every different text is parsed once, by plain Python that says exactly what a
+value may look like, however many rows it is in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, StructType, TimestampNTZType, TimestampType
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from expectations.contract import Column as ContractColumn
+from expectations.contract import Column
 from jobs.ingest.mapping import FILLED, ColumnSource, TableMapping
+from jobs.ingest.reading import RawRows
+from jobs.platform.schemas import arrow_type
 
-# Spark's own cast also takes "1.5d", "NaN" and "Infinity".
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_WHOLE = r"^[+-]?\d+(\.0*)?$"
+Mask = npt.NDArray[np.bool_]
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_WHOLE = re.compile(r"([+-]?[0-9]+)(\.0*)?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FALSE, _TRUE = re.compile(r"(?i)0(\.0*)?|false"), re.compile(r"(?i)1(\.0*)?|true")
+_FIRST_NUMBER = re.compile("[0-9]+")
+_INT32 = range(-(2**31), 2**31)
 _KINDS = {"date": "a date YYYY-MM-DD", "int": "a whole number", "double": "a finite number"}
-#: What every judged row carries beside its silver columns.
-ORIGIN = ("source_file", "source_checksum", "source_line", "raw", "broken_line")
 
 
-def typed_rows(
-    rows: DataFrame, table: TableMapping, id_patterns: Mapping[str, str | None] = MappingProxyType({})
-) -> DataFrame:
-    """Raw rows (jobs.ingest.reading) as typed columns of the table's contract, and a verdict on each.
+class Verdicts:
+    """On each row the first refusal, why it cannot be used, and the first remark, what was left empty in it."""
 
-    Beside the silver columns and ORIGIN there are two texts, null where nothing is wrong: `refusal`, why the row
-    cannot be used, and `remark`, which optional value could not be read and was left empty. A column the mapping does
-    not give is null, or false if it is a yes-or-no.
+    def __init__(self, rows: int) -> None:
+        self._refusal, self._remark = np.zeros(rows, np.int16), np.zeros(rows, np.int16)
+        self._texts = [""]
+
+    def refuse(self, where: Mask, text: str) -> None:
+        self._note(self._refusal, where, text)
+
+    def remark(self, where: Mask, text: str) -> None:
+        self._note(self._remark, where, text)
+
+    def _note(self, notes: npt.NDArray[np.int16], where: Mask, text: str) -> None:
+        if where.any():
+            self._texts.append(text)
+            notes[where & (notes == 0)] = len(self._texts) - 1
+
+    @property
+    def is_refused(self) -> Mask:
+        return self._refusal > 0
+
+    @property
+    def is_bad(self) -> Mask:
+        """Refused, or with a remark."""
+        return (self._refusal > 0) | (self._remark > 0)
+
+    def reasons(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """The verdict on each of these bad rows, in words."""
+        codes = np.where(self._refusal > 0, self._refusal, self._remark)[rows]
+        return [self._texts[code] for code in codes]
+
+
+@dataclass(frozen=True)
+class TypedRows:
+    """Raw rows with the values of their table's columns, and the verdicts on them."""
+
+    raw: RawRows
+    columns: dict[str, pa.Array]
+    verdicts: Verdicts
+
+    def with_column(self, name: str, values: pa.Array) -> TypedRows:
+        """The rows with other values in a column, or with a further one."""
+        return replace(self, columns=self.columns | {name: values})
+
+    def good(self) -> npt.NDArray[np.int64]:
+        """Positions of the rows that can be used."""
+        return np.flatnonzero(~self.verdicts.is_refused)
+
+    def bad(self) -> pa.Table:
+        """source_line, reason and raw_row (the row as it came, as JSON) of every row with a verdict."""
+        rows = np.flatnonzero(self.verdicts.is_bad)
+        fields = self.raw.fields.take(rows).to_pylist()
+        broken = self.raw.broken.take(rows).to_pylist()
+        came = [record if line is None else {"line": line} for record, line in zip(fields, broken, strict=True)]
+        return pa.table(
+            {
+                "source_line": self.raw.line[rows],
+                "reason": self.verdicts.reasons(rows),
+                "raw_row": [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in came],
+            },
+            schema=pa.schema({"source_line": pa.int64(), "reason": pa.string(), "raw_row": pa.string()}),
+        )
+
+
+def typed(raw: RawRows, table: TableMapping, id_pattern: str | None = None) -> TypedRows:
+    """The columns of the table's contract from raw rows, and a verdict on each row.
+
+    A column the mapping does not give is null, or false if it is a yes-or-no.
 
     Args:
-        rows: raw rows of files of one layout.
+        raw: rows of one file.
         table: where the values of each column come from.
-        id_patterns: regular expressions that whole ids match.
+        id_pattern: regular expression that whole ids of the table's key match.
     """
-    columns = [column for column in table.contract.columns if column.name not in FILLED]
-    given = [column for column in columns if column.name in table.columns]
-    # Texts, values and verdicts in three steps: written as one, each verdict would repeat its whole computation.
-    texts = rows.select(*ORIGIN, *[_text(rows, table.columns[c.name]).alias(_text_of(c)) for c in given])
-    typed = texts.select("*", *[_value(c, F.col(_text_of(c))).alias(c.name) for c in given])
-    broken = f"broken line: not {len(_raw_type(rows).names)} fields of UTF-8 text"
-    refusals = [F.when(F.col("broken_line").isNotNull(), broken)]
-    remarks = [F.lit(None).cast("string")]
-    for column in given:
-        if _is_optional(column):
-            remarks += _remarks(column)
-        else:
-            refusals += _refusals(column, id_patterns.get(column.name))
-    return typed.select(
-        *[_published(column, column in given).alias(column.name) for column in columns],
-        *ORIGIN,
-        F.coalesce(*refusals).alias("refusal"),
-        F.coalesce(*remarks).alias("remark"),
-    )
+    rows = TypedRows(raw, {}, Verdicts(len(raw)))
+    rows.verdicts.refuse(mask(raw.broken.is_valid()), f"broken line: not {raw.fields.num_columns} fields of UTF-8 text")
+    for column in table.contract.columns:
+        if column.name in FILLED:
+            continue
+        if (source := table.columns.get(column.name)) is None:
+            missing = pa.nulls(len(raw), arrow_type(column))
+            rows.columns[column.name] = missing.fill_null(False) if column.type == "boolean" else missing
+            continue
+        pattern = id_pattern if (column.name,) == table.contract.key else None
+        _add(rows, column, _text(raw, source), pattern)
+    return rows
 
 
-def number(text: Column) -> Column:
-    """The text as a finite double, else null."""
-    value = F.when(_is_plain(text) | text.rlike(_NUMBER), text.try_cast("double"))
-    return F.when(F.abs(value) < float("inf"), value)
+def _add(rows: TypedRows, column: Column, text: pa.DictionaryArray, pattern: str | None) -> None:
+    """The column's values from its texts, and the verdicts on them."""
+    verdicts = rows.verdicts
+    values = text if column.type == "string" else by_text(text, _parser(column), arrow_type(column))
+    rows.columns[column.name] = values.fill_null(False) if column.type == "boolean" else values
+    is_empty, is_unreadable = mask(text.is_null()), mask(values.is_null()) & ~mask(text.is_null())
+    if column.nullable or column.type == "boolean":
+        verdicts.remark(is_unreadable, f"{column.name} unreadable, left empty")
+        return
+    verdicts.refuse(is_empty, f"{column.name} is empty")
+    if column.type in _KINDS:
+        verdicts.refuse(is_unreadable, f"{column.name} is not {_KINDS[column.type]}")
+    if pattern:
+        verdicts.refuse(~(is_matching(text, pattern) | is_empty), malformed(column.name))
 
 
-def whole(text: Column) -> Column:
-    """The text as an int, else null; "253.0" is 253."""
-    written_otherwise = F.when(text.rlike(_WHOLE), text.try_cast("double").try_cast("int"))
-    return F.coalesce(F.when(_is_plain(text), text.try_cast("int")), written_otherwise)
+def by_text(text: pa.DictionaryArray, parse: Callable[[str], Any], type_: pa.DataType) -> pa.Array:
+    """`parse` of every text, of each different one once; null where that is None or there is no text."""
+    return pa.array([parse(found) for found in text.dictionary.to_pylist()], type_).take(text.indices)
 
 
-def _is_plain(text: Column) -> Column:
-    """True for what a cast reads as `_NUMBER` would; saves the slower expression on nearly every row."""
-    first, last = F.substring(text, 1, 1), F.substring(text, -1, 1)
-    is_hexadecimal = F.contains(text, F.lit("x")) | F.contains(text, F.lit("X"))
-    return first.between("0", "9") & last.between("0", "9") & ~is_hexadecimal
+def is_matching(text: pa.DictionaryArray, pattern: str) -> Mask:
+    """True where the whole text matches; a bare `$` would let a line break pass."""
+    matches = pc.match_substring_regex(text.dictionary, rf"\A(?:{pattern})\z")
+    return mask(matches.take(text.indices).fill_null(False))
 
 
-def raw_text(rows: DataFrame, column: str) -> Column:
-    """A column of the file as text, null where empty; of a timestamp the day (UTC where it has a time zone)."""
-    value = F.col("raw")[column]
-    if isinstance(_raw_type(rows)[column].dataType, DateType | TimestampType | TimestampNTZType):
-        value = value.cast("date")
-    return F.nullif(value.cast("string"), F.lit(""))
-
-
-def matches(value: Column, pattern: str) -> Column:
-    """True where the whole value matches; a bare `$` would let a line break pass."""
-    return value.rlike(rf"\A(?:{pattern})\z")
+def mask(values: pa.Array) -> Mask:
+    """A boolean array without nulls in numpy."""
+    return values.to_numpy(zero_copy_only=False)
 
 
 def malformed(column: str) -> str:
@@ -92,68 +161,48 @@ def malformed(column: str) -> str:
     return f"{column} is malformed"
 
 
-def _raw_type(rows: DataFrame) -> StructType:
-    raw = rows.schema["raw"].dataType
-    assert isinstance(raw, StructType)
-    return raw
+def number(text: str) -> float | None:
+    """A finite number, else None; Python's own float() also takes "1_0", "nan" and "infinity"."""
+    value = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return value if math.isfinite(value) else None
 
 
-def _text(rows: DataFrame, source: ColumnSource) -> Column:
+def whole(text: str) -> int | None:
+    """A whole number of 32 bits, else None; "253.0" is 253."""
+    found = _WHOLE.fullmatch(text)
+    return int(found[1]) if found and len(text) < 64 and int(found[1]) in _INT32 else None
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:  # 2019-02-29
+        return None
+
+
+def _yes_or_no(text: str) -> bool | None:
+    return True if _TRUE.fullmatch(text) else False if _FALSE.fullmatch(text) else None
+
+
+def _parser(column: Column) -> Callable[[str], Any]:
+    """Text to a value of the column's type, None where it is no such value or, if the column is optional, outside its
+    limits: outside those of a required column it stays, for the contract's check to stop at."""
+    parse = {"date": _day, "int": whole, "double": number, "boolean": _yes_or_no}[column.type]
+    low = -math.inf if column.minimum is None else column.minimum
+    high = math.inf if column.maximum is None else column.maximum
+    if not column.nullable or (low, high) == (-math.inf, math.inf):
+        return parse
+    return lambda text: value if (value := parse(text)) is not None and low <= value <= high else None  # type: ignore[operator]
+
+
+def _text(raw: RawRows, source: ColumnSource) -> pa.DictionaryArray:
     if source.column is None:
-        return F.lit(str(source.constant))
-    text = raw_text(rows, source.column)
-    if source.first_number:
-        # Text without a number stays as it is, and is then unreadable.
-        return F.coalesce(F.nullif(F.regexp_extract(text, r"\d+", 0), F.lit("")), text)
-    return text
-
-
-def _text_of(column: ContractColumn) -> str:
-    return f"{column.name}_as_text"
-
-
-def _is_optional(column: ContractColumn) -> bool:
-    return column.nullable or column.type == "boolean"
-
-
-def _published(column: ContractColumn, is_given: bool) -> Column:
-    value = F.col(column.name) if is_given else F.lit(None).cast(column.type)
-    return F.coalesce(value, F.lit(False)) if column.type == "boolean" else value
-
-
-def _value(column: ContractColumn, text: Column) -> Column:
-    match column.type:
-        case "date":
-            day = text.try_cast("date")
-            value = F.when(day.cast("string") == text, day)  # Spark's cast also takes "2018-9-1" and "2018-09"
-        case "int":
-            value = whole(text)
-        case "double":
-            value = number(text)
-        case "boolean":
-            value = F.when(text.isNull() | text.rlike("(?i)^(0(\\.0*)?|false)$"), False).when(
-                text.rlike("(?i)^(1(\\.0*)?|true)$"), True
-            )
-        case _:
-            value = text
-    if column.nullable and column.minimum is not None:
-        value = F.when(value >= column.minimum, value)
-    if column.nullable and column.maximum is not None:
-        value = F.when(value <= column.maximum, value)
-    return value
-
-
-def _remarks(column: ContractColumn) -> list[Column]:
-    if column.type == "string":
-        return []
-    is_unreadable = F.col(column.name).isNull() & F.col(_text_of(column)).isNotNull()
-    return [F.when(is_unreadable, f"{column.name} unreadable, left empty")]
-
-
-def _refusals(column: ContractColumn, pattern: str | None) -> list[Column]:
-    refusals = [F.when(F.col(_text_of(column)).isNull(), f"{column.name} is empty")]
-    if column.type in _KINDS:
-        refusals.append(F.when(F.col(column.name).isNull(), f"{column.name} is not {_KINDS[column.type]}"))
-    if pattern:
-        refusals.append(F.when(~matches(F.col(column.name), pattern), malformed(column.name)))
-    return refusals
+        indices = pa.array(np.zeros(len(raw), np.int32), mask=mask(raw.broken.is_valid()))
+        return pa.DictionaryArray.from_arrays(indices, pa.array([str(source.constant)]))
+    text = raw.text(source.column)
+    if not source.first_number:
+        return text
+    # Text without a number stays as it is, and is then unreadable.
+    found = [(_FIRST_NUMBER.search(value), value) for value in text.dictionary.to_pylist()]
+    numbers = pa.array([match[0] if match else value for match, value in found], pa.string())
+    return numbers.take(text.indices).dictionary_encode()

@@ -18,8 +18,9 @@ from pydantic_settings import CliApp, SettingsError
 
 from expectations.contract import Contract
 from jobs.platform.errors import JobError
+from jobs.platform.lookup import Lookup
 from jobs.platform.settings import Settings
-from jobs.platform.staging import Slice, StagedRows
+from jobs.platform.staging import Slice, Staged
 from jobs.platform.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class Job:
         self._declared(contract, self._reads + self._writes)
         return self.warehouse.read_arrow(contract, *args, **kwargs)  # type: ignore[arg-type]
 
+    def lookup(self, contract: Contract) -> Lookup:
+        """Ids and surrogate keys of a declared table of customers or articles."""
+        self._declared(contract, self._reads + self._writes)
+        return self.warehouse.lookup(contract)
+
     def version(self, contract: Contract) -> int:
         """The version of a declared table that this run reads."""
         self._declared(contract, self._reads + self._writes)
@@ -100,29 +106,16 @@ class Job:
             return self.warehouse.publish_spark(contract, rows, replace, facts)
         return self.warehouse.publish_arrow(contract, rows, replace, facts)
 
-    def stage(
-        self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()
-    ) -> AbstractContextManager[StagedRows]:
-        """Write rows for a declared output, to be looked at and then given to `publish_staged`, or to nobody.
-
-        Args:
-            contract: the table.
-            rows: its columns, and any more.
-            split_by: columns by whose values `publish_staged` can choose.
-        """
+    def staging(self, contract: Contract) -> AbstractContextManager[Staged]:
+        """A folder for rows of a declared output, to be given to `publish_staged`, or to nobody."""
         self._declared(contract, self._writes)
-        return self.warehouse.stage(contract, rows, split_by)
+        return self.warehouse.staging(contract)
 
     def publish_staged(
-        self,
-        files: StagedRows,
-        replace: Slice,
-        *,
-        facts: Mapping[str, str] | None = None,
-        only: Mapping[str, str] | None = None,
+        self, files: Staged, paths: Sequence[str], replace: Slice, *, facts: Mapping[str, str] | None = None
     ) -> int:
-        """Check staged rows, of a split if given, and commit them in place of the slice; returns their number."""
-        return self.warehouse.publish_staged(files, replace, facts, only)
+        """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
+        return self.warehouse.publish_staged(self.spark, files, paths, replace, facts)
 
     def _declared(self, contract: Contract, declared: Sequence[Contract]) -> None:
         if contract not in declared:

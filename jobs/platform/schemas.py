@@ -6,7 +6,7 @@ import pyarrow as pa
 from deltalake import Field, Schema
 from deltalake.schema import ArrayType, PrimitiveType
 
-from expectations.contract import Contract
+from expectations.contract import Column, Contract
 
 _ARROW = {
     "string": pa.string(),
@@ -28,9 +28,14 @@ _DELTA: dict[str, PrimitiveType | ArrayType] = {
 }
 
 
+def arrow_type(column: Column) -> pa.DataType:
+    """Arrow type of a contract's column."""
+    return _ARROW[column.type]
+
+
 def arrow_schema(contract: Contract) -> pa.Schema:
     """Arrow schema with the contract's order, types and nullability."""
-    return pa.schema([pa.field(c.name, _ARROW[c.type], nullable=c.nullable) for c in contract.columns])
+    return pa.schema([pa.field(c.name, arrow_type(c), nullable=c.nullable) for c in contract.columns])
 
 
 def delta_schema(contract: Contract) -> Schema:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
+from typing import TypeVar
 
 from pyspark.sql import SparkSession
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 #: Shuffle partitions per core: small enough for a small run, and adaptive execution merges what stays empty.
 PARTITIONS_PER_CORE = 8
@@ -42,3 +47,14 @@ def spark_session(name: str) -> SparkSession:
     partitions = session.sparkContext.defaultParallelism * PARTITIONS_PER_CORE
     session.conf.set("spark.sql.shuffle.partitions", str(partitions))
     return session
+
+
+def in_parallel(spark: SparkSession, work: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    """`work` of every task, each a Spark task of its own, somewhere in the cluster.
+
+    Results come back to the driver, so they must be small: paths, counts. `work` may be run again where a machine is
+    lost, so what it writes may only count once its result is there (Staged.write).
+    """
+    if not tasks:
+        return []
+    return spark.sparkContext.parallelize(tasks, len(tasks)).map(work).collect()

@@ -7,6 +7,7 @@ killed run leaves them for VACUUM.
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -28,12 +29,15 @@ from expectations.contract import Contract
 from jobs.platform.errors import ContractError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 #: Column -> the values of it that a publish replaces. Empty: the whole table.
 Slice = Mapping[str, Sequence[date | str]]
 
 COMMIT_ATTEMPTS = 10
+
+# Ids stay dictionary-encoded in the file: a day's purchases name the same customers and articles over and over.
+_PARQUET: dict[str, Any] = {"compression": "snappy", "store_schema": False, "dictionary_pagesize_limit": 32 << 20}
 
 #: Statistics keep so many characters of a text; what was cut off a greatest value is above all characters but this.
 LONGEST_BOUND, LAST_CHARACTER = 32, "\U0010ffff"
@@ -41,7 +45,7 @@ LONGEST_BOUND, LAST_CHARACTER = 32, "\U0010ffff"
 
 @dataclass(frozen=True)
 class Staged:
-    """Files written for a table and not yet part of it.
+    """A folder for files of a table that are not yet part of it. Small, so that it can be sent to any process.
 
     Attributes:
         contract: the table.
@@ -53,15 +57,60 @@ class Staged:
     uri: str
     folder: str
 
-    def commit(self, replace: Slice, user_metadata: str, only: Mapping[str, str] | None = None) -> int:
+    def write(self, rows: pa.Table, **partition: str) -> str:
+        """Write rows, of which the partition columns have the values `partition`, as one file.
+
+        Returns its path below the table's root. Only paths given to `commit` come into the table: what a task wrote
+        that then failed and ran again elsewhere stays outside.
+        """
+        filesystem, root = _filesystem(self.uri)
+        values = [f"{name}={quote(partition[name], safe='')}" for name in self.contract.partition_by]
+        path = "/".join([self.folder, *values, f"{uuid.uuid4()}.parquet"])
+        filesystem.create_dir(f"{root}/{path.rsplit('/', 1)[0]}")
+        held = [name for name in self.contract.column_names if name not in partition]
+        pq.write_table(rows.select(held), f"{root}/{path}", filesystem=filesystem, **_PARQUET)
+        return path
+
+    def write_blocks(self, blocks: pa.RecordBatchReader) -> None:
+        """Write a stream of rows, larger than memory maybe, as few files."""
+        filesystem, root = _filesystem(self.uri)
+        by = [field for field in blocks.schema if field.name in self.contract.partition_by]
+        pads.write_dataset(
+            blocks,
+            f"{root}/{self.folder}",
+            format="parquet",
+            filesystem=filesystem,
+            partitioning=pads.partitioning(pa.schema(by), flavor="hive"),
+            file_options=pads.ParquetFileFormat().make_write_options(compression="snappy"),
+        )
+
+    def write_spark(self, rows: DataFrame) -> None:
+        """Write a Spark DataFrame with the contract's columns."""
+        rows.write.mode("append").partitionBy(*self.contract.partition_by).parquet(f"{self.uri}/{self.folder}")
+
+    def written(self) -> list[str]:
+        """Paths below the table's root of all files in the folder."""
+        filesystem, root = _filesystem(self.uri)
+        selector = pafs.FileSelector(f"{root}/{self.folder}", recursive=True, allow_not_found=True)
+        found = filesystem.get_file_info(selector)
+        files = [info.path for info in found if info.type == pafs.FileType.File and info.path.endswith(".parquet")]
+        return [path[len(root) + 1 :] for path in files]
+
+    def read_spark(self, spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+        """The rows of the files, in the contract's columns."""
+        reader = spark.read.schema(self.contract.ddl).option("basePath", f"{self.uri}/{self.folder}")
+        rows = reader.parquet(*(f"{self.uri}/{_escaped(path)}" for path in paths))
+        return rows.select(*self.contract.column_names)
+
+    def commit(self, paths: Sequence[str], replace: Slice, user_metadata: str) -> int:
         """Put the files in place of the slice, in one commit; returns their number of rows.
 
         Args:
+            paths: of the files, below the table's root.
             replace: partition column -> values.
             user_metadata: recorded with the commit.
-            only: column that the rows were split by -> value: leave the other files out.
         """
-        files = [file for file in self._files() if (only or {}).items() <= file.values.items()]
+        files = self._files(paths)
         names = self.contract.partition_by
         for column, values in replace.items():
             if outside := {file.values[column] for file in files} - {str(value) for value in values}:
@@ -92,23 +141,11 @@ class Staged:
                 time.sleep(0.1 * attempt)
         raise AssertionError("unreachable")
 
-    def _files(self) -> list[_File]:
+    def _files(self, paths: Sequence[str]) -> list[_File]:
         filesystem, root = _filesystem(self.uri)
-        found = filesystem.get_file_info(
-            pafs.FileSelector(f"{root}/{self.folder}", recursive=True, allow_not_found=True)
-        )
-        paths = [info for info in found if info.type == pafs.FileType.File and info.path.endswith(".parquet")]
-        return [
-            _File(info.path[len(root) + 1 :], info.size, pq.read_metadata(info.path, filesystem=filesystem))
-            for info in paths
-        ]
-
-
-@dataclass(frozen=True)
-class StagedRows(Staged):
-    """Files that Spark wrote; `rows` is everything in them, read back."""
-
-    rows: DataFrame
+        found = filesystem.get_file_info([f"{root}/{path}" for path in paths])
+        footers = (pq.read_metadata(info.path, filesystem=filesystem) for info in found)
+        return [_File(*file) for file in zip(paths, (info.size for info in found), footers, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -161,45 +198,19 @@ def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 @contextmanager
-def staged_blocks(contract: Contract, uri: str, blocks: pa.RecordBatchReader) -> Iterator[Staged]:
-    """Write a stream of checked blocks as files of the table that no commit names yet; see `staged`."""
-    by = [field for field in blocks.schema if field.name in contract.partition_by]
-    with _removed_on_failure(uri) as folder:
-        filesystem, root = _filesystem(uri)
-        pads.write_dataset(
-            blocks,
-            f"{root}/{folder}",
-            format="parquet",
-            filesystem=filesystem,
-            partitioning=pads.partitioning(pa.schema(by), flavor="hive"),
-            file_options=pads.ParquetFileFormat().make_write_options(compression="snappy"),
-        )
-        yield Staged(contract, uri, folder)
-
-
-@contextmanager
-def staged(contract: Contract, uri: str, rows: DataFrame, split_by: Sequence[str] = ()) -> Iterator[StagedRows]:
-    """Write `rows` as files of the table that no commit names yet; they are removed unless the block ends well.
-
-    Args:
-        contract: the table.
-        uri: its root.
-        rows: its columns, and any more.
-        split_by: further columns whose values come to lie in files of their own, so that a commit can choose.
-    """
-    with _removed_on_failure(uri) as folder:
-        rows.write.partitionBy(*split_by, *contract.partition_by).parquet(f"{uri}/{folder}")
-        yield StagedRows(contract, uri, folder, rows.sparkSession.read.schema(rows.schema).parquet(f"{uri}/{folder}"))
-
-
-@contextmanager
-def _removed_on_failure(uri: str) -> Iterator[str]:
-    """Name of a new staging folder below the table's root, which goes when the block fails."""
-    folder = f"staged-{uuid.uuid4()}"
+def staging(contract: Contract, uri: str) -> Iterator[Staged]:
+    """A new staging folder below the table's root, which goes when the block fails before its commit."""
+    staged = Staged(contract, uri, f"staged-{uuid.uuid4()}")
     try:
-        yield folder
+        yield staged
     except BaseException:
         filesystem, root = _filesystem(uri)
-        if filesystem.get_file_info(f"{root}/{folder}").type == pafs.FileType.Directory:
-            filesystem.delete_dir(f"{root}/{folder}")
+        is_there = filesystem.get_file_info(f"{root}/{staged.folder}").type == pafs.FileType.Directory
+        if is_there and not any(f"/{staged.folder}/" in file for file in DeltaTable(uri).file_uris()):
+            filesystem.delete_dir(f"{root}/{staged.folder}")
         raise
+
+
+def _escaped(path: str) -> str:
+    """The path with what Spark takes for wildcards in a file's name escaped."""
+    return re.sub(r"([{}\[\]*?\\])", r"\\\1", path)

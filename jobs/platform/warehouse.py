@@ -21,8 +21,9 @@ from deltalake.exceptions import DeltaError
 
 from expectations.contract import Contract
 from jobs.platform.errors import ContractError, JobError
+from jobs.platform.lookup import Lookup
 from jobs.platform.schemas import arrow_schema, delta_schema
-from jobs.platform.staging import Slice, StagedRows, staged, staged_blocks
+from jobs.platform.staging import Slice, Staged, staging
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -92,40 +93,43 @@ class Warehouse:
                 return json.loads(commit["userMetadata"])
         return {}
 
+    def lookup(self, contract: Contract) -> Lookup:
+        """The table's ids and surrogate keys, at its current version, to be used in any process."""
+        return Lookup(self.uri(contract), self.version(contract), contract.key[0])
+
     # ---- writing
+
+    @contextmanager
+    def staging(self, contract: Contract) -> Iterator[Staged]:
+        """A folder for rows of the table that no reader sees until `publish_staged`; it goes when the block fails."""
+        self._ensure_table(contract)
+        with staging(contract, self.uri(contract)) as files:
+            yield files
 
     def publish_spark(
         self, contract: Contract, rows: DataFrame, replace: Slice, facts: Mapping[str, str] | None = None
     ) -> int:
         """Check `rows` and commit them in place of the slice; returns their number. See Job.publish."""
-        with self.stage(contract, rows.select(*contract.column_names)) as files:
-            return self.publish_staged(files, replace, facts)
-
-    @contextmanager
-    def stage(self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()) -> Iterator[StagedRows]:
-        """Write `rows`, which have the contract's columns and maybe more, to be looked at before they are published."""
-        self._check_types(contract, rows)
-        self._ensure_table(contract)
-        with staged(contract, self.uri(contract), rows, split_by) as files:
-            yield files
+        self.check_types(contract, rows)
+        with self.staging(contract) as files:
+            files.write_spark(rows.select(*contract.column_names))
+            return self.publish_staged(rows.sparkSession, files, files.written(), replace, facts)
 
     def publish_staged(
         self,
-        files: StagedRows,
+        spark: SparkSession,
+        files: Staged,
+        paths: Sequence[str],
         replace: Slice,
         facts: Mapping[str, str] | None = None,
-        only: Mapping[str, str] | None = None,
     ) -> int:
-        """Check the staged rows, those of the split `only`, and commit them in place of the slice."""
-        from pyspark.sql import functions as F
-
+        """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
         from jobs.platform.checks import check
 
-        rows = files.rows
-        for column, value in (only or {}).items():
-            rows = rows.where(F.col(column) == F.lit(value).cast(rows.schema[column].dataType))
-        check(files.contract, rows.select(*files.contract.column_names))
-        return files.commit(replace, self._user_metadata(facts), only)
+        if not paths:
+            return self.publish_arrow(files.contract, arrow_schema(files.contract).empty_table(), replace, facts)
+        check(files.contract, files.read_spark(spark, paths))
+        return files.commit(paths, replace, self._user_metadata(facts))
 
     def publish_arrow(
         self,
@@ -148,15 +152,16 @@ class Warehouse:
                 check(contract, block)
                 yield from block.cast(schema).to_batches()
 
-        self._ensure_table(contract)
-        reader = pa.RecordBatchReader.from_batches(schema, audited())
-        with staged_blocks(contract, self.uri(contract), reader) as files:
-            return files.commit(replace, self._user_metadata(facts))
+        with self.staging(contract) as files:
+            files.write_blocks(pa.RecordBatchReader.from_batches(schema, audited()))
+            return files.commit(files.written(), replace, self._user_metadata(facts))
 
     def _user_metadata(self, facts: Mapping[str, str] | None) -> str:
         return json.dumps(self.stamp | dict(facts or {}))
 
-    def _check_types(self, contract: Contract, rows: DataFrame) -> None:
+    @staticmethod
+    def check_types(contract: Contract, rows: DataFrame) -> None:
+        """Raise ContractError unless the rows have the contract's columns in its types, and maybe more."""
         found = dict(rows.dtypes)
         wrong = [
             f"{c.name} is {found.get(c.name, 'missing')}, not {c.type}"

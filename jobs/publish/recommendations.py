@@ -227,10 +227,13 @@ def main(job: Job) -> str:
     )
     sold = transactions.where(F.col("t_dat") < F.lit(settings.as_of_date)).select("article_id").distinct()
     pickable = articles.join(sold, "article_id", "left_semi").count()
-    with job.stage(RECOMMENDATIONS, rows) as files:
-        check_counts(files.rows, customers, pickable, settings.top_k, settings.as_of_date)
-        shares = files.rows.groupBy("source").count().orderBy(F.desc("count"), "source").collect()
-        count = job.publish_staged(files, {"as_of_date": [settings.as_of_date]})
+    with job.staging(RECOMMENDATIONS) as files:
+        files.write_spark(rows)
+        paths = files.written()
+        written = files.read_spark(job.spark, paths)
+        check_counts(written, customers, pickable, settings.top_k, settings.as_of_date)
+        shares = written.groupBy("source").count().orderBy(F.desc("count"), "source").collect()
+        count = job.publish_staged(files, paths, {"as_of_date": [settings.as_of_date]})
     sources = ", ".join(f"{row['source']} {row['count'] / count:.0%}" for row in shares)
     return f"{count:,} recommendations for {count // settings.top_k:,} customers ({sources})"
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
+from expectations.contract import key_of
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES
 from jobs.features import articles, customers
-from jobs.ingest.keys import key_of
 from tests.conftest import SHARED_DATA
 
 PURCHASES = SHARED_DATA / "completejourney" / "transactions_sample.parquet"

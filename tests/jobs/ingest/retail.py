@@ -12,9 +12,8 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from expectations.articles import ARTICLES
-from expectations.contract import Contract
+from expectations.contract import Contract, key_of
 from expectations.customers import CUSTOMERS
-from jobs.ingest.keys import key_of
 from jobs.ingest.mapping import load_mapping
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
@@ -24,6 +23,7 @@ from jobs.platform.warehouse import Warehouse
 HM = load_mapping("hm")
 A1, A2, A3 = "0108775015", "0108775044", "0110065001"
 C1, C2, C3 = "a" * 64, "b" * 64, "c" * 64
+KEYS = {each: key for ids in ((A1, A2, A3), (C1, C2, C3)) for key, each in enumerate(ids)}
 
 TRANSACTIONS_HEADER = "t_dat,customer_id,article_id,price,sales_channel_id"
 CUSTOMERS_HEADER = "customer_id,FN,Active,club_member_status,fashion_news_frequency,age,postal_code"
@@ -58,11 +58,11 @@ def job(module: ModuleType, spark: SparkSession | None, data: Path, **settings: 
 
 
 def publish_ids(data: Path, contract: Contract, ids: Sequence[str]) -> None:
-    """The whole articles or customers table, with ids and nothing else known; an id's key is its position."""
+    """The whole articles or customers table, with ids and nothing else known; an id's key is its position above."""
     false = {column.name: [False] * len(ids) for column in contract.columns if column.type == "boolean"}
     empty = {column.name: [None] * len(ids) for column in contract.columns}
     rows = pa.table(
-        {**empty, **false, contract.key[0]: list(ids), key_of(contract.key[0]): range(len(ids))},
+        {**empty, **false, contract.key[0]: list(ids), key_of(contract.key[0]): [KEYS[each] for each in ids]},
         schema=arrow_schema(contract),
     )
     Warehouse(str(data / "warehouse"), {"run_id": "test"}).publish_arrow(contract, rows, {})

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
 
 from expectations.articles import ARTICLES
 from expectations.transactions import QUARANTINE
@@ -10,7 +9,7 @@ from jobs.platform.errors import JobError
 from tests.jobs.ingest.retail import A1, A2, A3, ARTICLES_HEADER, article, job, rows_of, version_of, write
 
 
-def test_catalogue_typed_checked_and_taken_in_once(spark: SparkSession, tmp_path: Path) -> None:
+def test_catalogue_typed_checked_and_taken_in_once(tmp_path: Path) -> None:
     lines = [
         article(A1, product_code="0108775", product_type_no="253", detail_desc='"Vest, with\n""narrow"" straps"'),
         article(A2, product_type_no="253.0", colour_group_code="dark"),  # an optional code that is no number: line 4
@@ -24,13 +23,13 @@ def test_catalogue_typed_checked_and_taken_in_once(spark: SparkSession, tmp_path
     ]
     write(tmp_path / "articles.csv", ARTICLES_HEADER, lines, last="")
     with pytest.raises(JobError, match=r"articles.csv: 6 of 8 rows are bad \(75.0%, limit 50.0%\)") as error:
-        articles.main(job(articles, spark, tmp_path, max_quarantine_share=0.5))
+        articles.main(job(articles, None, tmp_path, max_quarantine_share=0.5))
     assert "2 x article_id is malformed, first on line 8" in str(error.value)
     assert "broken line: not 25 fields of UTF-8 text, first on line 12" in str(error.value)
     assert "\n" not in str(error.value)
     assert version_of(tmp_path, ARTICLES) is version_of(tmp_path, QUARANTINE) is None
 
-    said = articles.main(job(articles, spark, tmp_path, max_quarantine_share=0.8))
+    said = articles.main(job(articles, None, tmp_path, max_quarantine_share=0.8))
     assert said == "3 rows from articles.csv; 6 rows in quarantine"
     assert rows_of(
         tmp_path, ARTICLES, "article_id", "product_code", "product_type_no", "colour_group_code", "detail_desc"
@@ -51,7 +50,7 @@ def test_catalogue_typed_checked_and_taken_in_once(spark: SparkSession, tmp_path
     assert raw[12] == '{"line":"0110065001,0110065,trunc"}'
     assert raw[8].startswith('{"article_id":"108775015","product_code":')
 
-    # The same file again: no session, no commit.
+    # The same file again: no commit.
     before = version_of(tmp_path, ARTICLES), version_of(tmp_path, QUARANTINE)
     assert articles.main(job(articles, None, tmp_path)) == "articles.csv is as it was taken in; nothing to do"
     assert (version_of(tmp_path, ARTICLES), version_of(tmp_path, QUARANTINE)) == before
@@ -60,14 +59,12 @@ def test_catalogue_typed_checked_and_taken_in_once(spark: SparkSession, tmp_path
     header = ARTICLES_HEADER.split(",")
     turned = [",".join(reversed(article(A2, prod_name="Vest").split(",")))]
     write(tmp_path / "articles.csv", ",".join(reversed(header)), turned, end="\r\n")
-    assert articles.main(job(articles, spark, tmp_path)) == "1 rows from articles.csv; 0 rows in quarantine"
+    assert articles.main(job(articles, None, tmp_path)) == "1 rows from articles.csv; 0 rows in quarantine"
     assert rows_of(tmp_path, ARTICLES, "article_id", "prod_name", "detail_desc") == [(A2, "Vest", None)]
     assert rows_of(tmp_path, QUARANTINE, "source_line") == []
 
 
-def test_file_replaced_while_read_leaves_no_table(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_replaced_while_read_leaves_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "articles.csv", ARTICLES_HEADER, [article(A1)])
     read = articles.read_records
 
@@ -78,5 +75,5 @@ def test_file_replaced_while_read_leaves_no_table(
 
     monkeypatch.setattr(articles, "read_records", read_then_replaced)
     with pytest.raises(JobError, match="replaced while it was being read"):
-        articles.main(job(articles, spark, tmp_path))
+        articles.main(job(articles, None, tmp_path))
     assert version_of(tmp_path, ARTICLES) is version_of(tmp_path, QUARANTINE) is None

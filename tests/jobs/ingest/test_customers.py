@@ -1,14 +1,12 @@
 from pathlib import Path
 
-from pyspark.sql import SparkSession
-
 from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE
 from jobs.ingest import customers
 from tests.jobs.ingest.retail import C1, C2, C3, CUSTOMERS_HEADER, job, rows_of, write
 
 
-def test_customers_typed_and_checked(spark: SparkSession, tmp_path: Path) -> None:
+def test_customers_typed_and_checked(tmp_path: Path) -> None:
     d, e = "d" * 64, "e" * 64
     lines = [
         f"{C1},1.0,1.0,ACTIVE,Regularly,24,{'1' * 64}",
@@ -22,7 +20,7 @@ def test_customers_typed_and_checked(spark: SparkSession, tmp_path: Path) -> Non
         ",,,,,,",  # line 10
     ]
     write(tmp_path / "customers.csv", CUSTOMERS_HEADER, lines)
-    said = customers.main(job(customers, spark, tmp_path, max_quarantine_share=0.7))
+    said = customers.main(job(customers, None, tmp_path, max_quarantine_share=0.7))
     assert said == "5 rows from customers.csv; 5 rows in quarantine"
     assert rows_of(
         tmp_path,

@@ -8,7 +8,7 @@ from jobs.platform.errors import JobError
 
 
 def files(**content: str) -> list[SourceFile]:
-    return [SourceFile(Path(name), (), "", checksum) for name, checksum in content.items()]
+    return [SourceFile(Path(name), (), checksum, ()) for name, checksum in content.items()]
 
 
 def decided(delivered: list[SourceFile], taken: dict[str, str], again: set[str] | None = None) -> tuple:

@@ -18,7 +18,7 @@ def test_finds_every_weekly_file_by_name_with_its_checksum(tmp_path: Path) -> No
     files = source_files(tmp_path, HM.transactions)
     assert [file.name for file in files] == ["transactions_2020-09-16.csv", "transactions_2020-09-23.csv"]
     assert files[1].checksum == hashlib.sha256(later.read_bytes()).hexdigest()
-    assert files[0].layout == files[1].layout
+    assert files[0].columns == files[1].columns == tuple(TRANSACTIONS_HEADER.split(","))
 
 
 @pytest.mark.parametrize(

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
 
-from expectations.customers import CUSTOMERS
-from jobs.ingest.keys import key_of, with_keys
-
-
-def people(spark: SparkSession, *ids: str) -> DataFrame:
-    return spark.createDataFrame([(text,) for text in ids], "customer_id string")
+from expectations.contract import key_of
+from jobs.ingest.keys import keys_for
 
 
-def keys(rows: DataFrame) -> dict[str, int]:
-    return {row.customer_id: row.customer_key for row in rows.collect()}
+def numbered(known: dict[str, int], next_key: int, *ids: str) -> tuple[dict[str, int], int]:
+    table = pa.table([pa.array(known, pa.string()), pa.array(known.values(), pa.int32())], ["id", "key"])
+    keys, following = keys_for(pa.array(ids, pa.string()), table, next_key)
+    return dict(zip(ids, keys.tolist(), strict=True)), following
 
 
-def test_a_first_delivery_is_numbered_by_id(spark: SparkSession) -> None:
-    assert keys(with_keys(people(spark, "c", "a", "b"), CUSTOMERS, None)) == {"a": 0, "b": 1, "c": 2}
+def test_a_first_delivery_is_numbered_by_id() -> None:
+    assert numbered({}, 0, "c", "a", "b") == ({"a": 0, "b": 1, "c": 2}, 3)
 
 
-def test_a_known_id_keeps_its_key_whoever_comes_and_goes(spark: SparkSession) -> None:
-    known = with_keys(people(spark, "b", "d", "f"), CUSTOMERS, None)
-    later = keys(with_keys(people(spark, "a", "f", "e", "b"), CUSTOMERS, known))
-    assert later == {"b": 0, "f": 2, "a": 3, "e": 4}
+def test_a_known_id_keeps_its_key_whoever_comes_and_goes() -> None:
+    assert numbered({"b": 0, "d": 1, "f": 2}, 0, "a", "f", "e", "b") == ({"b": 0, "f": 2, "a": 3, "e": 4}, 5)
 
 
-def test_an_empty_table_is_a_first_delivery(spark: SparkSession) -> None:
-    known = with_keys(people(spark), CUSTOMERS, None)
-    assert keys(with_keys(people(spark, "b", "a"), CUSTOMERS, known)) == {"a": 0, "b": 1}
+def test_the_key_of_one_who_left_is_given_to_nobody() -> None:
+    assert numbered({"a": 0}, 7, "a", "new") == ({"a": 0, "new": 7}, 8)
+
+
+def test_nobody_is_no_trouble() -> None:
+    assert numbered({"a": 0}, 1) == ({}, 1)
 
 
 def test_the_column_is_named_after_the_id() -> None:

@@ -1,56 +1,41 @@
+from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import DataFrame, SparkSession
 
-from jobs.ingest.files import SourceFile, checksum
-from jobs.ingest.reading import by_layout, read_records, read_rows
+from jobs.ingest import files
+from jobs.ingest.files import fingerprint
+from jobs.ingest.reading import RawRows, blocks, read_records, read_rows
 from jobs.platform.errors import JobError
 
 
-def source(path: Path, *columns: str) -> SourceFile:
-    return SourceFile(path, columns, repr(columns), checksum(path))
+def collected(rows: RawRows) -> list[tuple]:
+    fields = [tuple(record.values()) for record in rows.fields.to_pylist()]
+    return sorted(zip(rows.line.tolist(), fields, rows.broken.to_pylist(), strict=True))
 
 
-def collected(rows: DataFrame) -> list[tuple]:
-    return sorted((r.source_line, tuple(r.raw), r.broken_line) for r in rows.collect())
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_line_numbers_are_exact_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(files, "BLOCK_BYTES", size)
+    # each row says its own line; every seventh line is blank, line lengths vary
+    lines = ["" if n % 7 == 0 else f"{n},{'x' * (n * n % 23)}" for n in range(2, 212)]
+    for end in ("\n", "\r\n"):
+        path = tmp_path / "big.csv"
+        path.write_text("line,filler\n" + end.join(lines), encoding="utf-8", newline="")
+        file = fingerprint(path, ("line", "filler"))
+        assert len(blocks(file)) == -(-path.stat().st_size // size)
+        found = [
+            pair for block in blocks(file) for pair in zip(block.read().line, block.read().text("line"), strict=True)
+        ]
+        assert [(int(line), text.as_py()) for line, text in found] == [(n, str(n)) for n in range(2, 212) if n % 7]
+        assert collected(read_rows(file)) == sorted(
+            (n, (str(n), "x" * (n * n % 23) or None), None) for n in range(2, 212) if n % 7
+        )
 
 
-@pytest.fixture
-def small_blocks(spark: SparkSession):
-    """Files are read in blocks of 64 bytes, several to a task, as large ones are in blocks of 128 MB."""
-    conf = {"spark.sql.files.maxPartitionBytes": "64", "spark.sql.files.openCostInBytes": "4"}
-    before = {key: spark.conf.get(key) for key in conf}
-    for key, value in conf.items():
-        spark.conf.set(key, value)
-    yield
-    for key, value in before.items():
-        spark.conf.set(key, value)
-
-
-def test_line_numbers_are_exact_across_blocks_and_files(
-    spark: SparkSession, tmp_path: Path, small_blocks: None
-) -> None:
-    folder = tmp_path / "a [1] {b} 100%"  # characters that Spark would otherwise interpret
-    folder.mkdir()
-    files = []
-    for name, count in (("big one.csv", 211), ("small.csv", 3), ("é+1.csv", 97)):
-        # each row says its own line; every seventh line is blank, line lengths vary
-        lines = ["" if n % 7 == 0 else f"{n},{'x' * (n * n % 23)}" for n in range(2, count + 1)]
-        (folder / name).write_text("line,filler\n" + "\r\n".join(lines), encoding="utf-8", newline="")
-        files.append(source(folder / name, "line", "filler"))
-    rows = read_rows(spark, files)
-    assert rows.rdd.getNumPartitions() > 10
-    found = rows.collect()
-    assert all(row.raw.line == str(row.source_line) for row in found)
-    expected = {
-        file.name: sum(n % 7 != 0 for n in range(2, c + 1)) for file, c in zip(files, (211, 3, 97), strict=True)
-    }
-    assert {name: sum(row.source_file == name for row in found) for name in expected} == expected
-    assert {(row.source_file, row.source_checksum) for row in found} == {(f.name, f.checksum) for f in files}
-
-
-def test_lines_as_they_come(spark: SparkSession, tmp_path: Path) -> None:
+def test_lines_as_they_come(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(
         b"\xef\xbb\xbfa,b\r\n"  # byte order mark, CRLF
@@ -63,27 +48,61 @@ def test_lines_as_they_come(spark: SparkSession, tmp_path: Path) -> None:
         b"a,b\r\n"  # looks like the header, is a row
         b"8,9"  # complete, without a line end
     )
-    assert collected(read_rows(spark, [source(path, "a", "b")])) == [
+    assert collected(read_rows(fingerprint(path, ("a", "b")))) == [
         (2, ("1", "2"), None),
         (4, ('x, "y"', None), None),
-        (5, ("3", None), "3"),
-        (6, ("4", "5"), "4,5,6"),
-        (7, ("caf�", "7"), "caf�,7"),
+        (5, (None, None), "3"),
+        (6, (None, None), "4,5,6"),
+        (7, (None, None), "caf�,7"),
         (8, ("a", "b"), None),
         (9, ("8", "9"), None),
     ]
 
 
-def test_records_may_hold_line_breaks(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ('1,"a ""b"", c"\n"2",d\n', [(2, ("1", 'a "b", c'), None), (3, ("2", "d"), None)]),  # quoted, all in order
+        ('1,"a\n2,b\n3,c"\n', [(2, (None, None), '1,"a'), (3, ("2", "b"), None), (4, ("3", 'c"'), None)]),
+        ("1,a\n2,b\rc\n", [(2, ("1", "a"), None), (3, (None, None), "2,b\rc")]),
+        ("   \n1,a\n \r\n", [(3, ("1", "a"), None)]),
+    ],
+)
+def test_an_odd_line_spoils_no_other(tmp_path: Path, lines: str, expected: list[tuple]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\n" + lines.encode())
+    found = collected(read_rows(fingerprint(path, ("a", "b"))))
+    assert [row for row in found if row[2] is None] == [row for row in expected if row[2] is None]
+    assert [row[0] for row in found] == [row[0] for row in expected]
+
+
+def test_parquet_rows_are_numbered_across_row_groups(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    moments = [datetime(2020, 9, day, 23, 59) for day in (1, 2, 3, 4, 5)]
+    pq.write_table(
+        pa.table({"when": moments, "n": [1.0, 2.5, None, 4.0, 5.0], "s": ["x", "", None, "y", "é"]}),
+        path,
+        row_group_size=2,
+    )
+    assert collected(read_rows(fingerprint(path, ("when", "n", "s")))) == [
+        (1, ("2020-09-01", "1", "x"), None),
+        (2, ("2020-09-02", "2.5", None), None),
+        (3, ("2020-09-03", None, None), None),
+        (4, ("2020-09-04", "4", "y"), None),
+        (5, ("2020-09-05", "5", "é"), None),
+    ]
+
+
+def test_records_may_hold_line_breaks(tmp_path: Path) -> None:
     path = tmp_path / "articles.csv"
     path.write_bytes(
         b'\xef\xbb\xbfid,text\r\n1,"two\nlines, ""quoted"""\r\n\r\n2,plain\r\n3\r\n4,a,b\r\n5,"end\r\n\r\n"\r\n6,last'
     )
-    assert collected(read_records(spark, source(path, "id", "text"))) == [
+    assert collected(read_records(fingerprint(path, ("id", "text")))) == [
         (2, ("1", 'two\nlines, "quoted"'), None),
         (5, ("2", "plain"), None),
-        (6, ("3", None), "3"),
-        (7, ("4", "a"), "4,a,b"),
+        (6, (None, None), "3"),
+        (7, (None, None), "4,a,b"),
         (8, ("5", "end\r\n\r\n"), None),
         (11, ("6", "last"), None),
     ]
@@ -96,15 +115,8 @@ def test_records_may_hold_line_breaks(spark: SparkSession, tmp_path: Path) -> No
         (b"id,text\n1,caf\xe9\n", r"cannot be read after line \d+ \('utf-8' codec"),
     ],
 )
-def test_records_that_cannot_be_told_apart(spark: SparkSession, tmp_path: Path, content: bytes, said: str) -> None:
+def test_records_that_cannot_be_told_apart(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "articles.csv"
     path.write_bytes(content)
     with pytest.raises(JobError, match=said):
-        read_records(spark, source(path, "id", "text"))
-
-
-def test_files_are_read_together_only_if_columns_agree(tmp_path: Path) -> None:
-    for name in "abc":
-        (tmp_path / name).write_text("")
-    a, b, c = source(tmp_path / "a", "x", "y"), source(tmp_path / "b", "y", "x"), source(tmp_path / "c", "x", "y")
-    assert [[f.name for f in group] for group in by_layout([c, b, a])] == [["a", "c"], ["b"]]
+        read_records(fingerprint(path, ("id", "text")))

@@ -1,4 +1,4 @@
-"""Staged rows: unseen until their commit, split as asked, and gone when something fails."""
+"""Staged rows: unseen until their commit, and gone when something fails before it."""
 
 from __future__ import annotations
 
@@ -23,27 +23,38 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 
 def test_nobody_sees_rows_before_their_commit(spark: SparkSession, warehouse: Warehouse) -> None:
-    with warehouse.stage(THINGS, frame("spark", day(DAY, 1.0), spark)) as files:
+    with warehouse.staging(THINGS) as files:
+        files.write_spark(frame("spark", day(DAY, 1.0), spark))
         assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
-        warehouse.publish_staged(files, {"as_of_date": [DAY]})
+        warehouse.publish_staged(spark, files, files.written(), {"as_of_date": [DAY]})
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
-def test_a_split_can_be_published_alone(spark: SparkSession, warehouse: Warehouse) -> None:
-    rows = frame("spark", day(DAY, 1.0, 2.0, 3.0), spark).withColumn("is_refused", F.col("weight") == 2.0)
-    with warehouse.stage(THINGS, rows, split_by=["is_refused"]) as files:
-        assert files.rows.where("is_refused").count() == 1
-        assert warehouse.publish_staged(files, {"as_of_date": [DAY]}, only={"is_refused": "false"}) == 2
-    assert [row[3] for row in stored(warehouse)] == [7.0, 1.0, 3.0]
+def test_only_files_that_a_task_told_of_are_published(spark: SparkSession, warehouse: Warehouse) -> None:
+    """A task that dies after its write runs again elsewhere, and its rows would be there twice."""
+    with warehouse.staging(THINGS) as files:
+        files.write(arrow(day(DAY, 2.0)), as_of_date=str(DAY))
+        told = files.write(arrow(day(DAY, 1.0)), as_of_date=str(DAY))
+        assert warehouse.publish_staged(spark, files, [told], {"as_of_date": [DAY]}) == 1
+    assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
 def test_a_failure_leaves_no_file(spark: SparkSession, warehouse: Warehouse) -> None:
     root = Path(warehouse.uri(THINGS))
     before = sorted(root.rglob("*.parquet"))
-    with pytest.raises(ValueError, match="looked wrong"), warehouse.stage(THINGS, frame("spark", day(DAY, 1.0), spark)):
+    with pytest.raises(ValueError, match="looked wrong"), warehouse.staging(THINGS) as files:
+        files.write_spark(frame("spark", day(DAY, 1.0), spark))
         assert sorted(root.rglob("*.parquet")) != before
         raise ValueError("looked wrong")
     assert sorted(root.rglob("*.parquet")) == before
+
+
+def test_a_failure_after_the_commit_takes_nothing_away(spark: SparkSession, warehouse: Warehouse) -> None:
+    with pytest.raises(KeyboardInterrupt), warehouse.staging(THINGS) as files:
+        path = files.write(arrow(day(DAY, 1.0)), as_of_date=str(DAY))
+        warehouse.publish_staged(spark, files, [path], {"as_of_date": [DAY]})
+        raise KeyboardInterrupt
+    assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
 def test_two_runs_that_commit_at_once_leave_the_slices_of_both(spark: SparkSession, warehouse: Warehouse) -> None:
@@ -51,10 +62,10 @@ def test_two_runs_that_commit_at_once_leave_the_slices_of_both(spark: SparkSessi
     together = Barrier(3)
 
     def run(when: object, weight: float) -> None:
-        rows = frame("spark", day(when, weight), spark)  # type: ignore[arg-type]
-        with warehouse.stage(THINGS, rows) as files:
+        with warehouse.staging(THINGS) as files:
+            path = files.write(arrow(day(when, weight)), as_of_date=str(when))  # type: ignore[arg-type]
             together.wait()
-            warehouse.publish_staged(files, {"as_of_date": [when]})  # type: ignore[list-item]
+            warehouse.publish_staged(spark, files, [path], {"as_of_date": [when]})  # type: ignore[list-item]
 
     runs = [Thread(target=run, args=arguments) for arguments in ((DAY, 1.0), (DAY, 2.0), (WEEK_BEFORE, 9.0))]
     for thread in runs:
