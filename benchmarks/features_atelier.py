@@ -8,9 +8,13 @@ from __future__ import annotations
 import sys
 import time
 from datetime import date
+from functools import partial
 
+from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
+from expectations.transactions import TRANSACTIONS
 from jobs.features import articles, customers, interactions
-from jobs.features.snapshots import fresh_transactions
+from jobs.features.snapshots import publish_snapshots
 from jobs.ingest import articles as ingest_articles
 from jobs.ingest import customers as ingest_customers
 from jobs.ingest import transactions as ingest_transactions
@@ -24,24 +28,16 @@ def main(data: str, warehouse: str, as_of: date) -> None:
     for module in (ingest_articles, ingest_customers, ingest_transactions):
         job = Job(module.__name__.removeprefix("jobs."), settings, module.READS, module.WRITES)
         _timed(job.name, lambda module=module, job=job: module.main(job))
-    for module in (customers, articles):
-        (features,), (_, entities) = module.WRITES, module.READS
+    for module, entities in ((customers, CUSTOMERS), (articles, ARTICLES)):
         job = Job(module.__name__.removeprefix("jobs."), settings, module.READS, module.WRITES)
-        _timed(
-            job.name,
-            lambda module=module, job=job, features=features, entities=entities: job.publish(
-                features,
-                module.transform(fresh_transactions(job), job.read_spark(entities), [as_of]),
-                {"as_of_date": [as_of]},
-            ),
-        )
+        _timed(job.name, partial(publish_snapshots, job, module.FORMULAS, entities, [as_of]))
     job = Job("features.interactions", settings, interactions.READS, interactions.WRITES)
     weeks = [as_of - WEEK]
     _timed(
         job.name,
         lambda: job.publish(
             interactions.WRITES[0],
-            interactions.transform(fresh_transactions(job), weeks),
+            interactions.transform(job.read_spark(TRANSACTIONS), weeks),
             {"week_start_date": weeks},
         ),
     )

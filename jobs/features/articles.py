@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
-
-from pyspark.sql import DataFrame
-
 from expectations.articles import ARTICLES
 from expectations.features import ARTICLE_FEATURES
 from expectations.transactions import TRANSACTIONS
-from jobs.features.histories import Array, Histories
-from jobs.features.snapshots import fresh_transactions, snapshots
+from jobs.features.histories import Histories
+from jobs.features.lifetimes import Formulas, Lifetimes, Values
+from jobs.features.snapshots import publish_snapshots
 from jobs.platform.job import Job, run
 
 READS, WRITES = (TRANSACTIONS, ARTICLES), (ARTICLE_FEATURES,)
 
 
-def features(history: Histories, as_of: int) -> Mapping[str, Array]:
-    """Every column of each article in `history`, which ends before the day `as_of` (days since 1970-01-01)."""
-    last_30_days = history.since(as_of - 30)
-    last_7_days = last_30_days.since(as_of - 7)
+def lifetime(history: Histories) -> Values:
+    """The columns of each article that depend on its lines alone."""
     return {
         "sales_count": history.count,
         "first_sale_date": history.first_day,
@@ -30,23 +24,25 @@ def features(history: Histories, as_of: int) -> Mapping[str, Array]:
         "price_stddev": history.price_stddev,
         "price_median": history.price_median,
         "preferred_sales_channel_id": history.favourite_channel,
-        "days_on_sale": as_of - history.first_day,
-        "sales_count_7d": last_7_days.spread(last_7_days.count, history.entities),
-        "sales_count_30d": last_30_days.spread(last_30_days.count, history.entities),
-        "distinct_customer_count_30d": last_30_days.spread(last_30_days.distinct_others, history.entities),
     }
 
 
-def transform(transactions: DataFrame, articles: DataFrame, as_of_dates: Sequence[date]) -> DataFrame:
-    """One row per (as-of date, article), from the transactions before that date only."""
-    return snapshots(transactions, articles, ARTICLE_FEATURES, features, as_of_dates)
+def as_of(recent: Histories, articles: Lifetimes, day: int) -> Values:
+    """The columns that also depend on the as-of day; `recent` holds the lines of the 30 days before it."""
+    last_7_days = recent.since(day - 7)
+    return {
+        "days_on_sale": day - articles.values["first_sale_date"],
+        "sales_count_7d": last_7_days.spread(last_7_days.count, articles.entities),
+        "sales_count_30d": recent.spread(recent.count, articles.entities),
+        "distinct_customer_count_30d": recent.spread(recent.distinct_others, articles.entities),
+    }
+
+
+FORMULAS = Formulas(ARTICLE_FEATURES, "article_key", "customer_key", lifetime, as_of)
 
 
 def main(job: Job) -> str:
-    dates = job.settings.snapshot_dates
-    rows = transform(fresh_transactions(job), job.read_spark(ARTICLES), dates)
-    count = job.publish(ARTICLE_FEATURES, rows, replace={"as_of_date": dates})
-    return f"{count:,} rows for {len(dates)} as-of dates up to {dates[0]}"
+    return publish_snapshots(job, FORMULAS, ARTICLES, job.settings.snapshot_dates)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ order of its terms, is equal to the last bit on any cluster and whatever else sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,7 @@ class Histories:
         other: surrogate key of the other side, the article or customer, int32.
         channel: sales channel, int32.
         is_new: the entity's first line with that other, bool.
+        is_late: came later than lines of its day usually do: what was computed before may not know it; bool.
     """
 
     entity: Array
@@ -38,30 +39,46 @@ class Histories:
     other: Array
     channel: Array
     is_new: Array
+    is_late: Array
 
     @classmethod
-    def of(cls, entity: Array, day: Array, price: Doubles, other: Array, channel: Array) -> Histories:
+    def none(cls) -> Histories:
+        """No line at all."""
+        ints, bools = np.empty(0, np.int32), np.empty(0, bool)
+        return cls(ints, ints, np.empty(0), ints, ints, bools, bools)
+
+    @classmethod
+    def of(
+        cls, entity: Array, day: Array, price: Doubles, other: Array, channel: Array, is_late: Array | None = None
+    ) -> Histories:
         """Lines in any order."""
+        is_late = np.zeros(len(entity), bool) if is_late is None else is_late
         entity_day = (entity.astype(np.int64) << 32) + day
         order = np.lexsort((price, entity_day))
         entity, other = entity[order], other[order]
-        return cls(entity, day[order], price[order], other, channel[order], _is_first(entity, other))
+        is_new = _is_first(entity, other)
+        return cls(entity, day[order], price[order], other, channel[order], is_new, is_late[order])
 
     def __len__(self) -> int:
         return len(self.entity)
 
-    def before(self, day: int) -> Histories:
-        """The lines dated before `day`."""
-        return self._where(self.day < day)
+    def where(self, mask: Array) -> Histories:
+        """The lines at which `mask` is true; `is_new` stays what it was in all lines."""
+        return Histories(*(getattr(self, field.name)[mask] for field in fields(self)))
 
     def since(self, day: int) -> Histories:
         """The lines dated `day` or later; `is_new` then tells of these lines alone."""
-        recent = self._where(self.day >= day)
-        arrays = {field.name: getattr(recent, field.name) for field in fields(self)}
-        return Histories(**arrays | {"is_new": _is_first(recent.entity, recent.other)})
+        return self.where(self.day >= day).anew()
 
-    def _where(self, mask: Array) -> Histories:
-        return Histories(*(getattr(self, field.name)[mask] for field in fields(self)))
+    def anew(self) -> Histories:
+        """The same lines, `is_new` telling of these alone."""
+        return replace(self, is_new=_is_first(self.entity, self.other))
+
+    def all_lines_of(self, mask: Array) -> Array:
+        """Marks every line of the entities that have a line at which `mask` is true."""
+        if not len(self):
+            return mask
+        return np.repeat(np.logical_or.reduceat(mask, self.starts), self.count)
 
     # ---- one value per entity, in the order of `entities`; there are only entities with a line
 

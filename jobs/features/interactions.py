@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from expectations.features import INTERACTION_FEATURES
 from expectations.transactions import TRANSACTIONS
-from jobs.features.snapshots import fresh_transactions
+from jobs.features.snapshots import require_fresh
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
@@ -38,7 +38,8 @@ def main(job: Job) -> str:
     if as_of.isoweekday() != _WEDNESDAY:
         raise JobError(f"as-of-date {as_of} is a {as_of:%A}: weeks run Wednesday to Wednesday, give a Wednesday")
     weeks = job.settings.interaction_weeks  # every week ends on or before the as-of date
-    rows = transform(fresh_transactions(job), weeks)
+    require_fresh(job)
+    rows = transform(job.read_spark(TRANSACTIONS), weeks)
     count = job.publish(INTERACTION_FEATURES, rows, replace={"week_start_date": weeks})
     return f"{count:,} rows in {len(weeks)} weeks from {weeks[-1]} until {as_of}"
 

@@ -1,93 +1,225 @@
 """What the as-of feature tables share: the freshness gate, and snapshots of all entities on several as-of dates.
 
-Spark brings all lines of an entity together, by its surrogate key, in one shuffle however many dates are asked for;
-numpy then computes whole partitions at a time (jobs.features.histories), which is several times as fast as aggregate
-functions and gives the same bits in whatever order the rows arrived.
+Lines travel as numpy arrays, by column: each file of the transactions is read once, cut by surrogate key into buckets,
+and all lines of a bucket come together in one Spark shuffle, however many dates are asked for. What is computed there
+(jobs.features.lifetimes) has the same bits whatever the order and the number of machines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+import inspect
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
 
 from expectations.contract import Contract
 from expectations.transactions import TRANSACTIONS
+from jobs.features import histories, lifetimes
 from jobs.features.histories import Array, Histories
+from jobs.features.ledger import DAY, Ledger, Work, plan
+from jobs.features.lifetimes import WINDOW_DAYS, Base, Formulas, Lifetimes, Values, slices
+from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
-from jobs.platform.schemas import arrow_schema
+from jobs.platform.lookup import Lookup
+from jobs.platform.schemas import arrow_type
 from jobs.platform.settings import WEEK
+from jobs.platform.spark import in_parallel
+from jobs.platform.staging import Staged
 
-#: All features of the entities of a history, which ends before a day (days since 1970-01-01): column -> values.
-Features = Callable[[Histories, int], Mapping[str, Array]]
+if TYPE_CHECKING:
+    from pyspark import RDD
 
-
-def fresh_transactions(job: Job) -> DataFrame:
-    """The transactions. Raises JobError if the week before the as-of date has none: no shop is that quiet."""
-    transactions, as_of = job.read_spark(TRANSACTIONS), job.settings.as_of_date
-    week = (F.col("t_dat") >= as_of - WEEK) & (F.col("t_dat") < as_of)
-    if transactions.where(week).isEmpty():
-        raise JobError(
-            f"{TRANSACTIONS.path}: no transactions from {as_of - WEEK} until the as-of date {as_of}:"
-            f" is a file late, or {job.settings.data} not the right directory?"
-        )
-    return transactions
+#: A bucket of so many lines takes some 300 MB while it is computed.
+LINES_PER_BUCKET = 2_000_000
 
 
-def snapshots(
-    transactions: DataFrame, ids: DataFrame, contract: Contract, features: Features, as_of_dates: Sequence[date]
-) -> DataFrame:
-    """One row per as-of date and entity with an earlier transaction, in the columns of `contract`.
+def require_fresh(job: Job) -> None:
+    """Raise JobError if the week before the as-of date has no transactions: no shop is that quiet."""
+    as_of = job.settings.as_of_date
+    for file in job.data_files(TRANSACTIONS):
+        if file.is_since(DAY, as_of - WEEK) and file.is_before(DAY, as_of):
+            days = file.read([DAY])[DAY]
+            if pc.any(pc.and_(pc.greater_equal(days, as_of - WEEK), pc.less(days, as_of))).as_py():
+                return
+    raise JobError(
+        f"{TRANSACTIONS.path}: no transactions from {as_of - WEEK} until the as-of date {as_of}:"
+        f" is a file late, or {job.settings.data} not the right directory?"
+    )
+
+
+def publish_snapshots(job: Job, formulas: Formulas, entities: Contract, dates: Sequence[date]) -> str:
+    """Bring the table's slices of these dates up to date; returns the job's summary.
 
     Args:
-        transactions: t_dat, customer_key, article_key, price and sales_channel_id of every unit bought.
-        ids: the entities' table, with their surrogate key and their id.
-        contract: the feature table; the second column of its key is the entity's id.
-        features: computes all further columns.
-        as_of_dates: in any order.
+        job: the running job.
+        formulas: the table's.
+        entities: the table that knows the entities' surrogate keys.
+        dates: as-of dates.
     """
-    entity_id = contract.key[1]
-    key, other = ("customer_key", "article_key") if entity_id == "customer_id" else ("article_key", "customer_key")
-    lines = transactions.where(F.col("t_dat") < max(as_of_dates)).select(
-        key, F.unix_date("t_dat").alias("day"), "price", F.col(other).alias("other"), "sales_channel_id"
+    contract = formulas.contract
+    require_fresh(job)
+    files = job.data_files(TRANSACTIONS)
+    present = {date.fromisoformat(part["as_of_date"]) for part in job.partitions(contract)}
+    work = plan(Ledger.of(job.facts(contract), code_of(formulas)), files, dates, present)
+    if not work.dates:
+        return f"{len(dates)} as-of dates up to {max(dates)} are there and know every file; nothing to do"
+    with job.staging(contract) as staged:
+        paths = _computed(job, formulas, work, files, job.lookup(entities), staged)
+        count = job.publish_staged(staged, paths, {"as_of_date": work.dates}, facts=work.ledger.facts())
+    carried = f", carried on from {work.base}" if work.base else ""
+    return f"{count:,} rows for {len(work.dates)} as-of dates up to {work.dates[-1]}{carried}"
+
+
+def code_of(formulas: Formulas) -> str:
+    """Changes with the code that computes the table: what another version computed is not carried on."""
+    texts = [inspect.getsource(part) for part in (histories, lifetimes, formulas.lifetime, formulas.as_of)]
+    return hashlib.sha256("".join([*texts, formulas.contract.ddl]).encode()).hexdigest()
+
+
+class Lines(NamedTuple):
+    """Transaction lines of a bucket, as parallel arrays (see Histories)."""
+
+    entity: Array
+    day: Array
+    price: Array
+    other: Array
+    channel: Array
+    is_late: Array
+
+
+def _computed(
+    job: Job, formulas: Formulas, work: Work, files: list[DataFile], lookup: Lookup, staged: Staged
+) -> list[str]:
+    """Compute the dates' slices in the cluster; returns the paths of the files that hold them."""
+    files = [file for file in files if file.is_before(DAY, work.dates[-1])]
+    changed = _changed(job, formulas, work, files) if work.base else None
+    buckets = math.ceil(sum(file.rows for file in files) / LINES_PER_BUCKET)
+    spark = job.spark.sparkContext
+    parts: RDD[tuple[int, Lines | Lifetimes]]
+    parts = spark.parallelize(files, len(files)).flatMap(partial(_cut, formulas, work, changed, buckets))
+    if work.base:
+        earlier = job.data_files(formulas.contract, {"as_of_date": [work.base]})
+        parts = parts.union(
+            spark.parallelize(earlier, len(earlier)).flatMap(partial(_cut_base, formulas, lookup, buckets))
+        )
+    write = partial(_write, formulas, work, lookup, staged)
+    return parts.partitionBy(buckets, int).mapPartitions(write).collect()
+
+
+def _changed(job: Job, formulas: Formulas, work: Work, files: list[DataFile]) -> Array:
+    """Marks, by surrogate key, the entities with a line that the base does not know."""
+    assert work.base, "without a base everything is new"
+    new = [file for file in files if file.name not in work.known or file.is_since(DAY, work.base)]
+    found = np.unique(
+        np.concatenate([np.empty(0, int), *in_parallel(job.spark, partial(_unknown, formulas, work), new)])
     )
-    types = {column.name: column.type for column in contract.columns} | {key: "int"}
-    names = [key if name == entity_id else name for name in contract.column_names]
-    schema = pa.schema([arrow_schema(contract).field(n) if n != key else pa.field(key, pa.int32()) for n in names])
-    days = [int(np.datetime64(day, "D").astype(int)) for day in sorted(as_of_dates)]
+    changed = np.zeros(int(found.max(initial=-1)) + 1, dtype=bool)
+    changed[found] = True
+    return changed
 
-    def cut(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        if not (received := list(batches)):
-            return
-        table = pa.Table.from_batches(received)
-        history = Histories.of(*(column.to_numpy() for column in table.columns))
-        for day in days:
-            past = history.before(day)
-            if not len(past):
-                continue
-            values = {"as_of_date": np.full(len(past.entities), day, np.int32), key: past.entities}
-            yield _record_batch(values | dict(features(past, day)), schema)
 
-    return (
-        lines.repartition(key)
-        .mapInArrow(cut, ", ".join(f"{name} {types[name]}" for name in names))
-        .join(ids.select(key, entity_id), key)
-        .select(*contract.column_names)
+def _unknown(formulas: Formulas, work: Work, file: DataFile) -> Array:
+    """Keys of the entities with a line in the file that the base does not know."""
+    lines = _read(formulas, work, file)
+    return np.unique(lines.entity[lines.is_late | (lines.day >= _number(work.base))])
+
+
+def _read(formulas: Formulas, work: Work, file: DataFile) -> Lines:
+    """The file's lines before the last date."""
+    table = file.read([formulas.key, DAY, "price", formulas.other, "sales_channel_id"])
+    columns = [column.cast(pa.int32()) if column.type == pa.date32() else column for column in table.columns]
+    is_late = np.full(table.num_rows, file.name not in work.known)
+    lines = Lines._make([*(column.to_numpy() for column in columns), is_late])
+    return _where(lines, lines.day < _number(work.dates[-1]))
+
+
+def _where(lines: Lines, mask: Array) -> Lines:
+    return lines if mask.all() else Lines(*(array[mask] for array in lines))
+
+
+def _cut(
+    formulas: Formulas, work: Work, changed: Array | None, buckets: int, file: DataFile
+) -> Iterator[tuple[int, Lines]]:
+    """The file's lines that matter, by bucket: all those of changed entities, and the window's of everybody."""
+    lines = _read(formulas, work, file)
+    if changed is not None:
+        is_changed = np.zeros(max(int(lines.entity.max(initial=0)) + 1, len(changed)), dtype=bool)
+        is_changed[: len(changed)] = changed
+        lines = _where(lines, is_changed[lines.entity] | (lines.day >= _number(work.dates[0]) - WINDOW_DAYS))
+    yield from ((bucket, Lines(*arrays)) for bucket, arrays in _by_bucket(lines.entity, lines, buckets))
+
+
+def _cut_base(formulas: Formulas, lookup: Lookup, buckets: int, file: DataFile) -> Iterator[tuple[int, Lifetimes]]:
+    """The lifetimes in a file of the base's slice, by bucket."""
+    names = formulas.lifetime_columns
+    table = file.read([lookup.id_column, *names])
+    keys = lookup.keys(table[0].combine_chunks()).to_numpy(zero_copy_only=False)
+    days = [column.cast(pa.int32()) if column.type == pa.date32() else column for column in table.columns[1:]]
+    for bucket, (entity, *values) in _by_bucket(keys, [keys, *(day.to_numpy() for day in days)], buckets):
+        yield bucket, Lifetimes(entity, dict(zip(names, values, strict=True)))
+
+
+def _by_bucket(keys: Array, arrays: Iterable[Array], buckets: int) -> Iterator[tuple[int, list[Array]]]:
+    """The arrays cut by key modulo `buckets`."""
+    bucket = (keys % buckets).astype(np.min_scalar_type(buckets))
+    order = np.argsort(bucket, kind="stable")
+    ends = np.cumsum(np.bincount(bucket, minlength=buckets))
+    sorted_arrays = [array[order] for array in arrays]
+    for n, end in enumerate(ends):
+        start = ends[n - 1] if n else 0
+        if start < end:
+            yield n, [array[start:end] for array in sorted_arrays]
+
+
+def _write(
+    formulas: Formulas, work: Work, lookup: Lookup, staged: Staged, parts: Iterable[tuple[int, Lines | Lifetimes]]
+) -> Iterator[str]:
+    """Compute a bucket's rows of every date and write them; gives the files' paths."""
+    received = [part for _, part in parts]
+    lines = [part for part in received if isinstance(part, Lines)]
+    earlier = [part for part in received if isinstance(part, Lifetimes)]
+    if not received:
+        return
+    history = (
+        Histories.of(*(np.concatenate(arrays) for arrays in zip(*lines, strict=True))) if lines else Histories.none()
     )
+    base = Base(_joined(earlier), _number(work.base)) if earlier else None
+    for day, entities, values in slices(history, [_number(day) for day in work.dates], formulas, base):
+        rows = table(formulas, lookup.ids(entities), values)
+        yield staged.write(rows, as_of_date=str(np.datetime64(day, "D")))
 
 
-def _record_batch(values: Mapping[str, Array], schema: pa.Schema) -> pa.RecordBatch:
-    """The columns of `schema`; NaN becomes null."""
-    arrays = []
-    for field in schema:
-        column = values[field.name]
-        if pa.types.is_date32(field.type):
-            column = column.astype(np.int32).astype("datetime64[D]")
-        is_missing = np.isnan(column) if column.dtype.kind == "f" else None
-        arrays.append(pa.array(column, field.type, mask=is_missing))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+def _joined(parts: list[Lifetimes]) -> Lifetimes:
+    entities = np.concatenate([part.entities for part in parts])
+    order = np.argsort(entities)
+    values = {name: np.concatenate([part.values[name] for part in parts])[order] for name in parts[0].values}
+    return Lifetimes(entities[order], values)
+
+
+def table(formulas: Formulas, ids: pa.Array, values: Values) -> pa.Table:
+    """The rows of one date in the columns of the contract, but for the date; NaN becomes null."""
+    columns = {}
+    for column in formulas.contract.columns:
+        if column.name == "as_of_date":
+            continue
+        if column.name in values:
+            array = values[column.name]
+            array = array.astype(np.int32).astype("datetime64[D]") if column.type == "date" else array
+            is_missing = np.isnan(array) if array.dtype.kind == "f" else None
+            columns[column.name] = pa.array(array, arrow_type(column), mask=is_missing)
+        else:
+            columns[column.name] = ids
+    return pa.table(columns)
+
+
+def _number(day: date | None) -> int:
+    """Days since 1970-01-01."""
+    return int(np.datetime64(day, "D").astype(int))

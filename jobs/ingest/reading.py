@@ -118,7 +118,8 @@ def _lines(block: Block) -> tuple[bytes, int]:
 
 def _csv_rows(lines: bytes, columns: Sequence[str]) -> RawRows:
     """Rows of whole lines, the first of which is line 1."""
-    lines = lines.replace(b"\r\n", b"\n")
+    if b"\r" in lines:
+        lines = lines.replace(b"\r\n", b"\n")
     is_even = not (b"\r" in lines or b"\n\n" in lines or lines.startswith(b"\n")) and _is_utf8(lines)
     if is_even:
         fields, wrong = _parsed(lines, columns)

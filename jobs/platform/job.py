@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from expectations.contract import Contract
+from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
 from jobs.platform.lookup import Lookup
 from jobs.platform.settings import Settings
@@ -62,6 +63,11 @@ class Job:
         """A declared table as Arrow; see Warehouse.read_arrow for columns and filters."""
         self._declared(contract, self._reads + self._writes)
         return self.warehouse.read_arrow(contract, *args, **kwargs)  # type: ignore[arg-type]
+
+    def data_files(self, contract: Contract, where: Slice | None = None) -> list[DataFile]:
+        """The files of a declared table, of these partitions (column -> values) if given; none before it exists."""
+        self._declared(contract, self._reads + self._writes)
+        return self.warehouse.data_files(contract, where)
 
     def lookup(self, contract: Contract) -> Lookup:
         """Ids and surrogate keys of a declared table of customers or articles."""

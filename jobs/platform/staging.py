@@ -26,6 +26,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from expectations.contract import Contract
+from jobs.platform.data_files import filesystem_of
 from jobs.platform.errors import ContractError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Staged:
         Returns its path below the table's root. Only paths given to `commit` come into the table: what a task wrote
         that then failed and ran again elsewhere stays outside.
         """
-        filesystem, root = _filesystem(self.uri)
+        filesystem, root = filesystem_of(self.uri)
         values = [f"{name}={quote(partition[name], safe='')}" for name in self.contract.partition_by]
         path = "/".join([self.folder, *values, f"{uuid.uuid4()}.parquet"])
         filesystem.create_dir(f"{root}/{path.rsplit('/', 1)[0]}")
@@ -73,12 +74,13 @@ class Staged:
 
     def write_blocks(self, blocks: pa.RecordBatchReader) -> None:
         """Write a stream of rows, larger than memory maybe, as few files."""
-        filesystem, root = _filesystem(self.uri)
+        filesystem, root = filesystem_of(self.uri)
         by = [field for field in blocks.schema if field.name in self.contract.partition_by]
         pads.write_dataset(
             blocks,
             f"{root}/{self.folder}",
             format="parquet",
+            basename_template=f"{uuid.uuid4()}-{{i}}.parquet",  # no two files of a table share a name
             filesystem=filesystem,
             partitioning=pads.partitioning(pa.schema(by), flavor="hive"),
             file_options=pads.ParquetFileFormat().make_write_options(compression="snappy"),
@@ -90,7 +92,7 @@ class Staged:
 
     def written(self) -> list[str]:
         """Paths below the table's root of all files in the folder."""
-        filesystem, root = _filesystem(self.uri)
+        filesystem, root = filesystem_of(self.uri)
         selector = pafs.FileSelector(f"{root}/{self.folder}", recursive=True, allow_not_found=True)
         found = filesystem.get_file_info(selector)
         files = [info.path for info in found if info.type == pafs.FileType.File and info.path.endswith(".parquet")]
@@ -142,7 +144,7 @@ class Staged:
         raise AssertionError("unreachable")
 
     def _files(self, paths: Sequence[str]) -> list[_File]:
-        filesystem, root = _filesystem(self.uri)
+        filesystem, root = filesystem_of(self.uri)
         found = filesystem.get_file_info([f"{root}/{path}" for path in paths])
         footers = (pq.read_metadata(info.path, filesystem=filesystem) for info in found)
         return [_File(*file) for file in zip(paths, (info.size for info in found), footers, strict=True)]
@@ -192,11 +194,6 @@ def _bound(value: Any, cut: str) -> Any:
     return value
 
 
-def _filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    filesystem, root = pafs.FileSystem.from_uri(uri) if "://" in uri else (pafs.LocalFileSystem(), uri)
-    return filesystem, root
-
-
 @contextmanager
 def staging(contract: Contract, uri: str) -> Iterator[Staged]:
     """A new staging folder below the table's root, which goes when the block fails before its commit."""
@@ -204,7 +201,7 @@ def staging(contract: Contract, uri: str) -> Iterator[Staged]:
     try:
         yield staged
     except BaseException:
-        filesystem, root = _filesystem(uri)
+        filesystem, root = filesystem_of(uri)
         is_there = filesystem.get_file_info(f"{root}/{staged.folder}").type == pafs.FileType.Directory
         if is_there and not any(f"/{staged.folder}/" in file for file in DeltaTable(uri).file_uris()):
             filesystem.delete_dir(f"{root}/{staged.folder}")

@@ -20,6 +20,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from expectations.contract import Contract
+from jobs.platform.data_files import DataFile, data_files
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.lookup import Lookup
 from jobs.platform.schemas import arrow_schema, delta_schema
@@ -92,6 +93,10 @@ class Warehouse:
             if "userMetadata" in commit:
                 return json.loads(commit["userMetadata"])
         return {}
+
+    def data_files(self, contract: Contract, where: Slice | None = None) -> list[DataFile]:
+        """The table's files at its current version, which is noted as read; those of these partitions."""
+        return data_files(self._pin(contract), where)
 
     def lookup(self, contract: Contract) -> Lookup:
         """The table's ids and surrogate keys, at its current version, to be used in any process."""

@@ -1,58 +1,78 @@
-"""Purchase histories for the feature tests: as Spark tables, as exact rows, and a slow, obvious reference."""
+"""Purchase histories for the feature tests: as arrays, as exact rows, and a slow, obvious reference."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
 
 from jobs.features import articles, customers
+from jobs.features.histories import Array, Histories
+from jobs.features.lifetimes import Values, slices
+from jobs.features.snapshots import table
+from jobs.platform.schemas import arrow_schema
 
-SCHEMA = (
-    "t_dat date, customer_id string, customer_key int, article_id string, article_key int, price double,"
-    " sales_channel_id int"
-)
 Line = tuple[date, str, str, float, int]
+FORMULAS = {"customer": customers.FORMULAS, "article": articles.FORMULAS}
 
 
-def table(spark: SparkSession, lines: Sequence[Line]) -> DataFrame:
-    """The lines as silver transactions (the columns that features read)."""
-    keyed = [(day, c, _key(c), a, _key(a), price, channel) for day, c, a, price, channel in lines]
-    frame = pd.DataFrame(keyed, columns=SCHEMA.split()[::2])
-    return spark.createDataFrame(frame, SCHEMA) if lines else spark.createDataFrame([], SCHEMA)
-
-
-def _key(text: str) -> int:
+def key(text: str) -> int:
     """A surrogate key: the id's bytes, read as a number."""
     return int.from_bytes(text.encode(), "big")
 
 
-def features(of: str, transactions: DataFrame, lines: Sequence[Line], as_of_dates: Sequence[date]) -> DataFrame:
-    """The features of `of` ("customer" or "article") from `transactions`, which hold ids of `lines` only."""
-    transform, position = (customers.transform, 1) if of == "customer" else (articles.transform, 2)
-    ids = sorted({line[position] for line in lines})
-    frame = pd.DataFrame({f"{of}_id": ids, f"{of}_key": [_key(text) for text in ids]})
-    schema = f"{of}_id string, {of}_key int"
-    spark = transactions.sparkSession
-    return transform(transactions, spark.createDataFrame(frame if ids else [], schema), as_of_dates)
+def history(of: str, lines: Sequence[Line], late: Collection[int] = ()) -> Histories:
+    """The lines as Histories of `of` ("customer" or "article"); `late` are positions."""
+    own, other = (1, 2) if of == "customer" else (2, 1)
+    return Histories.of(
+        np.array([key(line[own]) for line in lines], dtype=np.int32),
+        np.array([number(line[0]) for line in lines], dtype=np.int32),
+        np.array([line[3] for line in lines], dtype=np.float64),
+        np.array([key(line[other]) for line in lines], dtype=np.int32),
+        np.array([line[4] for line in lines], dtype=np.int32),
+        np.array([n in late for n in range(len(lines))], dtype=bool),
+    )
 
 
-def rows(frame: DataFrame) -> list[dict[str, Any]]:
+def number(day: date) -> int:
+    """Days since 1970-01-01."""
+    return (day - date(1970, 1, 1)).days
+
+
+def features(of: str, lines: Sequence[Line], as_of_dates: Sequence[date]) -> pa.Table:
+    """The feature table of `of` on these dates."""
+    return stacked(of, slices(history(of, lines), [number(day) for day in as_of_dates], FORMULAS[of]))
+
+
+def stacked(of: str, found: Iterable[tuple[int, Array, Values]]) -> pa.Table:
+    """What `slices` gives as one table, in the contract's columns."""
+    contract = FORMULAS[of].contract
+    parts = [arrow_schema(contract).empty_table()]
+    for day, entities, values in found:
+        ids = pa.array([int(entity).to_bytes(8, "big").lstrip(b"\0").decode() for entity in entities], pa.string())
+        rows = table(FORMULAS[of], ids, values)
+        dated = rows.append_column("as_of_date", pa.array([date(1970, 1, 1) + timedelta(day)] * rows.num_rows))
+        parts.append(dated.select(contract.column_names).cast(arrow_schema(contract)))
+    return pa.concat_tables(parts)
+
+
+def rows(found: pa.Table) -> list[dict[str, Any]]:
     """All rows by column name, in the order of their first two columns."""
-    return sorted((row.asDict() for row in frame.collect()), key=lambda row: tuple(map(str, list(row.values())[:2])))
+    return sorted(found.to_pylist(), key=lambda row: tuple(map(str, list(row.values())[:2])))
 
 
-def exact(frame: DataFrame) -> list[tuple[object, ...]]:
+def exact(found: pa.Table) -> list[tuple[object, ...]]:
     """All rows, sorted, every double as its eight bytes: equal only if the tables are equal to the last bit."""
 
     def bits(value: object) -> object:
         return struct.pack(">d", value).hex() if isinstance(value, float) else str(value)
 
-    return sorted(tuple(bits(value) for value in row) for row in frame.collect())
+    return sorted(tuple(bits(value) for value in row.values()) for row in found.to_pylist())
 
 
 def reference(lines: Sequence[Line], as_of_dates: Sequence[date], of: str) -> list[dict[str, Any]]:
@@ -123,9 +143,7 @@ def _article(own: list[Line], as_of: date) -> dict[str, Any]:
     }
 
 
-def leaks(
-    spark: SparkSession, compute: Callable[[DataFrame], DataFrame], lines: Sequence[Line], day: date
-) -> list[str]:
+def leaks(compute: Callable[[Sequence[Line]], pa.Table], lines: Sequence[Line], day: date) -> list[str]:
     """Which ways of changing everything dated on or after `day` change what is computed as of that day; none may."""
     past = [line for line in lines if line[0] < day]
     future = [line for line in lines if line[0] >= day]
@@ -135,10 +153,6 @@ def leaks(
         (line[0], c, a, line[3], line[4])
         for line, c, a in zip(future, customers, articles[1:] + articles[:1], strict=True)
     ]
-
-    def found(changed: Sequence[Line]) -> list[tuple[object, ...]]:
-        return exact(compute(table(spark, changed)))
-
-    changes = {"deleted": past, "forged": forged + past, "shuffled": past + shuffled, "doubled": lines + future}
-    untouched = found(lines)
-    return [how for how, changed in changes.items() if found(changed) != untouched]
+    changes = {"deleted": past, "forged": forged + past, "shuffled": past + shuffled, "doubled": [*lines, *future]}
+    untouched = exact(compute(lines))
+    return [how for how, changed in changes.items() if exact(compute(changed)) != untouched]

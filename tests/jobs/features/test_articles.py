@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from expectations.features import ARTICLE_FEATURES
-from tests.jobs.features.histories import features, rows, table
+from tests.jobs.features.histories import features, rows
 
 AS_OF = date(2020, 9, 16)
 LINES = [
@@ -28,16 +28,11 @@ LINES = [
 ]
 
 
-def test_by_hand(spark):
-    v, x, y = rows(features("article", table(spark, LINES), LINES, [AS_OF]))
+def test_by_hand():
+    v, x, y = rows(features("article", LINES, [AS_OF]))
     assert list(v) == ARTICLE_FEATURES.column_names
     assert list(v.values()) == [AS_OF, "v", 3, date(2020, 1, 1), date(2020, 9, 9), 3, 2.0, 1.0, 2.0, 1, 259, 1, 2, 2]
     assert list(x.values()) == [
         *(AS_OF, "x", 4, date(2020, 8, 17), date(2020, 9, 15), 2, 1.375, pytest.approx(0.75), 1.5, 2, 30, 3, 4, 2)
     ]
     assert list(y.values()) == [AS_OF, "y", 1, date(2020, 8, 16), date(2020, 8, 16), 1, 4.0, None, 4.0, 1, 31, 0, 0, 0]
-
-
-def test_types_are_the_contracts(spark):
-    types = dict(features("article", table(spark, LINES), LINES, [AS_OF]).dtypes)
-    assert types == {column.name: column.type for column in ARTICLE_FEATURES.columns}

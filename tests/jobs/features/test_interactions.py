@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
+import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
 from expectations.features import INTERACTION_FEATURES
 from jobs.features.interactions import main, transform
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
+from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
-from tests.jobs.features.histories import exact, rows, table
+from tests.jobs.features.histories import Line, exact, rows
 
 WEEKS = [date(2020, 9, 9), date(2020, 9, 2)]
 LINES = [
@@ -25,8 +29,14 @@ LINES = [
 ]
 
 
+def made(spark: SparkSession, lines: Sequence[Line], weeks: Sequence[date]) -> pa.Table:
+    """The table of these lines."""
+    schema = "t_dat date, customer_id string, article_id string, price double, sales_channel_id int"
+    return transform(spark.createDataFrame(lines, schema), weeks).toArrow()
+
+
 def test_by_hand(spark):
-    found = rows(transform(table(spark, LINES), WEEKS))
+    found = rows(made(spark, LINES, WEEKS))
     assert list(found[0]) == INTERACTION_FEATURES.column_names
     assert [list(row.values()) for row in found] == [
         [date(2020, 9, 2), date(2020, 9, 6), "b", "x", 0.5, 2, 7, 9, True],
@@ -40,7 +50,7 @@ def test_by_hand(spark):
 def test_agrees_with_the_calendar_on_every_day_of_two_years(spark):
     days = [date(2019, 1, 2) + timedelta(n) for n in range(728)]
     lines = [(day, "a", "x", 1.0, 1) for day in days]
-    for row in rows(transform(table(spark, lines), days[::7])):
+    for row in rows(made(spark, lines, days[::7])):
         day = row["t_dat"]
         assert (row["day_of_week"], row["month"]) == (day.isoweekday(), day.month)
         assert row["is_weekend"] == (day.isoweekday() in (6, 7))
@@ -49,13 +59,13 @@ def test_agrees_with_the_calendar_on_every_day_of_two_years(spark):
 
 
 def test_types_are_the_contracts(spark):
-    types = dict(transform(table(spark, LINES), WEEKS).dtypes)
-    assert types == {column.name: column.type for column in INTERACTION_FEATURES.columns}
+    made_types = {field.name: field.type for field in made(spark, LINES, WEEKS).schema}
+    assert made_types == {field.name: field.type for field in arrow_schema(INTERACTION_FEATURES)}
 
 
 def test_later_transactions_change_nothing(spark):
     past = [line for line in LINES if line[0] < date(2020, 9, 16)]
-    assert exact(transform(table(spark, LINES), WEEKS)) == exact(transform(table(spark, past), WEEKS))
+    assert exact(made(spark, LINES, WEEKS)) == exact(made(spark, past, WEEKS))
 
 
 def test_weeks_start_on_wednesdays(tmp_path):

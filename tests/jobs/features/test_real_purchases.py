@@ -6,12 +6,13 @@ from datetime import date, timedelta
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pytest
-from pyspark.sql import functions as F
 
-from expectations.contract import key_of
-from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES
 from jobs.features import articles, customers
+from jobs.features.histories import Histories
+from jobs.features.lifetimes import slices
+from jobs.features.snapshots import table
 from tests.conftest import SHARED_DATA
 
 PURCHASES = SHARED_DATA / "completejourney" / "transactions_sample.parquet"
@@ -45,21 +46,25 @@ ARTICLES = """
 
 @pytest.mark.skipif(not PURCHASES.exists(), reason="the Complete Journey data is not here")
 @pytest.mark.parametrize(
-    ("contract", "transform", "query"),
-    [(CUSTOMER_FEATURES, customers.transform, CUSTOMERS), (ARTICLE_FEATURES, articles.transform, ARTICLES)],
+    ("formulas", "query"),
+    [(customers.FORMULAS, CUSTOMERS), (articles.FORMULAS, ARTICLES)],
     ids=["customers", "articles"],
 )
-def test_cell_by_cell_against_duckdb(spark, contract, transform, query):
+def test_cell_by_cell_against_duckdb(formulas, query):
     dates = [AS_OF, AS_OF - timedelta(7), date(2017, 2, 1)]
     lines = duckdb.sql(LINES).df()
+    contract, entity = formulas.contract, formulas.contract.key[1]
     # Their ids are numbers: as keys they are the same numbers.
-    transactions = spark.createDataFrame(lines).selectExpr(
-        "CAST(t_dat AS DATE) t_dat", "CAST(customer_id AS INT) customer_key", "CAST(article_id AS INT) article_key",
-        "price", "CAST(sales_channel_id AS INT)",
-    )  # fmt: skip
-    entity = contract.key[1]
-    ids = spark.createDataFrame(lines[[entity]].drop_duplicates())
-    found = transform(transactions, ids.withColumn(key_of(entity), F.col(entity).cast("int")), dates).toPandas()
+    own, other = (
+        lines[name.replace("_key", "_id")].astype("int32").to_numpy() for name in (formulas.key, formulas.other)
+    )
+    day = lines["t_dat"].to_numpy().astype("datetime64[D]").astype("int32")
+    history = Histories.of(own, day, lines["price"].to_numpy(), other, lines["sales_channel_id"].to_numpy())
+    parts = []
+    for at, entities, values in slices(history, [(each - date(1970, 1, 1)).days for each in dates], formulas):
+        part = table(formulas, pa.array(entities).cast(pa.string()), values).to_pandas()
+        parts.append(part.assign(as_of_date=pd.Timestamp(at, unit="D"))[contract.column_names])
+    found = pd.concat(parts)
 
     db = duckdb.connect()
     db.register("purchases", lines)

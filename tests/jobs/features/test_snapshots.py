@@ -1,23 +1,44 @@
-"""What both as-of tables must keep: the reference's values, no leak, equal bits on any cluster, one shuffle."""
+"""What both as-of tables must keep: the reference's values, no leak, equal bits on any cluster, nothing done twice."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from deltalake import write_deltalake
-from hypothesis import HealthCheck, given, settings
+from deltalake import DeltaTable
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
+from expectations.articles import ARTICLES
+from expectations.contract import Contract
+from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
-from jobs.features.snapshots import fresh_transactions
+from jobs.features import articles, customers, snapshots
+from jobs.features.lifetimes import Base, Lifetimes, slices
+from jobs.features.snapshots import require_fresh
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
+from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
-from tests.jobs.features.histories import exact, features, leaks, reference, rows, table
+from jobs.platform.warehouse import Warehouse
+from tests.jobs.features.histories import (
+    FORMULAS,
+    Line,
+    exact,
+    features,
+    history,
+    key,
+    leaks,
+    number,
+    reference,
+    rows,
+    stacked,
+)
 
 AS_OF = date(2020, 9, 16)
 TABLES = pytest.mark.parametrize("of", ["customer", "article"])
@@ -28,16 +49,15 @@ DAYS = st.sampled_from([-400, -45, -38, -37, -36, -31, -30, -29, -8, -7, -6, -1,
 PRICES = st.sampled_from([0.1, 0.2, 0.3, 0.0169322033898305]) | st.floats(0.0005, 5000, allow_nan=False)
 LINE = st.tuples(DAYS, st.sampled_from("abcde"), st.sampled_from("vwxyz"), PRICES, st.integers(1, 3))
 HISTORIES = st.lists(LINE, min_size=0, max_size=80)
-#: The session is shared on purpose, and a Spark job takes as long as it takes.
-FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=60, deadline=None)
 
 
 @TABLES
-@FEW
+@MANY
 @given(lines=HISTORIES)
-def test_agrees_with_the_reference(spark, of, lines):
+def test_agrees_with_the_reference(of: str, lines: list[Line]) -> None:
     dates = [AS_OF, AS_OF - timedelta(7), AS_OF - timedelta(36)]
-    found, expected = rows(features(of, table(spark, lines), lines, dates)), reference(lines, dates, of)
+    found, expected = rows(features(of, lines, dates)), reference(lines, dates, of)
     assert len(found) == len(expected)
     for row, by_hand in zip(found, expected, strict=True):
         assert list(row) == list(by_hand)
@@ -46,64 +66,150 @@ def test_agrees_with_the_reference(spark, of, lines):
 
 
 @TABLES
-@settings(FEW, max_examples=3)
-@given(lines=st.lists(LINE, min_size=20, max_size=60))
-def test_nothing_from_the_as_of_date_on_leaks(spark, of, lines):
-    assert leaks(spark, lambda t: features(of, t, lines, [AS_OF]), lines, AS_OF) == []
+@MANY
+@given(lines=HISTORIES)
+def test_nothing_from_the_as_of_date_on_leaks(of: str, lines: list[Line]) -> None:
+    assert leaks(lambda changed: features(of, changed, [AS_OF - timedelta(7), AS_OF]), lines, AS_OF) == []
 
 
-def test_a_planted_leak_is_found(spark):
-    def leaky(transactions: DataFrame) -> DataFrame:
+def test_a_planted_leak_is_found() -> None:
+    def leaky(changed: Sequence[Line]) -> pa.Table:
         """Features with one that looks ahead: the shop's takings of all time."""
-        ahead = transactions.agg(F.sum("price").alias("takings_ever"))
-        return features("customer", transactions, lines, [AS_OF]).crossJoin(ahead)
+        found = features("customer", changed, [AS_OF])
+        return found.append_column("takings_ever", pa.array([sum(line[3] for line in changed)] * found.num_rows))
 
     lines = [(AS_OF + timedelta(n), customer, "x", 1.5, 1) for n in (-9, -1, 0, 3) for customer in "ab"]
     lines.append((AS_OF, "b", "y", 7.0, 2))
-    assert {"deleted", "forged", "doubled"} <= set(leaks(spark, leaky, lines, AS_OF))
+    assert {"deleted", "forged", "doubled"} <= set(leaks(leaky, lines, AS_OF))
 
 
 @TABLES
-def test_equal_to_the_bit_on_any_cluster_and_order(spark, of):
-    lines = [
-        (AS_OF - timedelta(1 + n % 97), f"c{n % 7}", f"a{n % 11}", (n * 37 % 101) / 590, n % 2 + 1) for n in range(3000)
+@MANY
+@given(lines=HISTORIES, others=st.lists(LINE, max_size=20), cut=st.sampled_from([-36, -8, -7, 0]))
+def test_carried_on_from_an_earlier_date_is_as_if_computed_anew(
+    of: str, lines: list[Line], others: list[Line], cut: int
+) -> None:
+    """The base knows `lines`; `others` came later, some of them dated long before."""
+    day, dates = number(AS_OF + timedelta(cut)), [number(AS_OF), number(AS_OF + timedelta(7))]
+    earlier = history(of, lines)
+    past = earlier.where(earlier.day < day)
+    base = Base(Lifetimes.of(past, FORMULAS[of]), day) if len(past) else None
+    late = range(len(lines), len(lines) + len(others)) if base else ()
+    carried = slices(history(of, lines + others, late), dates, FORMULAS[of], base)
+    assert exact(stacked(of, carried)) == exact(features(of, lines + others, [AS_OF, AS_OF + timedelta(7)]))
+
+
+# ---- through Spark and the warehouse
+
+MODULES = {"customer": (customers, CUSTOMERS, "abcde"), "article": (articles, ARTICLES, "vwxyz")}
+
+
+def some_lines(n: int, start: int = 1) -> list[Line]:
+    """Purchases spread over the 97 days before the as-of date, the newest `start` days before it."""
+    return [
+        (AS_OF - timedelta(start + i % 97), "abcde"[i % 5], "vwxyz"[i * i % 5], (i * 37 % 101 + 1) / 590, i % 2 + 1)
+        for i in range(n)
     ]
-    partitions = spark.conf.get("spark.sql.shuffle.partitions")
-    expected = exact(features(of, table(spark, lines).coalesce(1), lines, [AS_OF]))
-    try:
-        spark.conf.set("spark.sql.shuffle.partitions", "13")
-        assert exact(features(of, table(spark, lines[::-1]).repartition(5), lines, [AS_OF])) == expected
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", partitions)
+
+
+def deliver(root: Path, name: str, lines: Sequence[Line]) -> None:
+    """The lines as one more file of silver/transactions, and the tables that know their keys."""
+    warehouse = Warehouse(str(root), {})
+    for _, contract, ids in MODULES.values():
+        if not warehouse.exists(contract):
+            empty = {f.name: pa.nulls(len(ids), f.type) for f in arrow_schema(contract)}
+            false = {c.name: pa.array([False] * len(ids)) for c in contract.columns if c.type == "boolean"}
+            id_, key_ = contract.key[0], f"{contract.name[:-1]}_key"
+            known = empty | false | {id_: pa.array(list(ids)), key_: pa.array(map(key, ids), pa.int32())}
+            warehouse.publish_arrow(contract, pa.table(known, arrow_schema(contract)), {})
+    rows = [(day, c, a, key(c), key(a), price, channel, name, name) for day, c, a, price, channel in lines]
+    table = pa.Table.from_pylist([dict(zip(TRANSACTIONS.column_names, row, strict=True)) for row in rows])
+    warehouse.publish_arrow(TRANSACTIONS, table.cast(arrow_schema(TRANSACTIONS)), {"source_file": [name]})
+
+
+def run(spark: SparkSession, root: Path, of: str, as_of: date = AS_OF) -> str:
+    module = MODULES[of][0]
+    job = Job(
+        f"features.{of}s",
+        Settings(as_of_date=as_of, warehouse=str(root), training_weeks=2),
+        module.READS,
+        module.WRITES,
+    )
+    job.__dict__["spark"] = spark
+    return module.main(job)
+
+
+def stored(root: Path, contract: Contract) -> pa.Table:
+    return DeltaTable(str(root / contract.path)).to_pyarrow_table().select(contract.column_names)
 
 
 @TABLES
-def test_one_shuffle_however_many_dates(spark, tmp_path, of):
-    line = table(spark, [(AS_OF, "a", "x", 1.0, 1)]).withColumn("source_file", F.lit("f.csv"))
-    line.write.parquet(str(tmp_path / "lines"))
-    delivered, dates = spark.read.parquet(str(tmp_path / "lines")), [AS_OF - timedelta(7 * n) for n in range(8)]
-    plan = features(of, delivered, [(AS_OF, "a", "x", 1.0, 1)], dates)._jdf.queryExecution().executedPlan().toString()
-    assert plan.count("Exchange hashpartitioning") == 1
-    assert plan.count("Exchange ") == plan.count("BroadcastExchange ") + 1
-    assert "source_file" not in plan, "columns that no feature needs travel through the shuffle"
+@pytest.mark.parametrize("size", [50, 10_000])
+def test_equal_to_the_bit_on_any_cluster_and_in_any_order(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str, size: int
+) -> None:
+    monkeypatch.setattr(snapshots, "LINES_PER_BUCKET", size)
+    lines = some_lines(600)
+    for n in range(3):
+        deliver(tmp_path, f"{n}.csv", lines[n::3][::-1])
+    run(spark, tmp_path, of)
+    dates = Settings(as_of_date=AS_OF, training_weeks=2).snapshot_dates
+    contract = FORMULAS[of].contract
+    assert exact(stored(tmp_path, contract)) == exact(features(of, lines, dates))
+
+
+@TABLES
+def test_a_week_is_added_and_a_late_file_changes_what_it_touches(spark: SparkSession, tmp_path: Path, of: str) -> None:
+    contract, week = FORMULAS[of].contract, timedelta(7)
+    lines, following = some_lines(300, start=8), [(AS_OF - timedelta(2), "a", "v", 0.25, 2), (AS_OF, "b", "w", 9.0, 1)]
+    deliver(tmp_path, "1.csv", lines)
+    run(spark, tmp_path, of, AS_OF - week)
+    deliver(tmp_path, "2.csv", following)
+    said = run(spark, tmp_path, of)
+    assert f"1 as-of dates up to {AS_OF}, carried on from {AS_OF - week}" in said, "older weeks stay as they are"
+    version = DeltaTable(str(tmp_path / contract.path)).version()
+    assert "nothing to do" in run(spark, tmp_path, of)
+    assert DeltaTable(str(tmp_path / contract.path)).version() == version
+
+    late = [(AS_OF - timedelta(12), "c", "x", 0.5, 1)]
+    deliver(tmp_path, "late.csv", late)
+    said = run(spark, tmp_path, of)
+    assert f"2 as-of dates up to {AS_OF}, carried on from {AS_OF - week}" in said, "weeks before the late line stay"
+    found = stored(tmp_path, contract)
+    for date_ in pc.unique(found["as_of_date"]).to_pylist():
+        anew = features(of, lines + following + late, [date_])
+        assert exact(found.filter(pc.equal(found["as_of_date"], date_))) == exact(anew), date_
+
+    # A file is replaced: what was made from the old one is made anew.
+    deliver(tmp_path, "1.csv", lines[:200])
+    assert "carried on" not in run(spark, tmp_path, of)
+    found = stored(tmp_path, contract).filter(pc.equal(stored(tmp_path, contract)["as_of_date"], AS_OF))
+    assert exact(found) == exact(features(of, lines[:200] + following + late, [AS_OF]))
+
+
+@TABLES
+def test_other_formulas_carry_nothing_on(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    deliver(tmp_path, "1.csv", some_lines(50))
+    run(spark, tmp_path, of)
+    monkeypatch.setattr(snapshots, "code_of", lambda formulas: "another version")
+    assert "nothing to do" not in run(spark, tmp_path, of)
 
 
 @pytest.mark.parametrize("days_before", [1, 7])
-def test_fresh_enough(spark, tmp_path, days_before):
-    job = _job_with_a_line_on(tmp_path, AS_OF - timedelta(days_before))
-    assert fresh_transactions(job).count() == 1
+def test_fresh_enough(tmp_path: Path, days_before: int) -> None:
+    require_fresh(job_with_a_line_on(tmp_path, AS_OF - timedelta(days_before)))
 
 
 @pytest.mark.parametrize("days_before", [0, 8])
-def test_a_week_without_transactions_stops_the_run(spark, tmp_path, days_before):
-    job = _job_with_a_line_on(tmp_path, AS_OF - timedelta(days_before))
+def test_a_week_without_transactions_stops_the_run(tmp_path: Path, days_before: int) -> None:
+    job = job_with_a_line_on(tmp_path, AS_OF - timedelta(days_before))
     with pytest.raises(JobError, match=r"no transactions from 2020-09-09 until the as-of date 2020-09-16: is a file"):
-        fresh_transactions(job)
+        require_fresh(job)
 
 
-def _job_with_a_line_on(tmp_path, day: date) -> Job:
+def job_with_a_line_on(root: Path, day: date) -> Job:
     """A job whose warehouse holds one transaction."""
-    job = Job("features.customers", Settings(as_of_date=AS_OF, warehouse=str(tmp_path)), (TRANSACTIONS,), ())
-    line = {"t_dat": day, "customer_id": "a", "article_id": "x", "price": 1.0, "sales_channel_id": 1}
-    write_deltalake(job.warehouse.uri(TRANSACTIONS), pa.Table.from_pylist([line]))
-    return job
+    deliver(root, "1.csv", [(day, "a", "v", 1.0, 1)])
+    return Job("features.customers", Settings(as_of_date=AS_OF, warehouse=str(root)), (TRANSACTIONS,), ())
