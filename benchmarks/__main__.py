@@ -1,4 +1,4 @@
-"""`make bench` and `make bench-features`: each beside its peers in the same run; results in docs/benchmarks.md and
+"""`make bench`, `make bench-features`, `make bench-increments`: each beside its peers in the same run; results in docs/benchmarks.md and
 benchmarks/results/."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import features as features_
+from benchmarks import increments as increments_
 from benchmarks import sample_data as sample_data_
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -29,6 +30,15 @@ def features(
 ) -> None:
     """Compute the feature tables from CSV, on all cores; at full size it takes some minutes and 12 GB of disk."""
     features_.run(data, scale)
+
+
+@app.command()
+def increments(
+    data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 1.0,
+) -> None:
+    """The run of a further week, and a year of snapshots, beside computing all anew; 25 GB of disk at full size."""
+    increments_.run(data, scale)
 
 
 if __name__ == "__main__":

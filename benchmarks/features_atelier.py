@@ -1,6 +1,6 @@
 """Atelier's own way from CSV to feature tables, its jobs one after the other in one Spark application.
 
-python -m benchmarks.features_atelier DATA WAREHOUSE AS_OF
+python -m benchmarks.features_atelier DATA WAREHOUSE AS_OF [SNAPSHOTS]
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
 
 
-def main(data: str, warehouse: str, as_of: date) -> None:
-    """Every job the DAG runs before the models, on one as-of date and the week before it."""
+def main(data: str, warehouse: str, as_of: date, snapshots: int = 1) -> None:
+    """Every job the DAG runs before the models: so many weekly snapshots up to an as-of date, and its week."""
+    dates = [as_of - n * WEEK for n in range(snapshots)]
     settings = Settings(as_of_date=as_of, data=data, warehouse=warehouse)
     for module in (ingest_articles, ingest_customers, ingest_transactions):
         job = Job(module.__name__.removeprefix("jobs."), settings, module.READS, module.WRITES)
         _timed(job.name, lambda module=module, job=job: module.main(job))
     for module, entities in ((customers, CUSTOMERS), (articles, ARTICLES)):
         job = Job(module.__name__.removeprefix("jobs."), settings, module.READS, module.WRITES)
-        _timed(job.name, partial(publish_snapshots, job, module.FORMULAS, entities, [as_of]))
+        _timed(job.name, partial(publish_snapshots, job, module.FORMULAS, entities, dates))
     job = Job("features.interactions", settings, interactions.READS, interactions.WRITES)
     weeks = [as_of - WEEK]
     _timed(
@@ -50,4 +51,4 @@ def _timed(name, work) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], date.fromisoformat(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], date.fromisoformat(sys.argv[3]), *map(int, sys.argv[4:]))

@@ -1,0 +1,83 @@
+"""The next week and a year of snapshots, beside computing everything anew; the results compared bit by bit."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import duckdb
+from deltalake import DeltaTable
+
+from benchmarks.contest import Result, measure, publish
+from benchmarks.features import AS_OF, TABLES, generated
+from expectations.contract import Contract
+from jobs.platform.settings import WEEK
+
+SNAPSHOTS = 52
+
+
+def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
+    """Time the run of a further week, and of a year of snapshots at once, and publish the result.
+
+    Args:
+        data: folder with the retailer's files; None: generated for this run.
+        scale: size of what is generated.
+        as_of: as-of date of the further week.
+    """
+    with tempfile.TemporaryDirectory(prefix="atelier-bench-", dir=Path.cwd()) as folder:
+        work = Path(folder)
+        weekly = _by_week(data or generated(work / "data", scale), work / "weekly", as_of)
+        results = {"all anew": _timed(weekly, work / "anew", as_of)}
+        results["all anew, 52 snapshots"] = _timed(weekly, work / "year", as_of, SNAPSHOTS)
+        last_week = weekly / "transactions_2.csv"
+        last_week.rename(work / "held back")
+        _timed(weekly, work / "carried", as_of - WEEK)
+        (work / "held back").rename(last_week)
+        results["the next week"] = _timed(weekly, work / "carried", as_of)
+        compared = [
+            _same(contract, work / "anew", work / other, as_of) for contract in TABLES for other in ("carried", "year")
+        ]
+    note = (
+        "From CSV to the silver and feature tables, each in one process, its start included. `the next week`: the tables"
+        f" of the week before are there, the next week's file arrives. {' '.join(compared)}"
+    )
+    publish("increments", "make bench-increments", results, "the next week", note)
+
+
+def _by_week(data: Path, folder: Path, as_of: date) -> Path:
+    """The files with the transactions in two: until the week before the as-of date, and that week."""
+    folder.mkdir()
+    for name in ("articles.csv", "customers.csv"):
+        shutil.copy(data / name, folder)
+    lines = f"read_csv('{data}/transactions*.csv', header = true, all_varchar = true)"
+    for name, condition in (("1", f"t_dat < '{as_of - WEEK}'"), ("2", f"t_dat >= '{as_of - WEEK}'")):
+        query = f"SELECT * FROM {lines} WHERE {condition}"  # noqa: S608
+        duckdb.sql(f"COPY ({query}) TO '{folder}/transactions_{name}.csv' (HEADER)")
+    return folder
+
+
+def _timed(data: Path, warehouse: Path, as_of: date, snapshots: int = 1) -> Result:
+    command = ["-m", "benchmarks.features_atelier", str(data), str(warehouse), str(as_of), str(snapshots)]
+    result = measure([sys.executable, *command])
+    print(f"{warehouse.name} as of {as_of}: {result.seconds} s", flush=True)
+    return result
+
+
+def _same(contract: Contract, one: Path, other: Path, as_of: date) -> str:
+    """Says that the slice of the date is the same in both, bit by bit; raises RuntimeError if it is not."""
+    column, day = contract.partition_by[0], as_of if contract.key else as_of - WEEK
+    mine, theirs = (f"delta_{root.name}" for root in (one, other))
+    database = duckdb.connect()
+    for name, root in ((mine, one), (theirs, other)):
+        rows = DeltaTable(str(root / contract.path)).to_pyarrow_dataset([(column, "=", str(day))])
+        database.register(name, rows)
+    names = ", ".join(contract.column_names)
+    shared = f"SELECT {names} FROM {mine} WHERE {column} = '{day}' INTERSECT ALL SELECT {names} FROM {theirs}"  # noqa: S608
+    query = f"SELECT (SELECT count(*) FROM {mine} WHERE {column} = '{day}'), (SELECT count(*) FROM ({shared}))"  # noqa: S608
+    total, same = database.sql(query).fetchall()[0]
+    if total != same or not total:
+        raise RuntimeError(f"{contract.name}: {total - same:,} of {total:,} rows differ in {other.name}")
+    return f"{contract.name} of {day}: all {total:,} rows the same in `{other.name}`."
