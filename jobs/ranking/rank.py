@@ -71,7 +71,7 @@ class Recommender:
             pair = inputs.pairs.standardised(pair_columns(snapshot, tastes, row, codes))
             branch = self._network.ranker.customer_branch(numeric, categories)
             scores = self._network.ranker.join(
-                branch[:, None, :].expand(-1, codes.shape[1], -1), self._branch[self._tensor(codes)], self._tensor(pair)
+                branch[:, None, :], self._branch[self._tensor(codes)], self._tensor(pair)
             ).masked_fill(self._tensor(articles == NO_ARTICLE), float("-inf"))
             best, position = scores.sort(dim=1, descending=True, stable=True)
         order = position.cpu().numpy()[:, :count]
