@@ -30,14 +30,12 @@ class Tastes:
         shares: per affinity attribute, the share of each value in the history, (n, values).
         price: mean price of the articles in the history by value of PRICE_GROUP, (n, values); NaN without any.
         image: unit mean image of the history, (n, d); zero without one.
-        together: how strongly each article is bought together with the history, (n, articles).
     """
 
     customers: Ints
     shares: dict[str, Floats]
     price: Floats
     image: Floats
-    together: sparse.csr_matrix
 
     @classmethod
     def of(cls, snapshot: Snapshot, customers: Ints) -> Tastes:
@@ -50,9 +48,7 @@ class Tastes:
             group_price = spent / np.where(shares[PRICE_GROUP] > 0, shares[PRICE_GROUP], np.nan)
         image = weights @ snapshot.unit_images
         image = image / np.maximum(np.linalg.norm(image, axis=1, keepdims=True), 1e-12)
-        together = (weights @ snapshot.together).tocsr()
-        together.sort_indices()
-        return cls(customers, shares, group_price.astype(np.float32), image.astype(np.float32), together)
+        return cls(customers, shares, group_price.astype(np.float32), image.astype(np.float32))
 
 
 def pair_columns(snapshot: Snapshot, tastes: Tastes, row: np.ndarray, article: Ints) -> dict[str, Floats]:
@@ -79,7 +75,7 @@ def pair_columns(snapshot: Snapshot, tastes: Tastes, row: np.ndarray, article: I
     columns["online_difference"] = np.abs(
         articles["online_share_28d"][article] - customers["online_share_28d"][customer]
     )
-    columns["bought_together"] = look_up(tastes.together, row, article)
+    columns["bought_together"] = look_up(snapshot.weights[tastes.customers] @ snapshot.together, row, article)
     for name in AFFINITIES:
         columns[f"{name}_affinity"] = tastes.shares[name][row, snapshot.codes(name)[article]]
     return {name: columns[name].astype(np.float32, copy=False) for name in PAIR_NUMERIC}
@@ -121,7 +117,8 @@ def finite(values: np.ndarray) -> np.ndarray:
 
 
 def look_up(matrix: sparse.csr_matrix, row: np.ndarray, column: np.ndarray) -> Floats:
-    """Elements of a sparse matrix with sorted indices, at positions of any shape; zero where none is stored."""
+    """Elements of a sparse matrix at positions of any shape; zero where none is stored."""
+    matrix.sort_indices()
     rows, columns = matrix.shape
     keys = np.repeat(np.arange(rows, dtype=np.int64), np.diff(matrix.indptr)) * columns + matrix.indices
     wanted = row.astype(np.int64) * columns + column

@@ -84,7 +84,6 @@ def test_articles_bought_by_the_same_customers_go_together() -> None:
     expected = np.zeros((4, 4))
     expected[0, 1] = expected[1, 0] = 2 / np.sqrt(6)
     assert together.toarray() == pytest.approx(expected)
-    together.sort_indices()
     row, column = np.meshgrid(np.arange(4), np.arange(4), indexing="ij")
     assert look_up(together, row, column) == pytest.approx(expected)
 
