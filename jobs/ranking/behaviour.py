@@ -1,4 +1,4 @@
-"""Inputs counted from the history itself: trends, ranks, repurchases, visits, newness, age bands, co-purchases.
+"""Inputs counted from the history itself: trends, ranks, repurchases, visits, newness, age bands.
 
 Every function sees only the history before the as-of date, and costs a few passes over its lines, once per snapshot.
 """
@@ -9,7 +9,6 @@ from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from jobs.ranking.histories import Bought
 from jobs.retrieval.purchases import Ints, Purchases, day_number
@@ -24,8 +23,6 @@ AGE_BANDS = (20, 25, 30, 35, 45, 55, 65)
 PRIOR_UNITS = 5
 TREND_DAYS, TREND_REFERENCE_WEEKS = 7, 4
 BAND_DAYS = 28
-#: Purchases of this many days say what is bought together.
-TOGETHER_DAYS = 56
 
 
 def sales(history: Purchases, as_of_date: date, newest: int, oldest: int) -> npt.NDArray[np.int64]:
@@ -89,15 +86,17 @@ def visit_gaps(history: Purchases, as_of_date: date) -> tuple[Floats, Floats]:
 
     NaN for customers with fewer than two visits (days with a purchase).
     """
-    size = len(history.customer_ids)
-    visit = Bought.of(history.customer, np.zeros_like(history.article), history.day, 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gap = (visit.last_day - visit.first_day) / np.where(visit.visits > 1, visit.visits - 1, np.nan)
-    waited = day_number(as_of_date) - visit.last_day
-    mean_gap, overdue = np.full((2, size), np.nan, dtype=np.float32)
-    mean_gap[visit.customer] = np.log1p(gap)
-    overdue[visit.customer] = np.log1p(waited) - np.log1p(gap)
-    return mean_gap, overdue
+    # Lines are ordered by day and customer, so a visit's lines lie together.
+    is_new = (np.diff(history.day, prepend=-1) != 0) | (np.diff(history.customer, prepend=-1) != 0)
+    day, customer = history.day[is_new], history.customer[is_new]
+    visits = np.bincount(customer, minlength=len(history.customer_ids))
+    first, last = np.zeros((2, len(visits)), dtype=np.int32)
+    first[customer[::-1]], last[customer] = day[::-1], day  # ascending days: the first, the last one stays
+    gap = np.full(len(visits), np.nan, dtype=np.float32)
+    np.divide(last - first, visits - 1, out=gap, where=visits > 1)
+    mean_gap = np.log1p(gap)
+    waited = np.log1p(day_number(as_of_date) - last)
+    return mean_gap, (waited - mean_gap).astype(np.float32)
 
 
 def newness(history: Purchases) -> Floats:
@@ -132,18 +131,3 @@ def age_band_lift(history: Purchases, as_of_date: date, band: Ints) -> Floats:
     units = np.bincount(key, minlength=articles * bands).reshape(articles, bands)
     expected = units.sum(axis=1, keepdims=True) * (units.sum(axis=0) / max(len(window), 1))
     return np.log((units + PRIOR_UNITS) / (expected + PRIOR_UNITS)).astype(np.float32)
-
-
-def bought_together(history: Purchases, as_of_date: date) -> sparse.csr_matrix:
-    """Cosine of each two different articles over the customers who bought them in the last eight weeks."""
-    window = history.between(as_of_date - timedelta(days=TOGETHER_DAYS), as_of_date)
-    shape = (len(history.customer_ids), len(history.article_ids))
-    pairs = np.unique(window.customer.astype(np.int64) * shape[1] + window.article)
-    ones = np.ones(len(pairs), dtype=np.float32)
-    matrix = sparse.csr_matrix((ones, (pairs // shape[1], pairs % shape[1])), shape=shape)
-    together = (matrix.T @ matrix).tocoo()
-    buyers = np.bincount(pairs % shape[1], minlength=shape[1])
-    kept = (together.row != together.col) & (together.data > 1)
-    row, col = together.row[kept], together.col[kept]
-    cosine = together.data[kept] / np.sqrt(buyers[row] * buyers[col])
-    return sparse.csr_matrix((cosine.astype(np.float32), (row, col)), shape=(shape[1], shape[1]))

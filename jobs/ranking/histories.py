@@ -35,10 +35,11 @@ class Bought:
 
     @classmethod
     def of(cls, customer: Ints, thing: Ints, day: Ints, size: int) -> Bought:
-        """From one element per unit bought, days ascending."""
-        key = customer.astype(np.int64) * size + thing
-        order = np.argsort(key, kind="stable")  # days stay ascending within a pair
-        key, day = key[order], day[order]
+        """From one element per unit bought, in any order."""
+        first, span = (int(day.min()), int(np.ptp(day)) + 1) if len(day) else (0, 1)
+        # One number per line: sorting those is many times faster than sorting positions.
+        packed = np.sort((customer.astype(np.int64) * size + thing) * span + (day - first))
+        key, day = packed // span, (packed % span + first).astype(np.int32)
         is_first = np.diff(key, prepend=-1) != 0
         is_new_day = is_first | (np.diff(day, prepend=-1) != 0)
         start = np.flatnonzero(is_first)

@@ -52,9 +52,7 @@ ARTICLE_NUMERIC = (
     "has_image",
     "season_sin",
     "season_cos",
-    "online_share_28d",
     "trend",
-    "rank_in_catalogue",
     "rank_in_product_group",
     "rank_in_department",
     "repurchase_rate",
@@ -87,8 +85,6 @@ PAIR_NUMERIC = (
     "image_similarity",
     "newness_difference",
     "age_band_lift",
-    "online_difference",
-    "bought_together",
     *(f"{name}_affinity" for name in AFFINITIES),
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from jobs.ranking.behaviour import Floats, age_bands
 from jobs.ranking.histories import Bought
@@ -72,10 +71,6 @@ def pair_columns(snapshot: Snapshot, tastes: Tastes, row: np.ndarray, article: I
     columns["image_similarity"] = np.einsum("...d,...d->...", tastes.image[row], snapshot.unit_images[article])
     columns["newness_difference"] = articles["days_on_sale"][article] - customers["newness"][customer]
     columns["age_band_lift"] = snapshot.age_band_lift[article, age_bands(customers["age"])[customer]]
-    columns["online_difference"] = np.abs(
-        articles["online_share_28d"][article] - customers["online_share_28d"][customer]
-    )
-    columns["bought_together"] = look_up(snapshot.weights[tastes.customers] @ snapshot.together, row, article)
     for name in AFFINITIES:
         columns[f"{name}_affinity"] = tastes.shares[name][row, snapshot.codes(name)[article]]
     return {name: columns[name].astype(np.float32, copy=False) for name in PAIR_NUMERIC}
@@ -114,15 +109,3 @@ def week_columns(snapshot: Snapshot, customers: Ints, row: np.ndarray, article: 
 
 def finite(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
-
-
-def look_up(matrix: sparse.csr_matrix, row: np.ndarray, column: np.ndarray) -> Floats:
-    """Elements of a sparse matrix at positions of any shape; zero where none is stored."""
-    matrix.sort_indices()
-    rows, columns = matrix.shape
-    keys = np.repeat(np.arange(rows, dtype=np.int64), np.diff(matrix.indptr)) * columns + matrix.indices
-    wanted = row.astype(np.int64) * columns + column
-    if not len(keys):
-        return np.zeros(wanted.shape, dtype=np.float32)
-    position = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[position] == wanted, matrix.data[position], np.float32(0))

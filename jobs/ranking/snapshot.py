@@ -44,8 +44,6 @@ SNAPSHOT_TABLES = (
 )
 
 RECENT_DAYS = 28
-#: Sales channel of purchases made online.
-ONLINE = 2
 #: Leading PCA components that stand for an image where customers and articles are compared.
 TASTE_IMAGE_DIM = 32
 
@@ -104,7 +102,6 @@ class Snapshot:
         types = self.codes("product_type_name")
         numeric = self.article_table.numeric | {
             "trend": behaviour.trend(self.history, self.as_of_date),
-            "rank_in_catalogue": behaviour.rank_within(np.zeros_like(articles), sales),
             "rank_in_product_group": behaviour.rank_within(self.codes("product_group_name"), sales),
             "rank_in_department": behaviour.rank_within(self.codes("department_name"), sales),
             "repurchase_rate": behaviour.repurchase_rate(self.bought, articles),
@@ -132,11 +129,6 @@ class Snapshot:
         return affinity_weights(self.history, self.as_of_date)
 
     @cached_property
-    def together(self) -> sparse.csr_matrix:
-        """Article x article strength of being bought together."""
-        return behaviour.bought_together(self.history, self.as_of_date)
-
-    @cached_property
     def age_band_lift(self) -> Floats:
         """Article x age band: how much better than elsewhere an article sells in the band."""
         band = behaviour.age_bands(self.customer_table.numeric["age"])
@@ -156,7 +148,7 @@ class Snapshot:
 
     def release(self) -> None:
         """Forget the large tables that only pairs need; they are computed again if asked for."""
-        for name in ("bought", "bought_things", "weights", "together"):
+        for name in ("bought", "bought_things", "weights"):
             self.__dict__.pop(name, None)
 
     def codes(self, name: str) -> Ints:
@@ -188,7 +180,7 @@ class SnapshotLoader:
         where = {"as_of_date": [as_of_date]}
         customers = self._aligned(self._job.read_arrow(CUSTOMER_FEATURES, where=where), "customer")
         articles = self._aligned(self._job.read_arrow(ARTICLE_FEATURES, where=where), "article")
-        weekend, online, online_sales = self._calendar(as_of_date)
+        weekend, online = self._calendar(as_of_date)
         customer_numeric = _numeric(customers, (*CUSTOMER_PLAIN, *CUSTOMER_LOGGED), CUSTOMER_LOGGED)
         customer_numeric |= _numeric(self._customers, CUSTOMER_ATTRIBUTES, ())
         customer_numeric["has_history"] = (~np.isnan(customer_numeric["transaction_count"])).astype(np.float32)
@@ -198,7 +190,6 @@ class SnapshotLoader:
         idle = np.float32(day_number(as_of_date)) - last_sale
         article_numeric["days_since_last_sale"] = np.log1p(idle).astype(np.float32)
         article_numeric["has_image"] = np.asarray(self.images.any(axis=1), dtype=np.float32)
-        article_numeric["online_share_28d"] = online_sales
         angle = 2 * math.pi * as_of_date.timetuple().tm_yday / 365.25
         for name, value in (("season_sin", math.sin(angle)), ("season_cos", math.cos(angle))):
             article_numeric[name] = np.full(len(self._product), value, dtype=np.float32)
@@ -211,23 +202,21 @@ class SnapshotLoader:
             images=self.images,
         )
 
-    def _calendar(self, as_of_date: date) -> tuple[Floats, Floats, Floats]:
-        """Shares of the units of the last 28 days: each customer's bought at weekends, and online, and each article's
-        sold online; NaN without any."""
+    def _calendar(self, as_of_date: date) -> tuple[Floats, Floats]:
+        """Share of each customer's units of the last 28 days bought at weekends, and online; NaN without any."""
         start = as_of_date - timedelta(days=RECENT_DAYS)
         weeks = [start + timedelta(days=7 * i) for i in range(RECENT_DAYS // 7)]
-        columns = ["customer_id", "article_id", "is_weekend", "sales_channel_id"]
+        columns = ["customer_id", "is_weekend", "sales_channel_id"]
         rows = self._job.read_arrow(INTERACTION_FEATURES, columns, where={"week_start_date": weeks})
+        size = len(self._purchases.customer_ids)
         customer = encode(rows["customer_id"], self._purchases.customer_ids, "customer")
-        article = encode(rows["article_id"], self._purchases.article_ids, "article")
-        weekend = rows["is_weekend"].to_numpy()
-        online = pc.equal(rows["sales_channel_id"], ONLINE).to_numpy()
-        customers, articles = len(self._purchases.customer_ids), len(self._purchases.article_ids)
-        return (
-            _share(weekend, customer, customers),
-            _share(online, customer, customers),
-            _share(online, article, articles),
-        )
+        units = np.bincount(customer, minlength=size)
+        with np.errstate(invalid="ignore"):
+            shares = [
+                np.bincount(customer, weights=flags.to_numpy().astype(float), minlength=size) / units
+                for flags in (rows["is_weekend"], pc.equal(rows["sales_channel_id"], 2))
+            ]
+        return shares[0].astype(np.float32), shares[1].astype(np.float32)
 
     def _images(self, encoder: str | None) -> Floats:
         size = len(self._purchases.article_ids)
@@ -250,13 +239,6 @@ class SnapshotLoader:
         ids = self._purchases.customer_ids if what == "customer" else self._purchases.article_ids
         position = pc.index_in(ids, value_set=rows[f"{what}_id"].combine_chunks())
         return rows.take(position)
-
-
-def _share(flags: npt.NDArray[np.bool_], group: Ints, size: int) -> Floats:
-    """Share of true flags in each group; NaN in an empty one."""
-    with np.errstate(invalid="ignore"):
-        shares = np.bincount(group, weights=flags, minlength=size) / np.bincount(group, minlength=size)
-    return shares.astype(np.float32)
 
 
 def _floats(values: pa.ChunkedArray) -> Floats:

@@ -10,7 +10,6 @@ import pytest
 
 from jobs.ranking import behaviour
 from jobs.ranking.histories import Bought
-from jobs.ranking.pairs import look_up
 from jobs.retrieval.purchases import Purchases, day_number
 
 TODAY = date(2020, 9, 16)
@@ -75,17 +74,6 @@ def test_the_lift_of_an_age_band_is_smoothed() -> None:
     # Four units within four weeks, two in each band; of article 0's three, 1.5 are expected in each.
     assert lift[0, [0, 8, 1]] == pytest.approx(np.log([7 / 6.5, 6 / 6.5, 1]))
     assert lift[1, [0, 8]] == pytest.approx(np.log([5 / 5.5, 6 / 5.5]))
-
-
-def test_articles_bought_by_the_same_customers_go_together() -> None:
-    shop = history((1, 0, 0), (9, 0, 1), (2, 1, 0), (3, 1, 1), (3, 2, 1), (3, 2, 2), (57, 2, 0))
-    together = behaviour.bought_together(shop, TODAY)
-    # 0 and 1 share two customers of two and three; 1 and 2 only one, which may be chance.
-    expected = np.zeros((4, 4))
-    expected[0, 1] = expected[1, 0] = 2 / np.sqrt(6)
-    assert together.toarray() == pytest.approx(expected)
-    row, column = np.meshgrid(np.arange(4), np.arange(4), indexing="ij")
-    assert look_up(together, row, column) == pytest.approx(expected)
 
 
 def test_windows_end_before_the_as_of_date() -> None:
