@@ -112,8 +112,10 @@ class TwoStageModel:
         config = json.loads((folder / CONFIG).read_text())
         theirs, ours = config.get("inputs", {}), {kind: list(names) for kind, names in INPUTS.items()}
         if theirs != ours:
+            changes = _changes(theirs, ours)
             raise JobError(
-                f"{folder.name}: the model was trained with other inputs ({_changes(theirs, ours)}); train it again"
+                f"the registered model's {folder.name} fit was trained with other inputs than this code's ({changes}); "
+                "run ranking.train again"
             )
         network = TwoStageRecommender(**config["network"])
         network.load_state_dict(load_file(folder / WEIGHTS))

@@ -102,11 +102,11 @@ def test_a_model_of_other_inputs_is_refused(model: TwoStageModel, tmp_path: Path
     config = json.loads(path.read_text())
     config["inputs"]["pair"][0] = "shoe_size"
     path.write_text(json.dumps(config))
-    with pytest.raises(JobError, match=r"inputs \(gone: pair.shoe_size; new: pair.bought_units\); train it again"):
+    with pytest.raises(JobError, match=r"\(gone: pair.shoe_size; new: pair.bought_units\); run ranking.train"):
         TwoStageModel.load(tmp_path / "m")
     del config["inputs"]
     path.write_text(json.dumps(config))
-    with pytest.raises(JobError, match=r"other inputs \(it does not say which\); train it again"):
+    with pytest.raises(JobError, match=r"\(it does not say which\); run ranking.train"):
         TwoStageModel.load(tmp_path / "m")
 
 
