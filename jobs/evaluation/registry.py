@@ -50,7 +50,7 @@ def newest(promoted: dict[date, str], until: date) -> str | None:
 
 
 def champion_as_of(job: Job) -> str | None:
-    """The version that the run publishes with; None: no model has been promoted yet."""
+    """The version that the run publishes with; None: there is none that it can use."""
     return newest(promotions(job), job.settings.as_of_date)
 
 

@@ -76,7 +76,9 @@ def test_a_history_that_reaches_too_far_would_be_seen(
     change: Callable[..., Purchases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Purchases, "before", lambda self, as_of_date: self)
-    assert {"pair bought_visits", "pair newness_difference", "customer repeat_share", "article numeric"} <= moved(change)
+    assert {"pair bought_visits", "pair newness_difference", "customer repeat_share", "article numeric"} <= moved(
+        change
+    )
 
 
 @pytest.mark.parametrize("table", ["customer_features", "article_features", "interactions"])
