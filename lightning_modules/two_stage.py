@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -85,8 +85,15 @@ class Ranker(nn.Module):
         self.head = dense([64 + pair_size, 32, 16, 1], last_activation=False)
 
     def join(self, customer: Tensor, article: Tensor, pair: Tensor) -> Tensor:
-        """Branch outputs (..., 32) twice and pair features (..., pair_size) to logits (...)."""
-        logits: Tensor = self.head(torch.cat([customer, article, pair], dim=-1)).squeeze(-1)
+        """Branch outputs (..., 32) twice and pair features (..., pair_size) to logits (...).
+
+        The leading dimensions may be any that broadcast: the head's first layer is applied to each part by itself, so
+        that a customer is not repeated for each of its articles.
+        """
+        first = cast(nn.Linear, self.head[0])
+        of_customer, of_article, of_pair = first.weight.split([32, 32, first.in_features - 64], dim=1)
+        hidden = F.linear(pair, of_pair, first.bias) + F.linear(article, of_article) + F.linear(customer, of_customer)
+        logits: Tensor = self.head[1:](hidden).squeeze(-1)
         return logits
 
 

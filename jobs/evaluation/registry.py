@@ -13,6 +13,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
 from jobs.platform.tracking import find_versions
+from jobs.ranking.inputs import INPUTS_DIGEST
 
 
 def version_of_run(settings: Settings) -> str:
@@ -27,12 +28,19 @@ def version_of_run(settings: Settings) -> str:
 
 
 def promotions(job: Job) -> dict[date, str]:
-    """The promoted version of each as-of date that has one."""
+    """The promoted version of each as-of date that has one; those that need other inputs are passed over.
+
+    Such a version was trained by other code: it can neither publish nor be compared with.
+    """
     if not job.exists(MODEL_DECISIONS):
         return {}
     rows = job.read_arrow(MODEL_DECISIONS, ["as_of_date", "model_name", "model_version", "is_promoted"]).to_pylist()
-    mine = (row for row in rows if row["is_promoted"] and row["model_name"] == job.settings.model_name)
-    return {row["as_of_date"]: row["model_version"] for row in mine}
+    name = job.settings.model_name
+    promoted = {r["as_of_date"]: r["model_version"] for r in rows if r["is_promoted"] and r["model_name"] == name}
+    usable = {version.version for version in find_versions(name, inputs=INPUTS_DIGEST)}
+    if others := sorted(set(promoted.values()) - usable, key=int):
+        print(f"{name}: passing over version {', '.join(others)}, trained with other inputs than this code's")
+    return {day: version for day, version in promoted.items() if version in usable}
 
 
 def newest(promoted: dict[date, str], until: date) -> str | None:
@@ -42,7 +50,7 @@ def newest(promoted: dict[date, str], until: date) -> str | None:
 
 
 def champion_as_of(job: Job) -> str | None:
-    """The version that the run publishes with; None: no model has been promoted yet."""
+    """The version that the run publishes with; None: there is none that it can use."""
     return newest(promotions(job), job.settings.as_of_date)
 
 

@@ -1,4 +1,4 @@
-"""What a customer's history says about an article: bought before, how long ago, and how much of it was alike."""
+"""What a customer's history says about an article: bought before, how often, how long ago, and how much was alike."""
 
 from __future__ import annotations
 
@@ -16,38 +16,57 @@ HALF_LIFE_DAYS = 90
 
 
 @dataclass(frozen=True)
-class LastBought:
-    """Units and last day of each (customer, thing) pair that was ever bought, looked up by pair.
+class Bought:
+    """Each (customer, thing) pair that was ever bought, looked up by pair.
 
     Attributes:
         keys: customer * size + thing, ascending, (pairs,) int64.
-        units, last_day: of each pair.
+        units, visits: units bought, and different days they were bought on, of each pair.
+        first_day, last_day: of each pair.
         size: number of things.
     """
 
     keys: npt.NDArray[np.int64]
     units: Ints
+    visits: Ints
+    first_day: Ints
     last_day: Ints
     size: int
 
     @classmethod
-    def of(cls, customer: Ints, thing: Ints, day: Ints, size: int) -> LastBought:
-        """From one element per unit bought."""
-        keys, group, units = np.unique(
-            customer.astype(np.int64) * size + thing, return_inverse=True, return_counts=True
-        )
-        last_day = np.zeros(len(keys), dtype=np.int32)
-        np.maximum.at(last_day, group, day)
-        return cls(keys, units.astype(np.int32), last_day, size)
+    def of(cls, customer: Ints, thing: Ints, day: Ints, size: int) -> Bought:
+        """From one element per unit bought, in any order."""
+        first, span = (int(day.min()), int(np.ptp(day)) + 1) if len(day) else (0, 1)
+        # One number per line: sorting those is many times faster than sorting positions.
+        packed = np.sort((customer.astype(np.int64) * size + thing) * span + (day - first))
+        key, day = packed // span, (packed % span + first).astype(np.int32)
+        is_first = np.diff(key, prepend=-1) != 0
+        is_new_day = is_first | (np.diff(day, prepend=-1) != 0)
+        start = np.flatnonzero(is_first)
+        units = np.diff(start, append=len(key))
+        visits = np.add.reduceat(is_new_day, start, dtype=np.int32) if len(start) else start.astype(np.int32)
+        return cls(key[start], units.astype(np.int32), visits, day[start], day[start + units - 1], size)
 
-    def look_up(self, customer: Ints, thing: Ints) -> tuple[Ints, Ints]:
-        """Units and last day of pairs of any (equal) shape; 0 and 0 for a pair never bought."""
+    def position(self, customer: Ints, thing: Ints) -> npt.NDArray[np.int64]:
+        """Position of pairs of any (equal) shape in the arrays; -1 for a pair never bought."""
         wanted = customer.astype(np.int64) * self.size + thing
         if not len(self.keys):
-            return np.zeros(wanted.shape, np.int32), np.zeros(wanted.shape, np.int32)
+            return np.full(wanted.shape, -1)
         position = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        found = self.keys[position] == wanted
-        return np.where(found, self.units[position], 0), np.where(found, self.last_day[position], 0)
+        return np.where(self.keys[position] == wanted, position, -1)
+
+    def units_of(self, customer: Ints, thing: Ints) -> Ints:
+        """Units of pairs of any (equal) shape; 0 for a pair never bought."""
+        position = self.position(customer, thing)
+        return np.where(position >= 0, self.units[position], 0) if len(self.units) else np.zeros_like(position)
+
+    @property
+    def customer(self) -> npt.NDArray[np.int64]:
+        return self.keys // self.size
+
+    @property
+    def thing(self) -> npt.NDArray[np.int64]:
+        return self.keys % self.size
 
 
 def affinity_weights(history: Purchases, as_of_date: date) -> sparse.csr_matrix:

@@ -59,11 +59,15 @@ class Preprocessing:
 
     def numeric(self, columns: Columns, codes: npt.NDArray[Any]) -> Floats:
         """Rows `codes` with medians for the unknown, standardised, (len(codes), features)."""
-        matrix = np.empty((len(codes), len(self.means)), dtype=np.float32)
+        return self.standardised({name: columns.numeric[name][codes] for name in self.means})
+
+    def standardised(self, numeric: Mapping[str, Floats]) -> Floats:
+        """Features of any one shape with medians for the unknown, standardised, (*shape, features)."""
+        shape = next(iter(numeric.values())).shape
+        matrix = np.empty((*shape, len(self.means)), dtype=np.float32)
         for i, name in enumerate(self.means):
-            values = columns.numeric[name][codes]
-            values = np.where(np.isnan(values), np.float32(self.medians[name]), values)
-            matrix[:, i] = (values - self.means[name]) / self.deviations[name]
+            values = np.where(np.isnan(numeric[name]), np.float32(self.medians[name]), numeric[name])
+            matrix[..., i] = (values - self.means[name]) / self.deviations[name]
         return matrix
 
     def categories(self, columns: Columns, codes: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

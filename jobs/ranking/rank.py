@@ -11,6 +11,7 @@ from rich.progress import track
 from torch import Tensor
 
 from jobs.ranking.model import ArticleInputs, TwoStageModel, as_tensor
+from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval import two_tower
 from jobs.retrieval.candidates import COUNTS, CountingSources, merge
@@ -52,8 +53,9 @@ class Recommender:
     def rank(self, customers: Ints, count: int, exclude_bought: bool = False) -> Ranked:
         """Rank the candidates of a block of customers; see rank_customers."""
         snapshot, inputs = self._snapshot, self._model.inputs
-        block = inputs.customer_block(snapshot, self._articles, customers)
-        numeric, categories = self._tensor(block.numeric), self._tensor(block.categories)
+        tastes = Tastes.of(snapshot, customers)
+        customer_numeric, customer_categories = inputs.customer_inputs(snapshot, tastes)
+        numeric, categories = self._tensor(customer_numeric), self._tensor(customer_categories)
         with torch.inference_mode():
             excluded = self._tensor(self._excluded(customers, exclude_bought))
             queries = self._network.query_tower(numeric, categories)
@@ -62,14 +64,14 @@ class Recommender:
             found |= self._counting.of(customers)
             articles, sources = merge(found)
             if exclude_bought:
-                units, _ = snapshot.bought.look_up(customers[:, None], np.maximum(articles, 0))
+                units = snapshot.bought.units_of(customers[:, None], np.maximum(articles, 0))
                 articles = np.where(units > 0, NO_ARTICLE, articles)
             codes = np.maximum(articles, 0)
             row = np.broadcast_to(np.arange(len(customers))[:, None], codes.shape)
-            pair = inputs.pair_features(snapshot, self._articles, block, row, codes)
+            pair = inputs.pairs.standardised(pair_columns(snapshot, tastes, row, codes))
             branch = self._network.ranker.customer_branch(numeric, categories)
             scores = self._network.ranker.join(
-                branch[:, None, :].expand(-1, codes.shape[1], -1), self._branch[self._tensor(codes)], self._tensor(pair)
+                branch[:, None, :], self._branch[self._tensor(codes)], self._tensor(pair)
             ).masked_fill(self._tensor(articles == NO_ARTICLE), float("-inf"))
             best, position = scores.sort(dim=1, descending=True, stable=True)
         order = position.cpu().numpy()[:, :count]

@@ -58,7 +58,7 @@ def main(job: Job) -> str:
     version = champion_as_of(job)
     if version is None:
         job.publish(CANDIDATES, arrow_schema(CANDIDATES).empty_table(), replace)
-        return "no model has been promoted yet: recommendations fall back to the baselines"
+        return "no model that this code can use has been promoted: recommendations fall back to the baselines"
     with tempfile.TemporaryDirectory() as folder:
         model = TwoStageModel.load(load_model_folder(settings.model_name, version, Path(folder)) / FINAL)
     purchases = load_purchases(job, before=settings.as_of_date)

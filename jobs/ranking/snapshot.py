@@ -18,10 +18,21 @@ from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from jobs.platform.job import Job
-from jobs.ranking.histories import LastBought, affinity_weights
+from jobs.ranking import behaviour
+from jobs.ranking.behaviour import Floats
+from jobs.ranking.histories import Bought, affinity_weights
+from jobs.ranking.inputs import (
+    ARTICLE_CATEGORIES,
+    ARTICLE_LOGGED,
+    ARTICLE_NUMERIC,
+    ARTICLE_PLAIN,
+    CUSTOMER_ATTRIBUTES,
+    CUSTOMER_CATEGORIES,
+    CUSTOMER_LOGGED,
+    CUSTOMER_NUMERIC,
+    CUSTOMER_PLAIN,
+)
 from jobs.retrieval.purchases import PURCHASE_TABLES, Ints, Purchases, day_number, encode
-
-Floats = npt.NDArray[np.float32]
 
 #: The tables that a snapshot reads; a job that loads one declares them.
 SNAPSHOT_TABLES = (
@@ -32,42 +43,9 @@ SNAPSHOT_TABLES = (
     ARTICLE_EMBEDDINGS,
 )
 
-#: Numeric features; the skewed ones (counts, money, days) are taken as log(1 + x).
-CUSTOMER_PLAIN = ("price_mean", "price_min", "price_max", "price_stddev", "price_mean_30d", "age")
-CUSTOMER_LOGGED = (
-    "transaction_count",
-    "total_spend",
-    "distinct_article_count",
-    "days_active",
-    "purchase_frequency",
-    "days_since_last_purchase",
-    "transaction_count_30d",
-    "total_spend_30d",
-)
-CUSTOMER_FLAGS = ("is_fn", "is_active")
-CUSTOMER_CATEGORIES = ("club_member_status", "fashion_news_frequency", "preferred_sales_channel_id")
-ARTICLE_PLAIN = ("price_mean", "price_stddev", "price_median")
-ARTICLE_LOGGED = (
-    "sales_count",
-    "distinct_customer_count",
-    "days_on_sale",
-    "sales_count_7d",
-    "sales_count_30d",
-    "distinct_customer_count_30d",
-)
-ARTICLE_CATEGORIES = (
-    "product_type_name",
-    "product_group_name",
-    "graphical_appearance_name",
-    "colour_group_name",
-    "perceived_colour_master_name",
-    "department_name",
-    "section_name",
-    "index_group_name",
-    "garment_group_name",
-    "preferred_sales_channel_id",
-)
 RECENT_DAYS = 28
+#: Leading PCA components that stand for an image where customers and articles are compared.
+TASTE_IMAGE_DIM = 32
 
 
 @dataclass(frozen=True)
@@ -85,15 +63,15 @@ class Snapshot:
     Attributes:
         as_of_date: nothing dated on or after it is in here.
         history: all purchases before it.
-        customers, articles: features by code.
+        customer_table, article_table: columns of the tables by code.
         product: code of the product each article is a variant of, (articles,).
         images: image embeddings by article code, zero where there is none, (articles, d).
     """
 
     as_of_date: date
     history: Purchases
-    customers: Columns
-    articles: Columns
+    customer_table: Columns
+    article_table: Columns
     product: Ints
     images: Floats
 
@@ -103,20 +81,85 @@ class Snapshot:
         return self.history.articles_on_sale()
 
     @cached_property
-    def bought(self) -> LastBought:
-        """Units and last day of each (customer, article) pair."""
-        return LastBought.of(self.history.customer, self.history.article, self.history.day, len(self.product))
+    def customers(self) -> Columns:
+        """Features by customer code: the tables' columns, and what the history says."""
+        mean_gap, overdue = behaviour.visit_gaps(self.history, self.as_of_date)
+        numeric = self.customer_table.numeric | {
+            "repeat_share": behaviour.repeat_share(self.bought, len(self.history.customer_ids)),
+            "days_between_visits": mean_gap,
+            "visit_overdue": overdue,
+            "newness": behaviour.newness(self.history),
+        }
+        return Columns({name: numeric[name] for name in CUSTOMER_NUMERIC}, self.customer_table.categories)
 
     @cached_property
-    def bought_product(self) -> LastBought:
-        """Units and last day of each (customer, product) pair: the same thing in any colour."""
-        products = self.product[self.history.article]
-        return LastBought.of(self.history.customer, products, self.history.day, int(self.product.max()) + 1)
+    def articles(self) -> Columns:
+        """Features by article code: the tables' columns, and what the history says."""
+        sales = behaviour.sales(self.history, self.as_of_date, 0, behaviour.TREND_DAYS)
+        articles = np.arange(len(self.product), dtype=np.int32)
+        _, bought_product, _ = self.bought_things
+        products = np.arange(bought_product.size, dtype=np.int32)
+        types = self.codes("product_type_name")
+        numeric = self.article_table.numeric | {
+            "trend": behaviour.trend(self.history, self.as_of_date),
+            "rank_in_product_group": behaviour.rank_within(self.codes("product_group_name"), sales),
+            "rank_in_department": behaviour.rank_within(self.codes("department_name"), sales),
+            "repurchase_rate": behaviour.repurchase_rate(self.bought, articles),
+            "product_repurchase_rate": behaviour.repurchase_rate(bought_product, products)[self.product],
+            "product_type_repurchase_rate": behaviour.repurchase_rate(self.bought, types)[types],
+        }
+        return Columns({name: numeric[name] for name in ARTICLE_NUMERIC}, self.article_table.categories)
+
+    @cached_property
+    def bought(self) -> Bought:
+        """Each (customer, article) pair."""
+        return Bought.of(self.history.customer, self.history.article, self.history.day, len(self.product))
+
+    @cached_property
+    def bought_things(self) -> tuple[Bought, Bought, Bought]:
+        """Each customer's articles, products (the same thing in any colour) and product types."""
+        article, day, customer = self.history.article, self.history.day, self.history.customer
+        things = (self.product, self.codes("product_type_name"))
+        product, product_type = (Bought.of(customer, t[article], day, int(t.max()) + 1) for t in things)
+        return self.bought, product, product_type
 
     @cached_property
     def weights(self) -> sparse.csr_matrix:
         """Customer x article matrix of recency-weighted purchases, rows summing to one."""
         return affinity_weights(self.history, self.as_of_date)
+
+    @cached_property
+    def age_band_lift(self) -> Floats:
+        """Article x age band: how much better than elsewhere an article sells in the band."""
+        band = behaviour.age_bands(self.customer_table.numeric["age"])
+        return behaviour.age_band_lift(self.history, self.as_of_date, band)
+
+    @cached_property
+    def unit_images(self) -> Floats:
+        """Leading image components with length one, or zero, (articles, at most TASTE_IMAGE_DIM)."""
+        leading = self.images[:, :TASTE_IMAGE_DIM]
+        return leading / np.maximum(np.linalg.norm(leading, axis=1, keepdims=True), 1e-12)
+
+    @cached_property
+    def _codes(self) -> dict[str, Ints]:
+        texts = self.article_table.categories
+        encoded = {n: t.dictionary_encode(null_encoding="encode").indices.to_numpy() for n, t in texts.items()}
+        return {name: codes.astype(np.int32) for name, codes in encoded.items()}
+
+    def release(self) -> None:
+        """Forget the large tables that only pairs need; they are computed again if asked for."""
+        for name in ("bought", "bought_things", "weights"):
+            self.__dict__.pop(name, None)
+
+    def codes(self, name: str) -> Ints:
+        """A category of the articles as codes from 0; the unknown is a value of its own."""
+        return self._codes[name]
+
+    def one_hot(self, name: str) -> sparse.csr_matrix:
+        """A category of the articles as a matrix (articles, values) of zeros and ones."""
+        codes = self.codes(name)
+        ones = np.ones(len(codes), dtype=np.float32)
+        return sparse.csr_matrix((ones, (np.arange(len(codes)), codes)))
 
 
 class SnapshotLoader:
@@ -139,7 +182,7 @@ class SnapshotLoader:
         articles = self._aligned(self._job.read_arrow(ARTICLE_FEATURES, where=where), "article")
         weekend, online = self._calendar(as_of_date)
         customer_numeric = _numeric(customers, (*CUSTOMER_PLAIN, *CUSTOMER_LOGGED), CUSTOMER_LOGGED)
-        customer_numeric |= _numeric(self._customers, ("age", *CUSTOMER_FLAGS), ())
+        customer_numeric |= _numeric(self._customers, CUSTOMER_ATTRIBUTES, ())
         customer_numeric["has_history"] = (~np.isnan(customer_numeric["transaction_count"])).astype(np.float32)
         customer_numeric |= {"weekend_share_28d": weekend, "online_share_28d": online}
         article_numeric = _numeric(articles, (*ARTICLE_PLAIN, *ARTICLE_LOGGED), ARTICLE_LOGGED)
@@ -153,8 +196,8 @@ class SnapshotLoader:
         return Snapshot(
             as_of_date=as_of_date,
             history=self._purchases.before(as_of_date),
-            customers=Columns(customer_numeric, _texts(CUSTOMER_CATEGORIES, customers, self._customers)),
-            articles=Columns(article_numeric, _texts(ARTICLE_CATEGORIES, articles, self._articles)),
+            customer_table=Columns(customer_numeric, _texts(CUSTOMER_CATEGORIES, customers, self._customers)),
+            article_table=Columns(article_numeric, _texts(ARTICLE_CATEGORIES, articles, self._articles)),
             product=self._product,
             images=self.images,
         )
@@ -203,8 +246,7 @@ def _floats(values: pa.ChunkedArray) -> Floats:
 
 
 def _numeric(rows: pa.Table, names: tuple[str, ...], logged: tuple[str, ...]) -> dict[str, Floats]:
-    present = [name for name in names if name in rows.column_names]
-    columns = {name: _floats(rows[name]) for name in present}
+    columns = {name: _floats(rows[name]) for name in names}
     return {name: np.log1p(column) if name in logged else column for name, column in columns.items()}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
@@ -27,9 +28,10 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK, Settings
 from jobs.platform.tracking import find_versions, log_model_folder, start_run
+from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import Inputs, TwoStageModel
 from jobs.ranking.preprocessing import Preprocessing
-from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, Columns, SnapshotLoader
 from jobs.ranking.training_set import WeekPairs, pair_tensors, week_pairs
 from jobs.retrieval.purchases import load_purchases
 from lightning_modules.pairs import PairDataModule
@@ -42,19 +44,27 @@ READS, WRITES = SNAPSHOT_TABLES, ()
 BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH = 200, 64, 4096
 PATIENCE = 3
 MIN_POSITIVES = 50
+#: About as many pairs of a week say what is usual: every n-th.
+MOST_FITTED = 100_000
 EVALUATED, FINAL = "evaluated", "final"
 
 
 def fit_inputs(weeks: list[WeekPairs], encoder: str | None) -> Inputs:
-    """Preprocessing fitted on the buyers and the articles on sale of these weeks, and on nothing later."""
+    """Preprocessing fitted on the buyers, the articles on sale and the pairs of these weeks, and on nothing later."""
     images = weeks[0].snapshot.images
     present = images[images.any(axis=1)]
     return Inputs(
         customers=Preprocessing.fit((week.snapshot.customers, week.buyers.astype(np.int64)) for week in weeks),
         articles=Preprocessing.fit((week.snapshot.articles, np.flatnonzero(week.snapshot.on_sale)) for week in weeks),
+        pairs=Preprocessing.fit((Columns(week.features, {}), every_nth(len(week.row))) for week in weeks),
         image_scale=float(present.std()) if present.size else 1.0,
         encoder=encoder if present.size else None,
     )
+
+
+def every_nth(rows: int) -> npt.NDArray[np.int64]:
+    """Positions of about MOST_FITTED of so many rows, evenly spaced."""
+    return np.arange(0, rows, max(1, rows // MOST_FITTED))
 
 
 def fit(
@@ -169,7 +179,7 @@ def main(job: Job) -> str:
         mlflow.log_params(parameters(job, encoder, epochs))
         judged.save(Path(folder) / EVALUATED)
         final.save(Path(folder) / FINAL)
-        tags = {"encoder": encoder or "none", "fingerprint": digest}
+        tags = {"encoder": encoder or "none", "fingerprint": digest, "inputs": INPUTS_DIGEST}
         version = log_model_folder(settings.model_name, Path(folder), settings, tags)
         shutil.rmtree(place)
     images = f"images by {encoder}" if final.inputs.encoder else "no images: the model runs without them"

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from jobs.ranking.model import Inputs, as_tensor
-from jobs.ranking.snapshot import Snapshot
+from jobs.ranking.pairs import Tastes, week_columns
+from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.candidates import CountingSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from lightning_modules.pairs import PairTensors
@@ -34,6 +35,7 @@ class WeekPairs:
         article: article code of each pair, (n,).
         label: bought within the week, (n,).
         log_sampling_rate: of the pair's stratum, (n,).
+        features: pair features, (n,) each; NaN where unknown.
     """
 
     snapshot: Snapshot
@@ -42,6 +44,7 @@ class WeekPairs:
     article: Ints
     label: np.ndarray
     log_sampling_rate: np.ndarray
+    features: dict[str, Floats]
 
 
 def week_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
@@ -76,13 +79,17 @@ def week_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) 
     rate = np.where(is_candidate, keep_rate[key // size], uniform_rate[key // size])
     label = np.zeros(len(key), dtype=np.float32)
     label[: len(positive)] = 1
+    buyers, row, article = buyers.astype(np.int32), key // size, (key % size).astype(np.int32)
+    features = week_columns(snapshot, buyers, row, article)
+    snapshot.release()
     return WeekPairs(
         snapshot=snapshot,
-        buyers=buyers.astype(np.int32),
-        row=key // size,
-        article=(key % size).astype(np.int32),
+        buyers=buyers,
+        row=row,
+        article=article,
         label=label,
         log_sampling_rate=np.log(rate).astype(np.float32),
+        features=features,
     )
 
 
@@ -93,7 +100,7 @@ def _uniform_negatives(
     size = len(snapshot.product)
     row = np.repeat(np.arange(len(buyers)), UNIFORM_NEGATIVES_PER_POSITIVE * bought)
     article = rng.choice(np.flatnonzero(snapshot.on_sale), size=len(row)).astype(np.int32)
-    units, _ = snapshot.bought.look_up(buyers[row], article)
+    units = snapshot.bought.units_of(buyers[row], article)
     key = np.unique(row.astype(np.int64)[units == 0] * size + article[units == 0])
     return np.setdiff1d(key, taken, assume_unique=True)
 
@@ -105,10 +112,10 @@ def pair_tensors(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors:
     rows, first_row = [], 0
     for week in weeks:
         article_inputs = inputs.article_inputs(week.snapshot)
-        block = inputs.customer_block(week.snapshot, article_inputs, week.buyers)
-        pairs.append(inputs.pair_features(week.snapshot, article_inputs, block, week.row, week.article))
-        customers.append(block.numeric)
-        categories.append(block.categories)
+        numeric, codes = inputs.customer_inputs(week.snapshot, Tastes.of(week.snapshot, week.buyers))
+        pairs.append(inputs.pairs.standardised(week.features))
+        customers.append(numeric)
+        categories.append(codes)
         articles.append(article_inputs.numeric)
         article_categories.append(article_inputs.categories)
         rows.append(week.row + first_row)

@@ -102,18 +102,21 @@ def test_figures_of_another_version_decide_nothing(versions: dict[str, str]) -> 
 def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Runs the gate for an as-of date; the alias it sets is kept in `week.alias`."""
     registered: dict[str, str] = {}
+    usable: set[str] = set()
     aliases: list[str] = []
+
+    def find_versions(name: str, as_of_date: str | None = None, inputs: str | None = None) -> list[ModelVersion]:
+        found = usable if as_of_date is None else {registered[as_of_date]} if as_of_date in registered else set()
+        return [ModelVersion(name, version, "r", {}) for version in found]
+
     monkeypatch.setattr(gate, "use_tracking", lambda settings: None)
     monkeypatch.setattr(gate, "set_champion", lambda name, version: aliases.append(version))
-    monkeypatch.setattr(
-        registry,
-        "find_versions",
-        lambda name, as_of_date: [ModelVersion(name, registered[as_of_date], "r", {})] * (as_of_date in registered),
-    )
+    monkeypatch.setattr(registry, "find_versions", find_versions)
 
     def run(as_of_date: date, version: str, challenger: float, champion: float | None = None) -> str:
         job = job_of(tmp_path, as_of_date)
         registered[as_of_date.isoformat()] = version
+        usable.add(version)
         maps = BASELINES | {CHALLENGER: challenger} | ({} if champion is None else {CHAMPION: champion})
         figures = [Figure(system, "all", "map", 12, value, value, value) for system, value in maps.items()]
         figures.append(Figure(CHALLENGER, "all", MODEL_VERSION, 0, float(version)))
@@ -125,7 +128,7 @@ def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         job.warehouse.publish_arrow(EVALUATION_METRICS, table, {"as_of_date": [as_of_date]})
         return gate.main(job_of(tmp_path, as_of_date))
 
-    run.alias = aliases  # type: ignore[attr-defined]
+    run.alias, run.usable = aliases, usable  # type: ignore[attr-defined]
     return run
 
 
@@ -169,6 +172,19 @@ def test_a_champion_that_learnt_from_the_label_week_is_not_met(week: Callable[..
     week(WEEKS[1], "1", 0.03)
     assert incumbent(job_of(tmp_path, date(2020, 9, 15))) is None
     assert incumbent(job_of(tmp_path, date(2020, 9, 16))) == "1"
+
+
+def test_a_champion_of_other_inputs_is_passed_over(
+    week: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    week(WEEKS[0], "1", 0.03)
+    week(WEEKS[1], "2", 0.04, champion=0.03)
+    week.usable.discard("2")  # type: ignore[attr-defined]
+    assert incumbent(job_of(tmp_path, WEEKS[2])) == champion_as_of(job_of(tmp_path, WEEKS[1])) == "1"
+    assert "passing over version 2, trained with other inputs than this code's" in capsys.readouterr().out
+    week.usable.clear()  # type: ignore[attr-defined]
+    assert champion_as_of(job_of(tmp_path, WEEKS[2])) is None
+    assert week(WEEKS[2], "3", 0.03).startswith("version 3 promoted"), "it has only the baselines to beat"
 
 
 def test_the_newest_version_of_the_date_is_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:

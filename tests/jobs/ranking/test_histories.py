@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.ranking.histories import HALF_LIFE_DAYS, LastBought, affinity_weights
+from jobs.ranking.histories import HALF_LIFE_DAYS, Bought, affinity_weights
 from jobs.retrieval.purchases import Purchases, day_number
 
 
@@ -16,17 +16,21 @@ def ints(*values: int) -> np.ndarray:
     return np.array(values, dtype=np.int32)
 
 
-def test_units_and_last_day_of_each_pair() -> None:
-    bought = LastBought.of(ints(0, 0, 1, 0), ints(2, 2, 2, 1), ints(10, 12, 11, 9), size=3)
-    units, last_day = bought.look_up(ints(0, 0, 1, 1, 0), ints(2, 1, 2, 1, 0))
-    assert units.tolist() == [2, 1, 1, 0, 0]
-    assert last_day.tolist() == [12, 9, 11, 0, 0]
+def test_units_visits_and_days_of_each_pair() -> None:
+    bought = Bought.of(ints(0, 1, 0, 0, 0), ints(1, 2, 2, 2, 2), ints(9, 11, 12, 12, 15), size=3)
+    assert list(zip(bought.customer, bought.thing, strict=True)) == [(0, 1), (0, 2), (1, 2)]
+    assert bought.units.tolist() == [1, 3, 1]
+    assert bought.visits.tolist() == [1, 2, 1]
+    assert bought.first_day.tolist() == [9, 12, 11]
+    assert bought.last_day.tolist() == [9, 15, 11]
+    assert bought.position(ints(0, 1, 0, 1, 2), ints(2, 1, 1, 2, 2)).tolist() == [1, -1, 0, 2, -1]
+    assert bought.units_of(ints(0, 1), ints(2, 1)).tolist() == [3, 0]
 
 
 def test_looking_up_in_an_empty_history_finds_nothing() -> None:
-    none = LastBought.of(ints(), ints(), ints(), size=3)
-    units, last_day = none.look_up(ints(0, 1), ints(0, 2))
-    assert units.tolist() == last_day.tolist() == [0, 0]
+    none = Bought.of(ints(), ints(), ints(), size=3)
+    assert none.position(ints(0, 1), ints(0, 2)).tolist() == [-1, -1]
+    assert none.units_of(ints(0, 1), ints(0, 2)).tolist() == [0, 0]
 
 
 def test_a_purchase_halves_every_half_life() -> None:

@@ -8,10 +8,8 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from jobs.ranking.preprocessing import Preprocessing
 from jobs.ranking.snapshot import Snapshot
-from jobs.ranking.train import fit_inputs
-from jobs.ranking.training_set import UNIFORM_NEGATIVES_PER_POSITIVE, WeekPairs, pair_tensors, week_pairs
+from jobs.ranking.training_set import UNIFORM_NEGATIVES_PER_POSITIVE, WeekPairs, week_pairs
 from jobs.retrieval.candidates import CountingSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Purchases
 
@@ -56,35 +54,3 @@ def test_negatives_outside_the_candidates_were_never_bought(week: WeekPairs) -> 
 
 def test_rates_are_rates(week: WeekPairs) -> None:
     assert (week.log_sampling_rate <= 0).all()
-
-
-def test_the_week_itself_and_later_change_no_feature(purchases: Purchases, week: WeekPairs) -> None:
-    """Forge everything on or after the week's start: inputs and pair features stay; labels alone may move."""
-    from tests.jobs.ranking.conftest import make_snapshot
-
-    forged = Purchases(
-        purchases.day,
-        purchases.customer,
-        np.where(purchases.day >= purchases.between(None, START).day.max() + 1, 0, purchases.article).astype(np.int32),
-        purchases.customer_ids,
-        purchases.article_ids,
-    )
-    again = make_snapshot(forged, START)
-    inputs = fit_inputs([week], "encoder")
-    for snapshot in (week.snapshot, again):
-        assert len(snapshot.history) == len(purchases.before(START))
-    same = WeekPairs(again, week.buyers, week.row, week.article, week.label, week.log_sampling_rate)
-    first, second = pair_tensors([week], inputs), pair_tensors([same], inputs)
-    for name in ("pair", "customer_numeric", "article_numeric", "article_categories"):
-        assert np.array_equal(getattr(first, name).numpy(), getattr(second, name).numpy()), name
-
-
-def test_preprocessing_is_fitted_on_the_training_weeks_alone(
-    week: WeekPairs, purchases: Purchases, snapshot_at: Callable[[date], Snapshot]
-) -> None:
-    later = week_pairs(
-        snapshot_at(START + WEEK), purchases.between(START + WEEK, START + 2 * WEEK), np.random.default_rng(0)
-    )
-    assert fit_inputs([week], None) == fit_inputs([week], None)
-    assert fit_inputs([week, later], None).articles != fit_inputs([week], None).articles
-    assert isinstance(fit_inputs([week], None).customers, Preprocessing)

@@ -1,0 +1,111 @@
+"""Pair features: how a customer and an article relate, as counted, before imputation and scaling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jobs.ranking.behaviour import Floats, age_bands
+from jobs.ranking.histories import Bought
+from jobs.ranking.inputs import AFFINITIES, BOUGHT, PAIR_NUMERIC
+from jobs.ranking.snapshot import Snapshot
+from jobs.retrieval.purchases import Ints, day_number
+
+#: The attribute within which a customer's price level is taken.
+PRICE_GROUP = "product_group_name"
+#: Days after which the recency of a purchase has fallen to a half.
+RECENCY_DAYS = 14
+#: Customers whose pairs are computed together.
+BLOCK_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class Tastes:
+    """What the histories of some customers say, to be compared with any article.
+
+    Attributes:
+        customers: their codes, (n,).
+        shares: per affinity attribute, the share of each value in the history, (n, values).
+        price: mean price of the articles in the history by value of PRICE_GROUP, (n, values); NaN without any.
+        image: unit mean image of the history, (n, d); zero without one.
+    """
+
+    customers: Ints
+    shares: dict[str, Floats]
+    price: Floats
+    image: Floats
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, customers: Ints) -> Tastes:
+        """Tastes of these customers; empty without history."""
+        weights = snapshot.weights[customers]
+        shares = {name: (weights @ snapshot.one_hot(name)).toarray() for name in AFFINITIES}
+        price = np.nan_to_num(snapshot.articles.numeric["price_mean"])
+        spent = (weights.multiply(price[None, :]).tocsr() @ snapshot.one_hot(PRICE_GROUP)).toarray()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            group_price = spent / np.where(shares[PRICE_GROUP] > 0, shares[PRICE_GROUP], np.nan)
+        image = weights @ snapshot.unit_images
+        image = image / np.maximum(np.linalg.norm(image, axis=1, keepdims=True), 1e-12)
+        return cls(customers, shares, group_price.astype(np.float32), image.astype(np.float32))
+
+
+def pair_columns(snapshot: Snapshot, tastes: Tastes, row: np.ndarray, article: Ints) -> dict[str, Floats]:
+    """The features PAIR_NUMERIC of pairs; NaN where unknown.
+
+    Args:
+        row: positions in the customers of `tastes`, any shape.
+        article: article codes, same shape.
+    """
+    customer = tastes.customers[row]
+    customers, articles = snapshot.customers.numeric, snapshot.articles.numeric
+    things = (article, snapshot.product[article], snapshot.codes("product_type_name")[article])
+    columns: dict[str, np.ndarray] = {}
+    for name, bought, thing in zip(BOUGHT, snapshot.bought_things, things, strict=True):
+        columns |= {f"{name}_{what}": v for what, v in bought_columns(bought, customer, thing, snapshot).items()}
+    price = articles["price_mean"][article]
+    group = snapshot.codes(PRICE_GROUP)[article]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        columns["price_difference"] = finite(np.log(price / customers["price_mean"][customer]))
+        columns["group_price_difference"] = finite(np.log(price / tastes.price[row, group]))
+    columns["image_similarity"] = np.einsum("...d,...d->...", tastes.image[row], snapshot.unit_images[article])
+    columns["newness_difference"] = articles["days_on_sale"][article] - customers["newness"][customer]
+    columns["age_band_lift"] = snapshot.age_band_lift[article, age_bands(customers["age"])[customer]]
+    for name in AFFINITIES:
+        columns[f"{name}_affinity"] = tastes.shares[name][row, snapshot.codes(name)[article]]
+    return {name: columns[name].astype(np.float32, copy=False) for name in PAIR_NUMERIC}
+
+
+def bought_columns(bought: Bought, customer: Ints, thing: Ints, snapshot: Snapshot) -> dict[str, np.ndarray]:
+    """Log counts of units and visits, recency (1 today, 0 never), and days since relative to the pair's mean gap."""
+    position = bought.position(customer, thing)
+    found = position >= 0
+    if not len(bought.keys):
+        position = np.zeros_like(position)
+        return {name: np.zeros(position.shape) for name in ("units", "visits", "recency", "overdue")}
+    visits = np.where(found, bought.visits[position], 0)
+    waited = day_number(snapshot.as_of_date) - bought.last_day[position]
+    gap = (bought.last_day[position] - bought.first_day[position]) / np.maximum(visits - 1, 1)
+    return {
+        "units": np.log1p(np.where(found, bought.units[position], 0)),
+        "visits": np.log1p(visits),
+        "recency": np.where(found, np.exp2(-waited / RECENCY_DAYS), 0),
+        "overdue": np.where(visits > 1, np.log1p(waited) - np.log1p(gap), np.nan),
+    }
+
+
+def week_columns(snapshot: Snapshot, customers: Ints, row: np.ndarray, article: Ints) -> dict[str, Floats]:
+    """`pair_columns` of any number of pairs (n,), computed in blocks of customers."""
+    columns = {name: np.empty(len(row), dtype=np.float32) for name in PAIR_NUMERIC}
+    order = np.argsort(row, kind="stable")
+    for start in range(0, len(customers), BLOCK_SIZE):
+        first, last = np.searchsorted(row[order], (start, start + BLOCK_SIZE))
+        pairs = order[first:last]
+        tastes = Tastes.of(snapshot, customers[start : start + BLOCK_SIZE])
+        for name, values in pair_columns(snapshot, tastes, row[pairs] - start, article[pairs]).items():
+            columns[name][pairs] = values
+    return columns
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)

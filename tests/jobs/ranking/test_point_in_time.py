@@ -1,0 +1,104 @@
+"""No input of the model moves when what is dated on or after the as-of date is forged, deleted or shuffled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from jobs.ranking.model import Inputs
+from jobs.ranking.train import fit_inputs
+from jobs.ranking.training_set import week_pairs
+from jobs.retrieval.purchases import Purchases, day_number
+from tests.jobs.ranking.conftest import (
+    ARTICLES,
+    CUSTOMERS,
+    ENCODER,
+    Shop,
+    make_purchases,
+    make_snapshot,
+    scoring_inputs,
+)
+
+START, WEEK = date(2020, 9, 9), timedelta(days=7)  # a snapshot whose shop knows two weeks more
+
+
+def forged(purchases: Purchases, future: np.ndarray) -> Purchases:
+    rng = np.random.default_rng(1)
+    customer = np.where(future, rng.integers(0, CUSTOMERS, len(purchases)), purchases.customer)
+    article = np.where(future, rng.integers(0, ARTICLES, len(purchases)), purchases.article)
+    return replace(purchases, customer=customer.astype(np.int32), article=article.astype(np.int32))
+
+
+def deleted(purchases: Purchases, future: np.ndarray) -> Purchases:
+    kept = ~future
+    return replace(
+        purchases, day=purchases.day[kept], customer=purchases.customer[kept], article=purchases.article[kept]
+    )
+
+
+def shuffled(purchases: Purchases, future: np.ndarray) -> Purchases:
+    article = purchases.article.copy()
+    article[future] = np.random.default_rng(2).permutation(article[future])
+    return replace(purchases, article=article)
+
+
+def fitted(purchases: Purchases) -> Inputs:
+    """Inputs fitted on the week before START."""
+    start = START - WEEK
+    week = week_pairs(make_snapshot(purchases, start), purchases.between(start, START), np.random.default_rng(0))
+    return fit_inputs([week], ENCODER)
+
+
+def moved(change: Callable[[Purchases, np.ndarray], Purchases]) -> set[str]:
+    """The inputs as of START that the change of everything from START on moves."""
+    shop = make_purchases()
+    other = change(shop, shop.day >= day_number(START))
+    with np.errstate(all="ignore"):  # purchases of the future have a negative age
+        first, second = (scoring_inputs(fitted(p), make_snapshot(p, START)) for p in (shop, other))
+    assert first.keys() == second.keys()
+    return {name for name, array in first.items() if not np.array_equal(array, second[name], equal_nan=True)}
+
+
+CHANGES = pytest.mark.parametrize("change", [forged, deleted, shuffled])
+
+
+@CHANGES
+def test_nothing_from_the_as_of_date_on_moves_an_input(change: Callable[..., Purchases]) -> None:
+    assert moved(change) == set()
+
+
+@CHANGES
+def test_a_history_that_reaches_too_far_would_be_seen(
+    change: Callable[..., Purchases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Purchases, "before", lambda self, as_of_date: self)
+    assert {"pair bought_visits", "pair newness_difference", "customer repeat_share", "article numeric"} <= moved(
+        change
+    )
+
+
+@pytest.mark.parametrize("table", ["customer_features", "article_features", "interactions"])
+def test_a_table_read_a_week_too_far_would_be_seen(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = getattr(Shop, table)
+    monkeypatch.setattr(
+        Shop, table, lambda self, **where: read(self, **{k: [d + WEEK for d in v] for k, v in where.items()})
+    )
+    assert moved(forged)
+
+
+def test_preprocessing_learns_nothing_from_the_weeks_it_is_not_fitted_on() -> None:
+    """Forge the label week and later; the fit on the weeks before stays, and one that includes it would not."""
+    shop = make_purchases()
+    other = forged(shop, shop.day >= day_number(START))
+    assert fitted(shop) == fitted(other)
+
+    def with_label_week(purchases: Purchases) -> Inputs:
+        labels = purchases.between(START, START + WEEK)
+        return fit_inputs([week_pairs(make_snapshot(purchases, START), labels, np.random.default_rng(0))], ENCODER)
+
+    for part in ("customers", "pairs"):
+        assert getattr(with_label_week(shop), part) != getattr(with_label_week(other), part), part
