@@ -1,4 +1,4 @@
-"""`make bench`, `make bench-features`, `make bench-increments`: each beside its peers in the same run; results in docs/benchmarks.md and
+"""`make bench`, `make bench-...`: each beside its peers in the same run; results in docs/benchmarks.md and
 benchmarks/results/."""
 
 from __future__ import annotations

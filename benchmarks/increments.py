@@ -41,8 +41,8 @@ def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
             _same(contract, work / "anew", work / other, as_of) for contract in TABLES for other in ("carried", "year")
         ]
     note = (
-        "From CSV to the silver and feature tables, each in one process, its start included. `the next week`: the tables"
-        f" of the week before are there, the next week's file arrives. {' '.join(compared)}"
+        "From CSV to the silver and feature tables, each in one process, its start included. `the next week`: the"
+        f" tables of the week before are there, the next week's file arrives. {' '.join(compared)}"
     )
     publish("increments", "make bench-increments", results, "the next week", note)
 
