@@ -36,11 +36,13 @@ class Warehouse:
     Args:
         root: a folder, or an object-store URI that Spark and deltalake both reach.
         stamp: run facts (run id, as-of date, job) recorded with every commit.
+        accept_drift: row counts and distributions outside their limits are told and recorded, and published.
     """
 
-    def __init__(self, root: str, stamp: Mapping[str, str]) -> None:
+    def __init__(self, root: str, stamp: Mapping[str, str], *, accept_drift: bool = False) -> None:
         self.root = root.rstrip("/") if "://" in root else str(Path(root).resolve())
         self.stamp = dict(stamp)
+        self.accept_drift = accept_drift
         self.versions_read: dict[str, int] = {}
 
     def uri(self, contract: Contract) -> str:
@@ -70,12 +72,15 @@ class Warehouse:
         return table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
 
     def _pin(self, contract: Contract) -> DeltaTable:
-        if not self.exists(contract):
-            raise JobError(f"{self.uri(contract)}: no such table; run the task that writes {contract.name} first")
-        version = self.versions_read.get(contract.name)
-        table = DeltaTable(self.uri(contract), version=version)
+        table = self.as_read(contract)
         self.versions_read[contract.name] = table.version()
         return table
+
+    def as_read(self, contract: Contract) -> DeltaTable:
+        """The table at the version that this run read, else at its newest; JobError when there is no such table."""
+        if not self.exists(contract):
+            raise JobError(f"{self.uri(contract)}: no such table; run the task that writes {contract.name} first")
+        return DeltaTable(self.uri(contract), version=self.versions_read.get(contract.name))
 
     def version(self, contract: Contract) -> int:
         """The table's version that is read from here on; raises JobError when there is no such table."""
@@ -119,13 +124,15 @@ class Warehouse:
         """Check the staged rows, those of the split `only`, and commit them in place of the slice."""
         from pyspark.sql import functions as F
 
-        from jobs.platform.checks import check
+        from jobs.platform.gates import Audit
 
         rows = files.rows
         for column, value in (only or {}).items():
             rows = rows.where(F.col(column) == F.lit(value).cast(rows.schema[column].dataType))
-        check(files.contract, rows.select(*files.contract.column_names))
-        return files.commit(replace, self._user_metadata(facts), only)
+        audit = Audit(self, files.contract, replace)
+        audit.take(rows.select(*files.contract.column_names))
+        accepted = audit.close()
+        return files.commit(replace, self._user_metadata(facts, accepted), only)
 
     def publish_arrow(
         self,
@@ -139,22 +146,24 @@ class Warehouse:
         Blocks stream through, so a result larger than memory can be published; key uniqueness is checked within a
         block, so a block must hold all rows of its keys.
         """
-        from jobs.platform.checks import check
+        from jobs.platform.gates import Audit
 
         schema = arrow_schema(contract)
+        self._ensure_table(contract)
+        audit = Audit(self, contract, replace)
 
         def audited() -> Iterator[pa.RecordBatch]:
             for block in [blocks] if isinstance(blocks, pa.Table) else blocks:
-                check(contract, block)
+                audit.take(block)
                 yield from block.cast(schema).to_batches()
 
-        self._ensure_table(contract)
         reader = pa.RecordBatchReader.from_batches(schema, audited())
         with staged_blocks(contract, self.uri(contract), reader) as files:
-            return files.commit(replace, self._user_metadata(facts))
+            accepted = audit.close()
+            return files.commit(replace, self._user_metadata(facts, accepted))
 
-    def _user_metadata(self, facts: Mapping[str, str] | None) -> str:
-        return json.dumps(self.stamp | dict(facts or {}))
+    def _user_metadata(self, facts: Mapping[str, str] | None, accepted: Mapping[str, str]) -> str:
+        return json.dumps(self.stamp | dict(facts or {}) | dict(accepted))
 
     def _check_types(self, contract: Contract, rows: DataFrame) -> None:
         found = dict(rows.dtypes)
