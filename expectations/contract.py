@@ -208,7 +208,7 @@ def _limit(
     bounds = {"min_value": least, "max_value": most}
     limits = " and ".join(f"{word} {v:g}" for word, v in (("at least", least), ("at most", most)) if v is not None)
     kwargs = {"column": measure} | {name: value for name, value in bounds.items() if value is not None}
-    return Expectation("expect_column_values_to_be_between", kwargs, f"{measure}: {limits}. {why}", is_advisory)
+    return Expectation("expect_column_values_to_be_between", kwargs, f"{measure}: {limits} ({why}).", is_advisory)
 
 
 def as_of_column() -> Column:

@@ -5,7 +5,7 @@ from expectations.contract import Column, Contract, Drift, Reference, RowChange,
 from expectations.customers import CUSTOMERS
 
 _IDS = (Reference("customer_id", CUSTOMERS), Reference("article_id", ARTICLES))
-_NEW_MODEL = "told only: a new champion, or the first, moves it for good reason"
+_NEW_MODEL = "a new champion, or the first, moves it for good reason"
 
 MAX_RECOMMENDATIONS = 30
 BUCKETS = 100

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a check must never call home
@@ -28,13 +27,6 @@ logging.getLogger("great_expectations.data_context.types.base").setLevel(logging
 Result = Any
 
 
-@cache
-def _context() -> Any:
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return context
-
-
 def _suite(name: str, rules: Iterable[Expectation]) -> gx.ExpectationSuite:
     suite = gx.ExpectationSuite(name=name)
     for rule in rules:
@@ -45,12 +37,14 @@ def _suite(name: str, rules: Iterable[Expectation]) -> gx.ExpectationSuite:
 
 
 def _batch(name: str, frame: pd.DataFrame | DataFrame) -> Any:
-    sources = _context().data_sources
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    source: Any
     if isinstance(frame, pd.DataFrame):
-        source = sources.add_or_update_pandas(name="pandas")
+        source = context.data_sources.add_pandas(name="publish")
     else:
         # Great Expectations would cache the whole table first; staged files are read by column, many times as fast.
-        source = sources.add_or_update_spark(name="spark", persist=False)
+        source = context.data_sources.add_spark(name="publish", persist=False)
     asset = source.add_dataframe_asset(name=name)
     return asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
 

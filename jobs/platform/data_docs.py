@@ -66,7 +66,7 @@ def write_page(
         return
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{contract.layer}.{contract.name}.{job}"  # quarantine has one page for each task that fills it
-    _replace(folder / f"{name}.html", _page(contract, results, stamp))
+    page = _page(contract, results, stamp)
     facts = {
         "table": contract.path,
         "page": f"{name}.html",
@@ -76,9 +76,10 @@ def write_page(
         "verdict": verdict,
         "said": list(said),
     }
-    _replace(folder / f"{name}.json", json.dumps(facts, indent=1))
     with open(folder / ".lock", "w") as lock:  # tasks of one run at once: the last one lists all
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _replace(folder / f"{name}.html", page)
+        _replace(folder / f"{name}.json", json.dumps(facts, indent=1))
         _replace(folder / "index.html", _index(folder, run_id))
 
 
@@ -113,6 +114,6 @@ def _index(folder: Path, run_id: str) -> str:
 
 def _replace(path: Path, text: str) -> None:
     """Write in one step: a reader sees the old file or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}")
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)

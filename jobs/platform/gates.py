@@ -146,7 +146,7 @@ class Audit:
 
     def _references(self) -> Iterator[Measure]:
         for reference, counts in self._measured.unknown.items():
-            examples = ", ".join(str(value) for value in self._measured.examples[reference])
+            examples = ", ".join(str(value) for value in self._measured.examples.get(reference, ()))
             for label, count in counts.items():
                 words = (
                     f"{reference.column}: {count:,} rows of {label} have one that is not in {reference.parent.path},"
