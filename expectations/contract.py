@@ -26,6 +26,10 @@ class Expectation:
     description: str | None = None
     is_advisory: bool = False
 
+    @property
+    def is_uniqueness(self) -> bool:
+        return self.type in ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -181,9 +185,20 @@ class Contract:
             rules.append(Expectation("expect_compound_columns_to_be_unique", {"column_list": list(self.key)}))
         return rules
 
+    @property
+    def unique(self) -> list[tuple[str, ...]]:
+        """Columns, together, whose values are unique."""
+        return ([self.key] if self.key else []) + [(c.name,) for c in self.columns if c.is_unique]
+
+    @property
+    def repeats(self) -> str:
+        """Name of the measure that says so."""
+        return "rows that repeat " + " or ".join(", ".join(columns) for columns in self.unique)
+
     def gates(self) -> list[Expectation]:
         """The rules that look beyond the rows: limits of measures taken for each slice (jobs.platform.measures)."""
-        rules = [_limit(r.measure, 0, "every one is listed there") for r in self.references]
+        rules = [_limit(self.repeats, 0, "the key")] if self.unique else []
+        rules += [_limit(r.measure, 0, "every one is listed there") for r in self.references]
         if fresh := self.freshness:
             rules.append(_limit(fresh.measure, fresh.days, fresh.why))
         if change := self.row_change:

@@ -139,6 +139,8 @@ class Audit:
             rows |= {str(day): 0 for day in self._replace.get(self._contract.slice_date, ()) if str(day) not in rows}
         rows = dict(sorted(rows.items()))
         earlier = self._stored.before(rows)
+        if self._contract.unique:  # `take` found none: of Spark's rows by their hashes
+            yield from (Measure(self._contract.repeats, label, 0, "") for label in rows)
         yield from self._references()
         yield from self._freshness(rows)
         yield from self._row_changes(rows, earlier)

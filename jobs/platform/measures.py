@@ -91,6 +91,17 @@ def measured_spark(contract: Contract, rows: DataFrame, parents: Mapping[Referen
     return found
 
 
+def all_distinct(rows: DataFrame, contract: Contract) -> bool:
+    """True if the 64-bit hashes of every key are distinct, and so the keys; False if two are equal, or may be."""
+    from pyspark.sql import functions as F
+
+    for columns in contract.unique:
+        hashes = rows.select(F.xxhash64(*columns).alias("hash")).groupBy("hash").count()
+        if not hashes.where("count > 1").isEmpty():
+            return False
+    return True
+
+
 def _looked_up(rows: DataFrame, reference: Reference, parent: DataFrame, mark: str) -> DataFrame:
     from pyspark.sql import functions as F
 
