@@ -119,6 +119,12 @@ PARAMS = {
         maximum=1,
         description="Stop when more than this share of a file's rows is bad",
     ),
+    "accept_drift": setting(
+        "accept_drift",
+        False,
+        type="boolean",
+        description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
+    ),
     "training_weeks": setting(
         "training_weeks",
         6,

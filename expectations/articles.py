@@ -1,6 +1,6 @@
 """silver/articles: the catalogue, one row per article."""
 
-from expectations.contract import Column, Contract
+from expectations.contract import Column, Contract, Drift, RowChange
 
 
 def _code(name: str, of: str) -> Column:
@@ -45,4 +45,8 @@ ARTICLES = Contract(
         _label("detail_desc", "Description as a shopper reads it"),
     ),
     key=("article_id",),
+    row_change=RowChange(0.9, None, "a catalogue grows; one that lost a tenth was cut short"),
+    drifts=(
+        Drift("index_group_name", 0.25, "the catalogue's make-up moves by seasons, not from one file to the next"),
+    ),
 )

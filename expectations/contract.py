@@ -16,10 +16,19 @@ TYPES = ("string", "date", "int", "bigint", "double", "boolean", "array<float>")
 
 @dataclass(frozen=True)
 class Expectation:
-    """A Great Expectations rule: its snake_case `type` and its keyword arguments."""
+    """A Great Expectations rule: its snake_case `type`, its keyword arguments, and in words where they do not say it.
+
+    An advisory rule that is broken is told and recorded; any other stops the publish.
+    """
 
     type: str
     kwargs: Mapping[str, Any]
+    description: str | None = None
+    is_advisory: bool = False
+
+    @property
+    def is_uniqueness(self) -> bool:
+        return self.type in ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,71 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Every value of `column` is found in the column of the same name of the table `parent`."""
+
+    column: str
+    parent: Contract
+
+    @property
+    def measure(self) -> str:
+        return f"{self.column} not in {self.parent.path}"
+
+
+@dataclass(frozen=True)
+class RowChange:
+    """Rows of a slice for each row of the slice before it: `least` and `most`, and why these.
+
+    `first_is_partial`: history may begin within the table's oldest slice, which is then no measure for the next.
+    """
+
+    least: float
+    most: float | None
+    why: str
+    first_is_partial: bool = False
+
+    measure = "rows for each row before"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far the values of `column` may move from one slice to the next: population stability index, and why this.
+
+    Over ten bins that held equal shares before (text: over its values), and one of nulls, the sum of
+    (share - share before) * ln(share / share before). Two normal curves d standard deviations apart have about d²; by
+    usage below 0.1 is calm and above 0.25 a shift. `is_advisory`: told, but nothing stops.
+    """
+
+    column: str
+    most: float
+    why: str
+    is_advisory: bool = False
+
+    @property
+    def measure(self) -> str:
+        return f"{self.column} drift (PSI)"
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest value of `column` is at most `days` before the run's as-of date, and why."""
+
+    column: str
+    days: int
+    why: str
+
+    @property
+    def measure(self) -> str:
+        return f"days from the newest {self.column} to the as-of date"
+
+
+@dataclass(frozen=True)
 class Contract:
-    """One table: where it lives, what a row is, its columns in order, its key and its partitioning.
+    """One table: where it lives, what a row is, its columns in order, its key, its partitioning, and its gates.
 
     `key` is unique within the table; empty where identical rows are legitimate (several units of one purchase).
-    `min_rows` is the least number of rows a run may publish.
+    `min_rows` is the least number of rows a run may publish. Slices that `row_change` and `drifts` compare are those of
+    the date the table is partitioned by; without one, new rows are compared with those that they replace.
     """
 
     layer: str
@@ -71,12 +140,20 @@ class Contract:
     key: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ()
     min_rows: int = 1
+    references: tuple[Reference, ...] = ()
+    row_change: RowChange | None = None
+    drifts: tuple[Drift, ...] = ()
+    freshness: Freshness | None = None
 
     def __post_init__(self) -> None:
         names = self.column_names
         unknown = [c for c in (*self.key, *self.partition_by) if c not in names]
         if unknown or len(set(names)) != len(names):
             raise ValueError(f"contract {self.name}: duplicate columns, or key/partition not a column: {unknown}")
+        gated = [gate.column for gate in (*self.references, *self.drifts, self.freshness) if gate]
+        orphans = [r.column for r in self.references if r.column not in r.parent.column_names]
+        if missing := [column for column in gated if column not in names] + orphans:
+            raise ValueError(f"contract {self.name}: gates on columns that are not there: {missing}")
 
     @property
     def path(self) -> str:
@@ -86,6 +163,12 @@ class Contract:
     @property
     def column_names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def slice_date(self) -> str | None:
+        """The date column whose values are the table's slices; None where it has no such partitions."""
+        dates = [c.name for c in self.columns if c.name in self.partition_by and c.type == "date"]
+        return dates[0] if dates else None
 
     @property
     def ddl(self) -> str:
@@ -102,6 +185,26 @@ class Contract:
             rules.append(Expectation("expect_compound_columns_to_be_unique", {"column_list": list(self.key)}))
         return rules
 
+    @property
+    def unique(self) -> list[tuple[str, ...]]:
+        """Columns, together, whose values are unique."""
+        return ([self.key] if self.key else []) + [(c.name,) for c in self.columns if c.is_unique]
+
+    @property
+    def repeats(self) -> str:
+        """Name of the measure that says so."""
+        return "rows that repeat " + " or ".join(", ".join(columns) for columns in self.unique)
+
+    def gates(self) -> list[Expectation]:
+        """The rules that look beyond the rows: limits of measures taken for each slice (jobs.platform.measures)."""
+        rules = [_limit(self.repeats, 0, "the key")] if self.unique else []
+        rules += [_limit(r.measure, 0, "every one is listed there") for r in self.references]
+        if fresh := self.freshness:
+            rules.append(_limit(fresh.measure, fresh.days, fresh.why))
+        if change := self.row_change:
+            rules.append(_limit(change.measure, change.most, change.why, least=change.least))
+        return rules + [_limit(d.measure, d.most, d.why, is_advisory=d.is_advisory) for d in self.drifts]
+
     def constraints(self) -> dict[str, str]:
         """Delta CHECK constraints (name -> SQL): the last line of defence, enforced by every writer."""
         checks: dict[str, str] = {}
@@ -117,6 +220,15 @@ class Contract:
 def key_of(entity_id: str) -> str:
     """The column that holds the surrogate key of an id column: customer_key of customer_id."""
     return f"{entity_id.removesuffix('_id')}_key"
+
+
+def _limit(
+    measure: str, most: float | None, why: str, *, least: float | None = None, is_advisory: bool = False
+) -> Expectation:
+    bounds = {"min_value": least, "max_value": most}
+    limits = " and ".join(f"{word} {v:g}" for word, v in (("at least", least), ("at most", most)) if v is not None)
+    kwargs = {"column": measure} | {name: value for name, value in bounds.items() if value is not None}
+    return Expectation("expect_column_values_to_be_between", kwargs, f"{measure}: {limits} ({why}).", is_advisory)
 
 
 def as_of_column() -> Column:

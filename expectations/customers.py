@@ -1,6 +1,6 @@
 """silver/customers: one row per customer."""
 
-from expectations.contract import Column, Contract
+from expectations.contract import Column, Contract, Drift, RowChange
 
 CUSTOMERS = Contract(
     layer="silver",
@@ -17,4 +17,8 @@ CUSTOMERS = Contract(
         Column("postal_code", "string", "Anonymised postal code", nullable=True),
     ),
     key=("customer_id",),
+    row_change=RowChange(0.9, None, "customers are added, a few are forgotten; a list that lost a tenth was cut short"),
+    drifts=(
+        Drift("age", 0.25, "a population does not age by seven years, half its spread, from one file to the next"),
+    ),
 )

@@ -1,6 +1,7 @@
 """gold/article_embeddings: what each product image looks like, in numbers."""
 
-from expectations.contract import Column, Contract
+from expectations.articles import ARTICLES
+from expectations.contract import Column, Contract, Drift, Reference, RowChange
 
 ARTICLE_EMBEDDINGS = Contract(
     layer="gold",
@@ -18,4 +19,7 @@ ARTICLE_EMBEDDINGS = Contract(
     key=("encoder", "article_id"),
     partition_by=("encoder",),
     min_rows=0,
+    references=(Reference("article_id", ARTICLES),),
+    row_change=RowChange(0.9, None, "as many as the catalogue, which grows"),
+    drifts=(Drift("image_status", 0.25, "with 1 % of the images missing, 0.25 is reached when a tenth is"),),
 )

@@ -1,6 +1,12 @@
 """gold/customer_features, gold/article_features, gold/interaction_features."""
 
-from expectations.contract import Column, Contract, as_of_column
+from expectations.articles import ARTICLES
+from expectations.contract import Column, Contract, Drift, Freshness, Reference, RowChange, as_of_column
+from expectations.customers import CUSTOMERS
+
+_GROWS = RowChange(0.9, None, "who has history keeps it: a tenth fewer rows is history that was lost")
+_NO_WEEK_IS_SILENT = "no shop is silent for a week: a file is late"
+_CALM = "0.15 at most in the weeks looked at; 0.25 is half a standard deviation"
 
 CUSTOMER_FEATURES = Contract(
     layer="gold",
@@ -34,6 +40,10 @@ CUSTOMER_FEATURES = Contract(
     ),
     key=("as_of_date", "customer_id"),
     partition_by=("as_of_date",),
+    references=(Reference("customer_id", CUSTOMERS),),
+    row_change=_GROWS,
+    drifts=tuple(Drift(column, 0.25, _CALM) for column in ("transaction_count", "price_mean", "price_mean_30d")),
+    freshness=Freshness("last_purchase_date", 7, _NO_WEEK_IS_SILENT),
 )
 
 ARTICLE_FEATURES = Contract(
@@ -64,6 +74,10 @@ ARTICLE_FEATURES = Contract(
     ),
     key=("as_of_date", "article_id"),
     partition_by=("as_of_date",),
+    references=(Reference("article_id", ARTICLES),),
+    row_change=_GROWS,
+    drifts=(Drift("price_mean", 0.25, _CALM),),
+    freshness=Freshness("last_sale_date", 7, _NO_WEEK_IS_SILENT),
 )
 
 INTERACTION_FEATURES = Contract(
@@ -82,4 +96,13 @@ INTERACTION_FEATURES = Contract(
         Column("is_weekend", "boolean", "Saturday or Sunday"),
     ),
     partition_by=("week_start_date",),
+    references=(Reference("customer_id", CUSTOMERS), Reference("article_id", ARTICLES)),
+    row_change=RowChange(
+        0.5,
+        1.9,
+        "whole weeks went from 0.74 to 1.65 of the week before; half a week is 0.5, a week taken in twice is 2",
+        first_is_partial=True,
+    ),
+    drifts=(Drift("price", 0.25, "weeks moved by up to 0.17, sales included; 0.25 is prices off by a third"),),
+    freshness=Freshness("t_dat", 7, _NO_WEEK_IS_SILENT),
 )

@@ -1,6 +1,11 @@
 """gold/candidates and gold/recommendations: what the model picked, and what customers see."""
 
-from expectations.contract import Column, Contract, as_of_column
+from expectations.articles import ARTICLES
+from expectations.contract import Column, Contract, Drift, Reference, RowChange, as_of_column
+from expectations.customers import CUSTOMERS
+
+_IDS = (Reference("customer_id", CUSTOMERS), Reference("article_id", ARTICLES))
+_NEW_MODEL = "a new champion, or the first, moves it for good reason"
 
 MAX_RECOMMENDATIONS = 30
 BUCKETS = 100
@@ -22,6 +27,8 @@ CANDIDATES = Contract(
     key=("as_of_date", "customer_id", "article_id"),
     partition_by=("as_of_date",),
     min_rows=0,
+    references=_IDS,
+    row_change=RowChange(0.9, None, "every customer with history keeps as many; only a week without champion has none"),
 )
 
 RECOMMENDATIONS = Contract(
@@ -42,4 +49,7 @@ RECOMMENDATIONS = Contract(
     ),
     key=("as_of_date", "customer_id", "rank"),
     partition_by=("as_of_date",),
+    references=_IDS,
+    row_change=RowChange(0.3, 3, "exactly top-k for every customer, which the job checks; top-k may go from 12 to 30"),
+    drifts=(Drift("source", 0.25, _NEW_MODEL, is_advisory=True),),
 )

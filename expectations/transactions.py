@@ -1,6 +1,8 @@
 """silver/transactions and silver/quarantine: what was bought, and the rows that could not be believed."""
 
-from expectations.contract import Column, Contract
+from expectations.articles import ARTICLES
+from expectations.contract import Column, Contract, Drift, Reference, RowChange
+from expectations.customers import CUSTOMERS
 
 TRANSACTIONS = Contract(
     layer="silver",
@@ -19,6 +21,11 @@ TRANSACTIONS = Contract(
     ),
     # both, so that the log alone tells which files were taken in
     partition_by=("source_file", "source_checksum"),
+    references=(Reference("customer_key", CUSTOMERS), Reference("article_key", ARTICLES)),
+    row_change=RowChange(0.9, None, "a file that comes again corrects or adds; one that lost a tenth was cut short"),
+    drifts=(
+        Drift("price", 1.0, "another unit, or money for cents; a week beside all weeks before moved by up to 0.57"),
+    ),
 )
 
 QUARANTINE = Contract(

@@ -14,7 +14,7 @@ _HEAD = """# Tables
 
 Generated from the contracts in `expectations/` by `make docs`; do not edit. Each table is the Delta folder
 `<warehouse>/<layer>/<table>`; the descriptions below are its comments in Delta as well. A value outside its rules is
-never published: the run stops and the table stays as it was.
+never published: the run stops and the table stays as it was. So it is with a gate; [gates.md](gates.md) explains them.
 """
 
 
@@ -42,6 +42,9 @@ def _section(contract: Contract) -> str:
     table += [
         f"| `{c.name}` | {c.type} | {c.description} | {_rules(c)} |".replace("|  |", "| |") for c in contract.columns
     ]
+    gates = [f"- {gate.description}{' Told only.' if gate.is_advisory else ''}" for gate in contract.gates()]
+    if gates:
+        table += ["", "Gates, for each slice:", "", *gates]
     return "\n".join([f"## {contract.path}", "", contract.description, "", " ".join(facts), "", *table, ""])
 
 

@@ -41,7 +41,7 @@ class Job:
         self.settings = settings
         self._reads, self._writes = tuple(reads), tuple(writes)
         stamp = {"job": name, "run_id": settings.run_id, "as_of_date": settings.as_of_date.isoformat()}
-        self.warehouse = Warehouse(settings.warehouse, stamp)
+        self.warehouse = Warehouse(settings.warehouse, stamp, accept_drift=settings.accept_drift)
 
     @cached_property
     def spark(self) -> SparkSession:

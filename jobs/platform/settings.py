@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     max_quarantine_share: float = Field(
         0.05, ge=0, le=1, description="Stop when more than this share of a file's rows is bad"
     )
+    accept_drift: bool = Field(
+        False,
+        description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
+    )
     encoder: Literal["resnet152", "catalogue"] = Field(
         "resnet152",
         description="Image encoder: resnet152 (ImageNet weights through torchvision), or catalogue"

@@ -38,11 +38,13 @@ class Warehouse:
     Args:
         root: a folder, or an object-store URI that Spark and deltalake both reach.
         stamp: run facts (run id, as-of date, job) recorded with every commit.
+        accept_drift: row counts and distributions outside their limits are told and recorded, and published.
     """
 
-    def __init__(self, root: str, stamp: Mapping[str, str]) -> None:
+    def __init__(self, root: str, stamp: Mapping[str, str], *, accept_drift: bool = False) -> None:
         self.root = root.rstrip("/") if "://" in root else str(Path(root).resolve())
         self.stamp = dict(stamp)
+        self.accept_drift = accept_drift
         self.versions_read: dict[str, int] = {}
 
     def uri(self, contract: Contract) -> str:
@@ -72,12 +74,15 @@ class Warehouse:
         return table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
 
     def _pin(self, contract: Contract) -> DeltaTable:
-        if not self.exists(contract):
-            raise JobError(f"{self.uri(contract)}: no such table; run the task that writes {contract.name} first")
-        version = self.versions_read.get(contract.name)
-        table = DeltaTable(self.uri(contract), version=version)
+        table = self.as_read(contract)
         self.versions_read[contract.name] = table.version()
         return table
+
+    def as_read(self, contract: Contract) -> DeltaTable:
+        """The table at the version that this run read, else at its newest; JobError when there is no such table."""
+        if not self.exists(contract):
+            raise JobError(f"{self.uri(contract)}: no such table; run the task that writes {contract.name} first")
+        return DeltaTable(self.uri(contract), version=self.versions_read.get(contract.name))
 
     def version(self, contract: Contract) -> int:
         """The table's version that is read from here on; raises JobError when there is no such table."""
@@ -129,12 +134,14 @@ class Warehouse:
         facts: Mapping[str, str] | None = None,
     ) -> int:
         """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
-        from jobs.platform.checks import check
+        from jobs.platform.gates import Audit
 
         if not paths:
             return self.publish_arrow(files.contract, arrow_schema(files.contract).empty_table(), replace, facts)
-        check(files.contract, files.read_spark(spark, paths))
-        return files.commit(paths, replace, self._user_metadata(facts))
+        audit = Audit(self, files.contract, replace)
+        audit.take(files.read_spark(spark, paths))
+        accepted = audit.close()
+        return files.commit(paths, replace, self._user_metadata(facts, accepted))
 
     def publish_arrow(
         self,
@@ -148,21 +155,23 @@ class Warehouse:
         Blocks stream through, so a result larger than memory can be published; key uniqueness is checked within a
         block, so a block must hold all rows of its keys.
         """
-        from jobs.platform.checks import check
+        from jobs.platform.gates import Audit
 
         schema = arrow_schema(contract)
 
         def audited() -> Iterator[pa.RecordBatch]:
             for block in [blocks] if isinstance(blocks, pa.Table) else blocks:
-                check(contract, block)
+                audit.take(block)
                 yield from block.cast(schema).to_batches()
 
         with self.staging(contract) as files:
+            audit = Audit(self, contract, replace)
             files.write_blocks(pa.RecordBatchReader.from_batches(schema, audited()))
-            return files.commit(files.written(), replace, self._user_metadata(facts))
+            accepted = audit.close()
+            return files.commit(files.written(), replace, self._user_metadata(facts, accepted))
 
-    def _user_metadata(self, facts: Mapping[str, str] | None) -> str:
-        return json.dumps(self.stamp | dict(facts or {}))
+    def _user_metadata(self, facts: Mapping[str, str] | None, accepted: Mapping[str, str]) -> str:
+        return json.dumps(self.stamp | dict(facts or {}) | dict(accepted))
 
     @staticmethod
     def check_types(contract: Contract, rows: DataFrame) -> None:

@@ -6,7 +6,16 @@ import re
 
 import pytest
 
-from expectations.contract import Column, Contract, Expectation, contracts_by_name
+from expectations.contract import (
+    Column,
+    Contract,
+    Drift,
+    Expectation,
+    Freshness,
+    Reference,
+    RowChange,
+    contracts_by_name,
+)
 from expectations.registry import CONTRACTS
 
 ID = Column("thing_id", "string", "Thing")
@@ -25,8 +34,10 @@ def contract(*columns: Column, **facts: object) -> Contract:
         lambda: contract(ID, key=("other_id",)),
         lambda: contract(ID, partition_by=("day",)),
         lambda: contracts_by_name([contract(ID), contract(WEIGHT)]),
+        lambda: contract(ID, drifts=(Drift("weight", 0.25, "why"),)),
+        lambda: contract(ID, WEIGHT, references=(Reference("weight", contract(ID)),)),
     ],
-    ids=["type", "column twice", "key", "partition", "table twice"],
+    ids=["type", "column twice", "key", "partition", "table twice", "drift", "reference"],
 )
 def test_bad_contracts_are_refused(bad):
     with pytest.raises(ValueError):
@@ -57,6 +68,43 @@ def test_derived_expectations():
     ]
     unique = contract(ID, key=("thing_id",)).expectations()[-1]
     assert unique == Expectation("expect_column_values_to_be_unique", {"column": "thing_id"})
+
+
+def test_derived_gates():
+    sold = Column("sold_date", "date", "Day")
+    gated = contract(
+        ID,
+        WEIGHT,
+        sold,
+        partition_by=("sold_date",),
+        references=(Reference("thing_id", contract(ID)),),
+        row_change=RowChange(0.5, 1.9, "alike"),
+        drifts=(Drift("weight", 0.25, "calm", is_advisory=True),),
+        freshness=Freshness("sold_date", 7, "daily"),
+    )
+    assert (gated.slice_date, contract(ID).slice_date) == ("sold_date", None)
+    assert [(gate.kwargs, gate.description, gate.is_advisory) for gate in gated.gates()] == [
+        (
+            {"column": "thing_id not in gold/things", "max_value": 0},
+            "thing_id not in gold/things: at most 0 (every one is listed there).",
+            False,
+        ),
+        (
+            {"column": "days from the newest sold_date to the as-of date", "max_value": 7},
+            "days from the newest sold_date to the as-of date: at most 7 (daily).",
+            False,
+        ),
+        (
+            {"column": "rows for each row before", "min_value": 0.5, "max_value": 1.9},
+            "rows for each row before: at least 0.5 and at most 1.9 (alike).",
+            False,
+        ),
+        (
+            {"column": "weight drift (PSI)", "max_value": 0.25},
+            "weight drift (PSI): at most 0.25 (calm).",
+            True,
+        ),
+    ]
 
 
 @pytest.mark.parametrize("table", CONTRACTS.values(), ids=CONTRACTS)

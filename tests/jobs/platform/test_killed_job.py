@@ -12,9 +12,12 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
 from expectations.features import INTERACTION_FEATURES
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.schemas import arrow_schema
@@ -35,6 +38,9 @@ def test_a_job_killed_while_writing_is_whole_after_a_rerun(tmp_path):
     warehouse = Warehouse(str(tmp_path), {})
     lines = duckdb.sql(LINES).to_arrow_table()
     write_deltalake(warehouse.uri(TRANSACTIONS), lines)
+    for parent, column, other in ((CUSTOMERS, "customer_id", "c"), (ARTICLES, "article_id", "a")):
+        ids = [*pc.unique(lines[column]).to_pylist(), other]
+        write_deltalake(warehouse.uri(parent), pa.table({column: ids}))
     # An older week that no run of this test may touch, so that the table is there.
     row = [OLDER, OLDER, "c", "a", 1.0, 1, 3, 1, False]
     older = pa.Table.from_arrays([pa.array([value]) for value in row], names=INTERACTION_FEATURES.column_names)

@@ -1,0 +1,110 @@
+"""The slice before: what a publish is compared with, read from the table itself.
+
+Counts come from the table's log, values from a sample of the columns that may drift. Nothing is recorded elsewhere:
+that could disagree with the table after a rollback, or a kill between two commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from expectations.contract import Contract
+from jobs.platform import measures
+from jobs.platform.staging import Slice
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What one slice is compared with.
+
+    Attributes:
+        label: its date; ALL where the table is not partitioned by one.
+        name: in words.
+        rows: how many it has.
+        is_stored: in the table; otherwise published together with the slice.
+        is_whole: says how many rows are to be expected.
+    """
+
+    label: str
+    name: str
+    rows: int
+    is_stored: bool = True
+    is_whole: bool = True
+
+
+class StoredSlices:
+    """The rows of a table before a publish.
+
+    Args:
+        contract: the table.
+        table: the table at its present version.
+        replace: the slice that is about to be replaced.
+    """
+
+    def __init__(self, contract: Contract, table: DeltaTable, replace: Slice) -> None:
+        self._contract, self._table, self._replace = contract, table, replace
+        files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+        wanted = {f"partition.{column}": {str(value) for value in values} for column, values in replace.items()}
+        gone = [file for file in files if all(str(file[column]) in values for column, values in wanted.items())]
+        self._replaced, self._total = (sum(file["num_records"] for file in part) for part in (gone, files))
+        self._kept: dict[str, int] = {}
+        for file in files:
+            if contract.slice_date and file not in gone:
+                label = str(file[f"partition.{contract.slice_date}"])
+                self._kept[label] = self._kept.get(label, 0) + file["num_records"]
+
+    def before(self, new: Mapping[str, int]) -> dict[str, Earlier]:
+        """New slice -> what it is compared with; slices with nothing before them are left out.
+
+        A slice is compared with the newest one before it, never with a later one; rows of an undated table with those
+        that they replace, or their values, where they replace none, with the whole table's.
+        """
+        if self._contract.slice_date:
+            known = {label: n for label, n in (self._kept | dict(new)).items() if n}
+            found = {}
+            for label in new:
+                if past := [day for day in known if day < label]:
+                    day = max(past)
+                    is_whole = not (
+                        self._contract.row_change and self._contract.row_change.first_is_partial and len(past) == 1
+                    )
+                    found[label] = Earlier(
+                        day, f"{self._contract.slice_date} {day}", known[day], day not in new, is_whole
+                    )
+            return found
+        if self._replaced:
+            return dict.fromkeys(new, Earlier(measures.ALL, "the rows it replaces", self._replaced))
+        if self._total:
+            return dict.fromkeys(new, Earlier(measures.ALL, "all rows before", self._total, is_whole=False))
+        return {}
+
+    def sample(self, earlier: Earlier, spark: SparkSession | None) -> pa.Table:
+        """A sample of a stored slice: its label and the columns that may drift."""
+        where: Slice = self._replace if earlier.is_whole else {}
+        if date_column := self._contract.slice_date:
+            where = {date_column: [earlier.label]}
+        if spark is not None:
+            from pyspark.sql import functions as F
+
+            rows = at_version(spark, self._table)
+            for column, values in where.items():
+                rows = rows.where(F.col(column).cast("string").isin([str(value) for value in values]))
+            return measures.sample_spark(self._contract, rows, {earlier.label: earlier.rows})
+        columns = [*(drift.column for drift in self._contract.drifts), *([date_column] if date_column else [])]
+        filters = [(column, "in", list(values)) for column, values in where.items()]
+        return measures.sample_arrow(
+            self._contract, self._table.to_pyarrow_table(columns=columns, filters=filters or None)
+        )
+
+
+def at_version(spark: SparkSession, table: DeltaTable) -> DataFrame:
+    """The table as a Spark DataFrame, at the version it was opened at."""
+    return spark.read.format("delta").option("versionAsOf", table.version()).load(table.table_uri)

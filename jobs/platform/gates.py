@@ -1,0 +1,206 @@
+"""The gates before every commit: the contract's rules on the rows, and its limits on what they refer to and change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from expectations.contract import Contract, Reference
+from jobs.platform import measures
+from jobs.platform.checks import check_measures, check_rows, failure
+from jobs.platform.data_docs import write_page
+from jobs.platform.earlier import Earlier, StoredSlices, at_version
+from jobs.platform.errors import ContractError
+from jobs.platform.measures import Measured, Values, psi
+from jobs.platform.staging import Slice
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from jobs.platform.warehouse import Warehouse
+
+#: Slices of fewer rows are not compared: at 1,000 rows chance alone moves a PSI of ten bins by 0.02 and, with baskets
+#: of a few lines, a week's count by a tenth.
+MIN_ROWS = 1_000
+#: Slices that a message names.
+_SHOWN = 3
+
+#: What to do about a change.
+_ACCEPT = "mend the data, or let an honest change through with --accept-drift true"
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure of one slice, and what it says if it is outside its limits."""
+
+    name: str
+    label: str
+    value: float
+    words: str
+
+
+class Audit:
+    """The gates of one publish: give it all rows with `take`, then call `close`. Either raises ContractError.
+
+    Whatever the verdict, it is added to the Data Docs of the run.
+
+    Args:
+        warehouse: where references and earlier slices are read.
+        contract: the table, which exists.
+        replace: the slice that the rows take the place of.
+    """
+
+    def __init__(self, warehouse: Warehouse, contract: Contract, replace: Slice) -> None:
+        self._warehouse, self._contract, self._replace = warehouse, contract, replace
+        self._stored = StoredSlices(contract, DeltaTable(warehouse.uri(contract)), replace)
+        self._measured = Measured()
+        self._results: list[Any] = []
+        self._parents: dict[Reference, Any] = {}
+        self._rows: DataFrame | None = None
+        self._samples: list[pa.Table] = []
+
+    def take(self, rows: DataFrame | pa.Table) -> None:
+        """Check all rows (Spark), or one block of them (Arrow), which holds all rows of its keys."""
+        self._results = check_rows(self._contract, rows)
+        if broken := [failure(result) for result in self._results if not result.success]:
+            self._stop(broken)
+        if not isinstance(rows, pa.Table):
+            self._rows = rows
+            self._measured = measures.measured_spark(self._contract, rows, self._known_ids(rows.sparkSession))
+        elif rows.num_rows:
+            self._measured.add(measures.measured_arrow(self._contract, rows, self._known_ids(None)))
+            if self._contract.drifts:
+                self._samples.append(measures.sample_arrow(self._contract, rows))
+
+    def close(self) -> dict[str, str]:
+        """Judge what was measured; returns what to record with the commit: limits that were passed over, if any."""
+        taken = list(self._measures())
+        rows: dict[str, dict[str, Any]] = {}
+        for measure in taken:
+            rows.setdefault(measure.label, {"slice": measure.label})[measure.name] = measure.value
+        results = check_measures(self._contract, list(rows.values()))
+        self._results = self._results + results
+        stopping, told = list[str](), list[str]()
+        for gate in (result.expectation_config for result in results if not result.success):
+            words = [m.words for m in taken if m.name == gate.kwargs["column"] and _is_outside(m.value, gate.kwargs)]
+            more = [f"the same of {len(words) - _SHOWN} earlier slices"] if len(words) > _SHOWN else []
+            (told if self._is_soft(gate) else stopping).extend([*words[-_SHOWN:], *more])
+        if stopping:
+            self._stop(stopping, told)
+        for line in told:
+            _LOG.warning("%s: published although %s", self._contract.path, line)
+        self._write("warned" if told else "passed", told or self._untried(taken))
+        return {"accepted": "; ".join(told)} if told else {}
+
+    def _is_soft(self, gate: Any) -> bool:
+        changes = (*self._contract.drifts, self._contract.row_change)
+        may_be_accepted = gate.kwargs["column"] in {change.measure for change in changes if change}
+        return gate.severity == "warning" or (may_be_accepted and self._warehouse.accept_drift)
+
+    def _stop(self, broken: Sequence[str], told: Sequence[str] = ()) -> None:
+        self._write("stopped", [*broken, *told])
+        raise ContractError(f"{self._contract.path}: nothing published; " + "; ".join(broken))
+
+    def _write(self, verdict: str, said: Sequence[str]) -> None:
+        write_page(self._warehouse.root, self._warehouse.stamp, self._contract, self._results, verdict, said)
+
+    def _untried(self, taken: Sequence[Measure]) -> list[str]:
+        """Says so where nothing could be compared."""
+        gates = [gate.measure for gate in (*self._contract.drifts, self._contract.row_change) if gate]
+        if not gates or any(measure.name in gates for measure in taken):
+            return []
+        return [f"nothing to compare with: no earlier slice, or one of the two has fewer than {MIN_ROWS:,} rows"]
+
+    # ---- measures
+
+    def _known_ids(self, spark: SparkSession | None) -> dict[Reference, Any]:
+        """The ids of each parent table, at the version this run reads: a Spark frame, or an Arrow column."""
+        for reference in self._contract.references:
+            if reference not in self._parents:
+                table, column = self._warehouse.as_read(reference.parent), reference.column
+                self._parents[reference] = (
+                    at_version(spark, table).select(column)
+                    if spark
+                    else table.to_pyarrow_table(columns=[column])[column]
+                )
+        return self._parents
+
+    def _measures(self) -> Iterator[Measure]:
+        rows = dict(self._measured.rows)
+        if rows and self._contract.slice_date:  # a slice that lost all its rows has changed as well
+            rows |= {str(day): 0 for day in self._replace.get(self._contract.slice_date, ()) if str(day) not in rows}
+        rows = dict(sorted(rows.items()))
+        earlier = self._stored.before(rows)
+        if self._contract.unique:  # `take` found none: of Spark's rows by their hashes
+            yield from (Measure(self._contract.repeats, label, 0, "") for label in rows)
+        yield from self._references()
+        yield from self._freshness(rows)
+        yield from self._row_changes(rows, earlier)
+        yield from self._drifts(rows, earlier)
+
+    def _references(self) -> Iterator[Measure]:
+        for reference, counts in self._measured.unknown.items():
+            examples = ", ".join(str(value) for value in self._measured.examples.get(reference, ()))
+            for label, count in counts.items():
+                words = (
+                    f"{reference.column}: {count:,} rows of {label} have one that is not in {reference.parent.path},"
+                    f" such as {examples}; deliver the file that lists it, and run again"
+                )
+                yield Measure(reference.measure, label, count, words)
+
+    def _freshness(self, rows: Mapping[str, int]) -> Iterator[Measure]:
+        fresh, as_of = self._contract.freshness, self._warehouse.stamp.get("as_of_date")
+        if fresh and as_of and self._measured.newest:
+            days = (date.fromisoformat(as_of) - self._measured.newest).days
+            words = (
+                f"{fresh.column}: the newest is {self._measured.newest}, {days} days before the as-of date {as_of},"
+                f" more than {fresh.days}: is a file late?"
+            )
+            yield Measure(fresh.measure, max(rows), days, words)
+
+    def _row_changes(self, rows: Mapping[str, int], earlier: Mapping[str, Earlier]) -> Iterator[Measure]:
+        if (change := self._contract.row_change) is None:
+            return
+        for label, before in earlier.items():
+            if before.is_whole and before.rows >= MIN_ROWS:
+                limits = f"at least {change.least:g}" + (f", at most {change.most:g}" if change.most else "")
+                words = (
+                    f"row count: {rows[label]:,} of {label} are {rows[label] / before.rows:.2f} times the"
+                    f" {before.rows:,} of {before.name} ({limits}: {change.why}); {_ACCEPT}"
+                )
+                yield Measure(change.measure, label, rows[label] / before.rows, words)
+
+    def _drifts(self, rows: Mapping[str, int], earlier: Mapping[str, Earlier]) -> Iterator[Measure]:
+        """Drift of each pair of slices that are large enough; their samples are read only now."""
+        pairs = {label: e for label, e in earlier.items() if min(rows[label], e.rows) >= MIN_ROWS}
+        if not self._contract.drifts or not pairs:
+            return
+        spark = self._rows.sparkSession if self._rows is not None else None
+        if self._rows is not None:
+            wanted = {*pairs, *(e.label for e in pairs.values() if not e.is_stored)}
+            self._samples = [measures.sample_spark(self._contract, self._rows, {n: rows[n] for n in wanted})]
+        new = pa.concat_tables(self._samples)
+        stored = {e.label: self._stored.sample(e, spark) for e in pairs.values() if e.is_stored}
+        for drift in self._contract.drifts:
+            for label, before in pairs.items():
+                now = Values.of(new, label, drift.column)
+                old = Values.of(stored[before.label] if before.is_stored else new, before.label, drift.column)
+                index = psi(old, now)
+                words = (
+                    f"{drift.column}: moved by PSI {index:.2f} from {before.name} ({old}) to {label} ({now}), more than"
+                    f" {drift.most:g} ({drift.why}); {_ACCEPT}"
+                )
+                yield Measure(drift.measure, label, index, words)
+
+
+def _is_outside(value: float, limits: Mapping[str, Any]) -> bool:
+    least, most = limits.get("min_value"), limits.get("max_value")
+    return (least is not None and value < least) or (most is not None and value > most)
