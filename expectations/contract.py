@@ -27,6 +27,11 @@ class Expectation:
     is_advisory: bool = False
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it is about; none for a rule on the table."""
+        return (str(self.kwargs["column"]),) if "column" in self.kwargs else tuple(self.kwargs.get("column_list", ()))
+
+    @property
     def is_uniqueness(self) -> bool:
         return self.type in ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
 

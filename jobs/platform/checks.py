@@ -16,6 +16,7 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from expectations.contract import Contract, Expectation
 from jobs.platform.errors import ContractError
+from jobs.platform.extremes import Extremes
 from jobs.platform.measures import all_distinct
 
 if TYPE_CHECKING:
@@ -50,37 +51,66 @@ def _batch(name: str, frame: pd.DataFrame | DataFrame) -> Any:
     return asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
 
 
-def check_rows(contract: Contract, data: DataFrame | pa.Table) -> list[Result]:
+def check_rows(contract: Contract, data: DataFrame | pa.Table, extremes: Extremes | None = None) -> list[Result]:
     """The result of every rule on the rows alone; a failed one has its count and examples.
+
+    What the extremes and hashes of the keys prove is not asked of the rows; only when some rule is broken are all rules
+    asked of all rows.
 
     Args:
         contract: the table's contract.
         data: a Spark DataFrame (stored or persisted: several passes) or an Arrow table.
+        extremes: of the data, where its files know them.
 
     Raises:
         ContractError: the columns are not the contract's, in its order.
     """
-    columns = data.column_names if isinstance(data, pa.Table) else data.columns
-    if list(columns) != contract.column_names:
-        raise ContractError(
-            f"{contract.path}: nothing published; columns are {list(columns)}, not {contract.column_names}"
-        )
+    columns = list(data.column_names if isinstance(data, pa.Table) else data.columns)
+    if columns != contract.column_names:
+        raise ContractError(f"{contract.path}: nothing published; columns are {columns}, not {contract.column_names}")
     if isinstance(data, pa.Table):
-        # Vectors have no column rules and would only be copied into Python objects.
-        names = [c.name for c in contract.columns if not c.type.startswith("array")]
-        batch = _batch(contract.path, data.select(names).to_pandas(date_as_object=True))
-        suite = _suite(contract.path, contract.expectations())
-    else:
-        batch = _batch(contract.path, data)
-        # Great Expectations finds repeated keys by sorting all rows: it is asked only where their hashes repeat.
-        is_unique = all_distinct(data, contract)
-        rules = [rule for rule in contract.expectations() if not (is_unique and rule.is_uniqueness)]
-        suite = _suite(contract.path, rules)
-    # Verdicts first: they share one pass over the data. Examples cost a pass per rule, so only a failure pays for them.
-    verdicts = batch.validate(suite, result_format="BOOLEAN_ONLY")
-    if not verdicts.success:
-        verdicts = batch.validate(suite, result_format="BASIC")
-    return list(verdicts.results)
+        extremes = Extremes.of_table(data)
+    results, asked = _proven(contract, extremes, data) if extremes else ([], contract.expectations())
+    if asked and all(result.success for result in results):
+        names = sorted({name for rule in asked for name in rule.columns}, key=contract.column_names.index)
+        results += _verdicts(contract, _frame(data, names or contract.column_names[:1]), asked, "BOOLEAN_ONLY")
+    if all(result.success for result in results):
+        return results
+    # Vectors have no column rules and would only be copied into Python objects.
+    names = [c.name for c in contract.columns if not c.type.startswith("array")]
+    return _verdicts(contract, _frame(data, names), contract.expectations(), "BASIC")
+
+
+def _proven(
+    contract: Contract, extremes: Extremes, data: DataFrame | pa.Table
+) -> tuple[list[Result], list[Expectation]]:
+    """Results of the rules on which the extremes or the keys' hashes have the last word, and the other rules."""
+    of_extremes, of_count, asked = list[Expectation](), list[Expectation](), list[Expectation]()
+    is_unique = all_distinct(data, contract)
+    for rule in contract.expectations():
+        if rule.type == "expect_table_row_count_to_be_between":
+            of_count.append(rule)
+        elif extremes.speaks_of(rule, contract):
+            of_extremes.append(rule)
+        elif not (is_unique and rule.is_uniqueness):
+            asked.append(rule)
+    count = pd.DataFrame(index=pd.RangeIndex(extremes.rows))
+    results = _verdicts(contract, count, of_count, "BOOLEAN_ONLY")
+    if extremes.rows:
+        results += _verdicts(contract, extremes.frame(contract), of_extremes, "BOOLEAN_ONLY")
+    return results, asked
+
+
+def _frame(data: DataFrame | pa.Table, columns: list[str]) -> pd.DataFrame | DataFrame:
+    selected = data.select(columns)
+    return selected.to_pandas(date_as_object=True) if isinstance(selected, pa.Table) else selected
+
+
+def _verdicts(
+    contract: Contract, frame: pd.DataFrame | DataFrame, rules: list[Expectation], detail: str
+) -> list[Result]:
+    """Verdicts share one pass over the data; examples cost a pass per rule, so only a failure pays for them."""
+    return list(_batch(contract.path, frame).validate(_suite(contract.path, rules), result_format=detail).results)
 
 
 def check_measures(contract: Contract, measures: Sequence[Mapping[str, Any]]) -> list[Result]:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import date
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
 from expectations.contract import Contract
 from jobs.platform import measures
+from jobs.platform.data_files import data_files
 from jobs.platform.staging import Slice
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
@@ -86,25 +84,17 @@ class StoredSlices:
             return dict.fromkeys(new, Earlier(measures.ALL, "all rows before", self._total, is_whole=False))
         return {}
 
-    def sample(self, earlier: Earlier, spark: SparkSession | None) -> pa.Table:
-        """A sample of a stored slice: its label and the columns that may drift."""
+    def sample(self, earlier: Earlier) -> pa.Table:
+        """A sample of a stored slice, file by file: its label and the columns that may drift."""
         where: Slice = self._replace if earlier.is_whole else {}
-        if date_column := self._contract.slice_date:
-            where = {date_column: [earlier.label]}
-        if spark is not None:
-            from pyspark.sql import functions as F
-
-            rows = at_version(spark, self._table)
-            for column, values in where.items():
-                rows = rows.where(F.col(column).cast("string").isin([str(value) for value in values]))
-            return measures.sample_spark(self._contract, rows, {earlier.label: earlier.rows})
-        columns = [*(drift.column for drift in self._contract.drifts), *([date_column] if date_column else [])]
-        filters = [(column, "in", list(values)) for column, values in where.items()]
-        return measures.sample_arrow(
-            self._contract, self._table.to_pyarrow_table(columns=columns, filters=filters or None)
-        )
-
-
-def at_version(spark: SparkSession, table: DeltaTable) -> DataFrame:
-    """The table as a Spark DataFrame, at the version it was opened at."""
-    return spark.read.format("delta").option("versionAsOf", table.version()).load(table.table_uri)
+        if self._contract.slice_date:
+            where = {self._contract.slice_date: [date.fromisoformat(earlier.label)]}
+        shares = measures.shares_of({earlier.label: earlier.rows})
+        parts = []
+        for file in data_files(self._table, where):
+            rows = file.read([drift.column for drift in self._contract.drifts])
+            if self._contract.slice_date:
+                day = pa.repeat(date.fromisoformat(earlier.label), rows.num_rows)
+                rows = rows.append_column(self._contract.slice_date, day)
+            parts.append(measures.sample(self._contract, rows, shares))
+        return pa.concat_tables(parts)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,13 +16,15 @@ from expectations.contract import Contract, Reference
 from jobs.platform import measures
 from jobs.platform.checks import check_measures, check_rows, failure
 from jobs.platform.data_docs import write_page
-from jobs.platform.earlier import Earlier, StoredSlices, at_version
+from jobs.platform.earlier import Earlier, StoredSlices
 from jobs.platform.errors import ContractError
-from jobs.platform.measures import Measured, Values, psi
-from jobs.platform.staging import Slice
+from jobs.platform.extremes import Extremes
+from jobs.platform.measures import Measured, Parent, Values, psi
+from jobs.platform.spark import in_parallel
+from jobs.platform.staging import Slice, Staged
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from jobs.platform.warehouse import Warehouse
 
@@ -48,7 +51,7 @@ class Measure:
 
 
 class Audit:
-    """The gates of one publish: give it all rows with `take`, then call `close`. Either raises ContractError.
+    """The gates of one publish: give it all rows, then call `close`. Either raises ContractError.
 
     Whatever the verdict, it is added to the Data Docs of the run.
 
@@ -63,22 +66,37 @@ class Audit:
         self._stored = StoredSlices(contract, DeltaTable(warehouse.uri(contract)), replace)
         self._measured = Measured()
         self._results: list[Any] = []
-        self._parents: dict[Reference, Any] = {}
-        self._rows: DataFrame | None = None
+        tables = {reference: warehouse.as_read(reference.parent) for reference in contract.references}
+        self._parents = {r: Parent(table.table_uri, table.version(), r.column) for r, table in tables.items()}
         self._samples: list[pa.Table] = []
 
-    def take(self, rows: DataFrame | pa.Table) -> None:
-        """Check all rows (Spark), or one block of them (Arrow), which holds all rows of its keys."""
-        self._results = check_rows(self._contract, rows)
-        if broken := [failure(result) for result in self._results if not result.success]:
+    def take(self, rows: pa.Table) -> None:
+        """Check one block, which holds all rows of its keys."""
+        self._check(check_rows(self._contract, rows))
+        if rows.num_rows:
+            found = measures.measured(self._contract, rows, self._parents)
+            self._add(found, measures.sample(self._contract, rows, measures.shares_of(found.rows)))
+
+    def take_files(self, spark: SparkSession, files: Staged, paths: Sequence[str]) -> None:
+        """Check the rows of staged files, the measures file by file in the cluster."""
+        extremes = files.extremes(paths)
+        self._check(check_rows(self._contract, files.read_spark(spark, paths), Extremes.joined(extremes)))
+        slices: dict[str, int] = {}
+        for file in extremes:
+            label = str(file.bounds[self._contract.slice_date][0]) if self._contract.slice_date else measures.ALL
+            slices[label] = slices.get(label, 0) + file.rows
+        work = partial(_measured_file, files=files, parents=self._parents, shares=measures.shares_of(slices))
+        for found in in_parallel(spark, work, paths):
+            self._add(*found)
+
+    def _check(self, results: list[Any]) -> None:
+        self._results = results
+        if broken := [failure(result) for result in results if not result.success]:
             self._stop(broken)
-        if not isinstance(rows, pa.Table):
-            self._rows = rows
-            self._measured = measures.measured_spark(self._contract, rows, self._known_ids(rows.sparkSession))
-        elif rows.num_rows:
-            self._measured.add(measures.measured_arrow(self._contract, rows, self._known_ids(None)))
-            if self._contract.drifts:
-                self._samples.append(measures.sample_arrow(self._contract, rows))
+
+    def _add(self, found: Measured, sample: pa.Table) -> None:
+        self._measured.add(found)
+        self._samples.append(sample)
 
     def close(self) -> dict[str, str]:
         """Judge what was measured; returns what to record with the commit: limits that were passed over, if any."""
@@ -120,18 +138,6 @@ class Audit:
         return [f"nothing to compare with: no earlier slice, or one of the two has fewer than {MIN_ROWS:,} rows"]
 
     # ---- measures
-
-    def _known_ids(self, spark: SparkSession | None) -> dict[Reference, Any]:
-        """The ids of each parent table, at the version this run reads: a Spark frame, or an Arrow column."""
-        for reference in self._contract.references:
-            if reference not in self._parents:
-                table, column = self._warehouse.as_read(reference.parent), reference.column
-                self._parents[reference] = (
-                    at_version(spark, table).select(column)
-                    if spark
-                    else table.to_pyarrow_table(columns=[column])[column]
-                )
-        return self._parents
 
     def _measures(self) -> Iterator[Measure]:
         rows = dict(self._measured.rows)
@@ -183,12 +189,8 @@ class Audit:
         pairs = {label: e for label, e in earlier.items() if min(rows[label], e.rows) >= MIN_ROWS}
         if not self._contract.drifts or not pairs:
             return
-        spark = self._rows.sparkSession if self._rows is not None else None
-        if self._rows is not None:
-            wanted = {*pairs, *(e.label for e in pairs.values() if not e.is_stored)}
-            self._samples = [measures.sample_spark(self._contract, self._rows, {n: rows[n] for n in wanted})]
         new = pa.concat_tables(self._samples)
-        stored = {e.label: self._stored.sample(e, spark) for e in pairs.values() if e.is_stored}
+        stored = {e.label: self._stored.sample(e) for e in pairs.values() if e.is_stored}
         for drift in self._contract.drifts:
             for label, before in pairs.items():
                 now = Values.of(new, label, drift.column)
@@ -199,6 +201,14 @@ class Audit:
                     f" {drift.most:g} ({drift.why}); {_ACCEPT}"
                 )
                 yield Measure(drift.measure, label, index, words)
+
+
+def _measured_file(
+    path: str, files: Staged, parents: Mapping[Reference, Parent], shares: Mapping[str, float]
+) -> tuple[Measured, pa.Table]:
+    """The measures of one staged file, and its part of the samples."""
+    rows = files.read(path, measures.needed_columns(files.contract))
+    return measures.measured(files.contract, rows, parents), measures.sample(files.contract, rows, shares)
 
 
 def _is_outside(value: float, limits: Mapping[str, Any]) -> bool:

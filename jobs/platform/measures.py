@@ -1,6 +1,6 @@
-"""What the gates look at beyond single rows: counts, newest dates, unknown ids and samples, of Spark or Arrow rows.
+"""What the gates look at beyond single rows: counts, newest dates, unknown ids and samples, block by block.
 
-Everything but the samples is counted in one pass. A sample holds about SAMPLE rows of each slice, whatever its size:
+A sample holds about SAMPLE rows of each slice, whatever its size:
 shares estimated from it are off by less than half a percentage point, which moves no verdict.
 """
 
@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from expectations.contract import Contract, Reference
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 SAMPLE = 20_000
 #: Values of a text column told apart; what is left over counts as one more.
@@ -59,40 +61,10 @@ def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
     return {name: left.get(name, 0) + right.get(name, 0) for name in sorted(left.keys() | right.keys())}
 
 
-# ---- Spark
-
-
-def measured_spark(contract: Contract, rows: DataFrame, parents: Mapping[Reference, DataFrame]) -> Measured:
-    """Everything counted, in one aggregate over the columns it needs.
-
-    An id is looked up by its 64-bit hash, a tenth of the memory of 64 characters: that an unknown id passes because it
-    shares the hash of a known one has a probability of 1 in 10^13 at a million known ids.
-    """
-    from pyspark.sql import functions as F
-
-    aggregates = [F.count("*").alias("rows")]
-    names = {r.column for r in parents} | ({contract.freshness.column} if contract.freshness else set())
-    seen = rows.select(_label(contract), *sorted(names))
-    if contract.freshness:
-        aggregates.append(F.max(contract.freshness.column).alias("newest"))
-    for n, (reference, parent) in enumerate(parents.items()):
-        seen = _looked_up(seen, reference, parent, f"known_{n}")
-        aggregates.append(F.count_if(_is_unknown(reference, f"known_{n}")).alias(f"unknown_{n}"))
-    groups = seen.groupBy(LABEL).agg(*aggregates).collect()
-    found = Measured({group[LABEL]: group["rows"] for group in groups})
-    if contract.freshness:
-        found.newest = max((group["newest"] for group in groups if group["newest"]), default=None)
-    for n, (reference, parent) in enumerate(parents.items()):
-        found.unknown[reference] = {group[LABEL]: group[f"unknown_{n}"] for group in groups}
-        if any(found.unknown[reference].values()):
-            lost = _looked_up(rows.select(reference.column), reference, parent, "known")
-            first = lost.where(_is_unknown(reference, "known")).limit(3).collect()
-            found.examples[reference] = [row[0] for row in first]
-    return found
-
-
-def all_distinct(rows: DataFrame, contract: Contract) -> bool:
-    """True if the 64-bit hashes of every key are distinct, and so the keys; False if two are equal, or may be."""
+def all_distinct(rows: DataFrame | pa.Table, contract: Contract) -> bool:
+    """True if every key is distinct (of Spark's rows: their 64-bit hashes are); False if two are equal, or may be."""
+    if isinstance(rows, pa.Table):
+        return all(rows.group_by(list(columns)).aggregate([]).num_rows == rows.num_rows for columns in contract.unique)
     from pyspark.sql import functions as F
 
     for columns in contract.unique:
@@ -102,55 +74,59 @@ def all_distinct(rows: DataFrame, contract: Contract) -> bool:
     return True
 
 
-def _looked_up(rows: DataFrame, reference: Reference, parent: DataFrame, mark: str) -> DataFrame:
-    from pyspark.sql import functions as F
+@dataclass(frozen=True)
+class Parent:
+    """One version of a table that others refer to, by name: each process that needs its ids reads them once."""
 
-    ids = parent.select(F.xxhash64(reference.column).alias(f"{mark}_hash"), F.lit(True).alias(mark)).distinct()
-    return rows.join(F.broadcast(ids), F.xxhash64(rows[reference.column]) == ids[f"{mark}_hash"], "left")
+    uri: str
+    version: int
+    column: str
 
-
-def _is_unknown(reference: Reference, mark: str) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.col(reference.column).isNotNull() & F.col(mark).isNull()
-
-
-def _label(contract: Contract) -> Column:
-    from pyspark.sql import functions as F
-
-    return (F.col(contract.slice_date).cast("string") if contract.slice_date else F.lit(ALL)).alias(LABEL)
+    def ids(self) -> pa.ChunkedArray:
+        """All of them."""
+        return _ids(self)
 
 
-def sample_spark(contract: Contract, rows: DataFrame, sizes: Mapping[str, int]) -> pa.Table:
-    """About SAMPLE rows of each slice in `sizes` (slice -> its rows): the slice and the columns that may drift."""
-    columns = rows.select(_label(contract), *(drift.column for drift in contract.drifts))
-    shares = {label: min(1.0, SAMPLE / count) for label, count in sizes.items() if count}
-    return columns.sampleBy(LABEL, shares, seed=0).toArrow()
+@lru_cache(maxsize=4)
+def _ids(parent: Parent) -> pa.ChunkedArray:
+    return DeltaTable(parent.uri, version=parent.version).to_pyarrow_table(columns=[parent.column])[parent.column]
 
 
-# ---- Arrow
+def needed_columns(contract: Contract) -> list[str]:
+    """The columns that are measured or sampled, and the slice's date."""
+    gates = (*contract.references, *contract.drifts, contract.freshness)
+    names = {gate.column for gate in gates if gate} | ({contract.slice_date} if contract.slice_date else set())
+    return [name for name in contract.column_names if name in names] or contract.column_names[:1]
 
 
-def measured_arrow(contract: Contract, rows: pa.Table, parents: Mapping[Reference, pa.ChunkedArray]) -> Measured:
-    """Everything counted, of one block of rows; `parents` holds the known ids."""
+def measured(contract: Contract, rows: pa.Table, parents: Mapping[Reference, Parent]) -> Measured:
+    """Everything counted, of one block of rows."""
     labels = _labels(contract, rows)
     found = Measured(_counts(labels))
     if contract.freshness:
         found.newest = pc.max(rows[contract.freshness.column]).as_py()
-    for reference, known in parents.items():
+    for reference, parent in parents.items():
         ids = rows[reference.column]
-        is_unknown = pc.and_(pc.is_valid(ids), pc.invert(pc.is_in(ids, value_set=known.cast(ids.type))))
+        is_unknown = pc.and_(pc.is_valid(ids), pc.invert(pc.is_in(ids, value_set=parent.ids().cast(ids.type))))
         found.unknown[reference] = _counts(labels.filter(is_unknown))
         found.examples[reference] = ids.filter(is_unknown).slice(0, 3).to_pylist()
     return found
 
 
-def sample_arrow(contract: Contract, rows: pa.Table) -> pa.Table:
-    """About SAMPLE rows of a block: the slice and the columns that may drift."""
+def sample(contract: Contract, rows: pa.Table, shares: Mapping[str, float]) -> pa.Table:
+    """This share of the rows of each slice: the slice and the columns that may drift."""
     columns = rows.select([drift.column for drift in contract.drifts]).append_column(LABEL, _labels(contract, rows))
-    if rows.num_rows <= SAMPLE:
-        return columns
-    return columns.take(np.sort(np.random.default_rng(0).choice(rows.num_rows, SAMPLE, replace=False)))
+    draws = np.random.default_rng(0).random(rows.num_rows)
+    parts = [columns[:0]]
+    for label, share in shares.items():
+        is_label = pc.equal(columns[LABEL], label).combine_chunks().to_numpy(zero_copy_only=False)
+        parts.append(columns.take(np.flatnonzero(is_label & (draws < share))))
+    return pa.concat_tables(parts)
+
+
+def shares_of(rows: Mapping[str, int]) -> dict[str, float]:
+    """The share of each slice that makes a sample of about SAMPLE rows."""
+    return {label: min(1.0, SAMPLE / count) for label, count in rows.items() if count}
 
 
 def _labels(contract: Contract, rows: pa.Table) -> pa.ChunkedArray:

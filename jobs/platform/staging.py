@@ -28,6 +28,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from expectations.contract import Contract
 from jobs.platform.data_files import filesystem_of
 from jobs.platform.errors import ContractError
+from jobs.platform.extremes import Extremes, partition_value
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -104,6 +105,20 @@ class Staged:
         rows = reader.parquet(*(f"{self.uri}/{_escaped(path)}" for path in paths))
         return rows.select(*self.contract.column_names)
 
+    def read(self, path: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of one file's rows."""
+        filesystem, root = filesystem_of(self.uri)
+        shared = _File.shared(path, self.contract)
+        file = pq.ParquetFile(filesystem.open_input_file(f"{root}/{path}"))
+        rows = file.read([name for name in columns if name not in shared])
+        for name, value in shared.items():
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value), file.metadata.num_rows))
+        return rows.select(list(columns))
+
+    def extremes(self, paths: Sequence[str]) -> list[Extremes]:
+        """Of each file's rows, from its footer."""
+        return [Extremes.of_file(file.metadata, _File.shared(file.path, self.contract)) for file in self._files(paths)]
+
     def commit(self, paths: Sequence[str], replace: Slice, user_metadata: str) -> int:
         """Put the files in place of the slice, in one commit; returns their number of rows.
 
@@ -163,6 +178,13 @@ class _File:
         """Values of the columns that the rows were split by, from the folders' names."""
         pairs = (part.split("=", 1) for part in self.path.split("/")[:-1] if "=" in part)
         return {name: unquote(value) for name, value in pairs}
+
+    @staticmethod
+    def shared(path: str, contract: Contract) -> dict[str, Any]:
+        """Values of the table's partition columns that all rows of the file have."""
+        types = {column.name: column.type for column in contract.columns}
+        pairs = (part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
+        return {name: partition_value(unquote(value), types[name]) for name, value in pairs}
 
     def action(self, partition: dict[str, str], contract: Contract) -> AddAction:
         """The commit's entry for this file, with the statistics by which readers skip files."""

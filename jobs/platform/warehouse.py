@@ -139,7 +139,7 @@ class Warehouse:
         if not paths:
             return self.publish_arrow(files.contract, arrow_schema(files.contract).empty_table(), replace, facts)
         audit = Audit(self, files.contract, replace)
-        audit.take(files.read_spark(spark, paths))
+        audit.take_files(spark, files, paths)
         accepted = audit.close()
         return files.commit(paths, replace, self._user_metadata(facts, accepted))
 
