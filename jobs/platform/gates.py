@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from expectations.contract import Contract, Reference
+from expectations.contract import Contract
 from jobs.platform import measures
 from jobs.platform.checks import check_measures, check_rows, failure
 from jobs.platform.data_docs import write_page
@@ -85,7 +85,7 @@ class Audit:
         for file in extremes:
             label = str(file.bounds[self._contract.slice_date][0]) if self._contract.slice_date else measures.ALL
             slices[label] = slices.get(label, 0) + file.rows
-        work = partial(_measured_file, files=files, parents=self._parents, shares=measures.shares_of(slices))
+        work = partial(measures.of_file, files=files, parents=self._parents, shares=measures.shares_of(slices))
         for found in in_parallel(spark, work, paths):
             self._add(*found)
 
@@ -201,14 +201,6 @@ class Audit:
                     f" {drift.most:g} ({drift.why}); {_ACCEPT}"
                 )
                 yield Measure(drift.measure, label, index, words)
-
-
-def _measured_file(
-    path: str, files: Staged, parents: Mapping[Reference, Parent], shares: Mapping[str, float]
-) -> tuple[Measured, pa.Table]:
-    """The measures of one staged file, and its part of the samples."""
-    rows = files.read(path, measures.needed_columns(files.contract))
-    return measures.measured(files.contract, rows, parents), measures.sample(files.contract, rows, shares)
 
 
 def _is_outside(value: float, limits: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from expectations.contract import Contract, Reference
+from jobs.platform.staging import Staged
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -137,6 +138,14 @@ def _labels(contract: Contract, rows: pa.Table) -> pa.ChunkedArray:
 
 def _counts(labels: pa.ChunkedArray) -> dict[str, int]:
     return {pair["values"]: pair["counts"] for pair in pc.value_counts(labels).to_pylist()}
+
+
+def of_file(
+    path: str, files: Staged, parents: Mapping[Reference, Parent], shares: Mapping[str, float]
+) -> tuple[Measured, pa.Table]:
+    """The measures of one staged file, and its part of the samples."""
+    rows = files.read(path, needed_columns(files.contract))
+    return measured(files.contract, rows, parents), sample(files.contract, rows, shares)
 
 
 # ---- distributions
