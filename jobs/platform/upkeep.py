@@ -9,12 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
-from deltalake import DeltaTable, PostCommitHookProperties, WriterProperties
+from deltalake import DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError
 
 T = TypeVar("T")
@@ -26,10 +26,6 @@ ROWS_PER_GROUP = 128 * 1024
 
 #: Files that a publish wrote lie in folders of this name (jobs.platform.staging); those written here do not.
 STAGED = "staged-"
-
-#: A publish removes what is older than the retention from the log; a commit made here does not, for it could be the
-#: newest publish, whose facts tell its job what it took in.
-_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
 @dataclass(frozen=True)
@@ -65,19 +61,23 @@ def tidy(uri: str, retention: timedelta, cluster_by: Sequence[str] = ()) -> Tidi
         skipped += metrics is None
         rewritten += (metrics or {}).get("numFilesRemoved", 0)
         written += (metrics or {}).get("numFilesAdded", 0)
-    removed = DeltaTable(uri).vacuum(dry_run=False, full=True, post_commithook_properties=_NO_HOOKS)
-    DeltaTable(uri).create_checkpoint()
+    removed = DeltaTable(uri).vacuum(dry_run=False, full=True)
+    _shorten_log(uri, retention)
     return Tidied(rewritten, written, len(removed), skipped)
 
 
 def _keep_for(uri: str, retention: timedelta) -> None:
-    """Note the retention in the table, where VACUUM and log clean-up of every engine find it."""
+    """Note the retention in the table, where every engine's VACUUM finds it; only `_shorten_log` shortens the log."""
     wanted = f"interval {retention.days} days"
-    properties = {"delta.deletedFileRetentionDuration": wanted, "delta.logRetentionDuration": wanted}
+    properties = {
+        "delta.deletedFileRetentionDuration": wanted,
+        "delta.logRetentionDuration": wanted,
+        "delta.enableExpiredLogCleanup": "false",
+    }
 
     def note(table: DeltaTable) -> None:
         if not properties.items() <= table.metadata().configuration.items():
-            table.alter.set_table_properties(properties, post_commithook_properties=_NO_HOOKS)
+            table.alter.set_table_properties(properties)
 
     _unless_overtaken(uri, note)
 
@@ -98,10 +98,9 @@ def _rewrite(table: DeltaTable, partition: dict[str, str], cluster_by: Sequence[
     """Bring the rows of one partition into few files, in order if asked; deltalake's figures of it."""
     filters = [(column, "=", value) for column, value in partition.items()] or None
     properties = WriterProperties(max_row_group_size=ROWS_PER_GROUP, compression="ZSTD")
-    options = {"writer_properties": properties, "post_commithook_properties": _NO_HOOKS}
     if cluster_by:
-        return table.optimize.z_order(cluster_by, filters, **options)  # type: ignore[arg-type]
-    return table.optimize.compact(filters, **options)  # type: ignore[arg-type]
+        return table.optimize.z_order(cluster_by, filters, writer_properties=properties)
+    return table.optimize.compact(filters, writer_properties=properties)
 
 
 def _unless_overtaken(uri: str, action: Callable[[DeltaTable], T]) -> T | None:
@@ -113,3 +112,15 @@ def _unless_overtaken(uri: str, action: Callable[[DeltaTable], T]) -> T | None:
             time.sleep(0.2 * attempt)
     logging.warning("%s: other runs published to it all the time; left for the next housekeeping", uri)
     return None
+
+
+def _shorten_log(uri: str, retention: timedelta) -> None:
+    """Sum the log up in a checkpoint, and remove commits that no version within the retention needs.
+
+    All stay while the newest publish is older than that: it holds the facts by which its job knows what it took in.
+    """
+    table = DeltaTable(uri)
+    table.create_checkpoint()
+    published = next((commit["timestamp"] for commit in table.history() if "userMetadata" in commit), 0)
+    if datetime.fromtimestamp(published / 1000, UTC) >= datetime.now(UTC) - retention:
+        table.cleanup_metadata()

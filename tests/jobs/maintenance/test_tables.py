@@ -147,7 +147,7 @@ def test_versions_within_the_retention_can_be_read_after_the_log_was_shortened(
     publish(warehouse, arrow(day(DAY, 4.0)), DAY)
     newest = DeltaTable(folder).version()
     age(folder, 20)  # the first three were published 40 days ago, the fourth 20
-    publish(warehouse, arrow(day(DAY, 5.0)), DAY)  # it is a publish that shortens the log, up to a checkpoint
+    publish(warehouse, arrow(day(DAY, 5.0)), DAY)
     tidy(str(folder), MONTH)
     assert not (folder / "_delta_log" / f"{1:020}.json").exists()
     assert DeltaTable(folder, version=newest).to_pyarrow_table()["weight"].to_pylist() == [4.0]
