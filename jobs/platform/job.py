@@ -6,8 +6,8 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Exit codes: of a fault that a retry may mend, and of a failure that it cannot.
 EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
+
+#: What the operating system says, through every library, when nothing more can be written.
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,13 +99,13 @@ class Job:
         self._declared(contract, self._writes)
         from pyspark.sql import DataFrame
 
-        if isinstance(rows, DataFrame):
-            return self.warehouse.publish_spark(contract, rows, replace, facts)
-        return self.warehouse.publish_arrow(contract, rows, replace, facts)
+        with self._naming(contract):
+            if isinstance(rows, DataFrame):
+                return self.warehouse.publish_spark(contract, rows, replace, facts)
+            return self.warehouse.publish_arrow(contract, rows, replace, facts)
 
-    def stage(
-        self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()
-    ) -> AbstractContextManager[StagedRows]:
+    @contextmanager
+    def stage(self, contract: Contract, rows: DataFrame, split_by: Sequence[str] = ()) -> Iterator[StagedRows]:
         """Write rows for a declared output, to be looked at and then given to `publish_staged`, or to nobody.
 
         Args:
@@ -111,7 +114,8 @@ class Job:
             split_by: columns by whose values `publish_staged` can choose.
         """
         self._declared(contract, self._writes)
-        return self.warehouse.stage(contract, rows, split_by)
+        with self._naming(contract), self.warehouse.stage(contract, rows, split_by) as files:
+            yield files
 
     def publish_staged(
         self,
@@ -123,6 +127,15 @@ class Job:
     ) -> int:
         """Check staged rows, of a split if given, and commit them in place of the slice; returns their number."""
         return self.warehouse.publish_staged(files, replace, facts, only)
+
+    @contextmanager
+    def _naming(self, contract: Contract) -> Iterator[None]:
+        """Add to a fault which table was being written: neither Spark nor Arrow says so of a full disk."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"while writing {self.warehouse.uri(contract)}")
+            raise
 
     def _declared(self, contract: Contract, declared: Sequence[Contract]) -> None:
         if contract not in declared:
@@ -172,10 +185,14 @@ def run(
 
 def _headline(error: Exception) -> str:
     """The fault in one line: Spark's exceptions bring a page of Java frames, of which the deepest cause is kept."""
+    where = getattr(error, "__notes__", [])[:1]
+    if full := [words for words in _DISK_FULL if words.lower() in str(error).lower()]:
+        advice = "the tables are as they were; free some space there and run again"
+        return " ".join([*full[:1], *where]) + f"; {advice}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     said = " ".join([lines[0], *(line for line in lines[1:2] if line.startswith(": "))])
     causes = [line for line in lines if line.startswith("Caused by: ") and line.removeprefix("Caused by: ") not in said]
-    return " ".join([f"{type(error).__name__}: {said}", *causes[-1:]])
+    return " ".join([f"{type(error).__name__}: {said}", *causes[-1:], *where])
 
 
 def _fail(name: str, message: str, code: int) -> NoReturn:
