@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-upkeep docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -59,6 +59,9 @@ bench: setup ## benchmarks, each with its peer in the same run; results in docs/
 
 bench-features: setup ## feature tables from CSV beside DuckDB and Polars [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks features $(call flag,data,DATA) $(call flag,scale,SCALE)
+
+bench-upkeep: setup ## queries before and after housekeeping of the tables [SCALE=0.1]
+	$(JOBS) -m benchmarks upkeep $(call flag,scale,SCALE)
 
 docs: setup ## regenerate docs/tables.md from the contracts
 	$(JOBS) -m jobs.platform.data_dictionary

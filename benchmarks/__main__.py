@@ -10,6 +10,7 @@ import typer
 
 from benchmarks import features as features_
 from benchmarks import sample_data as sample_data_
+from benchmarks import upkeep as upkeep_
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -29,6 +30,14 @@ def features(
 ) -> None:
     """Compute the feature tables from CSV, on all cores; at full size it takes some minutes and 12 GB of disk."""
     features_.run(data, scale)
+
+
+@app.command()
+def upkeep(
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 0.1,
+) -> None:
+    """Query the tables as published and after housekeeping; a tenth of the full size takes some minutes."""
+    upkeep_.run(scale)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from expectations.customers import CUSTOMERS
 from expectations.recommendations import RECOMMENDATIONS
 from jobs.ingest import customers
+from jobs.platform.job import run
 from tests.faults.runs import WEEK_BEFORE, data_files, ended, publish, rows_of, start, stored, together
-from tests.jobs.ingest.retail import CUSTOMERS_HEADER, job, write
+from tests.jobs.ingest.retail import CUSTOMERS_HEADER, write
 
-ROOT = Path(__file__).resolve().parents[2]
 ADVICE = "the tables are as they were; free some space there and run again"
 
 
@@ -75,24 +76,34 @@ def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_spark_job_on_a_full_disk(spark, disk: Path, tmp_path: Path) -> None:
-    few = [f"{n:064x},,,,,," for n in range(3)]
-    many = [f"{os.urandom(32).hex()},,,,,," for n in range(20_000)]
-    write(tmp_path / "customers.csv", CUSTOMERS_HEADER, few)
+def test_a_spark_job_on_a_full_disk(
+    spark: SparkSession,
+    disk: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", customers.__file__)
     warehouse = disk / "warehouse"
-    customers.main(job(customers, spark, tmp_path, warehouse=str(warehouse)))
     table = warehouse / CUSTOMERS.path
-    before = data_files(table)
 
-    write(tmp_path / "customers.csv", CUSTOMERS_HEADER, many)
-    command = [sys.executable, "-m", "jobs.ingest.customers", "--as-of-date", "2020-09-16"]
-    command += ["--data", str(tmp_path), "--warehouse", str(warehouse)]
-    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    (said,) = [line for line in outcome.stderr.splitlines() if line.startswith("ERROR ingest.customers: ")]
-    assert outcome.returncode == 1
-    assert said == f"ERROR ingest.customers: No space left on device while writing {table}; {ADVICE}"
+    def take_in(lines: int) -> tuple[object, str]:
+        """Exit code and error line of ingest.customers."""
+        ids = [os.urandom(32).hex() for _ in range(lines)]
+        write(tmp_path / "customers.csv", CUSTOMERS_HEADER, [f"{one},,,,,," for one in ids])
+        argv = ["--as-of-date", "2020-09-16", "--data", str(tmp_path), "--warehouse", str(warehouse)]
+        with pytest.raises(SystemExit) as left:
+            run(customers.main, reads=customers.READS, writes=customers.WRITES, argv=argv)
+        lines_said = capsys.readouterr().err.splitlines()
+        return left.value.code, next((line for line in lines_said if line.startswith("ERROR ingest")), "")
+
+    assert take_in(3) == (0, "")
+    before, good = data_files(table), stored(warehouse, CUSTOMERS)
+    said = f"ERROR ingest.customers: No space left on device while writing {table}; {ADVICE}"
+    assert take_in(20_000) == (1, said)
     assert data_files(table) == before
+    assert stored(warehouse, CUSTOMERS) == good
 
     grow(disk)
-    customers.main(job(customers, spark, tmp_path, warehouse=str(warehouse)))
+    assert take_in(20_000) == (0, "")
     assert stored(warehouse, CUSTOMERS).num_rows == 20_000
