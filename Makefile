@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-increments docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-increments bench-upkeep docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -62,6 +62,9 @@ bench-features: setup ## feature tables from CSV beside DuckDB and Polars [DATA=
 
 bench-increments: setup ## the next week, and a year of snapshots, beside computing all anew [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks increments $(call flag,data,DATA) $(call flag,scale,SCALE)
+
+bench-upkeep: setup ## queries before and after housekeeping of the tables [SCALE=0.1]
+	$(JOBS) -m benchmarks upkeep $(call flag,scale,SCALE)
 
 docs: setup ## regenerate docs/tables.md from the contracts
 	$(JOBS) -m jobs.platform.data_dictionary

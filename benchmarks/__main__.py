@@ -11,6 +11,7 @@ import typer
 from benchmarks import features as features_
 from benchmarks import increments as increments_
 from benchmarks import sample_data as sample_data_
+from benchmarks import upkeep as upkeep_
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -39,6 +40,14 @@ def increments(
 ) -> None:
     """The run of a further week, and a year of snapshots, beside computing all anew; 25 GB of disk at full size."""
     increments_.run(data, scale)
+
+
+@app.command()
+def upkeep(
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 0.1,
+) -> None:
+    """Query the tables as published and after housekeeping; a tenth of the full size takes some minutes."""
+    upkeep_.run(scale)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,13 @@ line that says what to do, and there is no retry. Anything else is retried twice
 
 from __future__ import annotations
 
-import json
-import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup
 from airflow.sdk.exceptions import AirflowFailException
 
+from dags.common import TASK_DEFAULTS, flags, setting, warehouse_setting
 from dags.operators import JobOperator, SparkJobOperator
 
 WEEK, WEDNESDAY = timedelta(days=7), 2
@@ -63,14 +62,6 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
 }
 
 
-def setting(name: str, default: Any, **schema: Any) -> Param:
-    """A field of the trigger form. The default is ATELIER_<NAME> where that is set, as for the jobs themselves."""
-    text = os.environ.get(f"ATELIER_{name.upper()}")
-    if text is not None:
-        default = text if isinstance(default, str | None) else json.loads(text.lower())
-    return Param(default, **schema)
-
-
 # The form. Defaults, limits and words are those of jobs.platform.settings.Settings; a test holds the two together.
 PARAMS = {
     "as_of_date": Param(
@@ -82,12 +73,7 @@ PARAMS = {
     "data": setting(
         "data", "data/sample", type="string", description="Folder with the retailer's files, and images/ if any"
     ),
-    "warehouse": setting(
-        "warehouse",
-        "warehouse",
-        type="string",
-        description="Root of all Delta tables: a folder or an object-store URI",
-    ),
+    "warehouse": warehouse_setting(),
     "mapping": setting(
         "mapping",
         "hm",
@@ -148,11 +134,7 @@ PARAMS = {
 ARGUMENTS = [
     "--as-of-date={{ as_of_date(dag_run, params.as_of_date) }}",
     "--run-id={{ run_id }}",
-    *(
-        f"--{name.replace('_', '-')}={{{{ '' if params.{name} is none else params.{name} }}}}"
-        for name in PARAMS
-        if name != "as_of_date"
-    ),
+    *flags([name for name in PARAMS if name != "as_of_date"]),
 ]
 
 
@@ -183,15 +165,7 @@ with DAG(
     user_defined_macros={"as_of_date": as_of_date},
     params=PARAMS,
     tags=["recommendations", "weekly"],
-    default_args={
-        "pool": "heavy",
-        "weight_rule": "absolute",  # all alike, so the oldest week goes first and a backfill runs week by week
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=10),
-        "execution_timeout": timedelta(hours=12),
-    },
+    default_args=TASK_DEFAULTS,
 ) as dag:
     for stage, jobs in STAGES.items():
         with TaskGroup(stage, prefix_group_id=False):

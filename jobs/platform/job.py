@@ -6,8 +6,8 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Exit codes: of a fault that a retry may mend, and of a failure that it cannot.
 EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
+
+#: What the operating system says, through every library, when nothing more can be written.
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,20 +111,32 @@ class Job:
         self._declared(contract, self._writes)
         from pyspark.sql import DataFrame
 
-        if isinstance(rows, DataFrame):
-            return self.warehouse.publish_spark(contract, rows, replace, facts)
-        return self.warehouse.publish_arrow(contract, rows, replace, facts)
+        with self._naming(contract):
+            if isinstance(rows, DataFrame):
+                return self.warehouse.publish_spark(contract, rows, replace, facts)
+            return self.warehouse.publish_arrow(contract, rows, replace, facts)
 
-    def staging(self, contract: Contract) -> AbstractContextManager[Staged]:
+    @contextmanager
+    def staging(self, contract: Contract) -> Iterator[Staged]:
         """A folder for rows of a declared output, to be given to `publish_staged`, or to nobody."""
         self._declared(contract, self._writes)
-        return self.warehouse.staging(contract)
+        with self._naming(contract), self.warehouse.staging(contract) as files:
+            yield files
 
     def publish_staged(
         self, files: Staged, paths: Sequence[str], replace: Slice, *, facts: Mapping[str, str] | None = None
     ) -> int:
         """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
         return self.warehouse.publish_staged(self.spark, files, paths, replace, facts)
+
+    @contextmanager
+    def _naming(self, contract: Contract) -> Iterator[None]:
+        """Add to a fault which table was being written: neither Spark nor Arrow says so of a full disk."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"while writing {self.warehouse.uri(contract)}")
+            raise
 
     def _declared(self, contract: Contract, declared: Sequence[Contract]) -> None:
         if contract not in declared:
@@ -171,10 +186,14 @@ def run(
 
 def _headline(error: Exception) -> str:
     """The fault in one line: Spark's exceptions bring a page of Java frames, of which the deepest cause is kept."""
+    where = getattr(error, "__notes__", [])[:1]
+    if full := [words for words in _DISK_FULL if words.lower() in str(error).lower()]:
+        advice = "the tables are as they were; free some space there and run again"
+        return " ".join([*full[:1], *where]) + f"; {advice}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     said = " ".join([lines[0], *(line for line in lines[1:2] if line.startswith(": "))])
     causes = [line for line in lines if line.startswith("Caused by: ") and line.removeprefix("Caused by: ") not in said]
-    return " ".join([f"{type(error).__name__}: {said}", *causes[-1:]])
+    return " ".join([f"{type(error).__name__}: {said}", *causes[-1:], *where])
 
 
 def _fail(name: str, message: str, code: int) -> NoReturn:

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
+    retention_days: int = Field(
+        30, ge=7, le=3650, description="Days that replaced versions of a table, and files of killed runs, are kept"
+    )
     mlflow_tracking_uri: str | None = Field(None, description="MLflow store; default: SQLite under the warehouse")
     model_name: str = Field("weekly_recommender", description="Name in the MLflow model registry")
 

@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 IN_AIRFLOW = find_spec("airflow") is not None
 collect_ignore = (
-    ["test_lineage.py", "test_params.py"] if IN_AIRFLOW else ["test_operators.py", "test_weekly_recommendations.py"]
+    ["test_lineage.py", "test_params.py"]
+    if IN_AIRFLOW
+    else ["test_maintenance.py", "test_operators.py", "test_weekly_recommendations.py"]
 )
 
 if IN_AIRFLOW:
@@ -27,11 +29,17 @@ if IN_AIRFLOW:
 
 
 @pytest.fixture(scope="session")
-def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The DAG as JSON, from Airflow's environment: {tasks: {id: upstream ids}, params: {name: {default, schema}}}."""
+def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """DAG id -> the DAG as JSON, from Airflow's environment: {tasks: {id: upstream ids}, params: {name: {...}}}."""
     python = ROOT / ".venv" / "airflow" / "bin" / "python"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
     environment |= {"PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))}
     command = [str(python), str(Path(__file__).with_name("structure.py"))]
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(outcome.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def dag(dags: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The weekly DAG of `dags`."""
+    return dags["weekly_recommendations"]

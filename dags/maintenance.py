@@ -1,0 +1,53 @@
+"""# Maintenance
+
+Every Sunday at 00:00 UTC, between two weekly runs: the tables' small files are made few and put in the order that
+lookups ask for, files that nobody can reach any more are removed, and each table's log is summed up. No row changes.
+
+**Retention.** Replaced versions of a table (time travel), and files that killed runs left, are kept for
+`retention_days`, 30 by default and never fewer than 7, because the files of a run that is still writing are told from
+a killed run's by their age alone. For another number give `retention_days` in the form, or set
+`ATELIER_RETENTION_DAYS` for good. It is noted in each table, where every engine's VACUUM finds it.
+
+**Beside a weekly run.** Both take slots of the pool `heavy`. Where it has several, a publish that meets housekeeping
+wins, and the partition is left for the next Sunday. The task can be run again at any time.
+
+Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow dags unpause maintenance`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from dags.common import TASK_DEFAULTS, flags, setting, warehouse_setting
+from dags.operators import JobOperator
+
+PARAMS = {
+    "warehouse": warehouse_setting(),
+    "retention_days": setting(
+        "retention_days",
+        30,
+        type="integer",
+        minimum=7,
+        maximum=3650,
+        description="Days that replaced versions of a table, and files of killed runs, are kept",
+    ),
+}
+
+# The as-of date says nothing here, but every job is given one: the day of the run.
+ARGUMENTS = ["--as-of-date={{ dag_run.run_after | ds }}", "--run-id={{ run_id }}", *flags(list(PARAMS))]
+
+with DAG(
+    "maintenance",
+    description="Compact, cluster and vacuum the tables",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("0 0 * * SUN", timezone="UTC"),
+    start_date=datetime(2000, 1, 2, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    tags=["maintenance", "weekly"],
+    default_args=TASK_DEFAULTS,
+) as dag:
+    JobOperator(task_id="maintenance.tables", arguments=ARGUMENTS)
