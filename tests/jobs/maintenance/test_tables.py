@@ -24,7 +24,7 @@ from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
 from jobs.platform.upkeep import Tidied, tidy
 from jobs.platform.warehouse import Warehouse
-from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish, stored
+from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish, stored, ungated
 
 MONTH = timedelta(days=30)
 
@@ -127,14 +127,14 @@ def test_odd_names_of_partitions_are_no_orphans(spark, warehouse: Warehouse) -> 
     values = {c.name: known.get(c.name, [1] * len(names)) for c in TRANSACTIONS.columns}
     rows = pa.table({name: pa.array(column) for name, column in values.items()}).cast(arrow_schema(TRANSACTIONS))
     frames = [rows, spark.createDataFrame(rows.to_pandas(), TRANSACTIONS.ddl)]
-    warehouse.publish_arrow(TRANSACTIONS, frames[0], {})
+    warehouse.publish_arrow(ungated(TRANSACTIONS), frames[0], {})
     root = Path(warehouse.uri(TRANSACTIONS))
     for _ in range(2):
         age(root, 31)
         tidy(str(root), MONTH)
         found = DeltaTable(root).to_pyarrow_table()
         assert sorted(found["source_file"].to_pylist()) == sorted(names)
-        warehouse.publish_spark(TRANSACTIONS, frames[1].repartition(2), {})
+        warehouse.publish_spark(ungated(TRANSACTIONS), frames[1].repartition(2), {})
 
 
 def test_versions_within_the_retention_can_be_read_after_the_log_was_shortened(
