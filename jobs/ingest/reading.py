@@ -104,6 +104,9 @@ def _lines(block: Block) -> tuple[bytes, int]:
     start = block.number * delivered.BLOCK_BYTES
     end, first = start + delivered.BLOCK_BYTES, block.file.lines_before[block.number] + 1
     with block.file.path.open("rb") as stream:
+        stream.seek(end - 1)
+        stream.readline()  # the last line ends where it ends
+        end = stream.tell()
         stream.seek(max(start - 1, 0))
         # The line that a block begins in belongs to the block before; the header to none.
         if not (skipped := stream.readline()).endswith(b"\n") or stream.tell() >= end:
@@ -111,8 +114,6 @@ def _lines(block: Block) -> tuple[bytes, int]:
         if start == 0 or len(skipped) > 1:
             first += 1
         found = stream.read(end - stream.tell())
-        if found and not found.endswith(b"\n"):
-            found += stream.readline()
     return found if found.endswith(b"\n") or not found else found + b"\n", first
 
 
@@ -120,10 +121,9 @@ def _csv_rows(lines: bytes, columns: Sequence[str]) -> RawRows:
     """Rows of whole lines, the first of which is line 1."""
     if b"\r" in lines:
         lines = lines.replace(b"\r\n", b"\n")
-    is_even = not (b"\r" in lines or b"\n\n" in lines or lines.startswith(b"\n")) and _is_utf8(lines)
-    if is_even:
+    if b"\r" not in lines and _is_utf8(lines):
         fields, wrong = _parsed(lines, columns)
-        # A quote that is never closed would have swallowed the lines after it.
+        # Blank lines are passed over, and a quote that is never closed would have swallowed the lines after it.
         if fields.num_rows + len(wrong) == lines.count(b"\n"):
             line = np.setdiff1d(np.arange(1, fields.num_rows + len(wrong) + 1), list(wrong), assume_unique=True)
             return _with_broken(fields, line, wrong)
