@@ -118,11 +118,10 @@ def sample(contract: Contract, rows: pa.Table, shares: Mapping[str, float]) -> p
     """This share of the rows of each slice: the slice and the columns that may drift."""
     columns = rows.select([drift.column for drift in contract.drifts]).append_column(LABEL, _labels(contract, rows))
     draws = np.random.default_rng(0).random(rows.num_rows)
-    parts = [columns[:0]]
+    is_drawn = np.zeros(rows.num_rows, dtype=bool)
     for label, share in shares.items():
-        is_label = pc.equal(columns[LABEL], label).combine_chunks().to_numpy(zero_copy_only=False)
-        parts.append(columns.take(np.flatnonzero(is_label & (draws < share))))
-    return pa.concat_tables(parts)
+        is_drawn |= pc.equal(columns[LABEL], label).to_numpy() & (draws < share)
+    return columns.take(np.flatnonzero(is_drawn))  # copies them: a slice would carry all rows along to the driver
 
 
 def shares_of(rows: Mapping[str, int]) -> dict[str, float]:
