@@ -90,7 +90,7 @@ def _proven(
     for rule in contract.expectations():
         if rule.type == "expect_table_row_count_to_be_between":
             of_count.append(rule)
-        elif extremes.speaks_of(rule, contract):
+        elif extremes.speaks_of(rule):
             of_extremes.append(rule)
         elif not (is_unique and rule.is_uniqueness):
             asked.append(rule)

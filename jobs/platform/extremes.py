@@ -72,7 +72,7 @@ class Extremes:
             {name: sum(part.nulls[name] for part in parts) for name in counted},
         )
 
-    def speaks_of(self, rule: Expectation, contract: Contract) -> bool:
+    def speaks_of(self, rule: Expectation) -> bool:
         """True if `frame` shows whether all rows keep the rule."""
         column = rule.kwargs.get("column")
         if rule.type not in _PROVABLE or column not in self.nulls:
