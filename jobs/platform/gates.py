@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -67,7 +68,8 @@ class Audit:
         self._measured = Measured()
         self._results: list[Any] = []
         tables = {reference: warehouse.as_read(reference.parent) for reference in contract.references}
-        self._parents = {r: Parent(table.table_uri, table.version(), r.column) for r, table in tables.items()}
+        publish = uuid.uuid4().hex
+        self._parents = {r: Parent(table.table_uri, table.version(), r.column, publish) for r, table in tables.items()}
         self._samples: list[pa.Table] = []
 
     def take(self, rows: pa.Table) -> None:

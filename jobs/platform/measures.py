@@ -77,11 +77,18 @@ def all_distinct(rows: DataFrame | pa.Table, contract: Contract) -> bool:
 
 @dataclass(frozen=True)
 class Parent:
-    """One version of a table that others refer to, by name: each process that needs its ids reads them once."""
+    """One version of a table that others refer to, by name: each process that needs its ids reads them once.
+
+    Attributes:
+        uri, version: the table's.
+        column: its ids.
+        publish: for which publish they are read; the next one reads them anew.
+    """
 
     uri: str
     version: int
     column: str
+    publish: str
 
     def ids(self) -> pa.ChunkedArray:
         """All of them."""
