@@ -187,6 +187,15 @@ def test_a_week_is_added_and_a_late_file_changes_what_it_touches(spark: SparkSes
     assert exact(found) == exact(features(of, lines[:200] + following + late, [AS_OF]))
 
 
+def test_a_backfill_fills_in_the_older_slice_alone(spark: SparkSession, tmp_path: Path) -> None:
+    """Its newest line is weeks before the run's as-of date, and fresh for its own."""
+    deliver(tmp_path, "1.csv", some_lines(300))
+    run(spark, tmp_path, "customer")
+    oldest = min(Settings(as_of_date=AS_OF, training_weeks=2).snapshot_dates) - timedelta(7)
+    said = run(spark, tmp_path, "customer", AS_OF - timedelta(7))
+    assert f"1 as-of dates up to {oldest}" in said
+
+
 @TABLES
 def test_other_formulas_carry_nothing_on(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
