@@ -80,7 +80,7 @@ def publish_snapshots(job: Job, formulas: Formulas, entities: Contract, dates: S
 
 def code_of(formulas: Formulas) -> str:
     """Changes with the code that computes the table: what another version computed is not carried on."""
-    texts = [inspect.getsource(part) for part in (histories, lifetimes, formulas.lifetime, formulas.as_of)]
+    texts = [inspect.getsource(part) for part in (histories, lifetimes, formulas.lifetime, formulas.as_of, table)]
     return hashlib.sha256("".join([*texts, formulas.contract.ddl]).encode()).hexdigest()
 
 

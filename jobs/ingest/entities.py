@@ -20,6 +20,7 @@ from jobs.ingest.quarantine import audit, bad_rows, findings
 from jobs.ingest.typed import Mask, TypedRows, mask
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
+from jobs.platform.schemas import arrow_schema
 
 #: Facts recorded with a commit: what the table was made from, and the next surrogate key.
 SOURCE, NEXT_KEY = "source", "next_key"
@@ -114,8 +115,6 @@ def publish_entities(
 
 
 def _known_by_id_alone(contract: Contract, ids: pa.Array) -> pa.Table:
-    from jobs.platform.schemas import arrow_schema
-
     fields = {field.name: pa.nulls(len(ids), field.type) for field in arrow_schema(contract)}
     nothing = {
         name: values.fill_null(False) if pa.types.is_boolean(values.type) else values for name, values in fields.items()

@@ -54,8 +54,9 @@ class StoredSlices:
         gone = [file for file in files if all(str(file[column]) in values for column, values in wanted.items())]
         self._replaced, self._total = (sum(file["num_records"] for file in part) for part in (gone, files))
         self._kept: dict[str, int] = {}
+        paths_gone = {file["path"] for file in gone}
         for file in files:
-            if contract.slice_date and file not in gone:
+            if contract.slice_date and file["path"] not in paths_gone:
                 label = str(file[f"partition.{contract.slice_date}"])
                 self._kept[label] = self._kept.get(label, 0) + file["num_records"]
 

@@ -77,7 +77,7 @@ class Audit:
         self._check(check_rows(self._contract, rows))
         if rows.num_rows:
             found = measures.measured(self._contract, rows, self._parents)
-            self._add(found, measures.sample(self._contract, rows, measures.shares_of(found.rows)))
+            self._add(found, measures.sample(self._contract, rows, self._shares(found.rows)))
 
     def take_files(self, spark: SparkSession, files: Staged, paths: Sequence[str]) -> None:
         """Check the rows of staged files, the measures file by file in the cluster."""
@@ -87,7 +87,7 @@ class Audit:
         for file in extremes:
             label = str(file.bounds[self._contract.slice_date][0]) if self._contract.slice_date else measures.ALL
             slices[label] = slices.get(label, 0) + file.rows
-        work = partial(measures.of_file, files=files, parents=self._parents, shares=measures.shares_of(slices))
+        work = partial(measures.of_file, files=files, parents=self._parents, shares=self._shares(slices))
         for found in in_parallel(spark, work, paths):
             self._add(*found)
 
@@ -95,6 +95,10 @@ class Audit:
         self._results = results
         if broken := [failure(result) for result in results if not result.success]:
             self._stop(broken)
+
+    def _shares(self, slices: Mapping[str, int]) -> dict[str, float]:
+        """The share of each slice's rows to sample; nothing where nothing is compared."""
+        return measures.shares_of(slices) if self._contract.drifts else {}
 
     def _add(self, found: Measured, sample: pa.Table) -> None:
         self._measured.add(found)

@@ -36,8 +36,6 @@ def spark_session(name: str) -> SparkSession:
         .config("spark.databricks.delta.snapshotPartitions", "2")
         # A split of the rows by a few values keeps a file open for each, instead of sorting all rows by them.
         .config("spark.sql.maxConcurrentOutputFileWriters", "64")
-        # It would compute what is made of a table held in Python, a catalogue, on the driver and row by row.
-        .config("spark.sql.optimizer.excludedRules", "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation")
         .config("spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.ui.enabled", "false")

@@ -33,6 +33,9 @@ from jobs.platform.extremes import Extremes, partition_value
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+#: Staging folders' names begin so: housekeeping tells by it what a publish wrote.
+STAGED = "staged-"
+
 #: Column -> the values of it that a publish replaces. Empty: the whole table.
 Slice = Mapping[str, Sequence[date | str]]
 
@@ -88,7 +91,16 @@ class Staged:
         )
 
     def write_spark(self, rows: DataFrame) -> None:
-        """Write a Spark DataFrame with the contract's columns."""
+        """Write a Spark DataFrame; raises ContractError unless its columns are the contract's, of the same types."""
+        found = dict(rows.dtypes)
+        wrong = [
+            f"{c.name} is {found.get(c.name, 'missing')}, not {c.type}"
+            for c in self.contract.columns
+            if found.get(c.name) != c.type
+        ]
+        if wrong:
+            raise ContractError(f"{self.contract.path}: nothing published; {', '.join(wrong)}")
+        rows = rows.select(*self.contract.column_names)
         rows.write.mode("append").partitionBy(*self.contract.partition_by).parquet(f"{self.uri}/{self.folder}")
 
     def written(self) -> list[str]:
@@ -108,7 +120,7 @@ class Staged:
     def read(self, path: str, columns: Sequence[str]) -> pa.Table:
         """These columns of one file's rows."""
         filesystem, root = filesystem_of(self.uri)
-        shared = _File.shared(path, self.contract)
+        shared = self._shared(path)
         file = pq.ParquetFile(filesystem.open_input_file(f"{root}/{path}"))
         rows = file.read([name for name in columns if name not in shared])
         for name, value in shared.items():
@@ -117,7 +129,7 @@ class Staged:
 
     def extremes(self, paths: Sequence[str]) -> list[Extremes]:
         """Of each file's rows, from its footer."""
-        return [Extremes.of_file(file.metadata, _File.shared(file.path, self.contract)) for file in self._files(paths)]
+        return [Extremes.of_file(file.metadata, self._shared(file.path)) for file in self._files(paths)]
 
     def commit(self, paths: Sequence[str], replace: Slice, user_metadata: str) -> int:
         """Put the files in place of the slice, in one commit; returns their number of rows.
@@ -158,6 +170,11 @@ class Staged:
                 time.sleep(0.1 * attempt)
         raise AssertionError("unreachable")
 
+    def _shared(self, path: str) -> dict[str, Any]:
+        """Values of the table's partition columns that all rows of the file have."""
+        types = {column.name: column.type for column in self.contract.columns}
+        return {name: partition_value(value, types[name]) for name, value in _partition(path).items()}
+
     def _files(self, paths: Sequence[str]) -> list[_File]:
         filesystem, root = filesystem_of(self.uri)
         found = filesystem.get_file_info([f"{root}/{path}" for path in paths])
@@ -175,36 +192,27 @@ class _File:
 
     @property
     def values(self) -> dict[str, str]:
-        """Values of the columns that the rows were split by, from the folders' names."""
-        pairs = (part.split("=", 1) for part in self.path.split("/")[:-1] if "=" in part)
-        return {name: unquote(value) for name, value in pairs}
-
-    @staticmethod
-    def shared(path: str, contract: Contract) -> dict[str, Any]:
-        """Values of the table's partition columns that all rows of the file have."""
-        types = {column.name: column.type for column in contract.columns}
-        pairs = (part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
-        return {name: partition_value(unquote(value), types[name]) for name, value in pairs}
+        """Values of the columns that the rows were split by, as text."""
+        return _partition(self.path)
 
     def action(self, partition: dict[str, str], contract: Contract) -> AddAction:
         """The commit's entry for this file, with the statistics by which readers skip files."""
-        lowest, highest, nulls = {}, {}, {}
-        for n in range(self.metadata.num_columns):
-            name = self.metadata.schema.column(n).path
-            groups = [self.metadata.row_group(g).column(n).statistics for g in range(self.metadata.num_row_groups)]
-            if name not in contract.column_names or not all(groups):
-                continue
-            nulls[name] = sum(group.null_count for group in groups)
-            if bounds := [group for group in groups if group.has_min_max]:
-                lowest[name] = _bound(min(group.min for group in bounds), "")
-                highest[name] = _bound(max(group.max for group in bounds), LAST_CHARACTER)
+        known = Extremes.of_file(self.metadata, {})
+        bounds = {name: known.bounds[name] for name in contract.column_names if name in known.bounds}
+        bounds = {name: (low, high) for name, (low, high) in bounds.items() if low is not None}
         statistics = {
-            "numRecords": self.metadata.num_rows,
-            "minValues": lowest,
-            "maxValues": highest,
-            "nullCount": nulls,
+            "numRecords": known.rows,
+            "minValues": {name: _bound(low, "") for name, (low, _) in bounds.items()},
+            "maxValues": {name: _bound(high, LAST_CHARACTER) for name, (_, high) in bounds.items()},
+            "nullCount": {name: known.nulls[name] for name in contract.column_names if name in known.nulls},
         }
         return AddAction(self.path, self.size, partition, int(time.time() * 1000), True, json.dumps(statistics))
+
+
+def _partition(path: str) -> dict[str, str]:
+    """Partition column -> value, as text, from the folders' names in a path."""
+    pairs = (part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
+    return {name: unquote(value) for name, value in pairs}
 
 
 def _bound(value: Any, cut: str) -> Any:
@@ -219,7 +227,7 @@ def _bound(value: Any, cut: str) -> Any:
 @contextmanager
 def staging(contract: Contract, uri: str) -> Iterator[Staged]:
     """A new staging folder below the table's root, which goes when the block fails before its commit."""
-    staged = Staged(contract, uri, f"staged-{uuid.uuid4()}")
+    staged = Staged(contract, uri, f"{STAGED}{uuid.uuid4()}")
     try:
         yield staged
     except BaseException:

@@ -17,15 +17,14 @@ import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError
 
+from jobs.platform.staging import STAGED
+
 T = TypeVar("T")
 
 ATTEMPTS = 5
 
 #: A lookup reads whole groups of rows: small ones make it quick, too small ones make the file large.
 ROWS_PER_GROUP = 128 * 1024
-
-#: Files that a publish wrote lie in folders of this name (jobs.platform.staging); those written here do not.
-STAGED = "staged-"
 
 
 @dataclass(frozen=True)

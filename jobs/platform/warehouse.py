@@ -21,7 +21,7 @@ from deltalake.exceptions import DeltaError
 
 from expectations.contract import Contract
 from jobs.platform.data_files import DataFile, data_files
-from jobs.platform.errors import ContractError, JobError
+from jobs.platform.errors import JobError
 from jobs.platform.lookup import Lookup
 from jobs.platform.schemas import arrow_schema, delta_schema
 from jobs.platform.staging import Slice, Staged, staging
@@ -120,9 +120,8 @@ class Warehouse:
         self, contract: Contract, rows: DataFrame, replace: Slice, facts: Mapping[str, str] | None = None
     ) -> int:
         """Check `rows` and commit them in place of the slice; returns their number. See Job.publish."""
-        self.check_types(contract, rows)
         with self.staging(contract) as files:
-            files.write_spark(rows.select(*contract.column_names))
+            files.write_spark(rows)
             return self.publish_staged(rows.sparkSession, files, files.written(), replace, facts)
 
     def publish_staged(
@@ -172,18 +171,6 @@ class Warehouse:
 
     def _user_metadata(self, facts: Mapping[str, str] | None, accepted: Mapping[str, str]) -> str:
         return json.dumps(self.stamp | dict(facts or {}) | dict(accepted))
-
-    @staticmethod
-    def check_types(contract: Contract, rows: DataFrame) -> None:
-        """Raise ContractError unless the rows have the contract's columns in its types, and maybe more."""
-        found = dict(rows.dtypes)
-        wrong = [
-            f"{c.name} is {found.get(c.name, 'missing')}, not {c.type}"
-            for c in contract.columns
-            if found.get(c.name) != c.type
-        ]
-        if wrong:
-            raise ContractError(f"{contract.path}: nothing published; {', '.join(wrong)}")
 
     def _ensure_table(self, contract: Contract) -> None:
         """Create the table with its comments, and any CHECK constraint it lacks (a killed creation leaves some)."""

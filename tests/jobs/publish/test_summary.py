@@ -39,7 +39,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     as_of = {"as_of_date": AS_OF}
     warm = {
         "transaction_count": 1, "distinct_article_count": 1, "days_active": 0, "transaction_count_30d": 0,
-        "first_purchase_date": on(0), "last_purchase_date": on(0),
+        "first_purchase_date": on(FOLD), "last_purchase_date": on(FOLD),
     }  # fmt: skip
     put(root, CUSTOMER_FEATURES, [as_of | {"customer_id": f"c{i}"} | warm for i in (0, 1, 2, 3)])
     picks = [
