@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 
 from expectations.contract import Contract
 from jobs.platform import measures
-from jobs.platform.checks import check_measures, check_rows, failure
+from jobs.platform.checks import check_files, check_measures, check_rows, failure
 from jobs.platform.data_docs import write_page
 from jobs.platform.earlier import Earlier, StoredSlices
 from jobs.platform.errors import ContractError
@@ -82,7 +82,9 @@ class Audit:
     def take_files(self, spark: SparkSession, files: Staged, paths: Sequence[str]) -> None:
         """Check the rows of staged files, the measures file by file in the cluster."""
         extremes = files.extremes(paths)
-        self._check(check_rows(self._contract, files.read_spark(spark, paths), Extremes.joined(extremes)))
+        is_unique = measures.all_distinct_in(spark, files, paths)
+        read = partial(files.read_spark, spark, paths)
+        self._check(check_files(self._contract, Extremes.joined(extremes), is_unique, read))
         slices: dict[str, int] = {}
         for file in extremes:
             label = str(file.bounds[self._contract.slice_date][0]) if self._contract.slice_date else measures.ALL

@@ -6,22 +6,25 @@ shares estimated from it are off by less than half a percentage point, which mov
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from pandas.core.util.hashing import combine_hash_arrays
+from pandas.util import hash_array
 
 from expectations.contract import Contract, Reference
 from jobs.platform.staging import Staged
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import SparkSession
 
 SAMPLE = 20_000
 #: Values of a text column told apart; what is left over counts as one more.
@@ -62,17 +65,42 @@ def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
     return {name: left.get(name, 0) + right.get(name, 0) for name in sorted(left.keys() | right.keys())}
 
 
-def all_distinct(rows: DataFrame | pa.Table, contract: Contract) -> bool:
-    """True if every key is distinct (of Spark's rows: their 64-bit hashes are); False if two are equal, or may be."""
-    if isinstance(rows, pa.Table):
-        return all(rows.group_by(list(columns)).aggregate([]).num_rows == rows.num_rows for columns in contract.unique)
-    from pyspark.sql import functions as F
+def all_distinct(rows: pa.Table, contract: Contract) -> bool:
+    """True if no key of the contract comes twice in the rows."""
+    return all(rows.group_by(list(columns)).aggregate([]).num_rows == rows.num_rows for columns in contract.unique)
 
-    for columns in contract.unique:
-        hashes = rows.select(F.xxhash64(*columns).alias("hash")).groupBy("hash").count()
-        if not hashes.where("count > 1").isEmpty():
-            return False
-    return True
+
+def all_distinct_in(spark: SparkSession, files: Staged, paths: Sequence[str]) -> bool:
+    """True if no key of the contract comes twice in the staged files; False if one does, or if two hashes are equal.
+
+    Hashes of 64 bits travel, those of one range to one task.
+    """
+    buckets = len(paths)
+
+    def hashes(path: str) -> Iterator[tuple[int, tuple[int, np.ndarray]]]:
+        for n, columns in enumerate(files.contract.unique):
+            found = _hashes(files.read(path, columns))
+            bucket = found % np.uint64(buckets)
+            yield from ((b, (n, found[bucket == b])) for b in range(buckets))
+
+    def are_distinct(parts: Iterable[tuple[int, tuple[int, np.ndarray]]]) -> Iterator[bool]:
+        by_key: dict[int, list[np.ndarray]] = {}
+        for _, (n, found) in parts:
+            by_key.setdefault(n, []).append(found)
+        for arrays in by_key.values():
+            every = np.concatenate(arrays)
+            yield len(np.unique(every)) == len(every)
+
+    if not files.contract.unique:
+        return True
+    rows = spark.sparkContext.parallelize(paths, buckets).flatMap(hashes)
+    return all(rows.partitionBy(buckets, int).mapPartitions(are_distinct).collect())
+
+
+def _hashes(rows: pa.Table) -> np.ndarray:
+    """A 64-bit hash of each row."""
+    columns = (column.combine_chunks().to_numpy(zero_copy_only=False) for column in rows.columns)
+    return combine_hash_arrays((hash_array(values, categorize=False) for values in columns), rows.num_columns)
 
 
 @dataclass(frozen=True)
@@ -90,14 +118,16 @@ class Parent:
     column: str
     publish: str
 
-    def ids(self) -> pa.ChunkedArray:
-        """All of them."""
-        return _ids(self)
+    def has(self, ids: pa.ChunkedArray) -> np.ndarray:
+        """Marks those of the ids that it holds, and nulls."""
+        known = _ids(self).get_indexer(ids.to_numpy()) >= 0
+        return known | ids.is_null().to_numpy()
 
 
 @lru_cache(maxsize=4)
-def _ids(parent: Parent) -> pa.ChunkedArray:
-    return DeltaTable(parent.uri, version=parent.version).to_pyarrow_table(columns=[parent.column])[parent.column]
+def _ids(parent: Parent) -> pd.Index:
+    rows = DeltaTable(parent.uri, version=parent.version).to_pyarrow_table(columns=[parent.column])
+    return pd.Index(rows[parent.column].to_numpy())
 
 
 def needed_columns(contract: Contract) -> list[str]:
@@ -115,7 +145,7 @@ def measured(contract: Contract, rows: pa.Table, parents: Mapping[Reference, Par
         found.newest = pc.max(rows[contract.freshness.column]).as_py()
     for reference, parent in parents.items():
         ids = rows[reference.column]
-        is_unknown = pc.and_(pc.is_valid(ids), pc.invert(pc.is_in(ids, value_set=parent.ids().cast(ids.type))))
+        is_unknown = pa.array(~parent.has(ids))
         found.unknown[reference] = _counts(labels.filter(is_unknown))
         found.examples[reference] = ids.filter(is_unknown).slice(0, 3).to_pylist()
     return found

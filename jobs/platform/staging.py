@@ -41,7 +41,7 @@ Slice = Mapping[str, Sequence[date | str]]
 
 COMMIT_ATTEMPTS = 10
 
-# Ids stay dictionary-encoded in the file: a day's purchases name the same customers and articles over and over.
+# Ids that are no key stay dictionary-encoded: a day's purchases name the same customers and articles over and over.
 _PARQUET: dict[str, Any] = {"compression": "snappy", "store_schema": False, "dictionary_pagesize_limit": 32 << 20}
 
 #: Statistics keep so many characters of a text; what was cut off a greatest value is above all characters but this.
@@ -73,7 +73,10 @@ class Staged:
         path = "/".join([self.folder, *values, f"{uuid.uuid4()}.parquet"])
         filesystem.create_dir(f"{root}/{path.rsplit('/', 1)[0]}")
         held = [name for name in self.contract.column_names if name not in partition]
-        pq.write_table(rows.select(held), f"{root}/{path}", filesystem=filesystem, **_PARQUET)
+        repeating = [name for name in held if name not in self.contract.key]
+        pq.write_table(
+            rows.select(held), f"{root}/{path}", filesystem=filesystem, use_dictionary=repeating or False, **_PARQUET
+        )
         return path
 
     def write_blocks(self, blocks: pa.RecordBatchReader) -> None:

@@ -8,9 +8,9 @@ import pytest
 from expectations.evaluation import EVALUATION_METRICS
 from jobs.evaluation.metrics import Truth
 from jobs.evaluation.protocol import Figure, evaluate_week, figures_table, slices
-from jobs.platform.checks import check
 from jobs.platform.errors import JobError
 from jobs.retrieval.purchases import Purchases
+from tests.jobs.platform.things import check
 from tests.jobs.retrieval.small import on, purchases
 
 FOLD = 50

@@ -15,11 +15,11 @@ from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
-from jobs.platform.checks import check
 from jobs.platform.errors import ContractError, JobError
 from jobs.publish import recommendations
 from jobs.publish.recommendations import check_counts, popular_list, transform
 from jobs.retrieval.popularity import popular_articles
+from tests.jobs.platform.things import check
 from tests.jobs.retrieval.small import on, purchases
 
 if TYPE_CHECKING:
