@@ -75,7 +75,7 @@ def all_distinct_in(spark: SparkSession, files: Staged, paths: Sequence[str]) ->
 
     Hashes of 64 bits travel, those of one range to one task.
     """
-    buckets = len(paths)
+    buckets = min(len(paths), spark.sparkContext.defaultParallelism)
 
     def hashes(path: str) -> Iterator[tuple[int, tuple[int, np.ndarray]]]:
         for n, columns in enumerate(files.contract.unique):
@@ -93,7 +93,7 @@ def all_distinct_in(spark: SparkSession, files: Staged, paths: Sequence[str]) ->
 
     if not files.contract.unique:
         return True
-    rows = spark.sparkContext.parallelize(paths, buckets).flatMap(hashes)
+    rows = spark.sparkContext.parallelize(paths, len(paths)).flatMap(hashes)
     return all(rows.partitionBy(buckets, int).mapPartitions(are_distinct).collect())
 
 
