@@ -10,7 +10,7 @@ from jobs.evaluation.metrics import Truth
 from jobs.evaluation.protocol import Figure, evaluate_week, figures_table, slices
 from jobs.platform.errors import JobError
 from jobs.retrieval.purchases import Purchases
-from tests.jobs.platform.things import check
+from tests.jobs.platform.checked import check
 from tests.jobs.retrieval.small import on, purchases
 
 FOLD = 50

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jobs.platform.errors import ContractError
-from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, check, day, frame
+from tests.jobs.platform.checked import check
+from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame
 
 ENGINES = pytest.mark.parametrize("engine", ["spark", "arrow"])
 RULES = {

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
 from expectations.contract import Column, Contract, as_of_column
-from jobs.platform.checks import check_files, check_rows, failure
-from jobs.platform.errors import ContractError
-from jobs.platform.extremes import Extremes
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 THINGS = Contract(
     layer="gold",
@@ -69,13 +63,3 @@ def stored(warehouse: Warehouse) -> list[Row]:
     """All rows of the table, sorted."""
     table = DeltaTable(warehouse.uri(THINGS)).to_pyarrow_table()
     return sorted(tuple(row[name] for name in THINGS.column_names) for row in table.to_pylist())
-
-
-def check(contract: Contract, rows: pa.Table | DataFrame) -> None:
-    """Raise ContractError, naming every broken rule, unless the rows keep their contract; Spark is asked every rule."""
-    if isinstance(rows, pa.Table):
-        results = check_rows(contract, rows)
-    else:
-        results = check_files(contract, Extremes(rows.count(), {}, {}), False, lambda: rows)
-    if failures := [failure(result) for result in results if not result.success]:
-        raise ContractError("; ".join(failures))

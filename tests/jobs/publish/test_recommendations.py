@@ -19,7 +19,7 @@ from jobs.platform.errors import ContractError, JobError
 from jobs.publish import recommendations
 from jobs.publish.recommendations import check_counts, popular_list, transform
 from jobs.retrieval.popularity import popular_articles
-from tests.jobs.platform.things import check
+from tests.jobs.platform.checked import check
 from tests.jobs.retrieval.small import on, purchases
 
 if TYPE_CHECKING:
