@@ -96,10 +96,11 @@ def test_torchvision_encoders_are_the_network_without_classifier_on_its_own_tran
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 240, 3), dtype=np.uint8))
     features = features_of(encoder, torch.from_numpy(encoder.prepare(picture).copy())[None])
     assert features.shape == (1, dimensions)
+    setattr(network, encoders.TORCHVISION[name][1], torch.nn.Identity())
     with torch.inference_mode():
-        whole = network.eval()(transforms(picture)[None])
-        classified = (network.fc if hasattr(network, "fc") else network.classifier)(features)
-    assert classified.numpy() == pytest.approx(whole.numpy(), rel=1e-3, abs=1e-4)
+        expected = network.eval()(transforms(picture)[None])
+    scale = float(expected.abs().max())  # of random weights: far from 1
+    assert (features / scale).numpy() == pytest.approx((expected / scale).numpy(), rel=1e-2, abs=1e-3)
 
 
 @pytest.mark.slow
