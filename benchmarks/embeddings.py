@@ -48,9 +48,10 @@ def run(encoder: str, images: int, width: int, height: int, weights_dir: Path | 
         f"{encoder} on {device}, {images:,} JPEGs of {width} x {height} pixels and {size:,} bytes. In {len(shares)}"
         f" turns the job embeds {rates['job']:,.1f} images a second (median), its bare encoder {rates['bare']:,.1f}"
         f" (the fastest of {turns['ways']}); share {median(shares):.3f}, from {shares[0]:.3f} to {shares[-1]:.3f}."
-        f" Decoding alone: {rates['decoding']:,.1f} a second on all cores. What bounds it: {bound}. Seconds are those of the"
-        " images, from files to kept features: without the start of the process, PCA and publishing. Bare encoder and"
-        " job take turns in one process: processor seconds and memory are of all turns together."
+        f" Decoding alone: {rates['decoding']:,.1f} a second on all cores. What bounds it: {bound}."
+        " Seconds are those of the images, from files to kept features: without the start of the process, PCA and"
+        " publishing."
+        " Bare encoder and job take turns in one process: processor seconds and memory are of all turns together."
     )
     times = {"bare": results["rounds"], "job": results["rounds"], "decoding": results["decoding"]}
     table = {name: replace(times[name], seconds=round(seconds[name], 2)) for name in times}
