@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-increments bench-upkeep docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-increments bench-upkeep docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -59,6 +59,9 @@ bench: setup ## benchmarks, each with its peer in the same run; results in docs/
 
 bench-features: setup ## feature tables from CSV beside DuckDB and Polars [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks features $(call flag,data,DATA) $(call flag,scale,SCALE)
+
+bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=resnet50 IMAGES=96]
+	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
 
 bench-increments: setup ## the next week, and a year of snapshots, beside computing all anew [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks increments $(call flag,data,DATA) $(call flag,scale,SCALE)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks import embeddings as embeddings_
 from benchmarks import features as features_
 from benchmarks import increments as increments_
 from benchmarks import sample_data as sample_data_
@@ -31,6 +32,18 @@ def features(
 ) -> None:
     """Compute the feature tables from CSV, on all cores; at full size it takes some minutes and 12 GB of disk."""
     features_.run(data, scale)
+
+
+@app.command()
+def embeddings(
+    encoder: Annotated[str, typer.Option(help="resnet152, resnet50 or mobilenet_v2")] = "resnet50",
+    images: Annotated[int, typer.Option(min=64, help="JPEGs to draw and embed")] = 96,
+    width: Annotated[int, typer.Option(min=32, help="Of the JPEGs, in pixels")] = 1166,
+    height: Annotated[int, typer.Option(min=32, help="Of the JPEGs, in pixels")] = 1750,
+    weights_dir: Annotated[Path | None, typer.Option(help="Folder with torchvision's weights; else random")] = None,
+) -> None:
+    """Embed JPEGs of the size of H&M's; a GPU is used where there is one, and wants some ten thousand images."""
+    embeddings_.run(encoder, images, width, height, weights_dir)
 
 
 @app.command()

@@ -83,15 +83,15 @@ PARAMS = {
     "encoder": setting(
         "encoder",
         "resnet152",
-        enum=["resnet152", "catalogue"],
-        description="Image encoder: resnet152 (ImageNet weights through torchvision), or catalogue"
-        " (trained here on the catalogue's own labels, needs no download)",
+        enum=["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"],
+        description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
+        " fashion_clip (needs open_clip_torch), or catalogue (trained here on the catalogue's labels)",
     ),
     "weights_dir": setting(
         "weights_dir",
         None,
         type=["null", "string"],
-        description="Local folder with torchvision's weight files, instead of the hub",
+        description="Local folder with the encoders' weight files, instead of the hub",
     ),
     "top_k": setting("top_k", 12, type="integer", minimum=1, maximum=30, description="Recommendations per customer"),
     "exclude_bought": setting(

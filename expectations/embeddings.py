@@ -12,7 +12,12 @@ ARTICLE_EMBEDDINGS = Contract(
         Column("encoder", "string", "Encoder version: name and checksum of its weights and PCA"),
         Column("article_id", "string", "Article"),
         Column("image_status", "string", "ok, missing or broken", allowed=("ok", "missing", "broken")),
-        Column("image_error", "string", "Why a broken image could not be read", nullable=True),
+        Column(
+            "image_error",
+            "string",
+            "Why a broken image could not be read, or what was converted in one that could",
+            nullable=True,
+        ),
         Column("image_checksum", "string", "SHA-256 of the image file; null if missing", nullable=True),
         Column("image_embedding", "array<float>", "The vector; null unless image_status is ok", nullable=True),
     ),

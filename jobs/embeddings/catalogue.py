@@ -50,20 +50,17 @@ def held_out(products: Sequence[str]) -> np.ndarray:
 
 
 def train(
-    images: Sequence[np.ndarray], articles: pa.Table, seed: int, logger: Logger | bool = False
+    images: np.ndarray, articles: pa.Table, seed: int, logger: Logger | bool = False
 ) -> tuple[CatalogueEncoder, dict[str, float]]:
-    """Train on prepared images uint8 [3, HEIGHT, WIDTH] and the same articles' rows, in the same order.
+    """Train on prepared images uint8 [n, HEIGHT, WIDTH, 3] and the same articles' rows, in the same order.
 
     Returns the network and its accuracy per label on held-out products. Same input and seed, same network.
     Raises JobError when the articles carry no labels.
     """
-    if len(images) > MAX_IMAGES:
-        rows = np.sort(np.random.default_rng(seed).choice(len(images), MAX_IMAGES, replace=False))
-        images, articles = [images[row] for row in rows], articles.take(rows)
     labels, classes = label_codes(articles)
     products = pc.coalesce(articles["product_code"], articles["article_id"]).to_pylist()
     out = torch.from_numpy(held_out(products))
-    data = CatalogueImages(torch.from_numpy(np.stack(images)), torch.from_numpy(labels), out, BATCH, seed)
+    data = CatalogueImages(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), out, BATCH, seed)
     steps = min(max(EPOCHS * len(data.train_dataloader()), MIN_STEPS), MAX_STEPS)
     pl.seed_everything(seed, verbose=False)
     module = CatalogueEncoderModule(classes, steps).to(memory_format=torch.channels_last)

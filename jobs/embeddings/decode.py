@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,15 +19,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+#: Of a file that is not what it was when it was checksummed: the next run looks again.
+CHANGED = "changed while it was read"
 CPUS = len(os.sched_getaffinity(0))
-BLOCK = 256
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """What lies at an article's image path: readable so far (ok), missing, or broken with the reason `error`.
+    """What lies at an article's image path: readable so far (ok), missing, or broken.
 
-    `checksum` is the SHA-256 of the file's bytes; None where there are none to read.
+    `error` is the reason why it is broken, or what had to be converted in one that is not; `checksum` the SHA-256 of
+    the file's bytes, None where there are none to read.
     """
 
     status: Literal["ok", "missing", "broken"]
@@ -36,26 +37,28 @@ class ImageFile:
     checksum: str | None = None
 
 
-def inspect(path: Path, root: Path) -> ImageFile:
-    """Checksum the file at `path`, which must lie below `root` (resolved) even through links. No decoding yet."""
+def read(path: Path, root: Path) -> tuple[ImageFile, bytes]:
+    """Read and checksum the file at `path`, which must lie below `root` (resolved) even through links."""
     try:
         if not path.resolve().is_relative_to(root):
-            return ImageFile("broken", "path leaves the image folder")
+            return ImageFile("broken", "path leaves the image folder"), b""
         if not path.exists():
-            return ImageFile("missing")
+            return ImageFile("missing"), b""
         if not path.is_file():
-            return ImageFile("broken", "not a file")
+            return ImageFile("broken", "not a file"), b""
         if (size := path.stat().st_size) > MAX_BYTES:
-            return ImageFile("broken", f"file of {size:,} bytes, more than {MAX_BYTES:,}")
+            return ImageFile("broken", f"file of {size:,} bytes, more than {MAX_BYTES:,}"), b""
         content = path.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
-        return ImageFile("broken", f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        return ImageFile("broken", f"cannot be read: {getattr(error, 'strerror', None) or error}"), b""
     checksum = hashlib.sha256(content).hexdigest()
-    return ImageFile("ok", None, checksum) if content else ImageFile("broken", "empty file", checksum)
+    return (ImageFile("ok", None, checksum) if content else ImageFile("broken", "empty file", checksum)), content
 
 
-def open_rgb(content: bytes, at_least: tuple[int, int]) -> Image.Image:
+def open_rgb(content: bytes, at_least: tuple[int, int]) -> tuple[Image.Image, str | None]:
     """Decode the first frame of an image as RGB, on white where it is transparent, upright by its EXIF orientation.
+
+    Returns it with a remark where it is of a kind that product pictures should not be: animated, CMYK, 16 bits.
 
     A JPEG may be decoded at a fraction of its size, but no smaller than `at_least` (width, height), which is many
     times faster. Raises ValueError with the reason when the content is no usable image.
@@ -68,14 +71,23 @@ def open_rgb(content: bytes, at_least: tuple[int, int]) -> Image.Image:
             raise ValueError(f"{image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,}")
         image.draft("RGB", at_least)
         image.load()
+        remark = _remark(image)
         ImageOps.exif_transpose(image, in_place=True)
-        return _rgb(image)
+        return _rgb(image), remark
     except UnidentifiedImageError:
         raise ValueError("not an image of a known format") from None
     except ValueError:
         raise
     except Exception as error:  # decoders raise SyntaxError, struct.error, OSError, ...: all mean a bad file
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _remark(image: Image.Image) -> str | None:
+    if getattr(image, "is_animated", False):
+        return "animated: its first frame was taken"
+    if image.mode == "CMYK":
+        return "CMYK: converted to RGB"
+    return "16 bits a pixel: scaled to 8" if image.mode.startswith("I") else None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -91,32 +103,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def inspect_all(paths: Sequence[Path], root: Path) -> list[ImageFile]:
-    """`inspect` for many files, on all cores."""
+    """Checksum many files, on all cores."""
     root = root.resolve()
     with ThreadPoolExecutor(CPUS) as pool:
-        return list(pool.map(lambda path: inspect(path, root), paths))
-
-
-def decode_blocks(
-    paths: Sequence[Path], prepare: Callable[[Image.Image], np.ndarray], at_least: tuple[int, int]
-) -> Iterator[list[np.ndarray | str]]:
-    """Decode and prepare images in blocks of BLOCK, the next one on all cores while the caller works on this one.
-
-    Yields per file the prepared array, or the reason why it is broken. Threads suffice: Pillow lets go of the
-    interpreter while it decodes and resizes.
-    """
-
-    def one(path: Path) -> np.ndarray | str:
-        try:
-            return prepare(open_rgb(path.read_bytes(), at_least))
-        except (OSError, ValueError) as error:
-            return str(error)
-
-    with ThreadPoolExecutor(CPUS) as pool:
-        waiting: deque[list[Future[np.ndarray | str]]] = deque()
-        for start in range(0, len(paths), BLOCK):
-            waiting.append([pool.submit(one, path) for path in paths[start : start + BLOCK]])
-            if len(waiting) == 2:
-                yield [future.result() for future in waiting.popleft()]
-        for block in waiting:
-            yield [future.result() for future in block]
+        return list(pool.map(lambda path: read(path, root)[0], paths))

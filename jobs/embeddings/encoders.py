@@ -1,4 +1,4 @@
-"""The image encoders: how a picture is prepared, and the network that turns it into features.
+"""The image encoders behind one interface: how a picture is prepared, and the network that turns it into features.
 
 resnet152 follows "Two-Stage Two-Tower" (step 1): ImageNet weights, no classifier, average-pooled 2048 features.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,40 +19,78 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import nn
+from torch import Tensor, nn
 
+from jobs.embeddings.versions import KINDS
 from jobs.platform.errors import JobError
-from lightning_modules.catalogue_encoder import HEIGHT, WIDTH
+from lightning_modules.catalogue_encoder import HEIGHT, WIDTH, CatalogueEncoder
 
 INSTEAD = "or use --encoder catalogue, which is trained on the catalogue itself"
+#: torchvision's networks: their weights, and the name of the classifier that is left out (the features are its input).
+TORCHVISION = {
+    "resnet152": ("ResNet152_Weights.IMAGENET1K_V2", "fc"),
+    "resnet50": ("ResNet50_Weights.IMAGENET1K_V2", "fc"),
+    "mobilenet_v2": ("MobileNet_V2_Weights.IMAGENET1K_V2", "classifier"),
+}
+#: Fashion-CLIP as published on the Hugging Face hub; its files in a folder of this name below --weights-dir do as well.
+FASHION_CLIP = "Marqo/marqo-fashionCLIP"
+
+Prepare = Callable[[Image.Image], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Preparation and network of one kind of encoder.
+    """Preparation and network of one kind of encoder; all of it can be sent to another process.
 
-    `prepare` makes a picture an array [3, h, w]; a JPEG is decoded no smaller than `at_least` (width, height);
-    `network` makes a batch [n, 3, h, w] features [n, d]; `weights` names what it was loaded from.
+    Attributes:
+        kind: what its vectors are made by, one of versions.KINDS.
+        network: uint8 images [n, 3, *size] -> features [n, d], in evaluation mode; normalises by itself.
+        prepare: a picture -> uint8 [*size, 3].
+        size: height and width of a prepared picture.
+        at_least: a JPEG is decoded no smaller than this (width, height).
+        weights: SHA-256 of what the network was loaded from, or of its tensors.
     """
 
+    kind: str
     network: nn.Module
-    prepare: Callable[[Image.Image], np.ndarray]
+    prepare: Prepare
+    size: tuple[int, int]
     at_least: tuple[int, int]
     weights: str
 
-    def features(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Features float32 [n, d] of prepared images, on a GPU (bfloat16) when there is one."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = self.network.eval().to(device).to(memory_format=torch.channels_last)
-        batch = torch.from_numpy(np.stack(images)).to(device, memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            return network(batch).float().cpu().numpy()
+
+class Normalised(nn.Module):
+    """A network behind its own normalisation: uint8 images, scaled to 0..1, minus `mean`, divided by `std`."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network((images.float() / 255 - self.mean) / self.std)
+
+
+def open_encoder(name: str, weights_dir: Path | None) -> Encoder:
+    """The encoder of that name (Settings.encoder) with its weights; the catalogue's own network is not trained yet.
+
+    Raises JobError when the weights, or the library they need, cannot be had.
+    """
+    if name in TORCHVISION:
+        return torchvision_encoder(name, weights_dir)
+    return fashion_clip(weights_dir) if name == "fashion_clip" else catalogue(CatalogueEncoder())
+
+
+# ---- the catalogue's own
 
 
 def prepare_catalogue(image: Image.Image) -> np.ndarray:
-    """The whole picture on a white HEIGHT x WIDTH canvas, as uint8 [3, HEIGHT, WIDTH]."""
-    canvas = ImageOps.pad(image, (WIDTH, HEIGHT), Image.Resampling.BILINEAR, color="white")
-    return np.ascontiguousarray(np.moveaxis(np.asarray(canvas), -1, 0))
+    """The whole picture on a white canvas, as uint8 [HEIGHT, WIDTH, 3]."""
+    return np.asarray(ImageOps.pad(image, (WIDTH, HEIGHT), Image.Resampling.BILINEAR, color="white"))
 
 
 #: Twice the canvas: a scaled JPEG then loses nothing that the resize would have kept.
@@ -60,41 +99,55 @@ CATALOGUE_AT_LEAST = (2 * WIDTH, 2 * HEIGHT)
 
 def catalogue(network: nn.Module) -> Encoder:
     """The encoder trained by `jobs.embeddings.catalogue`."""
-    return Encoder(network, prepare_catalogue, CATALOGUE_AT_LEAST, tensors_checksum(network.state_dict()))
+    weights = tensors_checksum(network.state_dict())
+    return Encoder(KINDS["catalogue"], network.eval(), prepare_catalogue, (HEIGHT, WIDTH), CATALOGUE_AT_LEAST, weights)
 
 
-def resnet_weights() -> Any:
-    from torchvision.models import ResNet152_Weights
-
-    return ResNet152_Weights.IMAGENET1K_V2
+# ---- torchvision's
 
 
-def resnet152(weights_dir: Path | None) -> Encoder:
-    """torchvision's ResNet152 with ImageNet weights and their own transforms, average-pooled to 2048 features.
+def torchvision_weights(name: str) -> Any:
+    from torchvision.models import get_weight
+
+    return get_weight(TORCHVISION[name][0])
+
+
+def torchvision_encoder(name: str, weights_dir: Path | None) -> Encoder:
+    """A torchvision network with ImageNet weights and their own transforms, average-pooled, without its classifier.
 
     Raises JobError when the weights cannot be had or are not what their name says.
     """
-    from torchvision.models import resnet152 as build
+    from torchvision.models import get_model
 
-    weights = resnet_weights()
-    file = weight_file(weights.url, weights_dir)
+    weights = torchvision_weights(name)
+    file, checksum = weight_file(weights.url, weights_dir)
     with torch.device("meta"):  # no memory, no random numbers: every weight is the file's
-        network = build()
+        network = get_model(name)
     try:
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True), assign=True)
     except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise JobError(f"{file}: no ResNet152 weights ({str(error).splitlines()[0]})") from error
-    network.fc = nn.Identity()  # type: ignore[assignment]
+        raise JobError(f"{file}: no weights of {name} ({str(error).splitlines()[0]})") from error
+    setattr(network, TORCHVISION[name][1], nn.Identity())
     transforms = weights.transforms()
-    smallest = 2 * transforms.resize_size[0]
-    return Encoder(network, lambda image: transforms(image).numpy(), (smallest, smallest), file.name)
+    (resize,), (crop,) = transforms.resize_size, transforms.crop_size
+    prepare = partial(resize_and_crop, resize=resize, crop=crop, interpolation=transforms.interpolation)
+    whole = Normalised(network, transforms.mean, transforms.std).eval()
+    return Encoder(KINDS[name], whole, prepare, (crop, crop), (2 * resize, 2 * resize), checksum)
 
 
-def weight_file(url: str, weights_dir: Path | None) -> Path:
+def resize_and_crop(image: Image.Image, resize: int, crop: int, interpolation: Any) -> np.ndarray:
+    """The first half of torchvision's ImageClassification transforms, before pixels become floats."""
+    from torchvision.transforms import functional as F
+
+    return np.asarray(F.center_crop(F.resize(image, [resize], interpolation), [crop]))
+
+
+def weight_file(url: str, weights_dir: Path | None) -> tuple[Path, str]:
     """The weight file of that address in `weights_dir`, else in torch's hub cache, downloaded where it is not there.
 
     The file keeps the name torchvision gives it, `resnet152-<first hex digits of its SHA-256>.pth`, and its content is
-    checked against it, wherever it came from. Raises JobError when it is missing, out of reach or different.
+    checked against it, wherever it came from. Returns the file and its SHA-256. Raises JobError when it is missing, out
+    of reach or different.
     """
     name = Path(urlsplit(url).path).name
     expected = Path(name).stem.rsplit("-", 1)[1]
@@ -117,10 +170,61 @@ def weight_file(url: str, weights_dir: Path | None) -> Path:
             f"{file}: damaged or not torchvision's: its SHA-256 starts with {found[: len(expected)]}, not {expected}; "
             f"replace it, {INSTEAD}"
         )
-    return file
+    return file, found
 
 
-def tensors_checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+# ---- Fashion-CLIP
+
+
+class ImageTower(nn.Module):
+    """The image side of a CLIP model: images [n, 3, h, w] -> features [n, d] of length 1."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.visual: Callable[[Tensor], Tensor] = model.visual  # type: ignore[assignment]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.normalize(self.visual(images), dim=-1)
+
+
+def fashion_clip(weights_dir: Path | None) -> Encoder:
+    """Fashion-CLIP's image encoder, loaded by open_clip (an optional package), with the transforms of its own file.
+
+    Raises JobError when open_clip is not installed, or the weights cannot be had.
+    """
+    try:
+        import open_clip
+    except ImportError:
+        raise JobError(
+            f"encoder fashion_clip needs the package open_clip_torch; install it into the jobs environment, {INSTEAD}"
+        ) from None
+    name = f"hf-hub:{FASHION_CLIP}"
+    if weights_dir:
+        folder = weights_dir / Path(FASHION_CLIP).name
+        if not folder.is_dir():
+            raise JobError(f"{folder}: no such folder; put the files of {FASHION_CLIP} there, {INSTEAD}")
+        name = f"local-dir:{folder}"
+    try:
+        model, transform = open_clip.create_model_from_pretrained(name)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise JobError(f"{name} cannot be loaded ({error}); put its files below --weights-dir, {INSTEAD}") from error
+    tower = ImageTower(model)
+    *pictures, _, normalise = transform.transforms  # the last two: ToTensor, Normalize
+    height, width = model.visual.image_size
+    network = Normalised(tower, list(normalise.mean), list(normalise.std)).eval()
+    checksum = tensors_checksum(tower.state_dict())
+    prepare = partial(apply_all, steps=tuple(pictures))
+    return Encoder(KINDS["fashion_clip"], network, prepare, (height, width), (2 * width, 2 * height), checksum)
+
+
+def apply_all(image: Image.Image, steps: tuple[Callable[[Image.Image], Image.Image], ...]) -> np.ndarray:
+    """A picture after one step after the other."""
+    for step in steps:
+        image = step(image)
+    return np.asarray(image)
+
+
+def tensors_checksum(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of named tensors' values."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import mlflow
@@ -18,90 +18,89 @@ from jobs.embeddings import catalogue, encoders, reduction
 from jobs.embeddings.encoders import Encoder
 from jobs.embeddings.picture import draw_map
 from jobs.embeddings.reduction import Reduction
-from jobs.embeddings.versions import KINDS, fitted_encoder, registry_name
+from jobs.embeddings.stream import Pictures
+from jobs.embeddings.versions import fitted_encoder, registry_name
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
-from jobs.platform.tracking import ModelVersion, load_model_folder, log_model_folder, start_run
+from jobs.platform.tracking import ModelVersion, load_model_folder, log_model_folder
 from lightning_modules.catalogue_encoder import CatalogueEncoder
 
-#: Rows of the articles table, and the prepared image of each.
-Block = tuple[list[int], list[np.ndarray]]
 #: PCA needs two points to have a direction.
 MIN_IMAGES = 2
 #: t-SNE needs some more to be a map.
 MIN_MAP_IMAGES = 10
+#: What the map is coloured by.
+_MAP_GROUPS = {"product group": "product_group_name", "colour": "colour_group_name"}
 _NETWORK, _PCA, _CONFIG, _MAP = "network.pt", "pca.npz", "encoder.json", "map.png"
 
 
-def open_encoder(settings: Settings) -> Encoder:
-    """The chosen encoder before its first run; the catalogue's own network is not trained yet."""
-    if settings.encoder == "resnet152":
-        return encoders.resnet152(settings.weights_dir)
-    return encoders.catalogue(CatalogueEncoder())
-
-
 def load(version: ModelVersion, settings: Settings) -> tuple[Encoder, Reduction]:
-    """A registered encoder and its PCA."""
+    """A registered encoder and its PCA; JobError when the weights at hand are not those that it was fitted with."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = load_model_folder(version.name, version.version, Path(scratch))
         pca = reduction.load(folder / _PCA)
-        if settings.encoder == "resnet152":
-            return encoders.resnet152(settings.weights_dir), pca
-        network = CatalogueEncoder()
-        network.load_state_dict(torch.load(folder / _NETWORK, map_location="cpu", weights_only=True))
-        return encoders.catalogue(network), pca
-
-
-def features_of(encoder: Encoder, blocks: Iterable[Block]) -> tuple[list[int], np.ndarray]:
-    """Rows and their features [n, d], block by block."""
-    rows: list[int] = []
-    parts: list[np.ndarray] = []
-    for block_rows, images in blocks:
-        rows += block_rows
-        if images:
-            parts.append(encoder.features(images))
-    return rows, np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
-
-
-def fit(
-    settings: Settings, job: str, articles: pa.Table, encoder: Encoder, blocks: Iterable[Block]
-) -> tuple[ModelVersion, Reduction, list[int], np.ndarray, str]:
-    """Fit the encoder on the images in `blocks`, whose rows refer to `articles`, and register it in an MLflow run.
-
-    Returns the version, its PCA, the rows and their features [n, d], and the figures in words.
-    Raises JobError when there are fewer than MIN_IMAGES images, or no labels to train on.
-    """
-    with start_run(settings, job) as run:
-        figures: dict[str, float] = {}
         if settings.encoder == "catalogue":
-            blocks = list(blocks)  # trained on and embedded, but decoded once
-            logger = MLFlowLogger(run_id=run.info.run_id, tracking_uri=mlflow.get_tracking_uri())
-            rows = [row for block_rows, _ in blocks for row in block_rows]
-            _require(len(rows))
-            images = [image for _, block_images in blocks for image in block_images]
-            network, figures = catalogue.train(images, articles.take(rows), settings.seed, logger)
-            encoder = encoders.catalogue(network)
-        rows, features = features_of(encoder, blocks)
-        _require(len(rows))
-        pca = reduction.fit(features, settings.seed)
-        dimensions = min(settings.embedding_dim, len(pca.components))
-        figures |= {"images": float(len(rows)), "pca/variance_kept": pca.variance_kept(dimensions)}
-        mlflow.log_params({"encoder": KINDS[settings.encoder], "weights": encoder.weights, "dimensions": dimensions})
-        mlflow.log_metrics(figures)
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            if len(rows) >= MIN_MAP_IMAGES:
-                groups = articles["product_group_name"].take(rows).to_pylist()
-                draw_map(pca.apply(features, dimensions), groups, folder / _MAP, settings.seed)
-            tags = _save(folder, settings, encoder, pca, figures)
-            log_model_folder(registry_name(settings), folder, settings, tags)
-            picture = f"; map of the catalogue: {mlflow.get_artifact_uri(registry_name(settings))}/{_MAP}"
+            network = CatalogueEncoder()
+            network.load_state_dict(torch.load(folder / _NETWORK, map_location="cpu", weights_only=True))
+            return encoders.catalogue(network), pca
+        encoder = encoders.open_encoder(settings.encoder, settings.weights_dir)
+        fitted_with = json.loads((folder / _CONFIG).read_text())["weights"]
+    if encoder.weights != fitted_with:
+        raise JobError(
+            f"encoder {settings.encoder}: the weights' SHA-256 is {encoder.weights[:8]}..., but version "
+            f"{version.version} of {version.name} was fitted with {fitted_with[:8]}...; put those back, "
+            "or delete the version from the model registry to fit a new one"
+        )
+    return encoder, pca
+
+
+def train_catalogue(
+    settings: Settings, run_id: str, articles: pa.Table, pictures: Pictures
+) -> tuple[Encoder, dict[str, float]]:
+    """The catalogue's own encoder, trained on (a sample of) the pictures, which are those of `articles` in order.
+
+    Returns it with its held-out accuracies. A killed run trains again, and on a processor to the same weights.
+    """
+    rows = np.arange(len(pictures))
+    if len(rows) > catalogue.MAX_IMAGES:
+        rows = np.sort(np.random.default_rng(settings.seed).choice(rows, catalogue.MAX_IMAGES, replace=False))
+    images, kept = pictures.decoded(rows.tolist())
+    _require(len(kept))
+    logger = MLFlowLogger(run_id=run_id, tracking_uri=mlflow.get_tracking_uri())
+    network, figures = catalogue.train(images, articles.take(kept), settings.seed, logger)
+    return encoders.catalogue(network), figures
+
+
+def register(
+    settings: Settings,
+    encoder: Encoder,
+    features: np.ndarray,
+    articles: pa.Table,
+    figures: dict[str, float],
+) -> tuple[ModelVersion, Reduction, str]:
+    """Fit PCA on features [n, d] of these articles and register it with the encoder in the active MLflow run.
+
+    Returns the version, its PCA, and the figures in words. Raises JobError when there are fewer than MIN_IMAGES.
+    """
+    _require(len(features))
+    pca = reduction.fit(features)
+    dimensions = min(settings.embedding_dim, len(pca.components))
+    figures = figures | {"pca/variance_kept": pca.variance_kept(dimensions)}
+    mlflow.log_params({"encoder": encoder.kind, "weights": encoder.weights, "dimensions": dimensions})
+    mlflow.log_metrics(figures)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        if len(features) >= MIN_MAP_IMAGES:
+            groups = {name: articles[column].to_pylist() for name, column in _MAP_GROUPS.items()}
+            draw_map(pca.apply(features, dimensions), groups, folder / _MAP, settings.seed)
+        log_model_folder(registry_name(settings), folder, settings, _save(folder, settings, encoder, pca, figures))
+        picture = f"; map of the catalogue: {mlflow.get_artifact_uri(registry_name(settings))}/{_MAP}"
     version = fitted_encoder(settings)
     assert version is not None, "registered a moment ago"
     accuracies = [f"{name.removeprefix('val/accuracy_')} {v:.2f}" for name, v in figures.items() if "accuracy" in name]
     words = [f"PCA {features.shape[1]} to {dimensions} keeps {figures['pca/variance_kept']:.1%} of the variance"]
     words += [f"held-out accuracy {', '.join(accuracies)}"] if accuracies else []
-    return version, pca, rows, features, "; ".join(words) + picture
+    return version, pca, "; ".join(words) + picture
 
 
 def _require(images: int) -> None:
@@ -118,7 +117,7 @@ def _save(
     pca.save(folder / _PCA)
     digest = hashlib.sha256(encoder.weights.encode() + pca.mean.tobytes() + pca.components.tobytes())
     tags = {
-        "encoder": KINDS[settings.encoder],
+        "encoder": encoder.kind,
         "mapping": settings.mapping,
         "checksum": digest.hexdigest()[:8],
         "dimensions": str(len(pca.components)),

@@ -1,34 +1,34 @@
 """Image embeddings: what each product picture looks like, as one vector per article.
 
 The first run fits the encoder (its PCA, and the catalogue's own network) and keeps it in the model registry; later
-runs embed only pictures that are new or changed. A missing or broken picture becomes a flagged row.
+runs embed only pictures that are new or changed, told by their checksums. A missing or broken picture becomes a flagged
+row. What a killed run had embedded lies in the work folder (jobs.embeddings.features), and the next run goes on there.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
-from rich.progress import track
 
 from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
-from jobs.embeddings.decode import BLOCK, CPUS, ImageFile, decode_blocks, inspect_all
-from jobs.embeddings.versions import fitted_encoder, image_folder, slice_name
+from jobs.embeddings.decode import CHANGED, ImageFile, inspect_all
+from jobs.embeddings.features import FeatureStore, one_at_a_time
+from jobs.embeddings.versions import ImageFolder, fitted_encoder, image_folder, slice_name
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
-from jobs.platform.tracking import ModelVersion, use_tracking
+from jobs.platform.tracking import ModelVersion, start_run, use_tracking
 
 if TYPE_CHECKING:
     from jobs.embeddings.encoders import Encoder
-    from jobs.embeddings.fitting import Block
+    from jobs.embeddings.reduction import Reduction
+    from jobs.embeddings.stream import Pictures
 
 READS, WRITES = (ARTICLES,), (ARTICLE_EMBEDDINGS,)
 
@@ -43,7 +43,7 @@ COLUMNS = (
 
 
 class Images:
-    """The catalogue's image files, in order of article id, and the vectors of those embedded so far.
+    """The catalogue's image files, in order of article id, and the vectors of those embedded so far, by checksum.
 
     Args:
         articles: COLUMNS of the articles.
@@ -53,43 +53,41 @@ class Images:
 
     def __init__(self, articles: pa.Table, paths: Sequence[Path], files: Sequence[ImageFile]) -> None:
         self.articles, self.paths, self.files = articles, list(paths), list(files)
-        self.vectors: dict[int, np.ndarray] = {}
+        self.vectors: dict[str, np.ndarray] = {}
 
     def reuse(self, stored: pa.Table) -> None:
-        """Take status and vector from an earlier run's rows (article_embeddings) where the file is still the same."""
+        """Take outcome and vector of every image that an earlier run's rows (article_embeddings) know."""
         vectors = iter(_matrix(stored))
-        rows = stored.select(["article_id", "image_status", "image_error", "image_checksum"]).to_pylist()
-        known = {row["article_id"]: (row, next(vectors) if row["image_status"] == "ok" else None) for row in rows}
-        for i, article_id in enumerate(self.articles["article_id"].to_pylist()):
-            row, vector = known.get(article_id, (None, None))
-            if row is None or self.files[i].status != "ok" or row["image_checksum"] != self.files[i].checksum:
-                continue
-            if vector is None:
-                self.files[i] = replace(self.files[i], status="broken", error=row["image_error"])
-            else:
-                self.vectors[i] = vector
+        rows = stored.select(["image_status", "image_error", "image_checksum"]).to_pylist()
+        known = {}
+        for row in rows:
+            vector = next(vectors) if row["image_status"] == "ok" else None
+            checksum = row["image_checksum"]
+            if checksum and row["image_error"] != CHANGED:
+                known[checksum] = ImageFile(row["image_status"], row["image_error"], checksum)
+                if vector is not None:
+                    self.vectors[checksum] = vector
+        self.settle(known)
 
-    def to_embed(self) -> list[int]:
-        """Rows whose image has no vector yet."""
-        return [i for i, file in enumerate(self.files) if file.status == "ok" and i not in self.vectors]
+    def settle(self, known: Mapping[str, ImageFile]) -> None:
+        """Note what became of images, by checksum."""
+        self.files = [known.get(f.checksum or "", f) if f.status == "ok" else f for f in self.files]
 
-    def decode(self, rows: Sequence[int], encoder: Encoder, max_bad_share: float) -> Iterator[Block]:
-        """Prepared images of those rows, block by block; what cannot be decoded is marked as broken."""
-        blocks = decode_blocks([self.paths[i] for i in rows], encoder.prepare, encoder.at_least)
-        console = Console(stderr=True)
-        total = -(-len(rows) // BLOCK)
-        tracked = track(blocks, "images", total=total, console=console, disable=not console.is_terminal)
-        for n, block in enumerate(tracked):
-            good: list[int] = []
-            images: list[np.ndarray] = []
-            for i, result in zip(rows[n * BLOCK : (n + 1) * BLOCK], block, strict=True):
-                if isinstance(result, str):
-                    self.files[i] = replace(self.files[i], status="broken", error=result)
-                else:
-                    good.append(i)
-                    images.append(result)
-            self.refuse_if_bad(max_bad_share)
-            yield good, images
+    def to_embed(self, known: Mapping[str, ImageFile]) -> list[int]:
+        """One row of each different image that has no vector yet and is not `known`."""
+        rows = {f.checksum: i for i, f in enumerate(self.files) if f.status == "ok" and f.checksum not in known}
+        return [i for checksum, i in rows.items() if checksum not in self.vectors]
+
+    def pictures(self, rows: Sequence[int], root: Path, encoder: Encoder) -> Pictures:
+        """Those rows' files, to be prepared for the encoder."""
+        from jobs.embeddings.stream import Pictures
+
+        return Pictures([self.paths[i] for i in rows], [self.files[i].checksum for i in rows], root, encoder)
+
+    def broken_allowed(self, max_share: float) -> int:
+        """How many more images may turn out to be broken."""
+        present = sum(file.status != "missing" for file in self.files)
+        return int(max_share * present) - sum(file.status == "broken" for file in self.files)
 
     def refuse_if_bad(self, max_share: float) -> None:
         """Raise JobError when more than `max_share` of the images there are cannot be read."""
@@ -103,12 +101,12 @@ class Images:
 
     def table(self, encoder: str) -> pa.Table:
         """The rows of article_embeddings."""
-        n = len(self.files)
-        lengths = np.array([len(self.vectors[i]) if i in self.vectors else 0 for i in range(n)], dtype=np.int32)
-        values = np.concatenate([self.vectors[i] for i in sorted(self.vectors)] or [np.empty(0, np.float32)])
+        found = [self.vectors[f.checksum or ""] if f.status == "ok" else np.empty(0, np.float32) for f in self.files]
+        lengths = np.array([len(vector) for vector in found], dtype=np.int32)
         offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+        values = np.concatenate([np.empty(0, np.float32), *found])
         columns = {
-            "encoder": pa.array([encoder] * n, pa.string()),
+            "encoder": pa.array([encoder] * len(found), pa.string()),
             "article_id": self.articles["article_id"],
             "image_status": pa.array([file.status for file in self.files], pa.string()),
             "image_error": pa.array([file.error for file in self.files], pa.string()),
@@ -128,33 +126,85 @@ def _matrix(stored: pa.Table) -> np.ndarray:
     return vectors.flatten().to_numpy().reshape(len(vectors), -1) if len(vectors) else np.empty((0, 0), np.float32)
 
 
-def embed(job: Job, images: Images, rows: Sequence[int], fitted: ModelVersion | None) -> tuple[ModelVersion, str]:
-    """Embed those rows, with the fitted encoder or a new one; returns its version, and a new one's figures in words."""
-    # Seconds to import, which a run without new images is spared.
-    import torch
+def embed(job: Job, images: Images, root: Path, fitted: ModelVersion | None) -> tuple[ModelVersion, FeatureStore, str]:
+    """Embed what has no vector yet, with the fitted encoder or a new one.
 
+    Returns the encoder's version, the store that may be removed once the vectors are published, and what to say.
+    """
+    # Seconds to import, which a run without new images is spared.
     from jobs.embeddings import fitting
+    from jobs.embeddings.encoders import open_encoder
 
     settings, remark = job.settings, ""
-    torch.set_num_threads(CPUS)
-    if fitted is None:
-        encoder = fitting.open_encoder(settings)
-        blocks = images.decode(rows, encoder, settings.max_bad_image_share)
-        fitted, pca, good, features, remark = fitting.fit(settings, job.name, images.articles, encoder, blocks)
-    else:
+    if fitted is not None:
         encoder, pca = fitting.load(fitted, settings)
-        good, features = fitting.features_of(encoder, images.decode(rows, encoder, settings.max_bad_image_share))
-    if good:
-        vectors = pca.apply(features, min(settings.embedding_dim, len(pca.components)))
-        images.vectors.update(zip(good, vectors, strict=True))
-    return fitted, remark
+        store, count = _compute(job, images, root, encoder)
+    else:
+        with start_run(settings, job.name) as tracked:
+            figures: dict[str, float] = {}
+            encoder = open_encoder(settings.encoder, settings.weights_dir)
+            if settings.encoder == "catalogue":
+                rows = images.to_embed({})
+                pictures = images.pictures(rows, root, encoder)
+                encoder, figures = fitting.train_catalogue(
+                    settings, tracked.info.run_id, images.articles.take(rows), pictures
+                )
+            store, count = _compute(job, images, root, encoder)
+            rows, features = _sample(images, store, settings.seed)
+            figures["images"] = float(len(images.to_embed({})))
+            fitted, pca, remark = fitting.register(settings, encoder, features, images.articles.take(rows), figures)
+    _take(images, store, pca, min(settings.embedding_dim, len(pca.components)))
+    return fitted, store, f"{count:,} newly embedded" + (f"; {remark}" if remark else "")
+
+
+def _compute(job: Job, images: Images, root: Path, encoder: Encoder) -> tuple[FeatureStore, int]:
+    """Features of all images without a vector, in the store; those of a killed run are there already."""
+    from jobs.embeddings import stream
+
+    store, share = FeatureStore.of(encoder, job.settings), job.settings.max_bad_image_share
+    known = {checksum: file for checksum, file in store.outcomes().items() if file.error != CHANGED}
+    rows = images.to_embed(known)
+    images.settle(known)
+    if rows:
+        stream.embed(images.pictures(rows, root, encoder), store, images.broken_allowed(share))
+        images.settle(store.outcomes())
+    images.refuse_if_bad(share)
+    return store, len(rows)
+
+
+def _sample(images: Images, store: FeatureStore, seed: int) -> tuple[list[int], np.ndarray]:
+    """Rows and features [n, d] of the images that PCA is fitted on: all, or a sample of many."""
+    from jobs.embeddings.reduction import MAX_FIT_IMAGES
+
+    rows = np.array(images.to_embed({}), dtype=int)
+    if len(rows) > MAX_FIT_IMAGES:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_IMAGES, replace=False))
+    wanted = [images.files[i].checksum or "" for i in rows]
+    place = {checksum: n for n, checksum in enumerate(wanted)}
+    features = np.empty((0, 0), np.float32)
+    for names, block in store.blocks(wanted):
+        if not len(features):
+            features = np.empty((len(wanted), block.shape[1]), np.float32)
+        features[[place[name] for name in names]] = block
+    return rows.tolist(), features
+
+
+def _take(images: Images, store: FeatureStore, pca: Reduction, dimensions: int) -> None:
+    wanted = [images.files[i].checksum or "" for i in images.to_embed({})]
+    for names, features in store.blocks(wanted):
+        images.vectors.update(zip(names, pca.apply(features, dimensions), strict=True))
 
 
 def main(job: Job) -> str:
-    settings = job.settings
-    folder = image_folder(settings)
+    folder = image_folder(job.settings)
     if folder is None:
-        return f"no images for mapping {settings.mapping} in {settings.data}: the model runs without them"
+        return f"no images for mapping {job.settings.mapping} in {job.settings.data}: the model runs without them"
+    with one_at_a_time(job.settings):
+        return _main(job, folder)
+
+
+def _main(job: Job, folder: ImageFolder) -> str:
+    settings = job.settings
     articles = job.read_arrow(ARTICLES, COLUMNS).sort_by("article_id")
     paths = [folder.path(article_id) for article_id in articles["article_id"].to_pylist()]
     images = Images(articles, paths, inspect_all(paths, folder.root))
@@ -169,16 +219,18 @@ def main(job: Job) -> str:
         stored = stored.cast(arrow_schema(ARTICLE_EMBEDDINGS))
         images.reuse(stored)
     images.refuse_if_bad(settings.max_bad_image_share)
-    rows, remark = images.to_embed(), ""
-    if rows or fitted is None:
-        fitted, remark = embed(job, images, rows, fitted)
+    store, said = None, "0 newly embedded"
+    if images.to_embed({}) or fitted is None:
+        fitted, store, said = embed(job, images, folder.root, fitted)
     encoder = slice_name(fitted, settings)
     table = images.table(encoder)
     summary = f"{images.summary()}; encoder {encoder}"
     if stored is not None and stored.equals(table):
         return f"{summary}: up to date"
     job.publish(ARTICLE_EMBEDDINGS, table, replace={"encoder": [encoder]})
-    return f"{summary}, {len(rows):,} newly embedded" + (f"; {remark}" if remark else "")
+    if store is not None:
+        store.remove()
+    return f"{summary}, {said}"
 
 
 if __name__ == "__main__":

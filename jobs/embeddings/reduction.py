@@ -39,11 +39,8 @@ def load(path: Path) -> Reduction:
         return Reduction(arrays["mean"], arrays["components"], arrays["variance_ratio"])
 
 
-def fit(features: np.ndarray, seed: int) -> Reduction:
+def fit(features: np.ndarray) -> Reduction:
     """Fit PCA on features [n, d], n >= 2: min(n - 1, d) components, since n centred points span no more."""
-    if len(features) > MAX_FIT_IMAGES:
-        rows = np.random.default_rng(seed).choice(len(features), MAX_FIT_IMAGES, replace=False)
-        features = features[np.sort(rows)]
     n, d = features.shape
     with np.errstate(invalid="ignore"):  # identical pictures have no variance to share out
         pca = PCA(min(n - 1, d), svd_solver="covariance_eigh" if n > d else "full").fit(features.astype(np.float64))

@@ -10,7 +10,13 @@ from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion, find_versions, use_tracking
 
 #: Encoder setting -> what its vectors are made by; change it with the network, so that old and new are never mixed.
-KINDS = {"resnet152": "resnet152-imagenet1k_v2", "catalogue": "catalogue-v1"}
+KINDS = {
+    "resnet152": "resnet152-imagenet1k_v2",
+    "resnet50": "resnet50-imagenet1k_v2",
+    "mobilenet_v2": "mobilenet_v2-imagenet1k_v2",
+    "fashion_clip": "marqo-fashionclip",
+    "catalogue": "catalogue-v1",
+}
 
 
 @dataclass(frozen=True)

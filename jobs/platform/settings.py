@@ -41,13 +41,13 @@ class Settings(BaseSettings):
         False,
         description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
     )
-    encoder: Literal["resnet152", "catalogue"] = Field(
+    encoder: Literal["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"] = Field(
         "resnet152",
-        description="Image encoder: resnet152 (ImageNet weights through torchvision), or catalogue"
-        " (trained here on the catalogue's own labels, needs no download)",
+        description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
+        " fashion_clip (needs open_clip_torch), or catalogue (trained here on the catalogue's labels)",
     )
     weights_dir: Path | None = Field(
-        None, description="Local folder with torchvision's weight files, instead of the hub"
+        None, description="Local folder with the encoders' weight files, instead of the hub"
     )
     embedding_dim: int = Field(
         256, ge=2, le=2048, description="Dimensions kept by PCA; fewer where the data allows fewer"

@@ -7,9 +7,11 @@ import gzip
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from PIL import Image
 
 from jobs.embeddings import catalogue, encoders, reduction
+from jobs.embeddings.stream import features_of
 from jobs.platform.errors import JobError
 from lightning_modules.catalogue_encoder import NO_LABEL
 from tests.conftest import SHARED_DATA
@@ -43,7 +45,7 @@ def test_variants_of_a_product_stay_on_one_side() -> None:
     assert not catalogue.held_out([lone]).any()  # something must be left to train on
 
 
-def fashion_mnist(n: int) -> tuple[list[np.ndarray], np.ndarray]:
+def fashion_mnist(n: int) -> tuple[np.ndarray, np.ndarray]:
     folder = SHARED_DATA / "fashion_mnist"
     if not folder.is_dir():
         pytest.skip("Fashion-MNIST is not in the shared data folder")
@@ -51,7 +53,7 @@ def fashion_mnist(n: int) -> tuple[list[np.ndarray], np.ndarray]:
     labels = gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:]
     pictures = np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)[:n]
     prepared = [encoders.prepare_catalogue(Image.fromarray(p).convert("RGB")) for p in pictures]
-    return prepared, np.frombuffer(labels, np.uint8)[:n]
+    return np.stack(prepared), np.frombuffer(labels, np.uint8)[:n]
 
 
 @pytest.mark.slow
@@ -61,9 +63,8 @@ def test_neighbours_in_the_embedding_share_the_class_of_unseen_pictures() -> Non
     seen, unseen = slice(0, 500), slice(500, None)
     table = articles(product_type_name=[str(label) for label in labels[seen]])
     network, _ = catalogue.train(pictures[seen], table, seed=0)
-    encoder = encoders.catalogue(network)
-    features = encoder.features(pictures)
-    pca = reduction.fit(features[seen], seed=0)
+    features = features_of(encoders.catalogue(network), torch.from_numpy(pictures)).numpy()
+    pca = reduction.fit(features[seen])
     vectors = pca.apply(features, 64)
     distances = np.linalg.norm(vectors[unseen][:, None] - vectors[seen][None], axis=2)
     nearest = labels[seen][distances.argsort(axis=1)[:, :10]]

@@ -29,7 +29,7 @@ def noise(width: int, height: int) -> Image.Image:
 
 
 def centre(content: bytes) -> tuple[int, ...]:
-    image = decode.open_rgb(content, SMALL)
+    image, _ = decode.open_rgb(content, SMALL)
     assert image.mode == "RGB"
     pixel = image.getpixel((image.width // 2, image.height // 2))
     assert isinstance(pixel, tuple)
@@ -65,13 +65,13 @@ def test_first_frame_of_an_animation() -> None:
 def test_upright_by_exif() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
-    assert decode.open_rgb(encoded(Image.new("RGB", (60, 40), RED), exif=exif), (60, 40)).size == (40, 60)
+    assert decode.open_rgb(encoded(Image.new("RGB", (60, 40), RED), exif=exif), (60, 40))[0].size == (40, 60)
 
 
 def test_large_jpeg_is_decoded_at_a_fraction_but_not_too_small() -> None:
     content = encoded(Image.new("RGB", (1166, 1750), RED))
-    assert decode.open_rgb(content, (128, 192)).size == (146, 219)
-    assert decode.open_rgb(content, (464, 464)).size == (583, 875)
+    assert decode.open_rgb(content, (128, 192))[0].size == (146, 219)
+    assert decode.open_rgb(content, (464, 464))[0].size == (583, 875)
 
 
 def bomb() -> bytes:
@@ -132,14 +132,12 @@ def test_inspection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["large"].error == "file of 101 bytes, more than 100"
 
 
-def test_blocks_keep_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "BLOCK", 4)
-    paths = []
-    for i in range(10):
-        paths.append(tmp_path / f"{i}.png")
-        paths[-1].write_bytes(b"bad" if i == 6 else encoded(Image.new("L", (5, 5), 20 * i), "PNG"))
-    blocks = list(decode.decode_blocks(paths, lambda image: np.asarray(image)[0, 0, :1], SMALL))
-    assert [len(block) for block in blocks] == [4, 4, 2]
-    flat = [x if isinstance(x, str) else int(x[0]) for block in blocks for x in block]
-    assert flat == [0, 20, 40, 60, 80, 100, "not an image of a known format", 140, 160, 180]
-    assert list(decode.decode_blocks([], np.asarray, SMALL)) == []
+def test_strange_kinds_are_read_with_a_remark() -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in (RED, (0, 0, 255))]
+    kinds = {
+        "animated: its first frame was taken": encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "CMYK: converted to RGB": encoded(frames[0].convert("CMYK")),
+        "16 bits a pixel: scaled to 8": encoded(Image.fromarray(np.full((20, 20), 0x4040, np.uint16)), "PNG"),
+        None: encoded(frames[0]),
+    }
+    assert [decode.open_rgb(content, SMALL)[1] for content in kinds.values()] == list(kinds)

@@ -1,8 +1,10 @@
-"""ResNet152's weights: found, verified, refused; and its 2048 features. The pictures of the catalogue encoder."""
+"""Weights: found, verified, refused; torchvision's features; the pictures of the catalogue encoder."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -11,20 +13,23 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.models import get_model
 
 from jobs.embeddings import encoders
+from jobs.embeddings.stream import features_of
 from jobs.platform.errors import JobError
 from lightning_modules.catalogue_encoder import HEIGHT, WIDTH
 from tests.jobs.embeddings import drawn
 
 CONTENT = b"weights"
-NAME = f"resnet152-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
+SHA = hashlib.sha256(CONTENT).hexdigest()
+NAME = f"resnet152-{SHA[:8]}.pth"
 URL = f"https://example.org/models/{NAME}"
 
 
 def test_local_file_is_verified_by_its_name(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(CONTENT)
-    assert encoders.weight_file(URL, tmp_path) == tmp_path / NAME
+    assert encoders.weight_file(URL, tmp_path) == (tmp_path / NAME, SHA)
     (tmp_path / NAME).write_bytes(b"other")
     with pytest.raises(JobError, match="damaged or not torchvision's: its SHA-256 starts with"):
         encoders.weight_file(URL, tmp_path)
@@ -51,7 +56,7 @@ def test_hub_cache_is_verified_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     cached = tmp_path / "hub" / "checkpoints" / NAME
     cached.parent.mkdir(parents=True)
     cached.write_bytes(CONTENT)
-    assert encoders.weight_file(URL, None) == cached
+    assert encoders.weight_file(URL, None) == (cached, SHA)
     cached.write_bytes(b"half of it")
     with pytest.raises(JobError, match="damaged"):
         encoders.weight_file(URL, None)
@@ -67,52 +72,73 @@ def test_job_without_weights_publishes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "warehouse" / "gold").exists()
 
 
-@pytest.mark.slow
-def test_resnet152_from_a_local_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole path on weights of the right shape; their values do not matter here."""
-    from torchvision.models import resnet152
-
+def local_weights(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
+    """Weights of the right shape in the folder, by torchvision's way of naming; their values do not matter here."""
     torch.manual_seed(0)
-    network = resnet152()
-    saved = tmp_path / "new.pth"
+    network = get_model(name)
+    saved = folder / "new.pth"
     torch.save(network.state_dict(), saved)
-    name = f"resnet152-{hashlib.sha256(saved.read_bytes()).hexdigest()[:8]}.pth"
-    saved.rename(tmp_path / name)
-    real = encoders.resnet_weights()
-    fake = SimpleNamespace(url=f"https://example.org/{name}", transforms=real.transforms)
-    monkeypatch.setattr(encoders, "resnet_weights", lambda: fake)
+    file = f"{name}-{hashlib.sha256(saved.read_bytes()).hexdigest()[:8]}.pth"
+    saved.rename(folder / file)
+    fake = SimpleNamespace(url=f"https://example.org/{file}", transforms=encoders.torchvision_weights(name).transforms)
+    monkeypatch.setattr(encoders, "torchvision_weights", lambda _: fake)
+    return network
 
-    encoder = encoders.resnet152(tmp_path)
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "dimensions"), [("resnet152", 2048), ("resnet50", 2048), ("mobilenet_v2", 1280)])
+def test_torchvision_encoders_are_the_network_without_classifier_on_its_own_transforms(
+    name: str, dimensions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = local_weights(name, tmp_path, monkeypatch)
+    transforms = encoders.torchvision_weights(name).transforms()
+    encoder = encoders.open_encoder(name, tmp_path)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 240, 3), dtype=np.uint8))
-    prepared = encoder.prepare(picture)
-    assert np.array_equal(prepared, real.transforms()(picture).numpy())
-    features = encoder.features([prepared])
-    assert features.shape == (1, 2048)
+    features = features_of(encoder, torch.from_numpy(encoder.prepare(picture).copy())[None])
+    assert features.shape == (1, dimensions)
+    setattr(network, encoders.TORCHVISION[name][1], torch.nn.Identity())
     with torch.inference_mode():
-        by_hand = torch.nn.Sequential(*list(network.eval().children())[:-1])(torch.from_numpy(prepared)[None])
-    assert features[0] == pytest.approx(by_hand.flatten().numpy(), rel=1e-3, abs=1e-4)
+        expected = network.eval()(transforms(picture)[None])
+    scale = float(expected.abs().max())  # of random weights: far from 1
+    assert (features / scale).numpy() == pytest.approx((expected / scale).numpy(), rel=1e-2, abs=1e-3)
 
+
+@pytest.mark.slow
+def test_the_job_with_a_torchvision_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local_weights("mobilenet_v2", tmp_path, monkeypatch)
     drawn.publish_articles(tmp_path, range(3))
     for i in range(3):
         drawn.draw(tmp_path, i)
-    summary = drawn.run(tmp_path, encoder="resnet152", weights_dir=tmp_path)
-    assert "PCA 2048 to 2 keeps" in summary and "encoder resnet152-imagenet1k_v2-" in summary
+    options = {"encoder": "mobilenet_v2", "weights_dir": tmp_path}
+    summary = drawn.run(tmp_path, **options)
+    assert "PCA 1280 to 2 keeps" in summary and "encoder mobilenet_v2-imagenet1k_v2-" in summary
     drawn.draw(tmp_path, 0, colour="Blue")
-    assert "1 newly embedded" in drawn.run(tmp_path, encoder="resnet152", weights_dir=tmp_path)
+    assert "1 newly embedded" in drawn.run(tmp_path, **options)
+    drawn.draw(tmp_path, 0, colour="Green")
+    encoder = replace(encoders.open_encoder("mobilenet_v2", tmp_path), weights="0" * 64)
+    monkeypatch.setattr(encoders, "open_encoder", lambda *_: encoder)
+    with pytest.raises(JobError, match=r"weights' SHA-256 is 00000000\.\.\., but version 1 of mobilenet_v2_encoder"):
+        drawn.run(tmp_path, **options)
 
 
 def test_wrong_weights_are_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / NAME).write_bytes(CONTENT)
-    fake = SimpleNamespace(url=URL, transforms=encoders.resnet_weights().transforms)
-    monkeypatch.setattr(encoders, "resnet_weights", lambda: fake)
-    with pytest.raises(JobError, match=f"{NAME}: no ResNet152 weights"):
-        encoders.resnet152(tmp_path)
+    fake = SimpleNamespace(url=URL)
+    monkeypatch.setattr(encoders, "torchvision_weights", lambda _: fake)
+    with pytest.raises(JobError, match=f"{NAME}: no weights of resnet152"):
+        encoders.open_encoder("resnet152", tmp_path)
+
+
+@pytest.mark.skipif(find_spec("open_clip") is not None, reason="open_clip is installed")
+def test_fashion_clip_without_its_library_is_one_clear_line() -> None:
+    with pytest.raises(JobError, match=r"needs the package open_clip_torch; install it .* or use --encoder catalogue"):
+        encoders.open_encoder("fashion_clip", None)
 
 
 def test_catalogue_pictures_are_whole_on_white() -> None:
     wide = encoders.prepare_catalogue(Image.new("RGB", (100, 50), (10, 20, 30)))
-    assert wide.shape == (3, HEIGHT, WIDTH) and wide.dtype == np.uint8
-    assert wide[:, HEIGHT // 2, WIDTH // 2].tolist() == [10, 20, 30]
-    assert wide[:, 0, 0].tolist() == [255, 255, 255]
+    assert wide.shape == (HEIGHT, WIDTH, 3) and wide.dtype == np.uint8
+    assert wide[HEIGHT // 2, WIDTH // 2].tolist() == [10, 20, 30]
+    assert wide[0, 0].tolist() == [255, 255, 255]
     portrait = encoders.prepare_catalogue(Image.new("RGB", (1166, 1750), (10, 20, 30)))
-    assert (portrait == np.array([10, 20, 30])[:, None, None]).mean() > 0.97
+    assert (portrait == np.array([10, 20, 30])).mean() > 0.97

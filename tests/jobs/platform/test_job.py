@@ -56,7 +56,7 @@ def test_what_a_person_can_mend_is_one_line_and_code_2(outcome, kind):
     [
         (("--top-k", "31"), "as_of_date: Field required; top_k: Input should be less than or equal to 30"),
         (("--as-of-date", "soon"), "as_of_date: Input should be a valid date"),
-        (("--as-of-date", "2020-09-16", "--encoder", "vgg"), "encoder: Input should be 'resnet152' or 'catalogue'"),
+        (("--as-of-date", "2020-09-16", "--encoder", "vgg"), "encoder: Input should be 'resnet152', 'resnet50'"),
         (("--as-of-date", "2020-09-16", "--nonsense", "1"), "--nonsense"),
     ],
 )

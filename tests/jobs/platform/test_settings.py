@@ -28,7 +28,7 @@ def cli(*arguments: str) -> Settings:
         ("max_epochs", [1, 200], [0, 201]),
         ("embedding_dim", [2, 2048], [1, 2049]),
         ("seed", [0], [-1]),
-        ("encoder", ["resnet152", "catalogue"], ["vgg"]),
+        ("encoder", ["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"], ["vgg"]),
         ("as_of_date", ["2020-09-16"], ["2020-13-01", "yesterday"]),
     ],
 )

@@ -1,0 +1,53 @@
+"""Progress of long work over images."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_LOG = logging.getLogger(__name__)
+LOG_SECONDS = 30.0
+
+
+class Told:
+    """Progress with rate and time left: a bar on a terminal, elsewhere a line in the log twice a minute."""
+
+    def __init__(self, total: int, what: str) -> None:
+        self.total, self.what, self.done = total, what, 0
+        self.began = self.logged = time.monotonic()
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+        )
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task(what, total=total, rate="")
+
+    def __enter__(self) -> Told:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        if self.total:
+            _LOG.info("%s: %s", self.what, self._words())
+
+    def advance(self, n: int) -> None:
+        """So many more are done."""
+        self.done += n
+        self._bar.update(self._task, advance=n, rate=f"{self._rate():,.0f}/s")
+        if self._bar.disable and time.monotonic() - self.logged > LOG_SECONDS:
+            self.logged = time.monotonic()
+            left = (self.total - self.done) / self._rate()
+            _LOG.info("%s: %s, %d:%02d:%02d left", self.what, self._words(), left // 3600, left // 60 % 60, left % 60)
+
+    def _rate(self) -> float:
+        return self.done / max(time.monotonic() - self.began, 1e-9)
+
+    def _words(self) -> str:
+        return f"{self.done:,} of {self.total:,}, {self._rate():,.1f} a second"
