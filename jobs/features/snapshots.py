@@ -31,7 +31,7 @@ from jobs.platform.job import Job
 from jobs.platform.lookup import Lookup
 from jobs.platform.schemas import arrow_type
 from jobs.platform.settings import WEEK
-from jobs.platform.spark import in_parallel
+from jobs.platform.spark import by_bucket, in_parallel
 from jobs.platform.staging import Staged
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _cut(
         is_changed = np.zeros(max(int(lines.entity.max(initial=0)) + 1, len(changed)), dtype=bool)
         is_changed[: len(changed)] = changed
         lines = _where(lines, is_changed[lines.entity] | (lines.day >= _number(work.dates[0]) - WINDOW_DAYS))
-    yield from ((bucket, Lines(*arrays)) for bucket, arrays in _by_bucket(lines.entity, lines, buckets))
+    yield from ((bucket, Lines(*arrays)) for bucket, arrays in by_bucket(lines.entity, lines, buckets))
 
 
 def _cut_base(formulas: Formulas, lookup: Lookup, buckets: int, file: DataFile) -> Iterator[tuple[int, Lifetimes]]:
@@ -163,20 +163,8 @@ def _cut_base(formulas: Formulas, lookup: Lookup, buckets: int, file: DataFile) 
     table = file.read([lookup.id_column, *names])
     keys = lookup.keys(table[0].combine_chunks()).to_numpy(zero_copy_only=False)
     days = [column.cast(pa.int32()) if column.type == pa.date32() else column for column in table.columns[1:]]
-    for bucket, (entity, *values) in _by_bucket(keys, [keys, *(day.to_numpy() for day in days)], buckets):
+    for bucket, (entity, *values) in by_bucket(keys, [keys, *(day.to_numpy() for day in days)], buckets):
         yield bucket, Lifetimes(entity, dict(zip(names, values, strict=True)))
-
-
-def _by_bucket(keys: Array, arrays: Iterable[Array], buckets: int) -> Iterator[tuple[int, list[Array]]]:
-    """The arrays cut by key modulo `buckets`."""
-    bucket = (keys % buckets).astype(np.min_scalar_type(buckets))
-    order = np.argsort(bucket, kind="stable")
-    ends = np.cumsum(np.bincount(bucket, minlength=buckets))
-    sorted_arrays = [array[order] for array in arrays]
-    for n, end in enumerate(ends):
-        start = ends[n - 1] if n else 0
-        if start < end:
-            yield n, [array[start:end] for array in sorted_arrays]
 
 
 def _write(

@@ -21,6 +21,7 @@ from pandas.core.util.hashing import combine_hash_arrays
 from pandas.util import hash_array
 
 from expectations.contract import Contract, Reference
+from jobs.platform.spark import by_bucket
 from jobs.platform.staging import Staged
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ def all_distinct_in(spark: SparkSession, files: Staged, paths: Sequence[str]) ->
     def hashes(path: str) -> Iterator[tuple[int, tuple[int, np.ndarray]]]:
         for n, columns in enumerate(files.contract.unique):
             found = _hashes(files.read(path, columns))
-            bucket = found % np.uint64(buckets)
-            yield from ((b, (n, found[bucket == b])) for b in range(buckets))
+            yield from ((bucket, (n, part)) for bucket, (part,) in by_bucket(found, [found], buckets))
 
     def are_distinct(parts: Iterable[tuple[int, tuple[int, np.ndarray]]]) -> Iterator[bool]:
         by_key: dict[int, list[np.ndarray]] = {}

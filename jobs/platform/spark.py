@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from pyspark.sql import SparkSession
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Array = npt.NDArray[Any]
 
 #: Shuffle partitions per core: small enough for a small run, and adaptive execution merges what stays empty.
 PARTITIONS_PER_CORE = 8
@@ -56,3 +59,15 @@ def in_parallel(spark: SparkSession, work: Callable[[Task], Result], tasks: Sequ
     if not tasks:
         return []
     return spark.sparkContext.parallelize(tasks, len(tasks)).map(work).collect()
+
+
+def by_bucket(keys: Array, arrays: Iterable[Array], buckets: int) -> Iterator[tuple[int, list[Array]]]:
+    """Parallel arrays cut by `keys` modulo `buckets`: (bucket, its part of each array), for a shuffle to gather."""
+    bucket = (keys % buckets).astype(np.min_scalar_type(buckets))
+    order = np.argsort(bucket, kind="stable")
+    ends = np.cumsum(np.bincount(bucket, minlength=buckets))
+    sorted_arrays = [array[order] for array in arrays]
+    for n, end in enumerate(ends):
+        start = ends[n - 1] if n else 0
+        if start < end:
+            yield n, [array[start:end] for array in sorted_arrays]

@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from jobs.embeddings import catalogue, stream, versions
+from jobs.embeddings import catalogue, reduction, stream, versions
 from jobs.embeddings.decode import ImageFile
 from jobs.embeddings.features import FeatureStore
+from jobs.embeddings.images import Images, _sample
 from jobs.platform.errors import JobError
 from jobs.platform.tracking import find_versions, use_tracking
 from tests.jobs.embeddings import drawn
@@ -204,3 +206,20 @@ def test_one_picture_of_two_articles_is_embedded_once(data: Path) -> None:
     assert "1 newly embedded" in drawn.run(data)
     rows = drawn.rows(data)
     assert rows[drawn.article_id(N)]["image_embedding"] == rows[drawn.article_id(N + 1)]["image_embedding"]
+
+
+def test_pca_is_fitted_on_a_sample_of_a_large_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reduction, "MAX_FIT_IMAGES", 5)
+    files = [ImageFile("ok", None, f"{i:064d}") for i in range(8)]
+    features = np.arange(16, dtype=np.float32).reshape(8, 2)
+    store = FeatureStore(tmp_path)
+    store.add(files[:3], features[:3])
+    store.add(files[3:], features[3:])
+    articles = pa.table({"article_id": [drawn.article_id(i) for i in range(8)]})
+    images = Images(articles, [tmp_path / f"{i}.jpg" for i in range(8)], files)
+    rows, found = _sample(images, store, seed=1)
+    assert len(set(rows)) == 5 and rows == sorted(rows)
+    assert found.tolist() == features[rows].tolist()
+    assert _sample(images, store, seed=1)[0] == rows
+    monkeypatch.setattr(reduction, "MAX_FIT_IMAGES", 8)
+    assert _sample(images, store, seed=1)[0] == list(range(8))
