@@ -38,15 +38,7 @@ def main(data: str, warehouse: str, as_of: date, snapshots: int = 1) -> None:
         job = Job(module.__name__.removeprefix("jobs."), settings, module.READS, module.WRITES)
         _timed(job.name, partial(publish_snapshots, job, module.FORMULAS, entities, dates))
     job = Job("features.interactions", settings, interactions.READS, interactions.WRITES)
-    weeks = [as_of - WEEK]
-    _timed(
-        job.name,
-        lambda: job.publish(
-            interactions.WRITES[0],
-            interactions.transform(job.read_spark(TRANSACTIONS), weeks),
-            {"week_start_date": weeks},
-        ),
-    )
+    _timed(job.name, partial(interactions.publish_weeks, job, [as_of - WEEK]))
     print(f"all gates: {sum(IN_GATES):.1f} s", flush=True)
 
 

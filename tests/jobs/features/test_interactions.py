@@ -7,7 +7,6 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
 
 from expectations.features import INTERACTION_FEATURES
 from jobs.features.interactions import main, transform
@@ -29,14 +28,15 @@ LINES = [
 ]
 
 
-def made(spark: SparkSession, lines: Sequence[Line], weeks: Sequence[date]) -> pa.Table:
+def made(lines: Sequence[Line], weeks: Sequence[date]) -> pa.Table:
     """The table of these lines."""
-    schema = "t_dat date, customer_id string, article_id string, price double, sales_channel_id int"
-    return transform(spark.createDataFrame(lines, schema), weeks).toArrow()
+    names = ("t_dat", "customer_id", "article_id", "price", "sales_channel_id")
+    transactions = pa.table(dict(zip(names, zip(*lines, strict=True), strict=True)))
+    return pa.concat_tables(transform(transactions, week) for week in weeks)
 
 
-def test_by_hand(spark):
-    found = rows(made(spark, LINES, WEEKS))
+def test_by_hand():
+    found = rows(made(LINES, WEEKS))
     assert list(found[0]) == INTERACTION_FEATURES.column_names
     assert [list(row.values()) for row in found] == [
         [date(2020, 9, 2), date(2020, 9, 6), "b", "x", 0.5, 2, 7, 9, True],
@@ -47,10 +47,10 @@ def test_by_hand(spark):
     ]
 
 
-def test_agrees_with_the_calendar_on_every_day_of_two_years(spark):
+def test_agrees_with_the_calendar_on_every_day_of_two_years():
     days = [date(2019, 1, 2) + timedelta(n) for n in range(728)]
     lines = [(day, "a", "x", 1.0, 1) for day in days]
-    for row in rows(made(spark, lines, days[::7])):
+    for row in rows(made(lines, days[::7])):
         day = row["t_dat"]
         assert (row["day_of_week"], row["month"]) == (day.isoweekday(), day.month)
         assert row["is_weekend"] == (day.isoweekday() in (6, 7))
@@ -58,14 +58,14 @@ def test_agrees_with_the_calendar_on_every_day_of_two_years(spark):
         assert timedelta(0) <= day - row["week_start_date"] < timedelta(7)
 
 
-def test_types_are_the_contracts(spark):
-    made_types = {field.name: field.type for field in made(spark, LINES, WEEKS).schema}
+def test_types_are_the_contracts():
+    made_types = {field.name: field.type for field in made(LINES, WEEKS).schema}
     assert made_types == {field.name: field.type for field in arrow_schema(INTERACTION_FEATURES)}
 
 
-def test_later_transactions_change_nothing(spark):
+def test_later_transactions_change_nothing():
     past = [line for line in LINES if line[0] < date(2020, 9, 16)]
-    assert exact(made(spark, LINES, WEEKS)) == exact(made(spark, past, WEEKS))
+    assert exact(made(LINES, WEEKS)) == exact(made(past, WEEKS))
 
 
 def test_weeks_start_on_wednesdays(tmp_path):
