@@ -12,7 +12,6 @@ from functools import partial
 
 from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
-from expectations.transactions import TRANSACTIONS
 from jobs.features import articles, customers, interactions
 from jobs.features.snapshots import publish_snapshots
 from jobs.ingest import articles as ingest_articles

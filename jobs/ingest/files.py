@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -19,6 +20,9 @@ from jobs.platform.errors import JobError
 #: A CSV file is read in blocks of so many bytes, each on its own and wherever there is a free core.
 BLOCK_BYTES = 64 << 20
 
+#: Clocks of file systems tick: two changes so close together may leave the same times behind.
+_TICK_NS = 2_000_000_000
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -29,49 +33,89 @@ class SourceFile:
         checksum: SHA-256 of its bytes.
         lines_before: for each block of BLOCK_BYTES of a CSV file the number of line ends before it, for each row group
             of a Parquet file the number of rows before it: with it a block knows its lines without the blocks before.
+        state: see `state_of`, before the checksum was taken.
     """
 
     path: Path
     columns: tuple[str, ...]
     checksum: str
     lines_before: tuple[int, ...]
+    state: tuple[int, ...] | None = None
 
     @property
     def name(self) -> str:
         return self.path.name
 
 
-def source_files(data: Path, table: TableMapping) -> list[SourceFile]:
-    """The table's files below `data`, by name; raises JobError unless each has the columns and at least one row."""
+#: What a run that knows files by name notes of them: checksum, then `SourceFile.state`.
+Known = Mapping[str, Sequence[str | int]]
+
+
+def source_files(data: Path, table: TableMapping, known: Known | None = None) -> list[SourceFile]:
+    """The table's files below `data`, by name; raises JobError unless each has the columns and at least one row.
+
+    Files that are as they were when they became `known` are not read again, and have no `lines_before`.
+    """
+    return [_inspected(path, table, known or {}) for path in source_paths(data, table)]
+
+
+def source_paths(data: Path, table: TableMapping) -> list[Path]:
+    """The table's files below `data`, not looked into; raises JobError when there are none."""
     if not data.is_dir():
         raise JobError(f"{data}: no such folder; --data names the folder with the retailer's files")
     paths = sorted(path for path in data.glob(table.file) if path.is_file())
     if not paths:
         raise JobError(f"{data / table.file}: no such file; put it there, or give another --data or --mapping")
-    return [_inspected(path, table) for path in paths]
+    return paths
 
 
-def _inspected(path: Path, table: TableMapping) -> SourceFile:
+def _inspected(path: Path, table: TableMapping, known: Known) -> SourceFile:
     if path.stat().st_size == 0:
         raise JobError(f"{path}: empty (0 bytes); deliver the file again")
     columns = _parquet_columns(path) if path.suffix == ".parquet" else _csv_columns(path)
     _require(path, columns, table.source_columns, table.contract.path)
+    if is_known(path, known):
+        checksum, *state = known[path.name]
+        return SourceFile(path, columns, str(checksum), (), tuple(map(int, state)))
     return fingerprint(path, columns)
+
+
+def is_known(path: Path, known: Known) -> bool:
+    """True if the file is one of the known ones, unchanged."""
+    state = state_of(path)
+    return state is not None and list(known.get(path.name, ())[1:]) == list(state)
+
+
+def noted(files: Sequence[SourceFile]) -> dict[str, list[str | int]]:
+    """The files as `known` from now on; without those that changed a moment ago."""
+    return {file.name: [file.checksum, *file.state] for file in files if file.state}
 
 
 def fingerprint(path: Path, columns: tuple[str, ...]) -> SourceFile:
     """The file with its checksum and where its blocks begin; a CSV file is read once for both."""
+    state = state_of(path)
     if path.suffix == ".parquet":
         groups = pq.ParquetFile(path).metadata
         rows = (groups.row_group(n).num_rows for n in range(groups.num_row_groups))
-        return SourceFile(path, columns, checksum(path), tuple(accumulate(rows, initial=0))[:-1])
+        return SourceFile(path, columns, checksum(path), tuple(accumulate(rows, initial=0))[:-1], state)
     digest, lines, before = hashlib.sha256(), 0, []
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
             before.append(lines)
             digest.update(block)
             lines += block.count(b"\n")
-    return SourceFile(path, columns, digest.hexdigest(), tuple(before))
+    return SourceFile(path, columns, digest.hexdigest(), tuple(before), state)
+
+
+def state_of(path: Path) -> tuple[int, ...] | None:
+    """What differs once the file was written to or replaced, by whatever means: its place, size and times.
+
+    None where a change just before could have left the same times as one to come.
+    """
+    stat = path.stat()
+    if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < _TICK_NS:
+        return None
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def _csv_columns(path: Path) -> tuple[str, ...]:
@@ -122,5 +166,9 @@ def checksum(path: Path) -> str:
 def require_unchanged(files: Sequence[SourceFile]) -> None:
     """Raise JobError when a file is no longer the one whose checksum was taken: rows of two deliveries may be mixed."""
     for file in files:
-        if not file.path.is_file() or checksum(file.path) != file.checksum:
+        if not file.path.is_file() or not _is_unchanged(file):
             raise JobError(f"{file.path}: replaced while it was being read; nothing was published, run again")
+
+
+def _is_unchanged(file: SourceFile) -> bool:
+    return (file.state is not None and state_of(file.path) == file.state) or checksum(file.path) == file.checksum

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dictionary
 from functools import partial
@@ -16,7 +17,15 @@ from expectations.contract import Contract, key_of
 from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest.deliveries import Plan, plan
-from jobs.ingest.files import SourceFile, require_unchanged, source_files
+from jobs.ingest.files import (
+    SourceFile,
+    fingerprint,
+    is_known,
+    noted,
+    require_unchanged,
+    source_files,
+    source_paths,
+)
 from jobs.ingest.mapping import Mapping, TransactionsMapping, load_mapping
 from jobs.ingest.quarantine import Findings, audit, bad_rows, findings
 from jobs.ingest.reading import Block, RawRows, blocks
@@ -33,6 +42,9 @@ READS, WRITES = (ARTICLES, CUSTOMERS), (TRANSACTIONS, QUARANTINE)
 Keys = Callable[[pa.Array], pa.Array]
 
 UNITS = "units"
+
+#: Fact recorded with a commit: the files as they were then (jobs.ingest.files.noted).
+DELIVERED = "delivered"
 
 #: Key column -> the table it must be found in.
 PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
@@ -134,7 +146,10 @@ def _orphaned(job: Job, columns: Sequence[str]) -> set[str]:
 
 def main(job: Job) -> str:
     mapping = load_mapping(job.settings.mapping)
-    delivered = source_files(job.settings.data, mapping.transactions)
+    known = json.loads(job.facts(TRANSACTIONS).get(DELIVERED, "{}"))
+    if not all(is_known(path, known) for path in source_paths(job.settings.data, mapping.transactions)):
+        job.start_spark()  # beside the reading of new files for their checksums
+    delivered = source_files(job.settings.data, mapping.transactions, known)
     parents: tuple[Contract, ...] = tuple(PARENTS.values())
     facts = {"mapping": mapping.digest} | {table.name: str(job.version(table)) for table in parents}
     taken = {p["source_file"]: p["source_checksum"] for p in job.partitions(TRANSACTIONS)}
@@ -143,6 +158,7 @@ def main(job: Job) -> str:
     copies = "".join(f"; {name} is a copy of {first}, not taken in" for name, first in steps.copies.items())
     if not steps.take:
         return f"{len(delivered):,} files, all taken in before; nothing to do{copies}"
+    facts[DELIVERED] = json.dumps(noted(delivered))
     return take_in(job, mapping, steps, facts) + copies
 
 
@@ -151,7 +167,8 @@ def take_in(job: Job, mapping: Mapping, steps: Plan, facts: dict[str, str]) -> s
     with job.staging(TRANSACTIONS) as files, job.staging(QUARANTINE) as aside:
         lookups = {column: job.lookup(table) for column, table in PARENTS.items()}
         work = partial(take_in_block, mapping=mapping, lookups=lookups, files=files, aside=aside)
-        done = in_parallel(job.spark, work, [block for file in steps.take for block in blocks(file)])
+        files_read = [file if file.lines_before else fingerprint(file.path, file.columns) for file in steps.take]
+        done = in_parallel(job.spark, work, [block for file in files_read for block in blocks(file)])
         bad = audit([block.findings for block in done], job.settings.max_quarantine_share)
         require_unchanged(steps.take)
         replace = {"source_file": steps.replace}

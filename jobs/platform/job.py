@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -47,10 +48,18 @@ class Job:
         self.warehouse = Warehouse(settings.warehouse, stamp, accept_drift=settings.accept_drift)
 
     @cached_property
-    def spark(self) -> SparkSession:
+    def _session(self) -> Future[SparkSession]:
         from jobs.platform.spark import spark_session
 
-        return spark_session(self.name)
+        return ThreadPoolExecutor(1).submit(spark_session, self.name)
+
+    def start_spark(self) -> None:
+        """Start Spark, which takes seconds, beside what the job does until it needs it."""
+        _ = self._session
+
+    @property
+    def spark(self) -> SparkSession:
+        return self._session.result()
 
     def exists(self, contract: Contract) -> bool:
         """True when a declared table has been created."""

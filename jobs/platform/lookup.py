@@ -7,10 +7,40 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from expectations.contract import key_of
+
+
+class Positions:
+    """Where each of some different values stands: found by its 64-bit hash, then compared.
+
+    Args:
+        values: no null, and none twice.
+
+    Raises:
+        ValueError: a value comes twice.
+    """
+
+    def __init__(self, values: pa.Array) -> None:
+        self._values = values
+        for self._seed in range(5):  # with another seed other values share a hash, if ever two do
+            self._index = pd.Index(self._hashes(values))
+            if self._index.is_unique:
+                return
+        raise ValueError("a value comes twice")
+
+    def of(self, values: pa.Array) -> np.ndarray:
+        """The position of each value, -1 where it is not among them or null."""
+        found = self._index.get_indexer(self._hashes(values))
+        same = pc.equal(self._values.take(pa.array(found, mask=found < 0)), values).fill_null(False)
+        return np.where(same.to_numpy(zero_copy_only=False), found, -1)
+
+    def _hashes(self, values: pa.Array) -> np.ndarray:
+        return pl.Series(values).hash(self._seed).to_numpy()
 
 
 @dataclass(frozen=True)
@@ -29,9 +59,8 @@ class Lookup:
 
     def keys(self, ids: pa.Array) -> pa.Array:
         """The surrogate key of each id, int32; null where the table does not know it."""
-        index, keys = _by_id(self)
-        position = index.get_indexer(ids.to_numpy(zero_copy_only=False))
-        return pa.array(keys[position], pa.int32(), mask=position < 0)
+        position = _by_id(self).of(ids)
+        return pa.array(_table(self)[1][position], pa.int32(), mask=position < 0)
 
     def ids(self, keys: np.ndarray) -> pa.Array:
         """The id of each surrogate key; raises KeyError on a key that the table does not have."""
@@ -50,9 +79,8 @@ def _table(lookup: Lookup) -> tuple[pa.Array, np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def _by_id(lookup: Lookup) -> tuple[pd.Index, np.ndarray]:
-    ids, keys = _table(lookup)
-    return pd.Index(ids.to_numpy(zero_copy_only=False), dtype=object), keys
+def _by_id(lookup: Lookup) -> Positions:
+    return Positions(_table(lookup)[0])
 
 
 @lru_cache(maxsize=2)

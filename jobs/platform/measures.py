@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
@@ -21,6 +20,7 @@ from pandas.core.util.hashing import combine_hash_arrays
 from pandas.util import hash_array
 
 from expectations.contract import Contract, Reference
+from jobs.platform.lookup import Positions
 from jobs.platform.spark import by_bucket
 from jobs.platform.staging import Staged
 
@@ -120,14 +120,14 @@ class Parent:
 
     def has(self, ids: pa.ChunkedArray) -> np.ndarray:
         """Marks those of the ids that it holds, and nulls."""
-        known = _ids(self).get_indexer(ids.to_numpy()) >= 0
+        known = _ids(self).of(ids.combine_chunks()) >= 0
         return known | ids.is_null().to_numpy()
 
 
 @lru_cache(maxsize=4)
-def _ids(parent: Parent) -> pd.Index:
+def _ids(parent: Parent) -> Positions:
     rows = DeltaTable(parent.uri, version=parent.version).to_pyarrow_table(columns=[parent.column])
-    return pd.Index(rows[parent.column].to_numpy())
+    return Positions(rows[parent.column].combine_chunks())
 
 
 def needed_columns(contract: Contract) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -135,7 +136,8 @@ def run(spark: SparkSession, root: Path, of: str, as_of: date = AS_OF) -> str:
         module.READS,
         module.WRITES,
     )
-    job.__dict__["spark"] = spark
+    job.__dict__["_session"] = session = Future()
+    session.set_result(spark)
     return module.main(job)
 
 

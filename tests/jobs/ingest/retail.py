@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -53,7 +54,8 @@ def job(module: ModuleType, spark: SparkSession | None, data: Path, **settings: 
     """A run of the ingest job; without a session it fails as soon as it wants one."""
     fields = {"as_of_date": date(2020, 9, 16), "data": data, "warehouse": str(data / "warehouse"), **settings}
     running = Job(module.__name__.removeprefix("jobs."), Settings(**fields), module.READS, module.WRITES)
-    running.__dict__["spark"] = spark
+    running.__dict__["_session"] = session = Future()
+    session.set_result(spark)
     return running
 
 

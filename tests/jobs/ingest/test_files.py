@@ -1,11 +1,13 @@
 import hashlib
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.ingest.files import require_unchanged, source_files
+from jobs.ingest import files as delivered
+from jobs.ingest.files import is_known, noted, require_unchanged, source_files
 from jobs.ingest.mapping import load_mapping
 from jobs.platform.errors import JobError
 from tests.jobs.ingest.retail import HM, TRANSACTIONS_HEADER, purchase, write
@@ -82,3 +84,28 @@ def test_a_file_replaced_while_being_read_is_noticed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(JobError, match="replaced"):
         require_unchanged(files)
+
+
+def test_a_known_file_is_read_again_once_it_was_touched_in_any_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivered, "_TICK_NS", 0)
+    path = write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase()])
+    (file,) = source_files(tmp_path, HM.transactions)
+    known = noted([file])
+    known["transactions.csv"][0] = "as noted"
+    (again,) = source_files(tmp_path, HM.transactions, known)
+    assert (again.checksum, again.lines_before, again.state) == ("as noted", (), file.state)
+
+    # Other content of the same size and time of change, in the same place: one of the times cannot be set.
+    times = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"0.05", b"0.06"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not is_known(path, known)
+    (changed,) = source_files(tmp_path, HM.transactions, known)
+    assert changed.checksum == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_that_changed_a_moment_ago_is_not_known(tmp_path: Path) -> None:
+    write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase()])
+    assert noted(source_files(tmp_path, HM.transactions)) == {}

@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
-from jobs.ingest import transactions
-from jobs.ingest.files import source_files
+from jobs.ingest import files, transactions
+from jobs.ingest.files import SourceFile, fingerprint, source_files
 from jobs.ingest.reading import read_rows
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
@@ -200,3 +200,29 @@ def test_articles_and_customers_come_first(tmp_path: Path) -> None:
     write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase()])
     with pytest.raises(JobError, match=r"silver/articles: no such table; run the task that writes articles first"):
         transactions.main(job(transactions, None, tmp_path))
+
+
+def test_files_of_earlier_weeks_are_not_read_again(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_parents(tmp_path, articles=(A1, A2))
+    monkeypatch.setattr(files, "_TICK_NS", 0)
+    read: list[str] = []
+    monkeypatch.setattr(
+        files, "fingerprint", lambda path, columns: (read.append(path.name), fingerprint(path, columns))[1]
+    )
+    monkeypatch.setattr(transactions, "fingerprint", files.fingerprint)
+    write(tmp_path / "transactions_1.csv", TRANSACTIONS_HEADER, [purchase(), purchase(article=A3)])
+    run = {"max_quarantine_share": 0.5}
+    transactions.main(job(transactions, spark, tmp_path, **run))
+    write(tmp_path / "transactions_2.csv", TRANSACTIONS_HEADER, [purchase(article=A2)])
+    transactions.main(job(transactions, spark, tmp_path, **run))
+    assert read == ["transactions_1.csv", "transactions_2.csv"]
+
+    # The article it waited for is listed: it is taken in again, and read for it.
+    publish_ids(tmp_path, ARTICLES, (A1, A2, A3))
+    said = transactions.main(job(transactions, spark, tmp_path, **run))
+    assert said == "2 units from transactions_1.csv; 0 rows in quarantine"
+    assert read == ["transactions_1.csv", "transactions_2.csv", "transactions_1.csv"]
+    assert "nothing to do" in transactions.main(job(transactions, None, tmp_path, **run))
+    assert len(read) == 3
