@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -53,8 +54,7 @@ class Histories:
     ) -> Histories:
         """Lines in any order."""
         is_late = np.zeros(len(entity), bool) if is_late is None else is_late
-        entity_day = (entity.astype(np.int64) << 32) + day
-        order = np.lexsort((price, entity_day))
+        order = _order(entity, day, price)
         entity, other = entity[order], other[order]
         is_new = _is_first(entity, other)
         return cls(entity, day[order], price[order], other, channel[order], is_new, is_late[order])
@@ -154,6 +154,31 @@ class Histories:
         spread = np.zeros(len(entities), dtype=values.dtype)
         spread[np.searchsorted(entities, self.entities)] = values
         return spread
+
+
+def _order(*keys: Array) -> Array:
+    """Positions that sort the lines by these keys, the first one first.
+
+    Keys are packed into one integer where their ranges allow, because one sort of integers takes a third of the time.
+    """
+    if not len(keys[0]):
+        return np.empty(0, dtype=np.int64)
+    ranks = [key.astype(np.int64) - key.min() if key.dtype.kind == "i" else _ranks(key) for key in keys]
+    bits = [int(rank.max()).bit_length() for rank in ranks]
+    if sum(bits) > 63:
+        return np.lexsort(keys[::-1])
+    packed = np.zeros(len(keys[0]), dtype=np.int64)
+    for rank, width in zip(ranks, bits, strict=True):
+        packed = (packed << width) | rank
+    return np.argsort(packed, kind="stable")
+
+
+def _ranks(values: Array) -> Ints:
+    """The rank of each value among the different ones."""
+    encoded = pa.array(values).dictionary_encode()
+    rank = np.empty(len(encoded.dictionary), dtype=np.int64)
+    rank[np.argsort(encoded.dictionary.to_numpy())] = np.arange(len(rank))
+    return rank[encoded.indices.to_numpy()]
 
 
 def _is_first(entity: Array, other: Array) -> Array:

@@ -11,7 +11,7 @@ from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest import files, transactions
-from jobs.ingest.files import SourceFile, fingerprint, source_files
+from jobs.ingest.files import fingerprint, source_files
 from jobs.ingest.reading import read_rows
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
