@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 Array = npt.NDArray[Any]
@@ -138,7 +137,7 @@ class Histories:
     @property
     def price_median(self) -> Doubles:
         """Exact median: the mean of the two middle values when their number is even."""
-        ranked = self.price[np.lexsort((self.price, self.entity))]
+        ranked = self.price[_order(self.entity, self.price)]
         low, high = self.starts + (self.count - 1) // 2, self.starts + self.count // 2
         return (ranked[low] + ranked[high]) / 2
 
@@ -183,4 +182,8 @@ def _ranks(values: Array) -> Ints:
 
 def _is_first(entity: Array, other: Array) -> Array:
     """Marks the first of the lines with the same entity and other."""
-    return ~pd.Series((entity.astype(np.int64) << 32) + other).duplicated().to_numpy()
+    order = _order(entity, other)
+    entity, other = entity[order], other[order]
+    is_first = np.ones(len(order), dtype=bool)
+    is_first[order[1:]] = (entity[1:] != entity[:-1]) | (other[1:] != other[:-1])
+    return is_first

@@ -20,3 +20,10 @@ def test_lines_are_ordered_by_entity_then_day_then_price(lines: list[tuple[int, 
     entity, day = (np.array([line[n] for line in lines], dtype=np.int32) for n in (0, 1))
     price = np.array([line[2] for line in lines], dtype=np.float64)
     assert histories._order(entity, day, price).tolist() == np.lexsort((price, day, entity)).tolist()
+
+
+@given(st.lists(st.tuples(near, near)))
+def test_the_first_line_of_each_pair_is_marked(pairs: list[tuple[int, int]]) -> None:
+    entity, other = (np.array([pair[n] for pair in pairs], dtype=np.int32) for n in (0, 1))
+    found = histories._is_first(entity, other).tolist()
+    assert found == [pair not in pairs[:n] for n, pair in enumerate(pairs)]
