@@ -98,6 +98,21 @@ class RowChange:
 
 
 @dataclass(frozen=True)
+class WeekChange:
+    """Rows of the week before the as-of date, by the date in `column`, for each row of the week before that one.
+
+    The whole table counts, as it will be: for tables that are not partitioned by a date. Limits and why, as RowChange.
+    """
+
+    column: str
+    least: float
+    most: float
+    why: str
+
+    measure = "rows of the last week for each of the week before"
+
+
+@dataclass(frozen=True)
 class Drift:
     """How far the values of `column` may move from one slice to the next: population stability index, and why this.
 
@@ -147,6 +162,7 @@ class Contract:
     min_rows: int = 1
     references: tuple[Reference, ...] = ()
     row_change: RowChange | None = None
+    week_change: WeekChange | None = None
     drifts: tuple[Drift, ...] = ()
     freshness: Freshness | None = None
 
@@ -155,7 +171,7 @@ class Contract:
         unknown = [c for c in (*self.key, *self.partition_by) if c not in names]
         if unknown or len(set(names)) != len(names):
             raise ValueError(f"contract {self.name}: duplicate columns, or key/partition not a column: {unknown}")
-        gated = [gate.column for gate in (*self.references, *self.drifts, self.freshness) if gate]
+        gated = [gate.column for gate in (*self.references, *self.drifts, self.freshness, self.week_change) if gate]
         orphans = [r.column for r in self.references if r.column not in r.parent.column_names]
         if missing := [column for column in gated if column not in names] + orphans:
             raise ValueError(f"contract {self.name}: gates on columns that are not there: {missing}")
@@ -206,8 +222,9 @@ class Contract:
         rules += [_limit(r.measure, 0, "every one is listed there") for r in self.references]
         if fresh := self.freshness:
             rules.append(_limit(fresh.measure, fresh.days, fresh.why))
-        if change := self.row_change:
-            rules.append(_limit(change.measure, change.most, change.why, least=change.least))
+        for change in (self.row_change, self.week_change):
+            if change:
+                rules.append(_limit(change.measure, change.most, change.why, least=change.least))
         return rules + [_limit(d.measure, d.most, d.why, is_advisory=d.is_advisory) for d in self.drifts]
 
     def constraints(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """silver/transactions and silver/quarantine: what was bought, and the rows that could not be believed."""
 
 from expectations.articles import ARTICLES
-from expectations.contract import Column, Contract, Drift, Reference, RowChange
+from expectations.contract import Column, Contract, Drift, Reference, RowChange, WeekChange
 from expectations.customers import CUSTOMERS
 
 TRANSACTIONS = Contract(
@@ -23,6 +23,12 @@ TRANSACTIONS = Contract(
     partition_by=("source_file", "source_checksum"),
     references=(Reference("customer_key", CUSTOMERS), Reference("article_key", ARTICLES)),
     row_change=RowChange(0.9, None, "a file that comes again corrects or adds; one that lost a tenth was cut short"),
+    week_change=WeekChange(
+        "t_dat",
+        0.5,
+        1.9,
+        "whole weeks went from 0.74 to 1.65 of the week before; half a file is 0.5, one taken in twice 2",
+    ),
     drifts=(
         Drift("price", 1.0, "another unit, or money for cents; a week beside all weeks before moved by up to 0.57"),
     ),

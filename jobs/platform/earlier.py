@@ -55,6 +55,7 @@ class StoredSlices:
         self._replaced, self._total = (sum(file["num_records"] for file in part) for part in (gone, files))
         self._kept: dict[str, int] = {}
         paths_gone = {file["path"] for file in gone}
+        self._names_gone = {path.rsplit("/", 1)[-1] for path in paths_gone}
         for file in files:
             if contract.slice_date and file["path"] not in paths_gone:
                 label = str(file[f"partition.{contract.slice_date}"])
@@ -84,6 +85,19 @@ class StoredSlices:
         if self._total:
             return dict.fromkeys(new, Earlier(measures.ALL, "all rows before", self._total, is_whole=False))
         return {}
+
+    def days(self, column: str, since: date) -> dict[str, int]:
+        """Rows of each day from `since` on, by the date in `column`, of those that stay."""
+        found: dict[str, int] = {}
+        for file in data_files(self._table):
+            if file.name not in self._names_gone and file.is_since(column, since):
+                for day, count in measures.days_of(file.read([column])[column]).items():
+                    found[day] = found.get(day, 0) + count
+        return found
+
+    def reaches_before(self, column: str, day: date) -> bool:
+        """True if a row that stays may have an earlier date in `column`."""
+        return any(f.is_before(column, day) for f in data_files(self._table) if f.name not in self._names_gone)
 
     def sample(self, earlier: Earlier) -> pa.Table:
         """A sample of a stored slice, file by file: its label and the columns that may drift."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from expectations.contract import Contract
+from expectations.contract import Contract, RowChange, WeekChange
 from jobs.platform import measures
 from jobs.platform.checks import check_files, check_measures, check_rows, failure
 from jobs.platform.data_docs import write_page
@@ -21,6 +21,7 @@ from jobs.platform.earlier import Earlier, StoredSlices
 from jobs.platform.errors import ContractError
 from jobs.platform.extremes import Extremes
 from jobs.platform.measures import Measured, Parent, Values, psi
+from jobs.platform.settings import WEEK
 from jobs.platform.spark import in_parallel
 from jobs.platform.staging import Slice, Staged
 
@@ -127,7 +128,7 @@ class Audit:
         return {"accepted": "; ".join(told)} if told else {}
 
     def _is_soft(self, gate: Any) -> bool:
-        changes = (*self._contract.drifts, self._contract.row_change)
+        changes = (*self._contract.drifts, self._contract.row_change, self._contract.week_change)
         may_be_accepted = gate.kwargs["column"] in {change.measure for change in changes if change}
         return gate.severity == "warning" or (may_be_accepted and self._warehouse.accept_drift)
 
@@ -140,7 +141,8 @@ class Audit:
 
     def _untried(self, taken: Sequence[Measure]) -> list[str]:
         """Says so where nothing could be compared."""
-        gates = [gate.measure for gate in (*self._contract.drifts, self._contract.row_change) if gate]
+        compared = (*self._contract.drifts, self._contract.row_change, self._contract.week_change)
+        gates = [gate.measure for gate in compared if gate]
         if not gates or any(measure.name in gates for measure in taken):
             return []
         return [f"nothing to compare with: no earlier slice, or one of the two has fewer than {MIN_ROWS:,} rows"]
@@ -158,6 +160,7 @@ class Audit:
         yield from self._references()
         yield from self._freshness(rows)
         yield from self._row_changes(rows, earlier)
+        yield from self._week_change()
         yield from self._drifts(rows, earlier)
 
     def _references(self) -> Iterator[Measure]:
@@ -187,12 +190,24 @@ class Audit:
             return
         for label, before in earlier.items():
             if before.is_whole and before.rows >= MIN_ROWS:
-                limits = f"at least {change.least:g}" + (f", at most {change.most:g}" if change.most else "")
-                words = (
-                    f"row count: {rows[label]:,} of {label} are {rows[label] / before.rows:.2f} times the"
-                    f" {before.rows:,} of {before.name} ({limits}: {change.why}); {_ACCEPT}"
-                )
-                yield Measure(change.measure, label, rows[label] / before.rows, words)
+                yield _row_count(change, label, label, rows[label], before.rows, before.name)
+
+    def _week_change(self) -> Iterator[Measure]:
+        """The last whole week beside the one before, unless history begins within that."""
+        change, as_of = self._contract.week_change, self._warehouse.stamp.get("as_of_date")
+        if not change or not as_of:
+            return
+        end = date.fromisoformat(as_of)
+        start, before = end - WEEK, end - 2 * WEEK
+        days = [self._measured.days, self._stored.days(change.column, before)]
+        now, then = (
+            sum(count for some in days for day, count in some.items() if str(first) <= day < str(first + WEEK))
+            for first in (start, before)
+        )
+        reaches_back = str(before) > min(self._measured.days, default=as_of)
+        if then >= MIN_ROWS and (reaches_back or self._stored.reaches_before(change.column, before)):
+            label = f"the week from {start}"
+            yield _row_count(change, measures.ALL, label, now, then, "the week before")
 
     def _drifts(self, rows: Mapping[str, int], earlier: Mapping[str, Earlier]) -> Iterator[Measure]:
         """Drift of each pair of slices that are large enough; their samples are read only now."""
@@ -211,6 +226,15 @@ class Audit:
                     f" {drift.most:g} ({drift.why}); {_ACCEPT}"
                 )
                 yield Measure(drift.measure, label, index, words)
+
+
+def _row_count(change: RowChange | WeekChange, label: str, now: str, rows: int, before: int, then: str) -> Measure:
+    limits = f"at least {change.least:g}" + (f", at most {change.most:g}" if change.most else "")
+    words = (
+        f"row count: {rows:,} of {now} are {rows / before:.2f} times the {before:,} of {then}"
+        f" ({limits}: {change.why}); {_ACCEPT}"
+    )
+    return Measure(change.measure, label, rows / before, words)
 
 
 def _is_outside(value: float, limits: Mapping[str, Any]) -> bool:

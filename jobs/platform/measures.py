@@ -43,19 +43,21 @@ class Measured:
 
     Attributes:
         rows: slice -> number of rows.
+        days: day -> number of rows, by the column of the contract's `week_change`.
         newest: greatest value of the freshness column; None where there is none.
         unknown: reference -> slice -> rows whose id the parent table does not hold.
         examples: reference -> a few such ids.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
+    days: dict[str, int] = field(default_factory=dict)
     newest: date | None = None
     unknown: dict[Reference, dict[str, int]] = field(default_factory=dict)
     examples: dict[Reference, list[Any]] = field(default_factory=dict)
 
     def add(self, other: Measured) -> None:
         """Count further rows in."""
-        self.rows = _sum(self.rows, other.rows)
+        self.rows, self.days = _sum(self.rows, other.rows), _sum(self.days, other.days)
         self.newest = max((day for day in (self.newest, other.newest) if day), default=None)
         for reference, counts in other.unknown.items():
             self.unknown[reference] = _sum(self.unknown.get(reference, {}), counts)
@@ -132,7 +134,7 @@ def _ids(parent: Parent) -> Positions:
 
 def needed_columns(contract: Contract) -> list[str]:
     """The columns that are measured or sampled, and the slice's date."""
-    gates = (*contract.references, *contract.drifts, contract.freshness)
+    gates = (*contract.references, *contract.drifts, contract.freshness, contract.week_change)
     names = {gate.column for gate in gates if gate} | ({contract.slice_date} if contract.slice_date else set())
     return [name for name in contract.column_names if name in names] or contract.column_names[:1]
 
@@ -141,6 +143,8 @@ def measured(contract: Contract, rows: pa.Table, parents: Mapping[Reference, Par
     """Everything counted, of one block of rows."""
     labels = _labels(contract, rows)
     found = Measured(_counts(labels))
+    if contract.week_change:
+        found.days = days_of(rows[contract.week_change.column])
     if contract.freshness:
         found.newest = pc.max(rows[contract.freshness.column]).as_py()
     for reference, parent in parents.items():
@@ -170,6 +174,11 @@ def _labels(contract: Contract, rows: pa.Table) -> pa.ChunkedArray:
     if contract.slice_date:
         return rows[contract.slice_date].cast(pa.string())
     return pa.chunked_array([pa.repeat(pa.scalar(ALL), rows.num_rows)])
+
+
+def days_of(days: pa.ChunkedArray) -> dict[str, int]:
+    """Rows of each day."""
+    return {str(pair["values"]): pair["counts"] for pair in pc.value_counts(days).to_pylist()}
 
 
 def _counts(labels: pa.ChunkedArray) -> dict[str, int]:

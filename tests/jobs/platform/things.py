@@ -34,7 +34,7 @@ Row = tuple[Any, ...]
 
 def ungated(contract: Contract) -> Contract:
     """The table without what it refers to and is compared with, which random rows cannot obey."""
-    return replace(contract, references=(), row_change=None, drifts=(), freshness=None)
+    return replace(contract, references=(), row_change=None, week_change=None, drifts=(), freshness=None)
 
 
 def day(when: date, *weights: float | None) -> list[Row]:
