@@ -53,8 +53,8 @@ IMAGE_FEATURES = Contract(
         Column(
             "has_silhouette",
             "boolean",
-            "The garment could be told from a pale, even background that reaches the picture's border; without, "
-            "colours are those of the whole picture",
+            "The garment could be told from a pale, even background that reaches the picture's border (and shows through "
+            "holes); without, colours are those of the whole picture",
             nullable=True,
         ),
         Column("background_colour", "string", "Of that background, as #rrggbb", nullable=True),
@@ -68,7 +68,7 @@ IMAGE_FEATURES = Contract(
             "and their share of the garment's pixels; shares add up to less than 1 where rare colours are left out",
             nullable=True,
         ),
-        _shape("garment_share", "Share of the picture that the garment covers, holes within it included", 1),
+        _shape("garment_share", "Share of the picture that the garment covers", 1),
         _shape("garment_aspect", "Width by height of the upright box around the garment"),
         _shape("garment_fill", "Share of that box that the garment covers", 1),
         _shape("garment_solidity", "Share of its convex hull that the garment covers", 1),
@@ -82,16 +82,17 @@ IMAGE_FEATURES = Contract(
         Column(
             "colour_group_distance",
             "double",
-            "CIEDE2000 distance of dominant_colour from the median dominant colour of the articles of the same "
-            "colour_group_name (1 is just visible, 20 is another colour); null without such a name or in a small group",
+            "CIEDE2000 distance from the median dominant colour of the articles of the same colour_group_name (1 is just "
+            "visible, 15 is another colour) to the nearest of the colours that cover a fifth of this garment; null "
+            "without such a name or in a small group",
             nullable=True,
             minimum=0,
         ),
         Column(
             "is_colour_unusual",
             "boolean",
-            "That distance is more than usual in its group: picture or colour_group_name may be wrong, or a second "
-            "colour covers more than the named one; null where the distance is",
+            "That distance is far more than usual in its group: picture or colour_group_name is probably wrong; null "
+            "where the distance is",
             nullable=True,
         ),
     ),

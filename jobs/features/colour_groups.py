@@ -29,11 +29,13 @@ EXAMPLES = {
 _NAMES = np.array([name for name, colours in EXAMPLES.items() for _ in colours.split()])
 _COLOURS = from_hex(" ".join(EXAMPLES.values()).split())
 
+#: A colour that covers so much of a garment may be the one that it is called by, although another covers more.
+MAIN_SHARE = 0.2
 #: Fewer articles of a colour group say nothing of what is usual in it.
 MIN_GROUP = 10
 #: Unusual is further from the group's median than its median distance by so many of their robust standard deviations,
 #: and in no case less than another colour (CIEDE2000).
-DEVIATIONS, OTHER_COLOUR = 4.0, 20.0
+DEVIATIONS, OTHER_COLOUR = 4.0, 15.0
 
 
 def colour_names(colours: np.ndarray) -> np.ndarray:
@@ -42,40 +44,50 @@ def colour_names(colours: np.ndarray) -> np.ndarray:
     return _NAMES[distances.argmin(axis=1)]
 
 
-def agreement(colours: np.ndarray, groups: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each colour [n, 3] of CIELAB from the median of its group, and whether it is unusual there.
+def medians(colours: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
+    """The median colour [3] of each group of at least MIN_GROUP of the colours [n, 3], in CIELAB."""
+    found = {name: colours[groups == name] for name in np.unique(groups[groups != ""])}
+    return {name: np.median(members, axis=0) for name, members in found.items() if len(members) >= MIN_GROUP}
 
-    The distance is NaN for colours of no group, or of one with fewer than MIN_GROUP. Median and deviation are robust:
-    wrong colours move neither while they are the minority.
+
+def unusual(distances: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Marks the distances [n] that are large for their group; those that are NaN are not."""
+    marks = np.zeros(len(distances), dtype=bool)
+    is_known = ~np.isnan(distances)
+    for name in np.unique(groups[is_known]):
+        rows = np.flatnonzero(is_known & (groups == name))
+        usual = np.median(distances[rows])
+        deviation = 1.4826 * np.median(np.abs(distances[rows] - usual))
+        marks[rows] = distances[rows] > max(usual + DEVIATIONS * deviation, OTHER_COLOUR)
+    return marks
+
+
+def with_colour_groups(rows: pa.Table, group_names: Sequence[str | None]) -> pa.Table:
+    """Rows of gold/image_features with the columns that compare each with its colour group, given in their order.
+
+    Medians and deviations are robust: wrong colours move neither while they are the minority of a group.
     """
-    names = np.array([group or "" for group in groups])
-    distances, is_unusual = np.full(len(names), np.nan), np.zeros(len(names), dtype=bool)
-    for name in np.unique(names[names != ""]):
-        rows = np.flatnonzero(names == name)
-        if len(rows) >= MIN_GROUP:
-            found = deltaE_ciede2000(colours[rows], np.median(colours[rows], axis=0, keepdims=True))
-            usual = np.median(found)
-            deviation = 1.4826 * np.median(np.abs(found - usual))
-            distances[rows] = found
-            is_unusual[rows] = found > max(usual + DEVIATIONS * deviation, OTHER_COLOUR)
-    return distances, is_unusual
-
-
-def with_colour_groups(rows: pa.Table, groups: Sequence[str | None]) -> pa.Table:
-    """Rows of gold/image_features with the columns that compare an article's dominant colour with others."""
-    seen = np.flatnonzero(rows["dominant_colour"].is_valid().to_numpy())
-    colours = from_hex(rows["dominant_colour"].take(seen).to_pylist())
-    names, distances = np.full(rows.num_rows, None), np.full(rows.num_rows, np.nan)
-    is_unusual = np.zeros(rows.num_rows, dtype=bool)
-    if len(seen):
-        names[seen] = colour_names(colours)
-        distances[seen], is_unusual[seen] = agreement(colours, [groups[i] for i in seen])
+    n = rows.num_rows
+    groups = np.array([name or "" for name in group_names], dtype=object)
+    colours = rows["colours"].combine_chunks()
+    owner = np.repeat(np.arange(n), colours.value_lengths().fill_null(0).to_numpy())
+    lab = from_hex(colours.flatten().field("hex").to_pylist())
+    is_first = np.diff(owner, prepend=-1) > 0
+    is_main = is_first | (colours.flatten().field("share").to_numpy() >= MAIN_SHARE)
+    names = np.full(n, None)
+    names[owner[is_first]] = colour_names(lab[is_first])
+    middle = medians(lab[is_first], groups[owner[is_first]])
+    compared = np.flatnonzero(is_main & np.isin(groups[owner], list(middle)))
+    distances = np.full(n, np.inf)
+    if len(compared):
+        centres = np.stack([middle[name] for name in groups[owner[compared]]])
+        np.minimum.at(distances, owner[compared], deltaE_ciede2000(lab[compared], centres))
+    distances[np.isinf(distances)] = np.nan
     columns = {
         "dominant_colour_name": pa.array(names, pa.string()),
         "colour_group_distance": pa.array(distances, mask=np.isnan(distances)),
-        "is_colour_unusual": pa.array(is_unusual, mask=np.isnan(distances)),
+        "is_colour_unusual": pa.array(unusual(distances, groups), mask=np.isnan(distances)),
     }
     for name, values in columns.items():
-        place = rows.column_names.index(name)
-        rows = rows.set_column(place, name, values)
+        rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), values)
     return rows

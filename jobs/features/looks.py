@@ -29,7 +29,9 @@ MIN_LIGHTNESS, MAX_CHROMA = 75.0, 12.0
 #: It is even: most of the picture's rim is within this distance of one colour.
 MAX_SPREAD = 8.0
 #: What is further from the background than its own noise times NOISE is garment, within these bounds.
-NOISE, LEAST_CONTRAST, MOST_CONTRAST = 4.0, 2.0, 6.0
+NOISE, LEAST_CONTRAST, MOST_CONTRAST = 4.0, 1.5, 6.0
+#: A hole in the garment is within this distance of the background (or 1.5 times its noise), and so much of the picture.
+HOLE, MIN_HOLE = 0.8, 0.002
 #: Around strong edges a JPEG rings, within a block of so many pixels of the file, by up to this share of the edge.
 BLOCK, RINGING = 16, 0.12
 #: A smaller share of the picture is a speck, no garment; and so is a part of less than that share of the largest part.
@@ -101,19 +103,34 @@ def background_of(lab: np.ndarray) -> np.ndarray | None:
 def silhouette(lab: np.ndarray, background: np.ndarray, scale: float = 1.0) -> np.ndarray | None:
     """The garment's pixels [h, w]: all but the background that reaches the border. None where nothing stands out.
 
-    What is enclosed by the garment belongs to it: a white print cannot be told from a hole. `scale` is how many pixels
-    of the file make one of these.
+    What the garment encloses belongs to it, unless it has just the background's colour: that is a hole. `scale` is how
+    many pixels of the file make one of these.
     """
     distance = np.linalg.norm(lab - background, axis=2)
-    rim = np.concatenate([distance[0], distance[-1], distance[:, 0], distance[:, -1]])
-    contrast = float(np.clip(NOISE * np.median(rim), LEAST_CONTRAST, MOST_CONTRAST))
+    noise = np.median(np.concatenate([distance[0], distance[-1], distance[:, 0], distance[:, -1]]))
+    contrast = float(np.clip(NOISE * noise, LEAST_CONTRAST, MOST_CONTRAST))
     differs = np.pad(distance > contrast, 2)  # the frame joins all background that reaches the border
     differs = ndimage.binary_closing(differs, np.ones((3, 3)))  # an outline of a white garment has gaps
-    ground, _ = ndimage.label(~differs)
-    garment = (ground != ground[0, 0])[2:-2, 2:-2]
-    reach = math.ceil(BLOCK / scale)
-    ringing = distance < RINGING * ndimage.maximum_filter(distance, 2 * reach + 1)
-    garment = ~ndimage.binary_dilation(~garment, mask=ringing, iterations=reach, border_value=1)
+    regions, count = ndimage.label(~differs)
+    regions = regions[2:-2, 2:-2]
+    background_regions = np.zeros(count + 1, dtype=bool)
+    background_regions[1] = True  # the frame's
+    if count > 1:
+        enclosed = np.arange(2, count + 1)
+        colour = ndimage.median(distance, regions, enclosed)
+        size = ndimage.sum_labels(distance >= 0, regions, enclosed)
+        background_regions[2:] = (colour <= max(HOLE, 1.5 * noise)) & (size >= MIN_HOLE * distance.size)
+    return _parts(_without_ringing(~background_regions[regions], distance, math.ceil(BLOCK / scale)))
+
+
+def _without_ringing(garment: np.ndarray, distance: np.ndarray, reach: int) -> np.ndarray:
+    """The garment less what is within reach of the background and weak beside the strongest edge in reach."""
+    weak = distance < RINGING * ndimage.maximum_filter(distance, 2 * reach + 1)
+    return ~ndimage.binary_dilation(~garment, mask=weak, iterations=reach, border_value=1)
+
+
+def _parts(garment: np.ndarray) -> np.ndarray | None:
+    """The garment less specks; None if nothing else is left."""
     parts, count = ndimage.label(garment)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     if not count or sizes.max() < MIN_GARMENT * garment.size:
@@ -180,4 +197,4 @@ def to_hex(lab: np.ndarray) -> str:
 def from_hex(colours: list[str]) -> np.ndarray:
     """#rrggbb as CIELAB [n, 3]."""
     values = np.array([int(colour[1:], 16) for colour in colours], dtype=np.int64)
-    return rgb2lab(np.stack([values >> 16, values >> 8 & 255, values & 255], axis=-1) / 255)
+    return rgb2lab(np.stack([values >> 16, values >> 8 & 255, values & 255], axis=-1).reshape(-1, 3) / 255)
