@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     encoder: Literal["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"] = Field(
         "resnet152",
         description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
-        " fashion_clip (needs open_clip_torch), or catalogue (trained here on the catalogue's labels)",
+        " fashion_clip, or catalogue (trained here on the catalogue's labels)",
     )
     weights_dir: Path | None = Field(
         None, description="Local folder with the encoders' weight files, instead of the hub"

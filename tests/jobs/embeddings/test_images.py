@@ -64,7 +64,7 @@ def test_the_slice_is_the_one_that_readers_are_told(first_run: tuple[Path, str])
     data, _ = first_run
     encoders = {row["encoder"] for row in drawn.rows(data).values()}
     assert encoders == {versions.current_encoder(drawn.settings(data))}
-    assert encoders.pop().startswith("catalogue-v1-")
+    assert encoders.pop().startswith("catalogue-v2-")
 
 
 def test_registered_files_hold_no_pickle_and_a_picture(first_run: tuple[Path, str]) -> None:
