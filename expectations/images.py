@@ -53,8 +53,8 @@ IMAGE_FEATURES = Contract(
         Column(
             "has_silhouette",
             "boolean",
-            "The garment could be told from a pale, even background that reaches the picture's border (and shows through "
-            "holes); without, colours are those of the whole picture",
+            "The garment could be told from a pale, even background that reaches the picture's border and shows through "
+            "holes; else colours are those of the whole picture",
             nullable=True,
         ),
         Column("background_colour", "string", "Of that background, as #rrggbb", nullable=True),
@@ -82,8 +82,8 @@ IMAGE_FEATURES = Contract(
         Column(
             "colour_group_distance",
             "double",
-            "CIEDE2000 distance from the median dominant colour of the articles of the same colour_group_name (1 is just "
-            "visible, 15 is another colour) to the nearest of the colours that cover a fifth of this garment; null "
+            "CIEDE2000 distance from the median dominant colour of the articles of the same colour_group_name (1 can "
+            "just be seen, 15 is another colour) to the nearest of the colours that cover a fifth of this garment; null "
             "without such a name or in a small group",
             nullable=True,
             minimum=0,
