@@ -38,7 +38,7 @@ IMAGE_FEATURES = Contract(
         Column(
             "image_error",
             "string",
-            "Why a broken image could not be read, or what was converted in one that could",
+            "Why a broken image could not be read; of an ok one what was converted (CMYK, 16 bits, animated)",
             nullable=True,
         ),
         Column("image_checksum", "string", "SHA-256 of the image file; null if missing", nullable=True),
@@ -53,8 +53,8 @@ IMAGE_FEATURES = Contract(
         Column(
             "has_silhouette",
             "boolean",
-            "The garment could be told from a pale, even background that reaches the picture's border and shows through "
-            "holes; else colours are those of the whole picture",
+            "The garment could be told from a pale, even background that reaches the picture's border and shows "
+            "through holes; else colours are those of the whole picture",
             nullable=True,
         ),
         Column("background_colour", "string", "Of that background, as #rrggbb", nullable=True),
@@ -83,8 +83,8 @@ IMAGE_FEATURES = Contract(
             "colour_group_distance",
             "double",
             "CIEDE2000 distance from the median dominant colour of the articles of the same colour_group_name (1 can "
-            "just be seen, 15 is another colour) to the nearest of the colours that cover a fifth of this garment; null "
-            "without such a name or in a small group",
+            "just be seen, 15 is another colour) to the nearest of the colours that cover a fifth of this garment; "
+            "null without such a name or in a small group",
             nullable=True,
             minimum=0,
         ),

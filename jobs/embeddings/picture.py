@@ -62,12 +62,11 @@ def _panel(axes: Axes, points: np.ndarray, names: list[str], title: str) -> None
     values = np.array(names)
     # The largest first, so that it hides none of the others.
     for name, count in counts.most_common():
-        colour, marker, edge = looks.get(name, ("0.7", "x", "0.7"))
+        colour, marker, edge = looks.get(name, ("0.7", "X", "white"))
         x, y = points[values == name].T
         label = f"{name} ({count:,})" if name in top else None
-        edges = {} if marker == "x" else {"edgecolors": edge}
-        axes.scatter(x, y, s=size, color=colour, marker=marker, label=label, linewidths=0.4, alpha=0.9, **edges)
+        axes.scatter(x, y, s=size, c=colour, marker=marker, label=label, linewidths=0.4, edgecolors=edge, alpha=0.9)
     if rest := sum(count for name, count in counts.items() if name not in top):
-        axes.scatter([], [], color=face, marker="x", label=f"{other} ({rest:,})")
+        axes.scatter([], [], c=face, marker="X", label=f"{other} ({rest:,})")
     axes.set(xticks=[], yticks=[], title=f"by {title}")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=1.8, fontsize=10)
