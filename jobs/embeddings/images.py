@@ -2,7 +2,7 @@
 
 The first run fits the encoder (its PCA, and the catalogue's own network) and keeps it in the model registry; later
 runs embed only pictures that are new or changed, told by their checksums. A missing or broken picture becomes a flagged
-row. One of a strange kind (CMYK, 16 bits, animated) is converted and embedded, since it is worth more than none; its row
+row. One of a strange kind (CMYK, 16 bits, animated) is converted and embedded, worth more than none; its row
 and the summary say so. What a killed run had embedded lies in the work folder (jobs.embeddings.features), and the next
 run goes on there.
 """
