@@ -47,8 +47,8 @@ IMAGE_FEATURES = Contract(
             "string",
             "Version, tolerance and limit that the row was computed by; rows of another are computed anew",
         ),
-        Column("image_width", "int", "Of the picture, in pixels, upright", nullable=True, minimum=1),
-        Column("image_height", "int", "Of the picture, in pixels, upright", nullable=True, minimum=1),
+        Column("image_width", "int", "Width of the upright picture in pixels", nullable=True, minimum=1),
+        Column("image_height", "int", "Height of the upright picture in pixels", nullable=True, minimum=1),
         Column("image_aspect", "double", "Width by height of the picture", nullable=True, minimum=0),
         Column(
             "has_silhouette",
@@ -57,10 +57,16 @@ IMAGE_FEATURES = Contract(
             "through holes; else colours are those of the whole picture",
             nullable=True,
         ),
-        Column("background_colour", "string", "Of that background, as #rrggbb", nullable=True),
-        Column("dominant_colour", "string", "The first of `colours`", nullable=True),
+        Column("background_colour", "string", "Colour of that background, as #rrggbb", nullable=True),
+        Column("dominant_colour", "string", "First of `colours`, as #rrggbb", nullable=True),
         Column("dominant_share", "double", "Its share", nullable=True, minimum=0, maximum=1),
-        Column("dominant_colour_name", "string", "The nearest of some names", nullable=True, allowed=COLOUR_NAMES),
+        Column(
+            "dominant_colour_name",
+            "string",
+            "Nearest of these names to dominant_colour",
+            nullable=True,
+            allowed=COLOUR_NAMES,
+        ),
         Column(
             "colours",
             "array<struct<hex:string,share:double>>",
@@ -75,8 +81,8 @@ IMAGE_FEATURES = Contract(
         Column(
             "hu_moments",
             "array<float>",
-            "Hu's seven moments of the silhouette, each as sign(h) log10(1 + |h| 10^10): the same wherever, how large "
-            f"and at which angle the garment is shown; mirrored, the last changes its sign{_SHAPE}",
+            "Hu's seven moments of the silhouette, each as sign(h) log10(1 + abs(h) 10^10): the same wherever, how "
+            f"large and at which angle the garment is shown; mirrored, the last changes its sign{_SHAPE}",
             nullable=True,
         ),
         Column(

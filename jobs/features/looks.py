@@ -30,6 +30,8 @@ MIN_LIGHTNESS, MAX_CHROMA = 75.0, 12.0
 MAX_SPREAD = 8.0
 #: What is further from the background than its own noise times NOISE is garment, within these bounds.
 NOISE, LEAST_CONTRAST, MOST_CONTRAST = 4.0, 1.5, 6.0
+#: A background that is more restless hides a garment's outline.
+MAX_NOISE = 3.0
 #: A hole in the garment is within this distance of the background (or 1.5 times its noise), and so much of the picture.
 HOLE, MIN_HOLE = 0.8, 0.002
 #: Around strong edges a JPEG rings, within a block of so many pixels of the file, by up to this share of the edge.
@@ -71,7 +73,7 @@ def describe(opened: Opened, grouping: Grouping) -> dict[str, object]:
     found["colours"] = [{"hex": to_hex(colour), "share": share} for colour, share in colours]
     found["dominant_colour"], found["dominant_share"] = found["colours"][0].values()  # type: ignore[index]
     if garment is not None and background is not None:
-        found["background_colour"] = to_hex(np.median(background[~garment], axis=0))
+        found["background_colour"] = to_hex(np.median(background.reshape(-1, 3), axis=0))
         found |= shape(garment)
     return found
 
@@ -108,6 +110,8 @@ def silhouette(lab: np.ndarray, background: np.ndarray, scale: float = 1.0) -> n
     """
     distance = np.linalg.norm(lab - background, axis=2)
     noise = np.median(np.concatenate([distance[0], distance[-1], distance[:, 0], distance[:, -1]]))
+    if noise > MAX_NOISE:
+        return None
     contrast = float(np.clip(NOISE * noise, LEAST_CONTRAST, MOST_CONTRAST))
     differs = np.pad(distance > contrast, 2)  # the frame joins all background that reaches the border
     differs = ndimage.binary_closing(differs, np.ones((3, 3)))  # an outline of a white garment has gaps

@@ -171,6 +171,12 @@ def test_without_a_plain_background_the_whole_picture_has_the_colours() -> None:
     assert [(c["hex"], c["share"]) for c in found["colours"]] == [(BLUE_HEX, 0.75), (RED_HEX, 0.25)]
 
 
+def test_a_restless_pale_wall_is_no_background() -> None:
+    noise = np.random.default_rng(0).normal(0, 9, (192, 128, 3))
+    found = describe(opened(Image.fromarray(np.clip(230 + noise, 0, 255).astype(np.uint8))), GROUPING)
+    assert found["has_silhouette"] is False and near(found["dominant_colour"], "#e6e6e6", 4)
+
+
 def test_garment_may_be_cut_by_the_border() -> None:
     picture, pen = canvas()
     pen.rectangle((40, 60, 99, 191), RED)
