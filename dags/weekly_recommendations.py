@@ -85,7 +85,7 @@ PARAMS = {
         "resnet152",
         enum=["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"],
         description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
-        " fashion_clip (needs open_clip_torch), or catalogue (trained here on the catalogue's labels)",
+        " fashion_clip, or catalogue (trained here on the catalogue's labels)",
     ),
     "weights_dir": setting(
         "weights_dir",

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 #: Column types, spelled as in Spark DDL.
-TYPES = ("string", "date", "int", "bigint", "double", "boolean", "array<float>")
+TYPES = (
+    "string",
+    "date",
+    "int",
+    "bigint",
+    "double",
+    "boolean",
+    "array<float>",
+    "array<struct<hex:string,share:double>>",
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ ARTICLE_EMBEDDINGS = Contract(
         Column(
             "image_error",
             "string",
-            "Why a broken image could not be read, or what was converted in one that could",
+            "Why a broken image could not be read; of an ok one what was converted (CMYK, 16 bits, animated)",
             nullable=True,
         ),
         Column("image_checksum", "string", "SHA-256 of the image file; null if missing", nullable=True),

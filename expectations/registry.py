@@ -6,6 +6,7 @@ from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
+from expectations.images import IMAGE_FEATURES
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 
@@ -19,6 +20,7 @@ CONTRACTS = contracts_by_name(
         ARTICLE_FEATURES,
         INTERACTION_FEATURES,
         ARTICLE_EMBEDDINGS,
+        IMAGE_FEATURES,
         EVALUATION_METRICS,
         MODEL_DECISIONS,
         CANDIDATES,

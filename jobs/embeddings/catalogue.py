@@ -17,8 +17,8 @@ from pytorch_lightning.loggers import Logger
 from jobs.platform.errors import JobError
 from lightning_modules.catalogue_encoder import NO_LABEL, CatalogueEncoder, CatalogueEncoderModule, CatalogueImages
 
-#: What a picture should tell: garment, colour and pattern.
-LABELS = ("product_type_name", "colour_group_name", "graphical_appearance_name")
+#: What a picture should tell: garment, in fine and in coarse, colour and pattern.
+LABELS = ("product_type_name", "product_group_name", "colour_group_name", "graphical_appearance_name")
 BATCH = 64
 #: Passes over a small catalogue, and bounds in steps: a tiny one needs more passes, a large one is not seen even once.
 EPOCHS, MIN_STEPS, MAX_STEPS = 5, 40, 1_000

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 #: A file that claims more is taken for a decompression bomb (a 4:3 camera picture of this size is 8,165 x 6,124).
 MAX_PIXELS = 50_000_000
@@ -55,7 +55,20 @@ def read(path: Path, root: Path) -> tuple[ImageFile, bytes]:
     return (ImageFile("ok", None, checksum) if content else ImageFile("broken", "empty file", checksum)), content
 
 
+class Opened(NamedTuple):
+    """A decoded picture (RGB, upright, maybe at a fraction of its size), its remark, its file's width and height."""
+
+    image: Image.Image
+    remark: str | None
+    size: tuple[int, int]
+
+
 def open_rgb(content: bytes, at_least: tuple[int, int]) -> tuple[Image.Image, str | None]:
+    """The picture and the remark of open_image."""
+    return open_image(content, at_least)[:2]
+
+
+def open_image(content: bytes, at_least: tuple[int, int]) -> Opened:
     """Decode the first frame of an image as RGB, on white where it is transparent, upright by its EXIF orientation.
 
     Returns it with a remark where it is of a kind that product pictures should not be: animated, CMYK, 16 bits.
@@ -67,13 +80,15 @@ def open_rgb(content: bytes, at_least: tuple[int, int]) -> tuple[Image.Image, st
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
             image = Image.open(BytesIO(content), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"{image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,}")
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"{width:,} x {height:,} pixels, more than {MAX_PIXELS:,}")
         image.draft("RGB", at_least)
         image.load()
         remark = _remark(image)
+        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         ImageOps.exif_transpose(image, in_place=True)
-        return _rgb(image), remark
+        return Opened(_rgb(image), remark, (height, width) if is_turned else (width, height))
     except UnidentifiedImageError:
         raise ValueError("not an image of a known format") from None
     except ValueError:

@@ -34,6 +34,8 @@ TORCHVISION = {
 }
 #: Fashion-CLIP as published on the Hugging Face hub; its files in a folder of this name below --weights-dir do as well.
 FASHION_CLIP = "Marqo/marqo-fashionCLIP"
+#: Those of its files that are needed: what the network and its transforms are, and the weights.
+CLIP_FILES = ("open_clip_config.json", "open_clip_model.safetensors")
 
 Prepare = Callable[[Image.Image], np.ndarray]
 
@@ -78,7 +80,7 @@ class Normalised(nn.Module):
 def open_encoder(name: str, weights_dir: Path | None) -> Encoder:
     """The encoder of that name (Settings.encoder) with its weights; the catalogue's own network is not trained yet.
 
-    Raises JobError when the weights, or the library they need, cannot be had.
+    Raises JobError when the weights cannot be had.
     """
     if name in TORCHVISION:
         return torchvision_encoder(name, weights_dir)
@@ -188,26 +190,21 @@ class ImageTower(nn.Module):
 
 
 def fashion_clip(weights_dir: Path | None) -> Encoder:
-    """Fashion-CLIP's image encoder, loaded by open_clip (an optional package), with the transforms of its own file.
+    """Fashion-CLIP's image encoder, loaded by open_clip, with the transforms that its own configuration names.
 
-    Raises JobError when open_clip is not installed, or the weights cannot be had.
+    Raises JobError when the weights cannot be had.
     """
-    try:
-        import open_clip
-    except ImportError:
-        raise JobError(
-            f"encoder fashion_clip needs the package open_clip_torch; install it into the jobs environment, {INSTEAD}"
-        ) from None
-    name = f"hf-hub:{FASHION_CLIP}"
-    if weights_dir:
-        folder = weights_dir / Path(FASHION_CLIP).name
-        if not folder.is_dir():
-            raise JobError(f"{folder}: no such folder; put the files of {FASHION_CLIP} there, {INSTEAD}")
-        name = f"local-dir:{folder}"
+    import open_clip
+    from safetensors import SafetensorError
+
+    name = f"local-dir:{_clip_folder(weights_dir)}" if weights_dir else f"hf-hub:{FASHION_CLIP}"
     try:
         model, transform = open_clip.create_model_from_pretrained(name)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise JobError(f"{name} cannot be loaded ({error}); put its files below --weights-dir, {INSTEAD}") from error
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError, SafetensorError) as error:
+        raise JobError(
+            f"{name} cannot be loaded ({str(error).strip().splitlines()[0]}); "
+            f"put the files of {FASHION_CLIP} into a folder of that name below --weights-dir, {INSTEAD}"
+        ) from error
     tower = ImageTower(model)
     *pictures, _, normalise = transform.transforms  # the last two: ToTensor, Normalize
     height, width = model.visual.image_size
@@ -215,6 +212,15 @@ def fashion_clip(weights_dir: Path | None) -> Encoder:
     checksum = tensors_checksum(tower.state_dict())
     prepare = partial(apply_all, steps=tuple(pictures))
     return Encoder(KINDS["fashion_clip"], network, prepare, (height, width), (2 * width, 2 * height), checksum)
+
+
+def _clip_folder(weights_dir: Path) -> Path:
+    """The folder below `weights_dir` with the hub's files; JobError when one of them is missing."""
+    folder = weights_dir / Path(FASHION_CLIP).name
+    missing = [file for file in CLIP_FILES if not (folder / file).is_file()]
+    if missing:
+        raise JobError(f"{folder / missing[0]}: no such file; put the files of {FASHION_CLIP} there, {INSTEAD}")
+    return folder
 
 
 def apply_all(image: Image.Image, steps: tuple[Callable[[Image.Image], Image.Image], ...]) -> np.ndarray:

@@ -85,20 +85,22 @@ def register(
     _require(len(features))
     pca = reduction.fit(features)
     dimensions = min(settings.embedding_dim, len(pca.components))
-    figures = figures | {"pca/variance_kept": pca.variance_kept(dimensions)}
+    kept = pca.variance_kept(dimensions)
+    figures = figures | {"pca/variance_kept": kept}
     mlflow.log_params({"encoder": encoder.kind, "weights": encoder.weights, "dimensions": dimensions})
     mlflow.log_metrics(figures)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if len(features) >= MIN_MAP_IMAGES:
             groups = {name: articles[column].to_pylist() for name, column in _MAP_GROUPS.items()}
-            draw_map(pca.apply(features, dimensions), groups, folder / _MAP, settings.seed)
+            title = f"{encoder.kind}: {dimensions} of {features.shape[1]} dimensions keep {kept:.1%} of the variance"
+            draw_map(pca.apply(features, dimensions), groups, folder / _MAP, settings.seed, title)
         log_model_folder(registry_name(settings), folder, settings, _save(folder, settings, encoder, pca, figures))
         picture = f"; map of the catalogue: {mlflow.get_artifact_uri(registry_name(settings))}/{_MAP}"
     version = fitted_encoder(settings)
     assert version is not None, "registered a moment ago"
     accuracies = [f"{name.removeprefix('val/accuracy_')} {v:.2f}" for name, v in figures.items() if "accuracy" in name]
-    words = [f"PCA {features.shape[1]} to {dimensions} keeps {figures['pca/variance_kept']:.1%} of the variance"]
+    words = [f"PCA {features.shape[1]} to {dimensions} keeps {kept:.1%} of the variance"]
     words += [f"held-out accuracy {', '.join(accuracies)}"] if accuracies else []
     return version, pca, "; ".join(words) + picture
 

@@ -2,12 +2,13 @@
 
 The first run fits the encoder (its PCA, and the catalogue's own network) and keeps it in the model registry; later
 runs embed only pictures that are new or changed, told by their checksums. A missing or broken picture becomes a flagged
-row. What a killed run had embedded lies in the work folder (jobs.embeddings.features), and the next run goes on there.
+row. One of a strange kind (CMYK, 16 bits, animated) is converted and embedded, worth more than none; its row
+and the summary say so. What a killed run had embedded lies in the work folder (jobs.embeddings.features), and the next
+run goes on there.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +18,10 @@ import pyarrow as pa
 
 from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
+from jobs.embeddings import outcomes
 from jobs.embeddings.decode import CHANGED, ImageFile, inspect_all
 from jobs.embeddings.features import FeatureStore, one_at_a_time
 from jobs.embeddings.versions import ImageFolder, fitted_encoder, image_folder, slice_name
-from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.tracking import ModelVersion, start_run, use_tracking
@@ -71,7 +72,7 @@ class Images:
 
     def settle(self, known: Mapping[str, ImageFile]) -> None:
         """Note what became of images, by checksum."""
-        self.files = [known.get(f.checksum or "", f) if f.status == "ok" else f for f in self.files]
+        self.files = outcomes.settled(self.files, known)
 
     def to_embed(self, known: Mapping[str, ImageFile]) -> list[int]:
         """One row of each different image that has no vector yet and is not `known`."""
@@ -83,21 +84,6 @@ class Images:
         from jobs.embeddings.stream import Pictures
 
         return Pictures([self.paths[i] for i in rows], [self.files[i].checksum for i in rows], root, encoder)
-
-    def broken_allowed(self, max_share: float) -> int:
-        """How many more images may turn out to be broken."""
-        present = sum(file.status != "missing" for file in self.files)
-        return int(max_share * present) - sum(file.status == "broken" for file in self.files)
-
-    def refuse_if_bad(self, max_share: float) -> None:
-        """Raise JobError when more than `max_share` of the images there are cannot be read."""
-        broken = [i for i, file in enumerate(self.files) if file.status == "broken"]
-        present = sum(file.status != "missing" for file in self.files)
-        if len(broken) > max_share * present:
-            raise JobError(
-                f"{len(broken):,} of {present:,} images cannot be read, more than the share of {max_share:g}, such as "
-                f"{self.paths[broken[0]]}: {self.files[broken[0]].error}; replace them or raise --max-bad-image-share"
-            )
 
     def table(self, encoder: str) -> pa.Table:
         """The rows of article_embeddings."""
@@ -114,10 +100,6 @@ class Images:
             "image_embedding": pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(lengths == 0)),
         }
         return pa.table(columns).cast(arrow_schema(ARTICLE_EMBEDDINGS))
-
-    def summary(self) -> str:
-        counts = Counter(file.status for file in self.files)
-        return f"{counts['ok']:,} images ok, {counts['missing']:,} missing, {counts['broken']:,} broken"
 
 
 def _matrix(stored: pa.Table) -> np.ndarray:
@@ -166,9 +148,9 @@ def _compute(job: Job, images: Images, root: Path, encoder: Encoder) -> tuple[Fe
     rows = images.to_embed(known)
     images.settle(known)
     if rows:
-        stream.embed(images.pictures(rows, root, encoder), store, images.broken_allowed(share))
+        stream.embed(images.pictures(rows, root, encoder), store, outcomes.broken_allowed(images.files, share))
         images.settle(store.outcomes())
-    images.refuse_if_bad(share)
+    outcomes.refuse_if_bad(images.files, images.paths, share)
     return store, len(rows)
 
 
@@ -218,13 +200,13 @@ def _main(job: Job, folder: ImageFolder) -> str:
         stored = job.read_arrow(ARTICLE_EMBEDDINGS, ARTICLE_EMBEDDINGS.column_names, where).sort_by("article_id")
         stored = stored.cast(arrow_schema(ARTICLE_EMBEDDINGS))
         images.reuse(stored)
-    images.refuse_if_bad(settings.max_bad_image_share)
+    outcomes.refuse_if_bad(images.files, paths, settings.max_bad_image_share)
     store, said = None, "0 newly embedded"
     if images.to_embed({}) or fitted is None:
         fitted, store, said = embed(job, images, folder.root, fitted)
     encoder = slice_name(fitted, settings)
     table = images.table(encoder)
-    summary = f"{images.summary()}; encoder {encoder}"
+    summary = f"{outcomes.summary(images.files)}; encoder {encoder}"
     if stored is not None and stored.equals(table):
         return f"{summary}: up to date"
     job.publish(ARTICLE_EMBEDDINGS, table, replace={"encoder": [encoder]})

@@ -8,18 +8,23 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
-MAX_POINTS = 1_000
-#: Groups with a colour of their own; the rest share grey.
-COLOURED_GROUPS = 10
+MAX_POINTS = 2_000
+#: Groups with a colour of their own; the rest share grey. Ten hues can be told apart, so markers change after them.
+COLOURED_GROUPS, HUES, MARKERS = 20, 10, "o^"
+#: Behind points that have the colours of garments, white among them.
+GROUND = "0.9"
 
 
-def draw_map(vectors: np.ndarray, groups: Mapping[str, Sequence[str | None]], path: Path, seed: int) -> None:
+def draw_map(
+    vectors: np.ndarray, groups: Mapping[str, Sequence[str | None]], path: Path, seed: int, title: str
+) -> None:
     """Write the map of embeddings [n, k], n >= 4, as PNG; at most MAX_POINTS of them, drawn at random.
 
-    `groups` has what each panel is coloured by: its name, and the n values.
+    `groups` has what each panel is coloured by: its name, and the n values. Values that are names of colours have them.
     """
     rows = np.random.default_rng(seed).permutation(len(vectors))[:MAX_POINTS]
     perplexity = min(30.0, (len(rows) - 1) / 3)
@@ -27,20 +32,41 @@ def draw_map(vectors: np.ndarray, groups: Mapping[str, Sequence[str | None]], pa
     points = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed).fit_transform(
         vectors[rows][:, :50]
     )
-    figure = Figure(figsize=(9 * len(groups), 7), layout="constrained")
-    figure.suptitle(f"{len(rows):,} product images, t-SNE of their embeddings")
-    for axes, (title, values) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
-        _panel(axes, points, [values[row] or "unknown" for row in rows], title)
+    figure = Figure(figsize=(10.5 * len(groups), 8.5), layout="constrained")
+    shown = f"{len(rows):,} of {len(vectors):,}" if len(rows) < len(vectors) else f"{len(rows):,}"
+    figure.suptitle(f"{title}\nt-SNE of {shown} product images: close together means alike to the encoder", fontsize=13)
+    for axes, (name, values) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+        _panel(axes, points, [values[row] or "unknown" for row in rows], name)
     figure.savefig(path, dpi=110)
 
 
+def named_colour(name: str) -> str | None:
+    """The colour that a name says, as in "Dark Blue" or "Greenish Khaki"; None where it says none."""
+    words = name.lower().replace("gray", "grey")
+    found = (f"xkcd:{some}" for some in (words, words.rsplit(" ", 1)[-1]))
+    return next((colour for colour in found if is_color_like(colour)), None)
+
+
 def _panel(axes: Axes, points: np.ndarray, names: list[str], title: str) -> None:
-    top = [name for name, _ in Counter(names).most_common(COLOURED_GROUPS)]
-    colours = {name: f"C{i}" for i, name in enumerate(top)}
-    for name in [None, *top]:
-        chosen = [i for i, n in enumerate(names) if n == name or (name is None and n not in colours)]
-        if chosen:
-            x, y = points[chosen].T
-            axes.scatter(x, y, s=14, color=colours.get(name or "", "0.8"), label=name or "other", linewidths=0)
-    axes.set(xticks=[], yticks=[])
-    axes.legend(title=title, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    counts = Counter(names)
+    top = [name for name, _ in counts.most_common(COLOURED_GROUPS)]
+    named = {name: colour for name in counts if (colour := named_colour(name))}
+    other, face = "others", "0.7"
+    if len(named) > len(counts) / 2:
+        axes.set_facecolor(GROUND)
+        looks = {name: (named[name], "o", "0.45") for name in named}
+        other, face = "others, each in its colour", "none"
+    else:
+        looks = {name: (f"C{i % HUES}", MARKERS[i // HUES], "white") for i, name in enumerate(top)}
+    size = float(np.clip(30_000 / len(points), 14, 40))
+    values = np.array(names)
+    # The largest first, so that it hides none of the others.
+    for name, count in counts.most_common():
+        colour, marker, edge = looks.get(name, ("0.7", "X", "white"))
+        x, y = points[values == name].T
+        label = f"{name} ({count:,})" if name in top else None
+        axes.scatter(x, y, s=size, c=colour, marker=marker, label=label, linewidths=0.4, edgecolors=edge, alpha=0.9)
+    if rest := sum(count for name, count in counts.items() if name not in top):
+        axes.scatter([], [], c=face, marker="X", label=f"{other} ({rest:,})")
+    axes.set(xticks=[], yticks=[], title=f"by {title}")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=1.8, fontsize=10)

@@ -15,7 +15,7 @@ KINDS = {
     "resnet50": "resnet50-imagenet1k_v2",
     "mobilenet_v2": "mobilenet_v2-imagenet1k_v2",
     "fashion_clip": "marqo-fashionclip",
-    "catalogue": "catalogue-v1",
+    "catalogue": "catalogue-v2",
 }
 
 

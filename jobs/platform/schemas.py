@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 from deltalake import Field, Schema
-from deltalake.schema import ArrayType, PrimitiveType
+from deltalake.schema import ArrayType, PrimitiveType, StructType
 
 from expectations.contract import Column, Contract
 
@@ -16,6 +16,7 @@ _ARROW = {
     "double": pa.float64(),
     "boolean": pa.bool_(),
     "array<float>": pa.list_(pa.float32()),
+    "array<struct<hex:string,share:double>>": pa.list_(pa.struct({"hex": pa.string(), "share": pa.float64()})),
 }
 _DELTA: dict[str, PrimitiveType | ArrayType] = {
     "string": PrimitiveType("string"),
@@ -25,6 +26,9 @@ _DELTA: dict[str, PrimitiveType | ArrayType] = {
     "double": PrimitiveType("double"),
     "boolean": PrimitiveType("boolean"),
     "array<float>": ArrayType(PrimitiveType("float"), contains_null=True),
+    "array<struct<hex:string,share:double>>": ArrayType(
+        StructType([Field("hex", PrimitiveType("string")), Field("share", PrimitiveType("double"))]), contains_null=True
+    ),
 }
 
 

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     encoder: Literal["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"] = Field(
         "resnet152",
         description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
-        " fashion_clip (needs open_clip_torch), or catalogue (trained here on the catalogue's labels)",
+        " fashion_clip, or catalogue (trained here on the catalogue's labels)",
     )
     weights_dir: Path | None = Field(
         None, description="Local folder with the encoders' weight files, instead of the hub"
@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     max_bad_image_share: float = Field(
         0.2, ge=0, le=1, description="Stop when more than this share of images is unreadable"
     )
+    colour_tolerance: float = Field(
+        12, gt=0, le=100, description="Colours of a picture nearer than this are one (CIELAB; black to white is 100)"
+    )
+    colour_limit: int = Field(8, ge=1, le=100, description="Dominant colours kept of a picture")
     training_weeks: int = Field(6, ge=2, le=52, description="Label weeks the model is fitted on, the newest first")
     max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")

@@ -64,6 +64,7 @@ def _values(column: Column, contract: Contract, day: date, count: int, random: n
         "boolean": lambda: random.integers(2, size=count).astype(bool).tolist(),
         "double": lambda: random.uniform(low, high, count).tolist(),
         "array<float>": lambda: random.random((count, 4)).tolist(),
+        "array<struct<hex:string,share:double>>": lambda: [[{"hex": "#102030", "share": 0.5}]] * count,
     }.get(column.type, lambda: random.integers(int(low), int(high) + 1, count).tolist())()
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import pickle
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torchvision.models import get_model
 
 from jobs.embeddings import encoders
@@ -129,9 +132,74 @@ def test_wrong_weights_are_one_clear_line(tmp_path: Path, monkeypatch: pytest.Mo
         encoders.open_encoder("resnet152", tmp_path)
 
 
-@pytest.mark.skipif(find_spec("open_clip") is not None, reason="open_clip is installed")
-def test_fashion_clip_without_its_library_is_one_clear_line() -> None:
-    with pytest.raises(JobError, match=r"needs the package open_clip_torch; install it .* or use --encoder catalogue"):
+CLIP_CONFIG = {
+    "model_cfg": {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
+        "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
+    },
+    "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25], "resize_mode": "squash"},
+}
+
+
+@pytest.fixture
+def clip_weights(tmp_path: Path) -> Path:
+    """A tiny CLIP with random weights, in files as on the hub, below the folder that is returned."""
+    folder = tmp_path / "marqo-fashionCLIP"
+    folder.mkdir()
+    torch.manual_seed(0)
+    save_file(open_clip.CLIP(**CLIP_CONFIG["model_cfg"]).state_dict(), folder / "open_clip_model.safetensors")
+    (folder / "open_clip_config.json").write_text(json.dumps(CLIP_CONFIG))
+    return tmp_path
+
+
+def test_fashion_clip_is_its_image_tower_on_its_own_transforms(clip_weights: Path) -> None:
+    encoder = pickle.loads(pickle.dumps(encoders.open_encoder("fashion_clip", clip_weights)))  # as to other processes
+    model, transform = open_clip.create_model_from_pretrained(f"local-dir:{clip_weights / 'marqo-fashionCLIP'}")
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8))
+    features = features_of(encoder, torch.from_numpy(encoder.prepare(picture).copy())[None])
+    with torch.inference_mode():
+        expected = model.encode_image(transform(picture)[None], normalize=True)
+    assert features.numpy() == pytest.approx(expected.numpy(), abs=1e-5)
+    assert features.shape == (1, 16) and encoder.size == (32, 32)
+    assert transform.transforms[-1].mean == [0.4, 0.5, 0.6]  # the configuration's, not OpenAI's
+
+
+def test_the_job_with_fashion_clip(clip_weights: Path, tmp_path: Path) -> None:
+    drawn.publish_articles(tmp_path, range(4))
+    for i in range(4):
+        drawn.draw(tmp_path, i)
+    summary = drawn.run(tmp_path, encoder="fashion_clip", weights_dir=clip_weights)
+    assert "4 newly embedded; PCA 16 to 3 keeps 100.0%" in summary and "encoder marqo-fashionclip-" in summary
+
+
+@pytest.mark.parametrize("file", encoders.CLIP_FILES)
+def test_fashion_clip_without_a_file_is_one_clear_line(clip_weights: Path, file: str) -> None:
+    (clip_weights / "marqo-fashionCLIP" / file).unlink()
+    with pytest.raises(JobError, match=rf"marqo-fashionCLIP/{file}: no such file; .* or use --encoder catalogue"):
+        encoders.open_encoder("fashion_clip", clip_weights)
+
+
+@pytest.mark.parametrize("file", encoders.CLIP_FILES)
+def test_damaged_fashion_clip_is_one_clear_line(clip_weights: Path, file: str) -> None:
+    damaged = clip_weights / "marqo-fashionCLIP" / file
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    with pytest.raises(JobError, match=r"marqo-fashionCLIP cannot be loaded \(.*below --weights-dir") as caught:
+        encoders.open_encoder("fashion_clip", clip_weights)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_weights_are_no_fashion_clip(clip_weights: Path) -> None:
+    save_file({"weight": torch.zeros(2)}, clip_weights / "marqo-fashionCLIP" / "open_clip_model.safetensors")
+    with pytest.raises(JobError, match="cannot be loaded") as caught:
+        encoders.open_encoder("fashion_clip", clip_weights)
+    assert "\n" not in str(caught.value)
+
+
+def test_fashion_clip_out_of_reach_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(JobError, match=r"hf-hub:Marqo/marqo-fashionCLIP cannot be loaded .*--weights-dir"):
         encoders.open_encoder("fashion_clip", None)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from jobs.embeddings import catalogue, reduction, stream, versions
 from jobs.embeddings.decode import ImageFile
@@ -64,7 +65,7 @@ def test_the_slice_is_the_one_that_readers_are_told(first_run: tuple[Path, str])
     data, _ = first_run
     encoders = {row["encoder"] for row in drawn.rows(data).values()}
     assert encoders == {versions.current_encoder(drawn.settings(data))}
-    assert encoders.pop().startswith("catalogue-v1-")
+    assert encoders.pop().startswith("catalogue-v2-")
 
 
 def test_registered_files_hold_no_pickle_and_a_picture(first_run: tuple[Path, str]) -> None:
@@ -143,6 +144,21 @@ def test_linked_picture_outside_the_folder_is_not_read(data: Path) -> None:
     row = drawn.rows(data)[drawn.article_id(7)]
     assert (row["image_status"], row["image_error"]) == ("broken", "path leaves the image folder")
     assert row["image_embedding"] is None
+
+
+def test_pictures_of_a_strange_kind_are_embedded_flagged_and_counted(data: Path) -> None:
+    with Image.open(drawn.image_path(data, 6)) as picture:
+        colours = picture.convert("RGB")
+    colours.convert("CMYK").save(drawn.image_path(data, 6), "JPEG")
+    colours.save(drawn.image_path(data, 7), "GIF", save_all=True, append_images=[colours.rotate(180)])
+    Image.fromarray(np.full((90, 60), 0x8080, np.uint16)).save(drawn.image_path(data, 8), "PNG")
+    converted = "14 images ok, 3 of them converted (16 bits a pixel 1, CMYK 1, animated 1), 1 missing, 1 broken"
+    assert converted in drawn.run(data)
+    rows = drawn.rows(data)
+    for i, reason in {6: "CMYK", 7: "animated", 8: "16 bits"}.items():
+        row = rows[drawn.article_id(i)]
+        assert row["image_status"] == "ok" and row["image_error"].startswith(reason) and row["image_embedding"]
+    assert converted in drawn.run(data)  # of rows that were there already, too
 
 
 def test_training_twice_gives_the_same_table(first_run: tuple[Path, str], tmp_path: Path, monkeypatch) -> None:

@@ -27,6 +27,8 @@ def cli(*arguments: str) -> Settings:
         ("training_weeks", [2, 52], [1, 53]),
         ("max_epochs", [1, 200], [0, 201]),
         ("embedding_dim", [2, 2048], [1, 2049]),
+        ("colour_tolerance", [0.5, 100], [0, 101]),
+        ("colour_limit", [1, 100], [0, 101]),
         ("seed", [0], [-1]),
         ("encoder", ["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"], ["vgg"]),
         ("as_of_date", ["2020-09-16"], ["2020-13-01", "yesterday"]),
