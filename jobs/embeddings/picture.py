@@ -1,4 +1,8 @@
-"""A map of the catalogue: image embeddings in two dimensions by t-SNE, coloured by product group and by colour."""
+"""Pictures of what an encoder makes of the catalogue.
+
+A map (image embeddings in two dimensions by t-SNE, coloured by product group and by colour), images above their
+reconstructions, and Eigenfaces.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.manifold import TSNE
+
+from jobs.embeddings.reduction import Reduction
 
 MAX_POINTS = 1_000
 #: Groups with a colour of their own; the rest share grey.
@@ -44,3 +51,23 @@ def _panel(axes: Axes, points: np.ndarray, names: list[str], title: str) -> None
             axes.scatter(x, y, s=14, color=colours.get(name or "", "0.8"), label=name or "other", linewidths=0)
     axes.set(xticks=[], yticks=[])
     axes.legend(title=title, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+
+
+def reconstructions(images: np.ndarray, rebuilt: np.ndarray) -> Image.Image:
+    """Images uint8 [n, h, w, 3] side by side, and below each what an autoencoder made of it."""
+    rows = [np.concatenate(list(some), axis=1) for some in (images, rebuilt)]
+    return Image.fromarray(np.concatenate(rows))
+
+
+def eigenfaces(pca: Reduction, size: tuple[int, int]) -> Image.Image:
+    """The mean of grey pictures of `size` (height, width), and their components from grey = 0 outwards, in rows.
+
+    The first is the mean; each component has its own scale.
+    """
+    scale = np.abs(pca.components).max(axis=1, keepdims=True).clip(min=1e-12)
+    faces = np.concatenate([pca.mean[None], 0.5 + 0.5 * pca.components / scale]).reshape(-1, *size)
+    across = 8
+    blank = np.ones((-len(faces) % across, *size), np.float32)
+    grid = np.concatenate([faces, blank]).reshape(-1, across, *size).swapaxes(1, 2)
+    pixels = (grid.reshape(-1, across * size[1]).clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(pixels).resize((4 * pixels.shape[1], 4 * pixels.shape[0]), Image.Resampling.NEAREST)

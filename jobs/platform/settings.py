@@ -41,10 +41,13 @@ class Settings(BaseSettings):
         False,
         description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
     )
-    encoder: Literal["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"] = Field(
+    encoder: Literal[
+        "resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue", "autoencoder", "eigenfaces"
+    ] = Field(
         "resnet152",
         description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
-        " fashion_clip (needs open_clip_torch), or catalogue (trained here on the catalogue's labels)",
+        " fashion_clip (needs open_clip_torch), catalogue (trained here on the catalogue's labels), autoencoder"
+        " (trained here on its images alone) or eigenfaces (PCA of grey pixels)",
     )
     weights_dir: Path | None = Field(
         None, description="Local folder with the encoders' weight files, instead of the hub"

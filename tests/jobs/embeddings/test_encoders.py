@@ -136,9 +136,9 @@ def test_fashion_clip_without_its_library_is_one_clear_line() -> None:
 
 
 def test_catalogue_pictures_are_whole_on_white() -> None:
-    wide = encoders.prepare_catalogue(Image.new("RGB", (100, 50), (10, 20, 30)))
+    wide = encoders.whole_on_white(Image.new("RGB", (100, 50), (10, 20, 30)), (HEIGHT, WIDTH))
     assert wide.shape == (HEIGHT, WIDTH, 3) and wide.dtype == np.uint8
     assert wide[HEIGHT // 2, WIDTH // 2].tolist() == [10, 20, 30]
     assert wide[0, 0].tolist() == [255, 255, 255]
-    portrait = encoders.prepare_catalogue(Image.new("RGB", (1166, 1750), (10, 20, 30)))
+    portrait = encoders.whole_on_white(Image.new("RGB", (1166, 1750), (10, 20, 30)), (HEIGHT, WIDTH))
     assert (portrait == np.array([10, 20, 30])).mean() > 0.97
