@@ -16,9 +16,9 @@ from jobs.embeddings.picture import reconstructions
 from jobs.embeddings.training import Trained, fit, held_out
 from lightning_modules.autoencoder import AutoencoderImages, AutoencoderModule
 
-BATCH = 32
+BATCH = 16
 LEARNING_RATE, EPOCHS = 1e-3, 30
-#: Bounds in steps: a tiny catalogue needs more passes; a large one takes a quarter of an hour on two cores.
+#: Bounds in steps: a tiny catalogue needs more passes; a large one takes some ten minutes on two cores.
 MIN_STEPS, MAX_STEPS = 100, 1_000
 #: Images trained on at most, 1.5 GiB of them.
 MAX_IMAGES = 8_000

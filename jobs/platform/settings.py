@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 WEEK = timedelta(days=7)
@@ -57,6 +57,15 @@ class Settings(BaseSettings):
     )
     max_bad_image_share: float = Field(
         0.2, ge=0, le=1, description="Stop when more than this share of images is unreadable"
+    )
+    sweep_images: int = Field(
+        3_000, ge=2, le=40_000, description="Images the autoencoder's sweep trains on and holds out"
+    )
+    sweep_learning_rates: tuple[PositiveFloat, ...] = Field(
+        (0.01, 0.001), min_length=1, description="Learning rates of the autoencoder's sweep, with commas between"
+    )
+    sweep_epochs: tuple[PositiveInt, ...] = Field(
+        (30, 50, 100), min_length=1, description="Epochs of the autoencoder's sweep, with commas between"
     )
     training_weeks: int = Field(6, ge=2, le=52, description="Label weeks the model is fitted on, the newest first")
     max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")

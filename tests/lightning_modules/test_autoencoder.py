@@ -41,7 +41,7 @@ def test_the_bottleneck_is_smaller_than_the_picture_and_the_reconstruction_is_no
         assert module.encoder(images).shape == (2, FEATURES) == (2, 1024)
         rebuilt = module(images)
     assert rebuilt.shape == images.shape and rebuilt.dtype == torch.float32
-    assert 0 <= float(rebuilt.min()) and float(rebuilt.max()) <= 1
+    assert float(rebuilt.min()) >= 0 and float(rebuilt.max()) <= 1
 
 
 def test_the_error_is_the_mean_square_of_values_from_0_to_1(monkeypatch: pytest.MonkeyPatch) -> None:
