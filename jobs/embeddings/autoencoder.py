@@ -48,7 +48,8 @@ def prepared(images: np.ndarray, articles: pa.Table, seed: int) -> AutoencoderIm
 
 def shown(module: AutoencoderModule, data: AutoencoderImages) -> tuple[np.ndarray, np.ndarray]:
     """Some held-out images (or others, where none are) and their reconstructions, uint8 [n, h, w, 3] both."""
-    rows = (data.held_out if data.held_out.any() else ~data.held_out).nonzero().flatten()[:SHOWN]
+    rows = (data.held_out if data.held_out.any() else ~data.held_out).nonzero().flatten()
+    rows = rows[:: -(-len(rows) // SHOWN)]  # from all over the catalogue: neighbours are variants of one product
     images = data.images[rows].to(module.device)
     was_training = module.training
     with torch.inference_mode():
