@@ -63,7 +63,7 @@ bench-features: setup ## feature tables from CSV beside DuckDB and Polars [DATA=
 bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=resnet50 IMAGES=96]
 	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
 
-bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/systems.md [DATA= EPOCHS=5]
+bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/systems.md [DATA= EPOCHS=3]
 	$(JOBS) -m benchmarks fashion-mnist $(call flag,data,DATA) $(call flag,epochs,EPOCHS)
 
 sweep-autoencoder: setup ## the autoencoder's learning rates x epochs on a catalogue [AS_OF= DATA= WAREHOUSE= IMAGES=3000 EPOCHS=30,50,100]

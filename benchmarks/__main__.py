@@ -55,7 +55,7 @@ def fashion_mnist(
             envvar="ATELIER_FASHION_MNIST", exists=True, file_okay=False, help="Folder with Fashion-MNIST's four files"
         ),
     ],
-    epochs: Annotated[int, typer.Option(min=1, help="Of the autoencoder")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the autoencoder")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the autoencoder's first weights and its batches")] = 20200916,
 ) -> None:
     """Autoencoder, Eigenfaces and raw pixels: reconstruction error and neighbours' classes, into docs/systems.md."""

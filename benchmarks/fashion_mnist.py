@@ -123,8 +123,8 @@ def section(found: list[Quality], counts: tuple[int, int], epochs: int, seconds:
             f"Fitted on the {seen:,} training images without their classes (the autoencoder in {epochs} epochs). The"
             f" {unseen:,} test images are rebuilt (mean squared error of pixels from 0 to 1), and each looks for its"
             f" {NEIGHBOURS} nearest among the training images: precision is the share that has its class (by chance"
-            f" 0.1). Euclidean distance, exact search. Machine: {machine()}; {seconds / 60:.0f} minutes. Command:"
-            f" `{command}`.",
+            f" 0.1). Euclidean distance, exact search. Machine: {machine()}; {seconds / 60:.0f} processor minutes."
+            f" Command: `{command}`.",
             "",
             f"| method | numbers kept | reconstruction error | precision@{NEIGHBOURS} |",
             "|---|---|---|---|",
@@ -145,10 +145,10 @@ def write_section(page: Path, name: str, text: str) -> None:
 
 def run(data: Path, epochs: int, seed: int) -> None:
     """Compare the methods and write their table."""
-    began = time.monotonic()
+    began = time.process_time()
     train, test = read(data, "train"), read(data, "t10k")
     found = compare(train, test, epochs, seed)
-    seconds, counts = time.monotonic() - began, (len(train[0]), len(test[0]))
+    seconds, counts = time.process_time() - began, (len(train[0]), len(test[0]))
     text = section(found, counts, epochs, seconds, f"make bench-fashion-mnist DATA=... EPOCHS={epochs}")
     write_section(PAGE, SECTION, text)
     print(text)

@@ -59,7 +59,11 @@ def test_the_section_takes_its_place_and_leaves_the_rest_alone(tmp_path: Path) -
 def test_the_table() -> None:
     found = [Quality("raw pixels", 784, 0.0, 0.81234), Quality("autoencoder", 64, 0.0123456, 0.8)]
     text = fashion_mnist.section(found, (60_000, 10_000), 5, 185, "make it")
-    assert "60,000 training images" in text and "10,000 test images" in text and "3 minutes. Command: `make it`" in text
+    assert (
+        "60,000 training images" in text
+        and "10,000 test images" in text
+        and "3 processor minutes. Command: `make it`" in text
+    )
     assert text.splitlines()[-2:] == [
         "| raw pixels | 784 | 0.00000 | 0.8123 |",
         "| autoencoder | 64 | 0.01235 | 0.8000 |",
