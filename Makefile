@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-increments bench-upkeep docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -62,6 +62,13 @@ bench-features: setup ## feature tables from CSV beside DuckDB and Polars [DATA=
 
 bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=resnet50 IMAGES=96]
 	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
+
+bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/systems.md [DATA= EPOCHS=3]
+	$(JOBS) -m benchmarks fashion-mnist $(call flag,data,DATA) $(call flag,epochs,EPOCHS)
+
+sweep-autoencoder: setup ## the autoencoder's learning rates x epochs on a catalogue [AS_OF= DATA= WAREHOUSE= IMAGES=3000 EPOCHS=30,50,100]
+	$(JOBS) -m jobs.embeddings.autoencoder_sweep --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) \
+		$(call flag,warehouse,WAREHOUSE) $(call flag,sweep-images,IMAGES) $(call flag,sweep-epochs,EPOCHS)
 
 bench-increments: setup ## the next week, and a year of snapshots, beside computing all anew [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks increments $(call flag,data,DATA) $(call flag,scale,SCALE)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import embeddings as embeddings_
+from benchmarks import fashion_mnist as fashion_mnist_
 from benchmarks import features as features_
 from benchmarks import increments as increments_
 from benchmarks import sample_data as sample_data_
@@ -44,6 +45,21 @@ def embeddings(
 ) -> None:
     """Embed JPEGs of the size of H&M's; a GPU is used where there is one, and wants some ten thousand images."""
     embeddings_.run(encoder, images, width, height, weights_dir)
+
+
+@app.command()
+def fashion_mnist(
+    data: Annotated[
+        Path,
+        typer.Option(
+            envvar="ATELIER_FASHION_MNIST", exists=True, file_okay=False, help="Folder with Fashion-MNIST's four files"
+        ),
+    ],
+    epochs: Annotated[int, typer.Option(min=1, help="Of the autoencoder")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the autoencoder's first weights and its batches")] = 20200916,
+) -> None:
+    """Autoencoder, Eigenfaces and raw pixels: reconstruction error and neighbours' classes, into docs/systems.md."""
+    fashion_mnist_.run(data, epochs, seed)
 
 
 @app.command()

@@ -79,6 +79,11 @@ def _processor_seconds(pid: int) -> float | None:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def machine() -> str:
+    """The machine in words."""
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
 def publish(name: str, command: str, results: Mapping[str, Result], first: str, note: str) -> None:
     """Write the results as JSON, and as a table on the page; ratios are of `first` to each other contestant."""
     ratios = {
@@ -87,10 +92,9 @@ def publish(name: str, command: str, results: Mapping[str, Result], first: str, 
     RESULTS.mkdir(exist_ok=True)
     record = {"contestants": {k: asdict(v) for k, v in results.items()}, "ratios": ratios, "note": note}
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
-    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     rows = [f"| {k} | {v.seconds} | {v.cpu_seconds} | {v.peak_memory_mib:.0f} |" for k, v in results.items()]
     section = [
-        f"## {name}", "", note, "", f"Machine: {machine}. Command: `{command}`.", "",
+        f"## {name}", "", note, "", f"Machine: {machine()}. Command: `{command}`.", "",
         "| contestant | seconds | processor seconds | peak MiB |", "|---|---|---|---|", *rows, "",
         *(f"{pair}: {ratio} x" for pair, ratio in ratios.items()), "",
     ]  # fmt: skip

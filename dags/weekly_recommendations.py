@@ -83,9 +83,10 @@ PARAMS = {
     "encoder": setting(
         "encoder",
         "resnet152",
-        enum=["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"],
+        enum=["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue", "autoencoder", "eigenfaces"],
         description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
-        " fashion_clip, or catalogue (trained here on the catalogue's labels)",
+        " fashion_clip, catalogue (trained here on the catalogue's labels), autoencoder"
+        " (trained here on its images alone) or eigenfaces (PCA of grey pixels)",
     ),
     "weights_dir": setting(
         "weights_dir",

@@ -5,13 +5,15 @@ What the labels say about a picture (garment, colour, pattern) is what its poole
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lightning_modules.batches import Batches
 
 #: Pixels of the network's input, height x width: the 2:3 portrait that product pictures are taken in.
 HEIGHT, WIDTH = 96, 64
@@ -104,30 +106,6 @@ class CatalogueEncoderModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class Batches:
-    """Whole-batch slices of tensors, shuffled anew in each pass; shuffled batches are mirrored at random too.
-
-    A loader of single images would spend longer on collating than the network on learning.
-    """
-
-    def __init__(self, images: Tensor, labels: Tensor, batch_size: int, shuffle_seed: int | None = None) -> None:
-        self.images, self.labels, self.batch_size = images, labels, batch_size
-        self._generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
-
-    def __len__(self) -> int:
-        return -(-len(self.images) // self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        n, generator = len(self.images), self._generator
-        order = torch.arange(n) if generator is None else torch.randperm(n, generator=generator)
-        for rows in order.split(self.batch_size):
-            images = self.images[rows]
-            if generator is not None:
-                mirrored = torch.rand(len(rows), generator=generator) < 0.5
-                images[mirrored] = images[mirrored].flip(-1)
-            yield images.contiguous(memory_format=torch.channels_last), self.labels[rows]
-
-
 class CatalogueImages(pl.LightningDataModule):
     """Images uint8 [n, 3, HEIGHT, WIDTH] and their labels int64 [n, label], those of `held_out` kept for validation."""
 
@@ -137,7 +115,7 @@ class CatalogueImages(pl.LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
 
     def train_dataloader(self) -> Batches:
-        return Batches(self.images[~self.held_out], self.labels[~self.held_out], self.batch_size, self.seed)
+        return Batches((self.images, self.labels), self.batch_size, ~self.held_out, self.seed)
 
     def val_dataloader(self) -> Batches:
-        return Batches(self.images[self.held_out], self.labels[self.held_out], 4 * self.batch_size)
+        return Batches((self.images, self.labels), 4 * self.batch_size, self.held_out)

@@ -37,7 +37,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--as-of-date", type=date.fromisoformat, default=date(2020, 9, 23), help="a Wednesday")
     parser.add_argument("--warehouse", default="warehouse", help="root of the tables: a folder or a URI")
     parser.add_argument("--mapping", default="hm", help="hm, completejourney, or a TOML file")
-    encoders = ["catalogue", "resnet152", "resnet50", "mobilenet_v2", "fashion_clip"]
+    encoders = ["catalogue", "autoencoder", "eigenfaces", "resnet152", "resnet50", "mobilenet_v2", "fashion_clip"]
     parser.add_argument("--encoder", choices=encoders, default="catalogue", help="image encoder")
     arguments = parser.parse_args(argv)
     if arguments.as_of_date.weekday() != WEDNESDAY:

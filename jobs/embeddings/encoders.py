@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from jobs.embeddings.versions import KINDS
 from jobs.platform.errors import JobError
+from lightning_modules.autoencoder import SIZE, AutoencoderEncoder
 from lightning_modules.catalogue_encoder import HEIGHT, WIDTH, CatalogueEncoder
 
 INSTEAD = "or use --encoder catalogue, which is trained on the catalogue itself"
@@ -51,6 +52,8 @@ class Encoder:
         size: height and width of a prepared picture.
         at_least: a JPEG is decoded no smaller than this (width, height).
         weights: SHA-256 of what the network was loaded from, or of its tensors.
+        components: PCA keeps no more of them; None: as many as it finds.
+        is_pixels: the features are those of a grey picture of that size, and so are PCA's components.
     """
 
     kind: str
@@ -59,6 +62,8 @@ class Encoder:
     size: tuple[int, int]
     at_least: tuple[int, int]
     weights: str
+    components: int | None = None
+    is_pixels: bool = False
 
 
 class Normalised(nn.Module):
@@ -78,31 +83,59 @@ class Normalised(nn.Module):
 
 
 def open_encoder(name: str, weights_dir: Path | None) -> Encoder:
-    """The encoder of that name (Settings.encoder) with its weights; the catalogue's own network is not trained yet.
+    """The encoder of that name (Settings.encoder) with its weights; the catalogue's own networks are not trained yet.
 
     Raises JobError when the weights cannot be had.
     """
-    if name in TORCHVISION:
-        return torchvision_encoder(name, weights_dir)
-    return fashion_clip(weights_dir) if name == "fashion_clip" else catalogue(CatalogueEncoder())
+    return _OPEN[name](weights_dir)
 
 
 # ---- the catalogue's own
 
 
-def prepare_catalogue(image: Image.Image) -> np.ndarray:
-    """The whole picture on a white canvas, as uint8 [HEIGHT, WIDTH, 3]."""
-    return np.asarray(ImageOps.pad(image, (WIDTH, HEIGHT), Image.Resampling.BILINEAR, color="white"))
+def whole_on_white(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """The whole picture on a white canvas, as uint8 [*size, 3]."""
+    return np.asarray(ImageOps.pad(image, size[::-1], Image.Resampling.BILINEAR, color="white"))
 
 
-#: Twice the canvas: a scaled JPEG then loses nothing that the resize would have kept.
-CATALOGUE_AT_LEAST = (2 * WIDTH, 2 * HEIGHT)
+def _of(name: str, network: nn.Module, size: tuple[int, int]) -> Encoder:
+    height, width = size
+    # Twice the canvas: a scaled JPEG then loses nothing that the resize would have kept.
+    prepare, at_least = partial(whole_on_white, size=size), (2 * width, 2 * height)
+    return with_network(Encoder(KINDS[name], network, prepare, size, at_least, ""), network)
+
+
+def with_network(encoder: Encoder, network: nn.Module) -> Encoder:
+    """The encoder with another network of its kind."""
+    return replace(encoder, network=network.eval(), weights=tensors_checksum(network.state_dict()))
 
 
 def catalogue(network: nn.Module) -> Encoder:
     """The encoder trained by `jobs.embeddings.catalogue`."""
-    weights = tensors_checksum(network.state_dict())
-    return Encoder(KINDS["catalogue"], network.eval(), prepare_catalogue, (HEIGHT, WIDTH), CATALOGUE_AT_LEAST, weights)
+    return _of("catalogue", network, (HEIGHT, WIDTH))
+
+
+def autoencoder(network: nn.Module) -> Encoder:
+    """The encoder trained by `jobs.embeddings.autoencoder`."""
+    return _of("autoencoder", network, (SIZE, SIZE))
+
+
+#: The portrait that Eigenfaces are made of, height x width, and how many of them "Product Recommendation System with
+#: Deep Learning" keeps.
+EIGENFACE_SIZE, EIGENFACES = (48, 32), 30
+
+
+class Grey(nn.Module):
+    """uint8 images [n, 3, h, w] -> their luminance (ITU-R BT.601) from 0 to 1, pixel by pixel, [n, h * w]."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        red, green, blue = (images.float() / 255).unbind(1)
+        return (0.299 * red + 0.587 * green + 0.114 * blue).flatten(1)
+
+
+def eigenfaces() -> Encoder:
+    """Grey pixels; PCA, which every encoder has, makes them coefficients of Eigenfaces."""
+    return replace(_of("eigenfaces", Grey(), EIGENFACE_SIZE), components=EIGENFACES, is_pixels=True)
 
 
 # ---- torchvision's
@@ -236,3 +269,12 @@ def tensors_checksum(tensors: Mapping[str, Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+_OPEN: dict[str, Callable[[Path | None], Encoder]] = {
+    **{name: partial(torchvision_encoder, name) for name in TORCHVISION},
+    "fashion_clip": fashion_clip,
+    "catalogue": lambda _: catalogue(CatalogueEncoder()),
+    "autoencoder": lambda _: autoencoder(AutoencoderEncoder()),
+    "eigenfaces": lambda _: eigenfaces(),
+}

@@ -7,23 +7,23 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import mlflow
 import numpy as np
 import pyarrow as pa
-import torch
-from pytorch_lightning.loggers import MLFlowLogger
+from pytorch_lightning.loggers import Logger, MLFlowLogger
+from safetensors.torch import load_file, save_file
 
-from jobs.embeddings import catalogue, encoders, reduction
+from jobs.embeddings import autoencoder, catalogue, encoders, picture, reduction
 from jobs.embeddings.encoders import Encoder
-from jobs.embeddings.picture import draw_map
 from jobs.embeddings.reduction import Reduction
 from jobs.embeddings.stream import Pictures
+from jobs.embeddings.training import Trained
 from jobs.embeddings.versions import fitted_encoder, registry_name
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion, load_model_folder, log_model_folder
-from lightning_modules.catalogue_encoder import CatalogueEncoder
 
 #: PCA needs two points to have a direction.
 MIN_IMAGES = 2
@@ -31,7 +31,20 @@ MIN_IMAGES = 2
 MIN_MAP_IMAGES = 10
 #: What the map is coloured by.
 _MAP_GROUPS = {"product group": "product_group_name", "colour": "colour_group_name"}
-_NETWORK, _PCA, _CONFIG, _MAP = "network.pt", "pca.npz", "encoder.json", "map.png"
+_NETWORK, _PCA, _CONFIG = "network.safetensors", "pca.npz", "encoder.json"
+_MAP, _EIGENFACES = "map.png", "eigenfaces.png"
+
+
+class Training(Protocol):
+    """A module that trains an encoder's network on at most MAX_IMAGES prepared images [n, *size, 3] of articles."""
+
+    MAX_IMAGES: int
+
+    def train(self, images: np.ndarray, articles: pa.Table, seed: int, logger: Logger | bool = False) -> Trained: ...
+
+
+#: The encoders whose networks are trained here, in their first run; all others are complete when they are opened.
+TRAINED: dict[str, Training] = {"catalogue": catalogue, "autoencoder": autoencoder}
 
 
 def load(version: ModelVersion, settings: Settings) -> tuple[Encoder, Reduction]:
@@ -39,11 +52,10 @@ def load(version: ModelVersion, settings: Settings) -> tuple[Encoder, Reduction]
     with tempfile.TemporaryDirectory() as scratch:
         folder = load_model_folder(version.name, version.version, Path(scratch))
         pca = reduction.load(folder / _PCA)
-        if settings.encoder == "catalogue":
-            network = CatalogueEncoder()
-            network.load_state_dict(torch.load(folder / _NETWORK, map_location="cpu", weights_only=True))
-            return encoders.catalogue(network), pca
         encoder = encoders.open_encoder(settings.encoder, settings.weights_dir)
+        if (trained := folder / _NETWORK).exists():
+            encoder.network.load_state_dict(load_file(trained))
+            encoder = encoders.with_network(encoder, encoder.network)
         fitted_with = json.loads((folder / _CONFIG).read_text())["weights"]
     if encoder.weights != fitted_with:
         raise JobError(
@@ -54,21 +66,23 @@ def load(version: ModelVersion, settings: Settings) -> tuple[Encoder, Reduction]
     return encoder, pca
 
 
-def train_catalogue(
-    settings: Settings, run_id: str, articles: pa.Table, pictures: Pictures
-) -> tuple[Encoder, dict[str, float]]:
-    """The catalogue's own encoder, trained on (a sample of) the pictures, which are those of `articles` in order.
+def train(settings: Settings, run_id: str, articles: pa.Table, pictures: Pictures) -> Trained:
+    """Train the chosen encoder's network on (a sample of) the pictures, which are those of `articles` in order.
 
-    Returns it with its held-out accuracies. A killed run trains again, and on a processor to the same weights.
+    A killed run trains again, and on a processor to the same weights. Raises JobError when too few can be read.
     """
-    rows = np.arange(len(pictures))
-    if len(rows) > catalogue.MAX_IMAGES:
-        rows = np.sort(np.random.default_rng(settings.seed).choice(rows, catalogue.MAX_IMAGES, replace=False))
-    images, kept = pictures.decoded(rows.tolist())
-    _require(len(kept))
+    training = TRAINED[settings.encoder]
+    images, kept = pictures.decoded(sample(len(pictures), training.MAX_IMAGES, settings.seed))
+    require(len(kept))
     logger = MLFlowLogger(run_id=run_id, tracking_uri=mlflow.get_tracking_uri())
-    network, figures = catalogue.train(images, articles.take(kept), settings.seed, logger)
-    return encoders.catalogue(network), figures
+    return training.train(images, articles.take(kept), settings.seed, logger)
+
+
+def sample(images: int, at_most: int, seed: int) -> list[int]:
+    """Rows of that many images, or of so many drawn at random, in order."""
+    if images <= at_most:
+        return list(range(images))
+    return np.sort(np.random.default_rng(seed).choice(images, at_most, replace=False)).tolist()
 
 
 def register(
@@ -76,17 +90,18 @@ def register(
     encoder: Encoder,
     features: np.ndarray,
     articles: pa.Table,
-    figures: dict[str, float],
+    trained: Trained | None,
 ) -> tuple[ModelVersion, Reduction, str]:
     """Fit PCA on features [n, d] of these articles and register it with the encoder in the active MLflow run.
 
-    Returns the version, its PCA, and the figures in words. Raises JobError when there are fewer than MIN_IMAGES.
+    `trained` is what the encoder's training left, if there was one. Returns the version, its PCA, and the figures in
+    words. Raises JobError when there are fewer than MIN_IMAGES.
     """
-    _require(len(features))
-    pca = reduction.fit(features)
+    require(len(features))
+    pca = reduction.fit(features, encoder.components)
     dimensions = min(settings.embedding_dim, len(pca.components))
     kept = pca.variance_kept(dimensions)
-    figures = figures | {"pca/variance_kept": kept}
+    figures = {**(trained.figures if trained else {}), "pca/variance_kept": kept}
     mlflow.log_params({"encoder": encoder.kind, "weights": encoder.weights, "dimensions": dimensions})
     mlflow.log_metrics(figures)
     with tempfile.TemporaryDirectory() as scratch:
@@ -94,18 +109,26 @@ def register(
         if len(features) >= MIN_MAP_IMAGES:
             groups = {name: articles[column].to_pylist() for name, column in _MAP_GROUPS.items()}
             title = f"{encoder.kind}: {dimensions} of {features.shape[1]} dimensions keep {kept:.1%} of the variance"
-            draw_map(pca.apply(features, dimensions), groups, folder / _MAP, settings.seed, title)
+            picture.draw_map(pca.apply(features, dimensions), groups, folder / _MAP, settings.seed, title)
+        if encoder.is_pixels:
+            picture.eigenfaces(pca, encoder.size).save(folder / _EIGENFACES)
+        if trained:
+            save_file({k: v.contiguous() for k, v in encoder.network.state_dict().items()}, folder / _NETWORK)
+            for name, drawn in trained.pictures.items():
+                drawn.save(folder / name)
         log_model_folder(registry_name(settings), folder, settings, _save(folder, settings, encoder, pca, figures))
-        picture = f"; map of the catalogue: {mlflow.get_artifact_uri(registry_name(settings))}/{_MAP}"
+        drawings = ", ".join(sorted(path.name for path in folder.glob("*.png")))
     version = fitted_encoder(settings)
     assert version is not None, "registered a moment ago"
-    accuracies = [f"{name.removeprefix('val/accuracy_')} {v:.2f}" for name, v in figures.items() if "accuracy" in name]
+    held_out = [f"{k[4:].replace('_', ' ')} {v:.3g}" for k, v in sorted(figures.items()) if k.startswith("val/")]
     words = [f"PCA {features.shape[1]} to {dimensions} keeps {kept:.1%} of the variance"]
-    words += [f"held-out accuracy {', '.join(accuracies)}"] if accuracies else []
-    return version, pca, "; ".join(words) + picture
+    words += [f"held-out {', '.join(held_out)}"] if held_out else []
+    words += [f"pictures in {mlflow.get_artifact_uri(registry_name(settings))}: {drawings}"] if drawings else []
+    return version, pca, "; ".join(words)
 
 
-def _require(images: int) -> None:
+def require(images: int) -> None:
+    """Raise JobError when there are fewer readable images than MIN_IMAGES."""
     if images < MIN_IMAGES:
         raise JobError(f"{images} readable images are too few to fit an image encoder on; it takes {MIN_IMAGES}")
 
@@ -113,9 +136,7 @@ def _require(images: int) -> None:
 def _save(
     folder: Path, settings: Settings, encoder: Encoder, pca: Reduction, figures: Mapping[str, float]
 ) -> dict[str, str]:
-    """Write the encoder's files into the folder; returns the tags that later runs find it by."""
-    if settings.encoder == "catalogue":
-        torch.save(encoder.network.state_dict(), folder / _NETWORK)
+    """Write PCA and description into the folder; returns the tags that later runs find the version by."""
     pca.save(folder / _PCA)
     digest = hashlib.sha256(encoder.weights.encode() + pca.mean.tobytes() + pca.components.tobytes())
     tags = {

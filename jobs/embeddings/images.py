@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import mlflow
 import numpy as np
 import pyarrow as pa
 
@@ -115,7 +116,7 @@ def embed(job: Job, images: Images, root: Path, fitted: ModelVersion | None) -> 
     """
     # Seconds to import, which a run without new images is spared.
     from jobs.embeddings import fitting
-    from jobs.embeddings.encoders import open_encoder
+    from jobs.embeddings.encoders import open_encoder, with_network
 
     settings, remark = job.settings, ""
     if fitted is not None:
@@ -123,18 +124,16 @@ def embed(job: Job, images: Images, root: Path, fitted: ModelVersion | None) -> 
         store, count = _compute(job, images, root, encoder)
     else:
         with start_run(settings, job.name) as tracked:
-            figures: dict[str, float] = {}
-            encoder = open_encoder(settings.encoder, settings.weights_dir)
-            if settings.encoder == "catalogue":
+            encoder, trained = open_encoder(settings.encoder, settings.weights_dir), None
+            if settings.encoder in fitting.TRAINED:
                 rows = images.to_embed({})
                 pictures = images.pictures(rows, root, encoder)
-                encoder, figures = fitting.train_catalogue(
-                    settings, tracked.info.run_id, images.articles.take(rows), pictures
-                )
+                trained = fitting.train(settings, tracked.info.run_id, images.articles.take(rows), pictures)
+                encoder = with_network(encoder, trained.network)
             store, count = _compute(job, images, root, encoder)
             rows, features = _sample(images, store, settings.seed)
-            figures["images"] = float(len(images.to_embed({})))
-            fitted, pca, remark = fitting.register(settings, encoder, features, images.articles.take(rows), figures)
+            mlflow.log_metric("images", len(images.to_embed({})))
+            fitted, pca, remark = fitting.register(settings, encoder, features, images.articles.take(rows), trained)
     _take(images, store, pca, min(settings.embedding_dim, len(pca.components)))
     return fitted, store, f"{count:,} newly embedded" + (f"; {remark}" if remark else "")
 
@@ -156,11 +155,11 @@ def _compute(job: Job, images: Images, root: Path, encoder: Encoder) -> tuple[Fe
 
 def _sample(images: Images, store: FeatureStore, seed: int) -> tuple[list[int], np.ndarray]:
     """Rows and features [n, d] of the images that PCA is fitted on: all, or a sample of many."""
+    from jobs.embeddings.fitting import sample
     from jobs.embeddings.reduction import MAX_FIT_IMAGES
 
-    rows = np.array(images.to_embed({}), dtype=int)
-    if len(rows) > MAX_FIT_IMAGES:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_IMAGES, replace=False))
+    found = images.to_embed({})
+    rows = [found[i] for i in sample(len(found), MAX_FIT_IMAGES, seed)]
     wanted = [images.files[i].checksum or "" for i in rows]
     place = {checksum: n for n, checksum in enumerate(wanted)}
     features = np.empty((0, 0), np.float32)
@@ -168,7 +167,7 @@ def _sample(images: Images, store: FeatureStore, seed: int) -> tuple[list[int], 
         if not len(features):
             features = np.empty((len(wanted), block.shape[1]), np.float32)
         features[[place[name] for name in names]] = block
-    return rows.tolist(), features
+    return rows, features
 
 
 def _take(images: Images, store: FeatureStore, pca: Reduction, dimensions: int) -> None:

@@ -1,4 +1,8 @@
-"""A map of the catalogue: image embeddings in two dimensions by t-SNE, coloured by product group and by colour."""
+"""Pictures of what an encoder makes of the catalogue.
+
+A map (image embeddings in two dimensions by t-SNE, coloured by product group and by colour), images above their
+reconstructions, and Eigenfaces.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.manifold import TSNE
+
+from jobs.embeddings.reduction import Reduction
 
 MAX_POINTS = 2_000
 #: Groups with a colour of their own; the rest share grey. Ten hues can be told apart, so markers change after them.
@@ -70,3 +77,23 @@ def _panel(axes: Axes, points: np.ndarray, names: list[str], title: str) -> None
         axes.scatter([], [], c=face, marker="X", label=f"{other} ({rest:,})")
     axes.set(xticks=[], yticks=[], title=f"by {title}")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=1.8, fontsize=10)
+
+
+def reconstructions(images: np.ndarray, rebuilt: np.ndarray) -> Image.Image:
+    """Images uint8 [n, h, w, 3] side by side, and below each what an autoencoder made of it."""
+    rows = [np.concatenate(list(some), axis=1) for some in (images, rebuilt)]
+    return Image.fromarray(np.concatenate(rows))
+
+
+def eigenfaces(pca: Reduction, size: tuple[int, int]) -> Image.Image:
+    """The mean of grey pictures of `size` (height, width), and their components from grey = 0 outwards, in rows.
+
+    The first is the mean; each component has its own scale.
+    """
+    scale = np.abs(pca.components).max(axis=1, keepdims=True).clip(min=1e-12)
+    faces = np.concatenate([pca.mean[None], 0.5 + 0.5 * pca.components / scale]).reshape(-1, *size)
+    across = 8
+    blank = np.ones((-len(faces) % across, *size), np.float32)
+    grid = np.concatenate([faces, blank]).reshape(-1, across, *size).swapaxes(1, 2)
+    pixels = (grid.reshape(-1, across * size[1]).clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(pixels).resize((4 * pixels.shape[1], 4 * pixels.shape[0]), Image.Resampling.NEAREST)

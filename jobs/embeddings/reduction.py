@@ -16,7 +16,7 @@ MAX_FIT_IMAGES = 40_000
 class Reduction:
     """A fitted PCA: `mean` [d], `components` [k, d], and the share of variance of each component [k], falling.
 
-    All components are kept, so that one fit serves every length: the first n of them are the PCA to n dimensions.
+    One fit serves every length: the first n components are the PCA to n dimensions.
     """
 
     mean: np.ndarray
@@ -39,10 +39,11 @@ def load(path: Path) -> Reduction:
         return Reduction(arrays["mean"], arrays["components"], arrays["variance_ratio"])
 
 
-def fit(features: np.ndarray) -> Reduction:
-    """Fit PCA on features [n, d], n >= 2: min(n - 1, d) components, since n centred points span no more."""
+def fit(features: np.ndarray, at_most: int | None = None) -> Reduction:
+    """Fit PCA on features [n, d], n >= 2: min(n - 1, d) components, since n centred points span no more, or fewer."""
     n, d = features.shape
+    components = min(n - 1, d, at_most or d)
     with np.errstate(invalid="ignore"):  # identical pictures have no variance to share out
-        pca = PCA(min(n - 1, d), svd_solver="covariance_eigh" if n > d else "full").fit(features.astype(np.float64))
+        pca = PCA(components, svd_solver="covariance_eigh" if n > d else "full").fit(features.astype(np.float64))
     ratio = np.nan_to_num(pca.explained_variance_ratio_)
     return Reduction(pca.mean_.astype(np.float32), pca.components_.astype(np.float32), ratio.astype(np.float32))

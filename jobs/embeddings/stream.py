@@ -68,10 +68,15 @@ class Pictures:
 
     def decoded(self, rows: Sequence[int]) -> tuple[np.ndarray, list[int]]:
         """All pixels uint8 [m, h, w, 3] at once, decoded on all cores, and the m of `rows` that could be."""
-        with ThreadPoolExecutor(CPUS) as pool:
-            found = [(row, result[1]) for row, result in zip(rows, pool.map(self._prepared, rows), strict=True)]
-        good = [(row, picture) for row, picture in found if picture is not None]
-        return np.stack([picture for _, picture in good]) if good else np.empty(0), [row for row, _ in good]
+        pixels = np.empty((len(rows), *self.encoder.size, 3), np.uint8)
+        good: list[int] = []
+        with ThreadPoolExecutor(CPUS) as pool, Told(len(rows), "images decoded") as told:
+            for row, (_, picture) in zip(rows, pool.map(self._prepared, rows), strict=True):
+                if picture is not None:
+                    pixels[len(good)] = picture
+                    good.append(row)
+                told.advance(1)
+        return pixels[: len(good)], good
 
     def _prepared(self, row: int) -> tuple[ImageFile, np.ndarray | None]:
         checksum = self.checksums[row]

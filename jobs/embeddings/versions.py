@@ -16,6 +16,8 @@ KINDS = {
     "mobilenet_v2": "mobilenet_v2-imagenet1k_v2",
     "fashion_clip": "marqo-fashionclip",
     "catalogue": "catalogue-v2",
+    "autoencoder": "autoencoder-v1",
+    "eigenfaces": "eigenfaces-v1",
 }
 
 

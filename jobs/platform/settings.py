@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 WEEK = timedelta(days=7)
@@ -41,10 +41,13 @@ class Settings(BaseSettings):
         False,
         description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
     )
-    encoder: Literal["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"] = Field(
+    encoder: Literal[
+        "resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue", "autoencoder", "eigenfaces"
+    ] = Field(
         "resnet152",
         description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
-        " fashion_clip, or catalogue (trained here on the catalogue's labels)",
+        " fashion_clip, catalogue (trained here on the catalogue's labels), autoencoder"
+        " (trained here on its images alone) or eigenfaces (PCA of grey pixels)",
     )
     weights_dir: Path | None = Field(
         None, description="Local folder with the encoders' weight files, instead of the hub"
@@ -59,6 +62,15 @@ class Settings(BaseSettings):
         12, gt=0, le=100, description="Colours of a picture nearer than this are one (CIELAB; black to white is 100)"
     )
     colour_limit: int = Field(8, ge=1, le=100, description="Dominant colours kept of a picture")
+    sweep_images: int = Field(
+        3_000, ge=2, le=40_000, description="Images the autoencoder's sweep trains on and holds out"
+    )
+    sweep_learning_rates: tuple[PositiveFloat, ...] = Field(
+        (0.01, 0.001), min_length=1, description="Learning rates of the autoencoder's sweep, with commas between"
+    )
+    sweep_epochs: tuple[PositiveInt, ...] = Field(
+        (30, 50, 100), min_length=1, description="Epochs of the autoencoder's sweep, with commas between"
+    )
     training_weeks: int = Field(6, ge=2, le=52, description="Label weeks the model is fitted on, the newest first")
     max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import pytorch_lightning as pl
 import torch
 
@@ -13,7 +12,6 @@ from lightning_modules.catalogue_encoder import (
     HEIGHT,
     NO_LABEL,
     WIDTH,
-    Batches,
     CatalogueEncoderModule,
     CatalogueImages,
 )
@@ -79,27 +77,3 @@ def test_missing_labels_cost_nothing() -> None:
     assert torch.allclose(both, colour_only.training_step((images, labels[:, :1]), 0))
     nothing = module.training_step((images, torch.full_like(labels, NO_LABEL)), 0)
     assert float(nothing) == 0.0  # not NaN
-
-
-@pytest.mark.parametrize("seed", [None, 7])
-def test_batches_hold_every_row_once_with_its_label(seed: int | None) -> None:
-    images = torch.arange(10, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(10, 3, 4, 4)
-    labels = torch.arange(10).reshape(-1, 1)
-    batches = Batches(images, labels, 4, seed)
-    assert len(batches) == 3
-    first, second = list(batches), list(batches)
-    assert [len(rows) for _, rows in first] == [4, 4, 2]
-    for pixels, rows in first:
-        assert torch.equal(pixels[:, 0, 0, 0].long(), rows[:, 0])
-    order = torch.cat([rows for _, rows in first]).flatten().tolist()
-    assert sorted(order) == list(range(10))
-    assert (order == list(range(10))) == (seed is None)
-    assert (order == torch.cat([rows for _, rows in second]).flatten().tolist()) == (seed is None)
-
-
-def test_mirroring_leaves_the_source_alone() -> None:
-    images = torch.arange(4, dtype=torch.uint8).expand(16, 3, 2, 4).clone()
-    original = images.clone()
-    ((mirrored, _),) = list(Batches(images, torch.zeros(16, 1), 16, 3))
-    assert torch.equal(images, original)
-    assert {tuple(row) for row in mirrored[:, 0, 0].tolist()} == {(0, 1, 2, 3), (3, 2, 1, 0)}

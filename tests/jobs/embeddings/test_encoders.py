@@ -18,9 +18,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision.models import get_model
 
-from jobs.embeddings import encoders
+from jobs.embeddings import encoders, fitting, versions
 from jobs.embeddings.stream import features_of
 from jobs.platform.errors import JobError
+from jobs.platform.settings import Settings
 from lightning_modules.catalogue_encoder import HEIGHT, WIDTH
 from tests.jobs.embeddings import drawn
 
@@ -204,9 +205,21 @@ def test_fashion_clip_out_of_reach_is_one_clear_line(tmp_path: Path, monkeypatch
 
 
 def test_catalogue_pictures_are_whole_on_white() -> None:
-    wide = encoders.prepare_catalogue(Image.new("RGB", (100, 50), (10, 20, 30)))
+    wide = encoders.whole_on_white(Image.new("RGB", (100, 50), (10, 20, 30)), (HEIGHT, WIDTH))
     assert wide.shape == (HEIGHT, WIDTH, 3) and wide.dtype == np.uint8
     assert wide[HEIGHT // 2, WIDTH // 2].tolist() == [10, 20, 30]
     assert wide[0, 0].tolist() == [255, 255, 255]
-    portrait = encoders.prepare_catalogue(Image.new("RGB", (1166, 1750), (10, 20, 30)))
+    portrait = encoders.whole_on_white(Image.new("RGB", (1166, 1750), (10, 20, 30)), (HEIGHT, WIDTH))
     assert (portrait == np.array([10, 20, 30])).mean() > 0.97
+
+
+def test_every_setting_has_a_kind_and_can_be_opened() -> None:
+    settings = set(Settings.model_fields["encoder"].annotation.__args__)
+    assert settings == set(versions.KINDS) == set(encoders._OPEN)
+    assert set(fitting.TRAINED) < settings
+    for name in {*fitting.TRAINED, "eigenfaces"}:
+        encoder = encoders.open_encoder(name, None)
+        assert encoder.kind == versions.KINDS[name] and len(encoder.weights) == 64
+        pixels = torch.zeros((2, *encoder.size, 3), dtype=torch.uint8)
+        assert features_of(encoder, pixels).shape[0] == 2
+        assert encoder.prepare(Image.new("RGB", (30, 40))).shape == (*encoder.size, 3)
