@@ -14,6 +14,7 @@ from PIL import Image
 from jobs.embeddings import catalogue, encoders, fitting
 from jobs.embeddings.decode import inspect_all
 from jobs.embeddings.stream import Pictures
+from jobs.embeddings.training import Trained
 from jobs.embeddings.versions import fitted_encoder
 from jobs.platform.tracking import start_run
 from lightning_modules.catalogue_encoder import CatalogueEncoder
@@ -42,12 +43,12 @@ def trained_on(
         patch.setattr(
             catalogue,
             "train",
-            lambda images, articles, *_: (given.append((images, articles)), (CatalogueEncoder(), {}))[1],
+            lambda images, articles, *_: (given.append((images, articles)), Trained(CatalogueEncoder(), {}))[1],
         )
         settings = drawn.settings(folder, seed=seed)
         articles = pa.table({"article_id": [drawn.article_id(i) for i in range(N)]})
         patch.setattr(fitting, "MLFlowLogger", lambda **_: False)
-        fitting.train_catalogue(settings, "a run", articles, pictures)
+        fitting.train(settings, "a run", articles, pictures)
     return asked, given[0][1]["article_id"].to_pylist(), given[0][0]
 
 
@@ -83,7 +84,8 @@ def test_what_is_logged_of_a_first_run(tmp_path: Path, pictures: Pictures) -> No
     articles = pa.table({"product_group_name": ["Shoes", None] * (N // 2), "colour_group_name": ["Dark Blue"] * N})
     settings = drawn.settings(tmp_path, embedding_dim=2)
     with start_run(settings, "test") as run:
-        version, pca, said = fitting.register(settings, pictures.encoder, features, articles, {"val/accuracy_x": 0.5})
+        trained = Trained(pictures.encoder.network, {"val/accuracy_x": 0.5})
+        version, pca, said = fitting.register(settings, pictures.encoder, features, articles, trained)
     assert pca.variance_kept(1) == pytest.approx(0.8) and fitted_encoder(settings) == version
     logged = mlflow.MlflowClient().get_run(run.info.run_id).data
     assert logged.metrics == {"pca/variance_kept": pytest.approx(1), "val/accuracy_x": 0.5}
@@ -91,6 +93,6 @@ def test_what_is_logged_of_a_first_run(tmp_path: Path, pictures: Pictures) -> No
     (folder,) = (tmp_path / "warehouse" / "mlflow" / "artifacts").rglob("catalogue_encoder")
     with Image.open(folder / "map.png") as picture:
         assert min(picture.size) > 600
-    assert said.endswith(f"map of the catalogue: {folder.as_uri()}/map.png")
-    assert "PCA 4 to 2 keeps 100.0% of the variance; held-out accuracy x 0.50" in said
+    assert said.endswith(f"pictures in {folder.as_uri()}: map.png")
+    assert "PCA 4 to 2 keeps 100.0% of the variance; held-out accuracy x 0.5;" in said
     assert json.loads((folder / "encoder.json").read_text())["figures"] == logged.metrics
