@@ -80,7 +80,7 @@ class _Index:
 
     def __init__(self, vectors: Tensor, k: int, metric: Metric) -> None:
         self.vectors, self.k, self.metric = vectors, k, metric
-        self.norms = _norms(vectors)
+        self.norms = self._norms(vectors)
         count, dimensions = vectors.shape
         self.tile = min(_TILE, max(1, count // (8 * k)))  # more tiles than k, so that their best tell much
         self.tiles = -(-count // self.tile)
@@ -96,7 +96,7 @@ class _Index:
 
     def best(self, queries: Tensor, exclude: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Query, place, column and score of the k best of each query, as parallel vectors."""
-        norms = _norms(queries)
+        norms = self._norms(queries)
         products = torch.addmm(self.bias, self._scaled(queries, norms), self.padded.T)
         if exclude is not None:
             (named,) = torch.nonzero(exclude >= 0, as_tuple=True)
@@ -146,8 +146,7 @@ class _Index:
     def _scaled(self, rows: Tensor, norms: Tensor) -> Tensor:
         return rows if self.metric == "euclidean" else rows / norms[:, None].float()
 
-
-def _norms(rows: Tensor) -> Tensor:
-    """Length of each row in double precision [n]; 1 for a row of zeros."""
-    norms = torch.cat([part.double().square().sum(dim=1).sqrt() for part in rows.split(_PAIRS)])
-    return torch.where(norms == 0, 1.0, norms)
+    def _norms(self, rows: Tensor) -> Tensor:
+        """Length of each row in double precision [n]; 1 for a row of zeros that is to be divided by it."""
+        norms = torch.cat([part.double().square().sum(dim=1).sqrt() for part in rows.split(_PAIRS)])
+        return torch.where(norms == 0, 1.0, norms) if self.metric == "cosine" else norms

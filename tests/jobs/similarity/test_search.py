@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import NearestNeighbors
@@ -42,6 +42,7 @@ def assert_same(found: tuple[np.ndarray, np.ndarray], expected: tuple[np.ndarray
 
 
 @settings(max_examples=150, deadline=None)
+@example(np.float32([[0, 0, 0], [0, 0, -2], *[[0, 0, 0]] * 8, [0, 0, -1]]), 1, "euclidean", 1)  # zeros have no length
 @given(
     vectors=hnp.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(3)), elements=SMALL_INTEGERS),
     k=st.integers(1, 12),
