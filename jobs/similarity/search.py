@@ -7,6 +7,7 @@ have equal scores.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ def nearest(
     metric: Metric,
     *,
     exclude: npt.NDArray[np.int64] | None = None,
+    told: Callable[[int], object] = lambda _: None,
     device: torch.device | str | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The k nearest of `vectors` to each query, nearest first; of equal scores the smaller index.
@@ -47,6 +49,7 @@ def nearest(
             "euclidean", whose score is the distance.
         exclude: index of a vector that may not be a query's neighbour, [n], NO_NEIGHBOUR for none; with
             `np.arange(n)` the vectors are their own queries and nothing is its own neighbour.
+        told: called with the number of queries answered since the last call.
         device: where to compute; None: the GPU where there is one.
 
     Returns:
@@ -72,6 +75,7 @@ def nearest(
         out = None if exclude is None else torch.from_numpy(exclude[block]).to(chosen)
         row, place, column, score = (part.cpu().numpy() for part in index.best(asked, out))
         indices[start + row, place], scores[start + row, place] = column, score
+        told(len(asked))
     return indices, scores
 
 
