@@ -44,6 +44,8 @@ HEADLINE_K = 12
 RANKING_KS = (10, 20, 30)
 RETRIEVAL_KS = (100, 300)
 ALL_BUYERS = "all"
+#: The slice of purchases of articles whose first sale was in the 7 days before the label week.
+NEW_ARTICLES = "article_on_sale_7_days_or_less"
 
 #: Names of the models in `system`: the one this run trained, and the champion it must beat.
 CHALLENGER, CHAMPION = "two_stage", "champion"
@@ -139,7 +141,7 @@ def slices(truth: Truth, history: Purchases, fold_start: date) -> dict[str, Mask
         "no_history": last < 0,
         "repurchase": bought_before,
         "first_purchase": ~bought_before,
-        "article_on_sale_7_days_or_less": (age >= 1) & (age <= 7),
+        NEW_ARTICLES: (age >= 1) & (age <= 7),
     }
 
 
