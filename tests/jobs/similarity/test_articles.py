@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from expectations.similarity import SIMILAR_ARTICLES
-from jobs.embeddings import catalogue, reduction
+from jobs.embeddings import reduction
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.warehouse import Warehouse
@@ -21,8 +21,8 @@ from jobs.similarity.methods import METHODS, Method
 from jobs.similarity.search import nearest
 from jobs.similarity.vectors import Vectors
 from tests.jobs.embeddings import drawn
+from tests.jobs.similarity.conftest import MISSING, SAME, N
 
-N, MISSING = 16, 3
 METHOD = "cosine_catalogue"
 
 
@@ -42,18 +42,9 @@ def picks(data: Path, i: int) -> list[tuple[int, str, float]]:
 
 
 @pytest.fixture(scope="module")
-def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Embedded pictures and their similar articles; MISSING has no picture, and 6 the same as 0."""
-    data = tmp_path_factory.mktemp("similar")
-    drawn.publish_articles(data, range(N))
-    for i in range(N):
-        drawn.draw(data, i)
-    drawn.image_path(data, MISSING).unlink()
-    shutil.copy(drawn.image_path(data, 0), drawn.image_path(data, 6))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "MIN_STEPS", 8)
-        drawn.run(data)
-    return data, run(data)
+def first_run(embedded: Path) -> tuple[Path, str]:
+    """The catalogue with its similar articles, and what the job said."""
+    return embedded, run(embedded)
 
 
 @pytest.fixture
@@ -83,11 +74,11 @@ def test_every_article_with_a_picture_has_its_picks(first_run: tuple[Path, str])
 
 def test_what_looks_alike_comes_first(first_run: tuple[Path, str]) -> None:
     data, _ = first_run
-    assert picks(data, 0)[0][1:] == (drawn.article_id(6), 1.0)  # the same file
-    assert picks(data, 6)[0][1:] == (drawn.article_id(0), 1.0)
+    assert picks(data, 0)[0][1:] == (drawn.article_id(SAME), 1.0)  # the same file
+    assert picks(data, SAME)[0][1:] == (drawn.article_id(0), 1.0)
     # i and i + 6 share garment and colour.
     for i in (1, 2, 8, 9):
-        alike = {drawn.article_id(j) for j in range(i % 6, N, 6) if j not in (i, MISSING, 6)}
+        alike = {drawn.article_id(j) for j in range(i % 6, N, 6) if j not in (i, MISSING, SAME)}
         assert {article for _, article, _ in picks(data, i)[: len(alike)]} == alike, i
 
 
