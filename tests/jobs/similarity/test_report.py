@@ -70,11 +70,11 @@ def test_what_stands_between_the_marks_is_replaced(warehouse: Path) -> None:
 def test_without_marks_or_figures_it_says_so(warehouse: Path, tmp_path: Path) -> None:
     page = warehouse / "systems.md"
     page.write_text("# A page\n")
-    with pytest.raises(JobError, match="the marks .* are missing"):
+    with pytest.raises(JobError, match=r"the marks .* are missing"):
         run(warehouse)
     assert page.read_text() == "# A page\n"
     settings = Settings(as_of_date=on(64), warehouse=str(warehouse))
-    with pytest.raises(JobError, match="has no rows of 2020-10-04; run similarity.quality"):
+    with pytest.raises(JobError, match=r"has no rows of 2020-10-04; run similarity\.quality"):
         report.main(Job("similarity.report", settings, report.READS, report.WRITES))
 
 
