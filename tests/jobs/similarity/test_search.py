@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -87,6 +88,27 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_PAIRS", 11)
     assert_same(nearest(vectors, vectors, 7, "cosine"), whole)
     assert (whole[0][:, 0] == np.arange(500)).all()
+
+
+def test_products_are_of_full_precision_whatever_was_chosen_elsewhere() -> None:
+    vectors, chosen = np.eye(2, dtype=np.float32), torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        seen: list[str] = []
+        nearest(vectors, vectors, 1, "cosine", told=lambda _: seen.append(torch.get_float32_matmul_precision()))
+        assert (seen, torch.get_float32_matmul_precision()) == (["highest"], "medium")
+    finally:
+        torch.set_float32_matmul_precision(chosen)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_a_gpu_finds_what_the_processor_finds(metric: Metric) -> None:
+    vectors = np.random.default_rng(4).standard_normal((5_000, 64)).astype(np.float32)
+    vectors[1_000:1_100] = vectors[:100]
+    own = np.arange(len(vectors))
+    on_gpu = nearest(vectors, vectors, 10, metric, exclude=own)
+    assert_same(on_gpu, nearest(vectors, vectors, 10, metric, exclude=own, device="cpu"))
 
 
 def test_fewer_vectors_than_asked_for_leave_places_empty() -> None:
