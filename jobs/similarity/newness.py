@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from jobs.evaluation.baselines import first_distinct
 from jobs.evaluation.metrics import Mask, Truth, bootstrap_means, interval, matches, recall
-from jobs.evaluation.protocol import NEW_ARTICLES, Figure, check_lists
+from jobs.evaluation.protocol import NEW_ARTICLES, Figure, check_fold, check_lists
 from jobs.platform.settings import WEEK
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from jobs.retrieval.repurchase import RecentPurchases
@@ -89,7 +89,11 @@ def new_article_figures(
         labels: purchases of the week from `start`.
         start: first day of the label week.
         seed: of the bootstrap.
+
+    Raises:
+        ValueError: history or labels reach across the borders of the label week.
     """
+    check_fold(history, labels, start)
     truth, new = Truth.of(labels), new_articles(history, start)
     pairs = new[truth.article]
     sizes = np.bincount(truth.buyer[pairs], minlength=len(truth.customers)).astype(np.int32)

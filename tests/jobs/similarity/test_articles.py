@@ -99,7 +99,8 @@ def test_an_article_that_left_is_nobodys_pick(data: Path) -> None:
 def test_a_method_replaces_its_own_rows_only(data: Path) -> None:
     rows = table(data).to_pyarrow_table()
     other = rows.set_column(rows.column_names.index("method"), "method", [["eigenfaces"] * rows.num_rows])
-    Warehouse(str(data / "warehouse"), {}).publish_arrow(SIMILAR_ARTICLES, other, {"method": ["eigenfaces"]})
+    facts = {"method": "eigenfaces", "made_from": "other vectors"}
+    Warehouse(str(data / "warehouse"), {}).publish_arrow(SIMILAR_ARTICLES, other, {"method": ["eigenfaces"]}, facts)
     assert run(data).endswith("up to date")  # although another method was published since
     drawn.publish_articles(data, range(1, N))
     run(data)

@@ -163,6 +163,11 @@ def test_a_week_without_new_articles_has_no_figures() -> None:
     assert new_article_figures({"m": (EUCLIDEAN, VECTORS)}, HISTORY, labels, on(FOLD), seed=1) == []
 
 
+def test_a_history_that_knows_the_label_week_is_refused() -> None:
+    with pytest.raises(ValueError, match="reach across the borders of the label week"):
+        new_article_figures({"m": (EUCLIDEAN, VECTORS)}, ALL, LABELS, on(FOLD), seed=1)
+
+
 def test_the_label_week_plays_no_part_in_the_lists() -> None:
     """Whatever is bought from the fold on: the buyers' lists stay as they were."""
     changed = purchases(
@@ -226,6 +231,7 @@ def test_the_job_measures_what_it_can_and_says_what_it_cannot(warehouse: Path) -
     assert found["cosine_catalogue", "same_product", 1] == 1
     assert found["cosine_catalogue", "with_picks", 0] > 0
     assert found["popular_new", "recall", 12] == 1
+    assert (found["random_new", "new_articles", 0], found["random_new", "buyers", 0]) == (4, 4)
     run(warehouse)
     assert metrics(warehouse) == rows
 
