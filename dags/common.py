@@ -7,7 +7,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param
+from airflow.sdk import Asset, Param
 
 TASK_DEFAULTS: dict[str, Any] = {
     "pool": "heavy",
@@ -18,6 +18,10 @@ TASK_DEFAULTS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
     "execution_timeout": timedelta(hours=12),
 }
+
+#: What the weekly DAG takes in, for DAGs that wait for it. Each event's `extra` holds the parameters of its run, as-of
+#: date included: a run that an asset starts has no date of its own.
+ARTICLES, TRANSACTIONS = Asset("silver/articles"), Asset("silver/transactions")
 
 
 def setting(name: str, default: Any, **schema: Any) -> Param:
@@ -36,6 +40,47 @@ def warehouse_setting() -> Param:
         type="string",
         description="Root of all Delta tables: a folder or an object-store URI",
     )
+
+
+def retailer_settings() -> dict[str, Param]:
+    """The fields that say whose data is worked on, and where."""
+    return {
+        "data": setting(
+            "data", "data/sample", type="string", description="Folder with the retailer's files, and images/ if any"
+        ),
+        "warehouse": warehouse_setting(),
+        "mapping": setting(
+            "mapping",
+            "hm",
+            type="string",
+            description="Which file and column plays which part: hm, completejourney, or a TOML file",
+        ),
+    }
+
+
+def weights_setting() -> Param:
+    """Where the image encoders' weights are."""
+    return setting(
+        "weights_dir",
+        None,
+        type=["null", "string"],
+        description="Local folder with the encoders' weight files, instead of the hub",
+    )
+
+
+def accept_drift_setting() -> Param:
+    """Whether the gates on changes only tell."""
+    return setting(
+        "accept_drift",
+        False,
+        type="boolean",
+        description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
+    )
+
+
+def seed_setting() -> Param:
+    """What makes random choices repeatable."""
+    return setting("seed", 20200916, type="integer", minimum=0, description="Seed of every random choice")
 
 
 def flags(names: list[str]) -> list[str]:

@@ -12,19 +12,33 @@ by their starts: `scripts/airflow backfill create --dag-id weekly_recommendation
 line that says what to do, and there is no retry. Anything else is retried twice, with growing pauses.
 
 **Tasks.** A task id is a module: `features.customers` runs `jobs/features/customers.py`. Each takes a slot of the pool
-`heavy` (one slot by default), so that heavy tasks never share a small machine.
+`heavy` (one slot by default), so that heavy tasks never share a small machine. `ingest.articles` and
+`ingest.transactions` update the assets that the DAG `catalogue_intelligence` waits for.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags.common import TASK_DEFAULTS, flags, setting, warehouse_setting
+from dags.common import (
+    ARTICLES,
+    TASK_DEFAULTS,
+    TRANSACTIONS,
+    accept_drift_setting,
+    flags,
+    retailer_settings,
+    seed_setting,
+    setting,
+    weights_setting,
+)
 from dags.operators import JobOperator, SparkJobOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 WEEK, WEDNESDAY = timedelta(days=7), 2
 
@@ -61,6 +75,8 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
     ],
 }
 
+# Tasks whose success other DAGs wait for.
+UPDATES = {"ingest.articles": ARTICLES, "ingest.transactions": TRANSACTIONS}
 
 # The form. Defaults, limits and words are those of jobs.platform.settings.Settings; a test holds the two together.
 PARAMS = {
@@ -70,16 +86,7 @@ PARAMS = {
         format="date",
         description="Nothing dated on or after this day touches the run; empty: the end of the data interval",
     ),
-    "data": setting(
-        "data", "data/sample", type="string", description="Folder with the retailer's files, and images/ if any"
-    ),
-    "warehouse": warehouse_setting(),
-    "mapping": setting(
-        "mapping",
-        "hm",
-        type="string",
-        description="Which file and column plays which part: hm, completejourney, or a TOML file",
-    ),
+    **retailer_settings(),
     "encoder": setting(
         "encoder",
         "resnet152",
@@ -88,12 +95,7 @@ PARAMS = {
         " fashion_clip, catalogue (trained here on the catalogue's labels), autoencoder"
         " (trained here on its images alone) or eigenfaces (PCA of grey pixels)",
     ),
-    "weights_dir": setting(
-        "weights_dir",
-        None,
-        type=["null", "string"],
-        description="Local folder with the encoders' weight files, instead of the hub",
-    ),
+    "weights_dir": weights_setting(),
     "top_k": setting("top_k", 12, type="integer", minimum=1, maximum=30, description="Recommendations per customer"),
     "exclude_bought": setting(
         "exclude_bought", False, type="boolean", description="Leave out articles that the customer already bought"
@@ -106,12 +108,7 @@ PARAMS = {
         maximum=1,
         description="Stop when more than this share of a file's rows is bad",
     ),
-    "accept_drift": setting(
-        "accept_drift",
-        False,
-        type="boolean",
-        description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
-    ),
+    "accept_drift": accept_drift_setting(),
     "training_weeks": setting(
         "training_weeks",
         6,
@@ -128,7 +125,7 @@ PARAMS = {
         maximum=200,
         description="Epochs at most; the best on the validation week is kept",
     ),
-    "seed": setting("seed", 20200916, type="integer", minimum=0, description="Seed of every random choice"),
+    "seed": seed_setting(),
 }
 
 # Every job takes every parameter, so all tasks get the same command line.
@@ -155,6 +152,14 @@ def as_of_date(dag_run: Any, override: str | None) -> str:
     return (day - timedelta(days=(day.weekday() - WEDNESDAY) % 7)).isoformat()
 
 
+def tell(context: Context, _: Any) -> None:
+    """Give the assets that a task updated the run's parameters along."""
+    params = dict(context["params"])
+    params["as_of_date"] = as_of_date(context["dag_run"], params["as_of_date"])
+    for asset in context["task"].outlets:
+        context["outlet_events"][asset].extra = params
+
+
 with DAG(
     "weekly_recommendations",
     description="Retrain the recommender on the week that ended and publish its picks",
@@ -171,4 +176,6 @@ with DAG(
     for stage, jobs in STAGES.items():
         with TaskGroup(stage, prefix_group_id=False):
             for job, operator, after in jobs:
-                operator(task_id=job, arguments=ARGUMENTS).set_upstream([dag.get_task(other) for other in after])
+                outlets = {"outlets": [UPDATES[job]], "post_execute": tell} if job in UPDATES else {}
+                task = operator(task_id=job, arguments=ARGUMENTS, **outlets)
+                task.set_upstream([dag.get_task(other) for other in after])

@@ -81,10 +81,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Reference:
-    """Every value of `column` is found in the column of the same name of the table `parent`."""
+    """Every value of `column` is found in `parent_column` of the table `parent`; not given, it has the same name."""
 
     column: str
     parent: Contract
+    parent_column: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parent_column", self.parent_column or self.column)
 
     @property
     def measure(self) -> str:
@@ -181,7 +185,7 @@ class Contract:
         if unknown or len(set(names)) != len(names):
             raise ValueError(f"contract {self.name}: duplicate columns, or key/partition not a column: {unknown}")
         gated = [gate.column for gate in (*self.references, *self.drifts, self.freshness, self.week_change) if gate]
-        orphans = [r.column for r in self.references if r.column not in r.parent.column_names]
+        orphans = [r.parent_column for r in self.references if r.parent_column not in r.parent.column_names]
         if missing := [column for column in gated if column not in names] + orphans:
             raise ValueError(f"contract {self.name}: gates on columns that are not there: {missing}")
 

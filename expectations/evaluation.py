@@ -3,15 +3,20 @@
 from expectations.contract import Column, Contract, as_of_column
 
 
-def _metric_columns() -> tuple[Column, ...]:
+def _metric_columns(
+    system: str = "Model or baseline",
+    group: str = "Group of buyers; 'all' for everyone",
+    metric: str = "map, recall, precision, ndcg, coverage, ...",
+    value: str = "Mean over the buyers of the slice",
+) -> tuple[Column, ...]:
     return (
-        Column("system", "string", "Model or baseline"),
+        Column("system", "string", system),
         as_of_column(),
         Column("fold", "string", "Label week, as its first day"),
-        Column("slice", "string", "Group of buyers; 'all' for everyone"),
-        Column("metric", "string", "map, recall, precision, ndcg, coverage, ..."),
+        Column("slice", "string", group),
+        Column("metric", "string", metric),
         Column("k", "int", "Cut-off; 0 where the metric has none", minimum=0),
-        Column("value", "double", "Mean over the buyers of the slice"),
+        Column("value", "double", value),
         Column("ci_low", "double", "Lower end of the 95 % customer bootstrap interval", nullable=True),
         Column("ci_high", "double", "Upper end of the 95 % customer bootstrap interval", nullable=True),
         Column("run_id", "string", "Run that wrote the row"),
@@ -35,6 +40,21 @@ REALISED_PERFORMANCE = Contract(
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
     partition_by=("as_of_date",),
     min_rows=0,
+)
+
+SIMILARITY_METRICS = Contract(
+    layer="gold",
+    name="similarity_metrics",
+    description="How good each method's similar articles are: how many are of the same type, colour and product, and "
+    "how well they find what is new for the buyers of the last whole week before the as-of date.",
+    columns=_metric_columns(
+        system="Method of similar_articles, or a baseline of the new articles",
+        group="'articles': all with picks; otherwise the group of buyers",
+        metric="same_product_type, same_colour_group, same_product (and each _by_chance), with_picks, recall, ...",
+        value="Mean over the articles or buyers of the slice",
+    ),
+    key=("system", "as_of_date", "fold", "slice", "metric", "k"),
+    partition_by=("as_of_date",),
 )
 
 MODEL_DECISIONS = Contract(

@@ -4,10 +4,11 @@ from expectations.articles import ARTICLES
 from expectations.contract import contracts_by_name
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
-from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE
+from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE, SIMILARITY_METRICS
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from expectations.images import IMAGE_FEATURES
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
+from expectations.similarity import SIMILAR_ARTICLES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 
 CONTRACTS = contracts_by_name(
@@ -26,5 +27,7 @@ CONTRACTS = contracts_by_name(
         CANDIDATES,
         RECOMMENDATIONS,
         REALISED_PERFORMANCE,
+        SIMILAR_ARTICLES,
+        SIMILARITY_METRICS,
     ]
 )

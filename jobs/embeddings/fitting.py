@@ -147,3 +147,9 @@ def _save(
     }
     (folder / _CONFIG).write_text(json.dumps({**tags, "weights": encoder.weights, "figures": dict(figures)}, indent=2))
     return tags
+
+
+def load_reduction(version: ModelVersion) -> Reduction:
+    """The PCA alone of a registered encoder, for whoever has vectors already: it takes no weights."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return reduction.load(load_model_folder(version.name, version.version, Path(scratch)) / _PCA)

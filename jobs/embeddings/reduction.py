@@ -27,6 +27,17 @@ class Reduction:
         """Features [n, d] as float32 [n, dimensions]."""
         return ((features - self.mean) @ self.components[:dimensions].T).astype(np.float32)
 
+    def uncentred(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors [n, k] with their mean put back, float32 [n, k + 1]: angles between them are those between features.
+
+        PCA takes the mean away, and with it the origin that cosine similarity is about. The products of what this
+        returns are those of the features, as far as the k components and the mean make these up: the last coordinate,
+        the same for all, is the length of the mean's part that the components do not span.
+        """
+        inside = self.components[: vectors.shape[1]] @ self.mean
+        outside = np.sqrt(max(float(self.mean @ self.mean - inside @ inside), 0.0))
+        return np.column_stack([vectors + inside, np.full(len(vectors), outside)]).astype(np.float32)
+
     def variance_kept(self, dimensions: int) -> float:
         return float(self.variance_ratio[:dimensions].sum())
 

@@ -44,6 +44,8 @@ HEADLINE_K = 12
 RANKING_KS = (10, 20, 30)
 RETRIEVAL_KS = (100, 300)
 ALL_BUYERS = "all"
+#: The slice of purchases of articles whose first sale was in the 7 days before the label week.
+NEW_ARTICLES = "article_on_sale_7_days_or_less"
 
 #: Names of the models in `system`: the one this run trained, and the champion it must beat.
 CHALLENGER, CHAMPION = "two_stage", "champion"
@@ -85,9 +87,7 @@ def evaluate_week(
         JobError: a system listed an article twice, or one that was not on sale.
         ValueError: history or labels reach across the fold's borders.
     """
-    start = day_number(fold_start)
-    if (len(history) and history.day[-1] >= start) or labels.day[0] < start or labels.day[-1] >= start + WEEK.days:
-        raise ValueError(f"history or labels reach across the borders of the label week from {fold_start}")
+    check_fold(history, labels, fold_start)
     truth, on_sale = Truth.of(labels), history.articles_on_sale()
     for system, ranked in systems.items():
         check_lists(system, ranked, on_sale, history)
@@ -97,6 +97,13 @@ def evaluate_week(
         if pairs.any():
             figures += _slice_figures(name, pairs, found, truth, seed)
     return figures + _list_figures(systems, history, truth, fold_start)
+
+
+def check_fold(history: Purchases, labels: Purchases, fold_start: date) -> None:
+    """Raise ValueError where history does not end before the label week, or a label lies outside of it."""
+    start = day_number(fold_start)
+    if (len(history) and history.day[-1] >= start) or labels.day[0] < start or labels.day[-1] >= start + WEEK.days:
+        raise ValueError(f"history or labels reach across the borders of the label week from {fold_start}")
 
 
 def check_lists(system: str, ranked: Ints, on_sale: Mask, history: Purchases) -> None:
@@ -139,7 +146,7 @@ def slices(truth: Truth, history: Purchases, fold_start: date) -> dict[str, Mask
         "no_history": last < 0,
         "repurchase": bought_before,
         "first_purchase": ~bought_before,
-        "article_on_sale_7_days_or_less": (age >= 1) & (age <= 7),
+        NEW_ARTICLES: (age >= 1) & (age <= 7),
     }
 
 

@@ -70,7 +70,9 @@ class Audit:
         self._results: list[Any] = []
         tables = {reference: warehouse.as_read(reference.parent) for reference in contract.references}
         publish = uuid.uuid4().hex
-        self._parents = {r: Parent(table.table_uri, table.version(), r.column, publish) for r, table in tables.items()}
+        self._parents = {
+            r: Parent(table.table_uri, table.version(), r.parent_column, publish) for r, table in tables.items()
+        }
         self._samples: list[pa.Table] = []
 
     def take(self, rows: pa.Table) -> None:

@@ -96,10 +96,10 @@ class Job:
         self._declared(contract, self._reads + self._writes)
         return self.warehouse.partitions(contract)
 
-    def facts(self, contract: Contract) -> dict[str, str]:
-        """What was recorded with the newest publish of a declared table; nothing before the first."""
+    def facts(self, contract: Contract, **having: str) -> dict[str, str]:
+        """What was recorded with the newest publish of a declared table that has these facts; nothing before it."""
         self._declared(contract, self._reads + self._writes)
-        return self.warehouse.facts(contract)
+        return self.warehouse.facts(contract, **having)
 
     def publish(
         self,

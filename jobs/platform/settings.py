@@ -71,6 +71,15 @@ class Settings(BaseSettings):
     sweep_epochs: tuple[PositiveInt, ...] = Field(
         (30, 50, 100), min_length=1, description="Epochs of the autoencoder's sweep, with commas between"
     )
+    method: Literal[
+        "cosine_resnet152",
+        "cosine_resnet50",
+        "cosine_mobilenet_v2",
+        "cosine_fashion_clip",
+        "cosine_catalogue",
+        "euclidean_autoencoder",
+        "eigenfaces",
+    ] = Field("cosine_catalogue", description="How similar articles are found: metric and image encoder")
     training_weeks: int = Field(6, ge=2, le=52, description="Label weeks the model is fitted on, the newest first")
     max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")

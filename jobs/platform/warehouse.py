@@ -92,11 +92,12 @@ class Warehouse:
         """The table's partitions, column -> value, from the log alone; none where there is no table."""
         return DeltaTable(self.uri(contract)).partitions() if self.exists(contract) else []
 
-    def facts(self, contract: Contract) -> dict[str, str]:
-        """What was recorded with the table's newest publish, by either engine; nothing where there is none."""
+    def facts(self, contract: Contract, **having: str) -> dict[str, str]:
+        """What was recorded with the newest publish of the table (having these facts); nothing where there is none."""
         for commit in DeltaTable(self.uri(contract)).history() if self.exists(contract) else []:
-            if "userMetadata" in commit:
-                return json.loads(commit["userMetadata"])
+            facts = json.loads(commit["userMetadata"]) if "userMetadata" in commit else {}
+            if facts and having.items() <= facts.items():
+                return facts
         return {}
 
     def data_files(self, contract: Contract, where: Slice | None = None) -> list[DataFile]:

@@ -19,7 +19,7 @@ IN_AIRFLOW = find_spec("airflow") is not None
 collect_ignore = (
     ["test_lineage.py", "test_params.py"]
     if IN_AIRFLOW
-    else ["test_maintenance.py", "test_operators.py", "test_weekly_recommendations.py"]
+    else [f"test_{of}.py" for of in ("catalogue_intelligence", "maintenance", "operators", "weekly_recommendations")]
 )
 
 if IN_AIRFLOW:
@@ -30,7 +30,7 @@ if IN_AIRFLOW:
 
 @pytest.fixture(scope="session")
 def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """DAG id -> the DAG as JSON, from Airflow's environment: {tasks: {id: upstream ids}, params: {name: {...}}}."""
+    """DAG id -> the DAG as JSON, from Airflow's environment: {tasks: {id: upstream ids}, ...}; see structure.py."""
     python = ROOT / ".venv" / "airflow" / "bin" / "python"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
     environment |= {"PYTHONPATH": str(ROOT), "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))}

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 
-from dags import maintenance, weekly_recommendations
+from dags import catalogue_intelligence, maintenance, weekly_recommendations
 
 
 def described(dag):  # type: ignore[no-untyped-def]
-    """The DAG's tasks with what they wait for, and the fields of its form."""
+    """The DAG's tasks with what they wait for and the jobs that they run, its form, and the assets it knows."""
     params = {name: dag.params.get_param(name) for name in dag.params}
     return {
         "tasks": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+        "jobs": {task.task_id: getattr(task, "job", task.task_id) for task in dag.tasks},
+        "updates": {asset.name: task.task_id for task in dag.tasks for asset in task.outlets},
+        "waits_for": [asset.name for asset in getattr(dag.timetable.asset_condition, "objects", [])],
         "params": {
             n: {"default": p.value, "schema": p.schema, "description": p.description} for n, p in params.items()
         },
     }
 
 
-print(json.dumps({module.dag.dag_id: described(module.dag) for module in (weekly_recommendations, maintenance)}))
+MODULES = (weekly_recommendations, catalogue_intelligence, maintenance)
+print(json.dumps({module.dag.dag_id: described(module.dag) for module in MODULES}))

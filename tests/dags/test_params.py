@@ -11,7 +11,7 @@ from jobs.platform.settings import Settings
 SCHEMA = Settings.model_json_schema()["properties"]
 
 
-@pytest.fixture(params=["weekly_recommendations", "maintenance"])
+@pytest.fixture(params=["weekly_recommendations", "catalogue_intelligence", "maintenance"])
 def dag(dags: dict[str, dict[str, Any]], request: pytest.FixtureRequest) -> dict[str, Any]:
     """Each DAG in turn."""
     return dags[request.param]

@@ -27,12 +27,15 @@ def ancestors(task_id: str) -> set[str]:
 def test_the_dags_folder_loads() -> None:
     bag = DagBag(dag_folder=str(ROOT / "dags"), known_pools={"heavy"})
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["maintenance", "weekly_recommendations"]
+    assert sorted(bag.dags) == ["catalogue_intelligence", "maintenance", "weekly_recommendations"]
     assert DagSerialization.to_dict(dag)["dag"]["dag_id"] == "weekly_recommendations"
 
 
 def test_loading_it_imports_nothing_heavy() -> None:
-    code = "import sys, dags.maintenance, dags.weekly_recommendations; print(*{m.split('.')[0] for m in sys.modules})"
+    code = (
+        "import sys, dags.catalogue_intelligence, dags.maintenance, dags.weekly_recommendations;"
+        " print(*{m.split('.')[0] for m in sys.modules})"
+    )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     loaded = set(outcome.stdout.splitlines()[-1].split())
@@ -119,6 +122,19 @@ def test_as_of_date(logical: datetime | None, end: datetime | None, override: st
 def test_a_run_without_any_date_must_be_given_one() -> None:
     with pytest.raises(AirflowFailException, match="give as_of_date"):
         as_of_date(_run(None, None), None)
+
+
+def test_what_is_taken_in_updates_the_assets_and_tells_them_the_runs_parameters() -> None:
+    outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks if task.outlets}
+    assert outlets == {"ingest.articles": ["silver/articles"], "ingest.transactions": ["silver/transactions"]}
+    for task_id in outlets:
+        task = dag.get_task(task_id)
+        events = {asset: SimpleNamespace(extra={}) for asset in task.outlets}
+        params = {"as_of_date": None, "data": "d", "weights_dir": None}
+        context = {"task": task, "params": params, "dag_run": _run(SEP_09, SEP_16), "outlet_events": events}
+        task._post_execute_hook(context, None)
+        (event,) = events.values()
+        assert event.extra == {"as_of_date": "2020-09-16", "data": "d", "weights_dir": None}
 
 
 def test_defaults_come_from_the_environment() -> None:

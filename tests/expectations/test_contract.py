@@ -36,8 +36,9 @@ def contract(*columns: Column, **facts: object) -> Contract:
         lambda: contracts_by_name([contract(ID), contract(WEIGHT)]),
         lambda: contract(ID, drifts=(Drift("weight", 0.25, "why"),)),
         lambda: contract(ID, WEIGHT, references=(Reference("weight", contract(ID)),)),
+        lambda: contract(ID, references=(Reference("thing_id", contract(ID), "other_id"),)),
     ],
-    ids=["type", "column twice", "key", "partition", "table twice", "drift", "reference"],
+    ids=["type", "column twice", "key", "partition", "table twice", "drift", "reference", "renamed"],
 )
 def test_bad_contracts_are_refused(bad):
     with pytest.raises(ValueError):

@@ -7,7 +7,7 @@ import os
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -51,9 +51,9 @@ class Stack:
         places = {"data": str(self.folder / "data"), "warehouse": str(self.warehouse)}
         return places | {"encoder": "catalogue", "training_weeks": 2, "max_epochs": 1, "top_k": TOP_K}
 
-    def call(self, *command: str) -> str:
+    def call(self, *command: str, **environment: str) -> str:
         """Run a command of the repository on this stack; its output."""
-        environment = os.environ | {"ATELIER_AIRFLOW_HOME": str(self.home)}
+        environment = os.environ | {"ATELIER_AIRFLOW_HOME": str(self.home)} | environment
         outcome = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert outcome.returncode == 0, f"{command}\n{outcome.stdout[-3000:]}\n{outcome.stderr[-3000:]}"
         return outcome.stdout
@@ -61,18 +61,20 @@ class Stack:
     def port(self, service: str) -> int:
         return json.loads((self.home / "services.json").read_text())[service]["port"]
 
-    def api(self) -> AirflowApi:
-        return AirflowApi(self.port("api-server"), json.loads((self.home / "passwords.json").read_text())["admin"])
+    def api(self, dag_id: str = DAG_ID) -> AirflowApi:
+        password = json.loads((self.home / "passwords.json").read_text())["admin"]
+        return AirflowApi(self.port("api-server"), password, dag_id)
 
-    def wait(self, run_id: str) -> None:
-        """Until the run has ended, well; otherwise fail with the end of the failed task's log."""
-        api, deadline = self.api(), time.monotonic() + RUN_SECONDS
+    def wait(self, run_id: str, dag_id: str = DAG_ID, may_fail: Sequence[str] = ()) -> None:
+        """Until the run has ended, well but for some tasks; otherwise fail with the end of the failed task's log."""
+        api, deadline = self.api(dag_id), time.monotonic() + RUN_SECONDS
         while (state := api.run_state(run_id)) not in ("success", "failed"):
             assert time.monotonic() < deadline, f"{run_id} is still {state}"
             time.sleep(1)
         failed = [task["task_id"] for task in api.tasks(run_id) if task["state"] != "success"]
+        failed = [task for task in failed if task not in may_fail]
         logs = [path for task in failed for path in self.home.glob(f"logs/**/task_id={task}/*.log")]
-        assert state == "success", [path.read_text()[-3000:] for path in logs]
+        assert state == "success" and not failed, [path.read_text()[-3000:] for path in logs]
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Every table there is, by name, rows in an order of their own."""
@@ -106,6 +108,7 @@ def first(stack: Stack) -> dict[str, pl.DataFrame]:
 
 def test_every_table_is_there_and_opens_without_spark(first: dict[str, pl.DataFrame]) -> None:
     may_be_empty = {"quarantine", "realised_performance"}  # clean data, and no week before
+    may_be_empty |= {"similar_articles", "similarity_metrics"}  # another DAG's
     if not first["model_decisions"]["is_promoted"].item():
         may_be_empty.add("candidates")  # one epoch on a tiny shop need not beat the baselines
     of_no_weekly_task = {"image_features"}
@@ -157,3 +160,37 @@ def test_an_older_week_backfilled_overwrites_nothing_newer(stack: Stack, first: 
         elif name == "interaction_features":  # one slice per week: the backfill adds the weeks it looks back on
             kept = kept.filter(pl.col("week_start_date").is_in(rows["week_start_date"].unique().implode()))
         assert kept.equals(rows), name
+
+
+def test_what_was_taken_in_starts_the_catalogue_dag(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
+    name, weekly = "catalogue_intelligence", stack.api()
+    events = {event["name"]: event for event in weekly.asset_events()}
+    assert {asset: event["source_task_id"] for asset, event in events.items()} == {
+        "silver/articles": "ingest.articles",
+        "silver/transactions": "ingest.transactions",
+    }
+    extra = events["silver/articles"]["extra"]
+    assert stack.conf.items() <= extra.items() and extra["as_of_date"] in (WEEK.isoformat(), OLDER.isoformat())
+    api = stack.api(name)
+    api.prepare()
+    assert api.run_ids() == []  # it was paused when the weekly run told it
+    no_weights = stack.folder / "weights"
+    no_weights.mkdir()
+    for asset in events:
+        weekly.update_asset(asset, extra | {"as_of_date": WEEK.isoformat(), "weights_dir": str(no_weights)})
+    # As in production, some rounds of a scheduler that starts runs by itself; the weekly DAG's would be this week's.
+    weekly.pause()
+    scheduling = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True"}
+    stack.call(str(ROOT / "scripts" / "airflow"), "scheduler", "--num-runs", "3", "--skip-serve-logs", **scheduling)
+    (run_id,) = api.run_ids()
+    without_weights = ("resnet152", "resnet50", "mobilenet_v2", "fashion_clip")
+    may_fail = [f"embeddings.images.{encoder}" for encoder in without_weights]
+    may_fail += [f"similarity.articles.cosine_{encoder}" for encoder in without_weights]
+    stack.wait(run_id, name, may_fail)
+    tables = stack.tables()
+    similar, figures = tables["similar_articles"], tables["similarity_metrics"]
+    assert "cosine_catalogue" in set(similar["method"]) and figures["as_of_date"].unique().to_list() == [WEEK]
+    assert set(similar["method"]) <= set(figures["system"])
+    pictures = tables["article_embeddings"].filter(pl.col("encoder").str.starts_with("catalogue"))
+    with_picture = set(pictures.filter(pl.col("image_status") == "ok")["article_id"])
+    assert set(similar.filter(pl.col("method") == "cosine_catalogue")["article_id"]) == with_picture

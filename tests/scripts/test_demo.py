@@ -64,7 +64,7 @@ class FakeApi(AirflowApi):
     """Airflow's API with the runs it already has; remembers what was asked of it."""
 
     def __init__(self, runs: list[dict[str, Any]]) -> None:
-        self.runs, self.calls = runs, []
+        self.runs, self.calls, self._dag = runs, [], ""
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         self.calls.append((method, path.partition("?")[0].rpartition("dagRuns")[2], body))

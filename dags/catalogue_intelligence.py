@@ -1,0 +1,106 @@
+"""# Catalogue intelligence
+
+What the pictures of the catalogue say: their colours and outlines, embeddings of each image encoder, similar articles by
+each method, and how good those are, measured on the last whole week before the as-of date.
+
+**When.** After the weekly DAG has taken in articles and transactions: it updates the assets `silver/articles` and
+`silver/transactions`, and once both are new this DAG runs, where Airflow starts runs by itself (`docker/compose.yaml`;
+elsewhere `AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE=True`). By hand otherwise, and after pictures arrived between two weeks.
+
+**As-of date.** A run that assets start has no date: as-of date, data, warehouse and the other parameters are those of
+the weekly run that updated them last. Triggered by hand they are the form's, and `as_of_date` has to be given.
+
+**When a task fails.** A method whose weights are missing fails by the one line that says which, and stops no other;
+what has picks is measured (`similarity.quality`). A rerun computes only what is new.
+
+**Tasks.** A task id is a module and, where the module runs once per encoder or method, its name:
+`similarity.articles.cosine_catalogue` runs `jobs/similarity/articles.py --method cosine_catalogue`. They share the pool
+`heavy` with the weekly run, whose tasks go first.
+
+Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow dags unpause catalogue_intelligence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, Param
+from airflow.sdk.exceptions import AirflowFailException
+
+from dags.common import (
+    ARTICLES,
+    TASK_DEFAULTS,
+    TRANSACTIONS,
+    accept_drift_setting,
+    retailer_settings,
+    seed_setting,
+    weights_setting,
+)
+from dags.operators import JobOperator
+
+# Method -> the image encoder it needs, as in jobs.similarity.methods; a test holds the two together.
+METHODS = {
+    "cosine_catalogue": "catalogue",
+    "cosine_resnet50": "resnet50",
+    "cosine_mobilenet_v2": "mobilenet_v2",
+    "cosine_fashion_clip": "fashion_clip",
+    "euclidean_autoencoder": "autoencoder",
+    "eigenfaces": "eigenfaces",
+    "cosine_resnet152": "resnet152",
+}
+
+# The form. Defaults, limits and words are those of jobs.platform.settings.Settings; a test holds the two together.
+PARAMS = {
+    "as_of_date": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        description="Nothing dated on or after this day touches the run; needed where no asset brings one",
+    ),
+    **retailer_settings(),
+    "weights_dir": weights_setting(),
+    "accept_drift": accept_drift_setting(),
+    "seed": seed_setting(),
+}
+
+
+def parameter(name: str, params: Mapping[str, Any], events: Mapping[Any, Sequence[Any]]) -> str:
+    """A parameter of the run: of the newest asset event that started it, else of the form; empty for none.
+
+    Raises AirflowFailException where there is no as-of date.
+    """
+    newest = max((event for some in events.values() for event in some), key=lambda e: e.timestamp, default=None)
+    value = (newest.extra if newest else {}).get(name, params[name])
+    if name == "as_of_date" and not value:
+        raise AirflowFailException("no asset brought this run its date: give as_of_date")
+    return "" if value is None else str(value)
+
+
+ARGUMENTS = [
+    "--run-id={{ run_id }}",
+    *(f"--{n.replace('_', '-')}={{{{ parameter('{n}', params, triggering_asset_events) }}}}" for n in PARAMS),
+]
+
+with DAG(
+    "catalogue_intelligence",
+    description="Describe and embed the catalogue's pictures, find similar articles, measure them",
+    doc_md=__doc__,
+    schedule=[ARTICLES, TRANSACTIONS],
+    start_date=datetime(2000, 1, 5, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    user_defined_macros={"parameter": parameter},
+    params=PARAMS,
+    tags=["images", "weekly"],
+    default_args=TASK_DEFAULTS | {"priority_weight": 0},  # the weekly run's tasks, of weight 1, go first
+) as dag:
+    JobOperator(task_id="features.images", arguments=ARGUMENTS)  # colours and outlines need no encoder
+    quality = JobOperator(task_id="similarity.quality", arguments=ARGUMENTS, trigger_rule="all_done")
+    for method, encoder in METHODS.items():
+        embed = JobOperator(
+            task_id="embeddings.images", variant=encoder, arguments=[*ARGUMENTS, f"--encoder={encoder}"]
+        )
+        find = JobOperator(task_id="similarity.articles", variant=method, arguments=[*ARGUMENTS, f"--method={method}"])
+        embed >> find >> quality

@@ -1,0 +1,175 @@
+"""Articles that look like any picture: who is near it, as a table and as a sheet of pictures.
+
+    python -m jobs.similarity.query --image photo.jpg
+    python -m jobs.similarity.query --image photo.jpg --method cosine_resnet50 --top 6 --out sheet.png
+
+Not a task of a DAG: it reads tables and the model registry, and writes the sheet only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+from pydantic import ValidationError
+
+from expectations.articles import ARTICLES
+from expectations.embeddings import ARTICLE_EMBEDDINGS
+from jobs.embeddings import fitting
+from jobs.embeddings.decode import open_rgb, read
+from jobs.embeddings.encoders import Encoder
+from jobs.embeddings.stream import features_of
+from jobs.embeddings.versions import image_folder
+from jobs.platform.errors import JobError
+from jobs.platform.job import EXIT_JOB_ERROR
+from jobs.platform.settings import Settings
+from jobs.platform.warehouse import Warehouse
+from jobs.similarity.methods import METHODS, method_of
+from jobs.similarity.search import NO_NEIGHBOUR, nearest
+from jobs.similarity.sheet import Tile, draw_sheet
+from jobs.similarity.vectors import comparable, encoder_of, load_vectors
+
+MOST = 100
+#: Columns of the printed table: of silver/articles, and their headings.
+SHOWN = {"article_id": "article", "prod_name": "name", "product_type_name": "type", "colour_group_name": "colour"}
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One article near the picture: SHOWN of it, and its score."""
+
+    rank: int
+    score: float
+    article: dict[str, Any]
+
+
+def picture_of(path: Path) -> bytes:
+    """The file's content; JobError when there is none to read."""
+    file, content = read(path, path.resolve().parent)
+    if file.status != "ok":
+        raise JobError(f"{path}: {file.error or 'no such file'}")
+    return content
+
+
+def vector_of(content: bytes, path: Path, encoder: Encoder) -> np.ndarray:
+    """The encoder's features of an image file, float32 [1, d]; JobError when it is no image."""
+    import torch
+
+    try:
+        image, _ = open_rgb(content, encoder.at_least)
+    except ValueError as error:
+        raise JobError(f"{path}: {error}") from None
+    pixels = torch.from_numpy(np.array(encoder.prepare(image)))[None]
+    return features_of(encoder, pixels).numpy()
+
+
+def find(path: Path, content: bytes, top: int, settings: Settings) -> list[Pick]:
+    """The `top` articles that look most like the picture (a file and its content), by the method of the settings.
+
+    Raises JobError: the file is no usable image; tables, encoder or its weights are missing.
+    """
+    warehouse = Warehouse(settings.warehouse, {})
+    if not warehouse.exists(ARTICLE_EMBEDDINGS):
+        raise JobError(f"{warehouse.uri(ARTICLE_EMBEDDINGS)}: no such table; name another --warehouse, or run the DAG")
+    method, settings = method_of(settings)
+    vectors = load_vectors(warehouse.read_arrow, method, settings)
+    fitted = encoder_of(settings)
+    encoder, pca = fitting.load(fitted, settings)
+    features = vector_of(content, path, encoder)
+    dimensions = min(settings.embedding_dim, len(pca.components))
+    query = comparable(pca.apply(features, dimensions), method.metric, pca)
+    found, scores = (part[0] for part in nearest(query, vectors.values, top, method.metric))
+    is_pick = found != NO_NEIGHBOUR
+    if method.within is not None:
+        is_pick &= scores <= method.limit(vectors.values)
+    ids = vectors.article_ids.take(pa.array(found[is_pick]))
+    articles = warehouse.read_arrow(ARTICLES, list(SHOWN), where={"article_id": ids.to_pylist()})
+    articles = articles.take(pc.index_in(ids, value_set=articles["article_id"].combine_chunks()))
+    return [
+        Pick(rank, float(score), article)
+        for rank, (score, article) in enumerate(zip(scores[is_pick], articles.to_pylist(), strict=True), 1)
+    ]
+
+
+def table(picks: Sequence[Pick]) -> str:
+    """The picks as text, a line each, in columns."""
+    rows = [["rank", *SHOWN.values(), "score"]]
+    rows += [[str(p.rank), *(str(p.article[name] or "-") for name in SHOWN), f"{p.score:.4f}"] for p in picks]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(text.ljust(n) for text, n in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def sheet(content: bytes, picks: Sequence[Pick], settings: Settings) -> Image.Image:
+    """The picture and, beside it, those of the picks."""
+    folder = image_folder(settings)
+    tiles = [Tile(content, ("your picture",))]
+    for pick in picks:
+        article = pick.article
+        picture = read(folder.path(article["article_id"]), folder.root)[1] if folder else None
+        words = (f"{pick.rank}.  {article['article_id']}  {pick.score:.3f}", article["prod_name"] or "")
+        kind = ", ".join(filter(None, (article["product_type_name"], article["colour_group_name"])))
+        tiles.append(Tile(picture, (*words, kind)))
+    return draw_sheet(tiles)
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    described = {name: field.description for name, field in Settings.model_fields.items()}
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.similarity.query",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"methods: {', '.join(METHODS)}\nEach can be asked once the DAG catalogue_intelligence has fitted its"
+        " encoder.\nWhat is not given comes from ATELIER_*, as for every job.",
+    )
+    parser.add_argument("--image", type=Path, required=True, help="the picture: JPEG, PNG, WEBP, GIF, BMP or TIFF")
+    parser.add_argument("--method", help=f"{described['method']} (default: cosine_catalogue)")
+    parser.add_argument("--top", type=int, default=10, help=f"articles to find, 1 to {MOST} (default: 10)")
+    parser.add_argument("--out", type=Path, default=Path("similar.png"), help="the sheet (default: similar.png)")
+    for name in ("warehouse", "data", "mapping", "weights_dir", "embedding_dim", "mlflow_tracking_uri"):
+        parser.add_argument(f"--{name.replace('_', '-')}", help=described[name])
+    return parser.parse_args(argv)
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    """The settings of what was given; JobError when a value is none that it can have."""
+    if given.method is not None and given.method not in METHODS:
+        raise JobError(f"--method {given.method}: unknown; one of {', '.join(METHODS)}")
+    if not 1 <= given.top <= MOST:
+        raise JobError(f"--top {given.top}: not from 1 to {MOST}")
+    if given.out.suffix.lower() != ".png" or not given.out.resolve().parent.is_dir():
+        raise JobError(f"--out {given.out}: not a .png file in a folder that exists")
+    fields = {name: value for name, value in vars(given).items() if name not in ("image", "top", "out")}
+    try:  # the date is of no account: pictures carry none
+        return Settings(as_of_date=date.max, **{name: value for name, value in fields.items() if value is not None})
+    except ValidationError as error:
+        raise JobError("; ".join(f"--{e['loc'][0]}: {e['msg']}".replace("_", "-") for e in error.errors())) from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    given = arguments(argv)
+    try:
+        settings = settings_of(given)
+        content = picture_of(given.image)
+        picks = find(given.image, content, given.top, settings)
+        print(table(picks))
+        sheet(content, picks, settings).save(given.out)
+    except (JobError, OSError) as error:
+        print(f"ERROR similarity.query: {error}", file=sys.stderr)
+        return EXIT_JOB_ERROR
+    print(f"{len(picks)} articles by {settings.method}; sheet: {given.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The DAG that assets start, as Airflow sees it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.serialization.serialized_objects import DagSerialization
+
+from dags import weekly_recommendations
+from dags.catalogue_intelligence import METHODS, PARAMS, dag, parameter
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_it_runs_once_articles_and_transactions_are_both_new() -> None:
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    waits_for = {asset.name for _, asset in timetable.asset_condition.iter_assets()}
+    updated = {asset.name for task in weekly_recommendations.dag.tasks for asset in task.outlets}
+    assert waits_for == updated == {"silver/articles", "silver/transactions"}
+    assert "AssetAll" in type(timetable.asset_condition).__name__
+
+
+def test_a_task_per_encoder_and_method_then_the_figures() -> None:
+    for method, encoder in METHODS.items():
+        find, embed = dag.get_task(f"similarity.articles.{method}"), dag.get_task(f"embeddings.images.{encoder}")
+        assert find.upstream_task_ids == {embed.task_id} and not embed.upstream_task_ids
+        assert find.arguments[-1] == f"--method={method}" and embed.arguments[-1] == f"--encoder={encoder}"
+    quality = dag.get_task("similarity.quality")
+    assert quality.upstream_task_ids == {f"similarity.articles.{method}" for method in METHODS}
+    assert quality.trigger_rule == "all_done"  # a method that fails stops no other
+
+
+def test_a_task_id_begins_with_its_module() -> None:
+    for task in dag.tasks:
+        assert ROOT.joinpath("jobs", *task.job.split(".")).with_suffix(".py").is_file()
+        assert task.task_id == task.job or task.task_id.startswith(f"{task.job}.")
+
+
+def test_the_weekly_run_goes_first() -> None:
+    weekly = {task.priority_weight for task in weekly_recommendations.dag.tasks}
+    assert {(task.pool, task.weight_rule) for task in dag.tasks} == {("heavy", "absolute")}
+    assert max(task.priority_weight for task in dag.tasks) < min(weekly)
+    assert dag.max_active_runs == 1 and dag.doc_md and "As-of date" in dag.doc_md
+
+
+def event(hour: int, **extra: Any) -> SimpleNamespace:
+    return SimpleNamespace(timestamp=datetime(2020, 9, 23, hour, tzinfo=UTC), extra=extra)
+
+
+FORM = {"as_of_date": None, "data": "form", "weights_dir": None, "accept_drift": False}
+
+
+def test_the_newest_event_brings_the_parameters() -> None:
+    events = {
+        "silver/articles": [event(1, as_of_date="2020-09-16", data="old"), event(3, as_of_date="2020-09-23", data="d")],
+        "silver/transactions": [event(2, as_of_date="2020-09-09", data="older")],
+    }
+    assert parameter("as_of_date", FORM, events) == "2020-09-23"
+    assert parameter("data", FORM, events) == "d"
+    assert parameter("accept_drift", FORM, events) == "False"  # the event does not say
+    assert parameter("weights_dir", FORM, {"a": [event(1, weights_dir="w")]}) == "w"
+
+
+def test_by_hand_the_form_does() -> None:
+    assert parameter("as_of_date", FORM | {"as_of_date": "2020-08-19"}, {}) == "2020-08-19"
+    assert (parameter("data", FORM, {}), parameter("weights_dir", FORM, {})) == ("form", "")
+    with pytest.raises(AirflowFailException, match="give as_of_date"):
+        parameter("as_of_date", FORM, {})
+    with pytest.raises(AirflowFailException, match="give as_of_date"):
+        parameter("as_of_date", FORM, {"a": [event(1)]})
+
+
+def test_the_command_line() -> None:
+    task = dag.get_task("similarity.articles.eigenfaces")
+    params = {name: PARAMS[name].value for name in PARAMS}
+    events = {"silver/articles": [event(1, as_of_date="2020-09-23", warehouse="w; rm -rf x", encoder="resnet152")]}
+    context = {"run_id": "asset_triggered__1", "params": params, "triggering_asset_events": events}
+    context |= dag.user_defined_macros
+    assert task.render_template(task.arguments, context) == [
+        "--run-id=asset_triggered__1", "--as-of-date=2020-09-23", "--data=data/sample", "--warehouse=w; rm -rf x",
+        "--mapping=hm", "--weights-dir=", "--accept-drift=False", "--seed=20200916", "--method=eigenfaces",
+    ]  # fmt: skip
