@@ -108,11 +108,10 @@ def first(stack: Stack) -> dict[str, pl.DataFrame]:
 
 def test_every_table_is_there_and_opens_without_spark(first: dict[str, pl.DataFrame]) -> None:
     may_be_empty = {"quarantine", "realised_performance"}  # clean data, and no week before
-    may_be_empty |= {"similar_articles", "similarity_metrics"}  # another DAG's
+    may_be_empty |= {"image_features", "similar_articles", "similarity_metrics"}  # another DAG's
     if not first["model_decisions"]["is_promoted"].item():
         may_be_empty.add("candidates")  # one epoch on a tiny shop need not beat the baselines
-    of_no_weekly_task = {"image_features"}
-    assert set(CONTRACTS) - set(first) <= may_be_empty | of_no_weekly_task
+    assert set(CONTRACTS) - set(first) <= may_be_empty
     assert {name for name, rows in first.items() if rows.is_empty()} <= may_be_empty
 
 
@@ -188,6 +187,7 @@ def test_what_was_taken_in_starts_the_catalogue_dag(stack: Stack, first: dict[st
     may_fail += [f"similarity.articles.cosine_{encoder}" for encoder in without_weights]
     stack.wait(run_id, name, may_fail)
     tables = stack.tables()
+    assert set(tables["image_features"]["article_id"]) == set(tables["articles"]["article_id"])
     similar, figures = tables["similar_articles"], tables["similarity_metrics"]
     assert "cosine_catalogue" in set(similar["method"]) and figures["as_of_date"].unique().to_list() == [WEEK]
     assert set(similar["method"]) <= set(figures["system"])
