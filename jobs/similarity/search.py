@@ -7,6 +7,8 @@ have equal scores.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -33,6 +35,7 @@ def nearest(
     metric: Metric,
     *,
     exclude: npt.NDArray[np.int64] | None = None,
+    told: Callable[[int], object] = lambda _: None,
     device: torch.device | str | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The k nearest of `vectors` to each query, nearest first; of equal scores the smaller index.
@@ -47,6 +50,7 @@ def nearest(
             "euclidean", whose score is the distance.
         exclude: index of a vector that may not be a query's neighbour, [n], NO_NEIGHBOUR for none; with
             `np.arange(n)` the vectors are their own queries and nothing is its own neighbour.
+        told: called with the number of queries answered since the last call.
         device: where to compute; None: the GPU where there is one.
 
     Returns:
@@ -66,13 +70,26 @@ def nearest(
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     index = _Index(torch.from_numpy(np.ascontiguousarray(vectors, np.float32)).to(chosen), k, metric)
     rows = max(1, (_GPU_BYTES if chosen.type == "cuda" else _CPU_BYTES) // (4 * len(index.padded)))
-    for start in range(0, len(queries), rows):
-        block = slice(start, start + rows)
-        asked = torch.from_numpy(np.ascontiguousarray(queries[block], np.float32)).to(chosen)
-        out = None if exclude is None else torch.from_numpy(exclude[block]).to(chosen)
-        row, place, column, score = (part.cpu().numpy() for part in index.best(asked, out))
-        indices[start + row, place], scores[start + row, place] = column, score
+    with _single_precision():
+        for start in range(0, len(queries), rows):
+            block = slice(start, start + rows)
+            asked = torch.from_numpy(np.ascontiguousarray(queries[block], np.float32)).to(chosen)
+            out = None if exclude is None else torch.from_numpy(exclude[block]).to(chosen)
+            row, place, column, score = (part.cpu().numpy() for part in index.best(asked, out))
+            indices[start + row, place], scores[start + row, place] = column, score
+            told(len(asked))
     return indices, scores
+
+
+@contextmanager
+def _single_precision() -> Iterator[None]:
+    """Products of full single precision, which the error bounds count on, whatever training in this process chose."""
+    chosen = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(chosen)
 
 
 class _Index:
