@@ -1,7 +1,7 @@
 """# Catalogue intelligence
 
-What the pictures of the catalogue say: their colours and outlines, embeddings of each image encoder, similar articles by
-each method, and how good those are, measured on the last whole week before the as-of date.
+What the pictures of the catalogue say: their colours and outlines, embeddings of each image encoder, similar articles
+by each method, and how good those are, measured on the last whole week before the as-of date.
 
 **When.** After the weekly DAG has taken in articles and transactions: it updates the assets `silver/articles` and
 `silver/transactions`, and once both are new this DAG runs, where Airflow starts runs by itself (`docker/compose.yaml`;

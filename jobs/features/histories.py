@@ -51,7 +51,8 @@ class Histories:
     def of(
         cls, entity: Array, day: Array, price: Doubles, other: Array, channel: Array, is_late: Array | None = None
     ) -> Histories:
-        """Lines in any order."""
+        """Lines in any order, integers of any size."""
+        entity, day, other, channel = (keys.astype(np.int32, copy=False) for keys in (entity, day, other, channel))
         is_late = np.zeros(len(entity), bool) if is_late is None else is_late
         order = _order(entity, day, price)
         entity, other = entity[order], other[order]

@@ -99,11 +99,13 @@ def fingerprint(path: Path, columns: tuple[str, ...]) -> SourceFile:
         rows = (groups.row_group(n).num_rows for n in range(groups.num_row_groups))
         return SourceFile(path, columns, checksum(path), tuple(accumulate(rows, initial=0))[:-1], state)
     digest, lines, before = hashlib.sha256(), 0, []
+    chunk = bytearray(min(BLOCK_BYTES, 4 << 20))  # reused: memory new to a process costs more than reading into it
     with path.open("rb") as stream:
-        while block := stream.read(BLOCK_BYTES):
-            before.append(lines)
-            digest.update(block)
-            lines += block.count(b"\n")
+        while size := stream.readinto(chunk):
+            if (stream.tell() - size) % BLOCK_BYTES == 0:
+                before.append(lines)
+            digest.update(memoryview(chunk)[:size])
+            lines += chunk.count(b"\n", 0, size)
     return SourceFile(path, columns, digest.hexdigest(), tuple(before), state)
 
 

@@ -21,6 +21,10 @@ Array = npt.NDArray[Any]
 #: Shuffle partitions per core: small enough for a small run, and adaptive execution merges what stays empty.
 PARTITIONS_PER_CORE = 8
 
+#: Python workers keep the memory of large arrays that they let go of, since getting it anew costs a page fault for
+#: every 4 KiB: a tenth of the time of a job that sorts lines.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": 1 << 30, "MALLOC_TRIM_THRESHOLD_": 1 << 32}
+
 #: Options of the driver's Java and its logging; spark-submit reads them before any Python runs, hence a folder.
 CONF_DIR = Path(__file__).with_name("spark_conf")
 
@@ -42,6 +46,7 @@ def spark_session(name: str) -> SparkSession:
         .config("spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.ui.enabled", "false")
+        .config(map={f"spark.executorEnv.{name}": str(value) for name, value in _KEEP_MEMORY.items()})
         .getOrCreate()
     )
     checks.join()
