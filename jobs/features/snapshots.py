@@ -31,7 +31,7 @@ from jobs.platform.job import Job
 from jobs.platform.lookup import Lookup
 from jobs.platform.schemas import arrow_type
 from jobs.platform.settings import WEEK
-from jobs.platform.spark import by_bucket, in_parallel
+from jobs.platform.spark import by_bucket, in_parallel, spread
 from jobs.platform.staging import Staged
 
 if TYPE_CHECKING:
@@ -102,14 +102,11 @@ def _computed(
     files = [file for file in files if file.is_before(DAY, work.dates[-1])]
     changed = _changed(job, formulas, work, files) if work.base else None
     buckets = math.ceil(sum(file.rows for file in files) / LINES_PER_BUCKET)
-    spark = job.spark.sparkContext
     parts: RDD[tuple[int, Lines | Lifetimes]]
-    parts = spark.parallelize(files, len(files)).flatMap(partial(_cut, formulas, work, changed, buckets))
+    parts = spread(job.spark, files).flatMap(partial(_cut, formulas, work, changed, buckets))
     if work.base:
         earlier = job.data_files(formulas.contract, {"as_of_date": [work.base]})
-        parts = parts.union(
-            spark.parallelize(earlier, len(earlier)).flatMap(partial(_cut_base, formulas, lookup, buckets))
-        )
+        parts = parts.union(spread(job.spark, earlier).flatMap(partial(_cut_base, formulas, lookup, buckets)))
     write = partial(_write, formulas, work, lookup, staged)
     return parts.partitionBy(buckets, int).mapPartitions(write).collect()
 

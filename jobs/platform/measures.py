@@ -21,7 +21,7 @@ from pandas.util import hash_array
 
 from expectations.contract import Contract, Reference
 from jobs.platform.lookup import Positions
-from jobs.platform.spark import by_bucket
+from jobs.platform.spark import by_bucket, spread
 from jobs.platform.staging import Staged
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ def all_distinct_in(spark: SparkSession, files: Staged, paths: Sequence[str]) ->
         for _, (n, found) in parts:
             by_key.setdefault(n, []).append(found)
         for arrays in by_key.values():
-            every = np.concatenate(arrays)
-            yield len(np.unique(every)) == len(every)
+            every = np.sort(np.concatenate(arrays))
+            yield not (every[1:] == every[:-1]).any()
 
     if not files.contract.unique:
         return True
-    rows = spark.sparkContext.parallelize(paths, len(paths)).flatMap(hashes)
+    rows = spread(spark, paths).flatMap(hashes)
     return all(rows.partitionBy(buckets, int).mapPartitions(are_distinct).collect())
 
 

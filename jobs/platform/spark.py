@@ -8,17 +8,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from pyspark.sql import SparkSession
 
+if TYPE_CHECKING:
+    from pyspark import RDD
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Array = npt.NDArray[Any]
 
-#: Shuffle partitions per core: small enough for a small run, and adaptive execution merges what stays empty.
+#: Tasks and shuffle partitions per core: few enough for a small run, and enough that no core waits long for the last.
 PARTITIONS_PER_CORE = 8
 
 #: Python workers keep the memory of large arrays that they let go of, since getting it anew costs a page fault for
@@ -55,15 +58,21 @@ def spark_session(name: str) -> SparkSession:
     return session
 
 
+def spread(spark: SparkSession, tasks: Sequence[Task]) -> RDD[Task]:
+    """The tasks over the cluster: a Python task of Spark costs 50 ms whatever it does, so small ones go together."""
+    context = spark.sparkContext
+    return context.parallelize(tasks, min(len(tasks), context.defaultParallelism * PARTITIONS_PER_CORE))
+
+
 def in_parallel(spark: SparkSession, work: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
-    """`work` of every task, each a Spark task of its own, somewhere in the cluster.
+    """`work` of every task, somewhere in the cluster.
 
     Results come back to the driver, so they must be small: paths, counts. `work` may be run again where a machine is
     lost, so what it writes may only count once its result is there (Staged.write).
     """
     if not tasks:
         return []
-    return spark.sparkContext.parallelize(tasks, len(tasks)).map(work).collect()
+    return spread(spark, tasks).map(work).collect()
 
 
 def by_bucket(keys: Array, arrays: Iterable[Array], buckets: int) -> Iterator[tuple[int, list[Array]]]:
