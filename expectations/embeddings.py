@@ -1,7 +1,8 @@
 """gold/article_embeddings: what each product image looks like, in numbers."""
 
 from expectations.articles import ARTICLES
-from expectations.contract import Column, Contract, Drift, Reference, RowChange
+from expectations.contract import Column, Contract, Reference
+from expectations.images import AS_MANY_AS_ARTICLES, IMAGE_FILE, MISSING_IMAGES
 
 ARTICLE_EMBEDDINGS = Contract(
     layer="gold",
@@ -10,21 +11,13 @@ ARTICLE_EMBEDDINGS = Contract(
     "Vectors of different encoder versions are not comparable.",
     columns=(
         Column("encoder", "string", "Encoder version: name and checksum of its weights and PCA"),
-        Column("article_id", "string", "Article"),
-        Column("image_status", "string", "ok, missing or broken", allowed=("ok", "missing", "broken")),
-        Column(
-            "image_error",
-            "string",
-            "Why a broken image could not be read; of an ok one what was converted (CMYK, 16 bits, animated)",
-            nullable=True,
-        ),
-        Column("image_checksum", "string", "SHA-256 of the image file; null if missing", nullable=True),
+        *IMAGE_FILE,
         Column("image_embedding", "array<float>", "The vector; null unless image_status is ok", nullable=True),
     ),
     key=("encoder", "article_id"),
     partition_by=("encoder",),
     min_rows=0,
     references=(Reference("article_id", ARTICLES),),
-    row_change=RowChange(0.9, None, "as many as the catalogue, which grows"),
-    drifts=(Drift("image_status", 0.25, "with 1 % of the images missing, 0.25 is reached when a tenth is"),),
+    row_change=AS_MANY_AS_ARTICLES,
+    drifts=(MISSING_IMAGES,),
 )

@@ -22,6 +22,21 @@ COLOUR_NAMES = (
     "beige",
 )
 
+#: What every table about pictures says of an article's file, and by how much that may change.
+IMAGE_FILE = (
+    Column("article_id", "string", "Article"),
+    Column("image_status", "string", "ok, missing or broken", allowed=("ok", "missing", "broken")),
+    Column(
+        "image_error",
+        "string",
+        "Why a broken image could not be read; of an ok one what was converted (CMYK, 16 bits, animated)",
+        nullable=True,
+    ),
+    Column("image_checksum", "string", "SHA-256 of the image file; null if missing", nullable=True),
+)
+AS_MANY_AS_ARTICLES = RowChange(0.9, None, "as many as the catalogue, which grows")
+MISSING_IMAGES = Drift("image_status", 0.25, "with 1 % of the images missing, 0.25 is reached when a tenth is")
+
 
 def _shape(name: str, description: str, maximum: float | None = None) -> Column:
     return Column(name, "double", f"{description}{_SHAPE}", nullable=True, minimum=0, maximum=maximum)
@@ -33,15 +48,7 @@ IMAGE_FEATURES = Contract(
     description="Colours and outline of each article's picture, one row per article of the catalogue. An article whose "
     "image is missing or broken has a row that says so, and nulls in all columns that a picture determines.",
     columns=(
-        Column("article_id", "string", "Article"),
-        Column("image_status", "string", "ok, missing or broken", allowed=("ok", "missing", "broken")),
-        Column(
-            "image_error",
-            "string",
-            "Why a broken image could not be read; of an ok one what was converted (CMYK, 16 bits, animated)",
-            nullable=True,
-        ),
-        Column("image_checksum", "string", "SHA-256 of the image file; null if missing", nullable=True),
+        *IMAGE_FILE,
         Column(
             "method",
             "string",
@@ -105,9 +112,9 @@ IMAGE_FEATURES = Contract(
     key=("article_id",),
     min_rows=0,
     references=(Reference("article_id", ARTICLES),),
-    row_change=RowChange(0.9, None, "as many as the catalogue, which grows"),
+    row_change=AS_MANY_AS_ARTICLES,
     drifts=(
-        Drift("image_status", 0.25, "with 1 % of the images missing, 0.25 is reached when a tenth is"),
+        MISSING_IMAGES,
         Drift("dominant_colour_name", 0.25, "the catalogue's colours move by seasons, not from one run to the next"),
     ),
 )
