@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 
 from expectations.similarity import SIMILAR_ARTICLES
 from jobs.embeddings import reduction
+from jobs.embeddings.versions import KINDS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.warehouse import Warehouse
@@ -68,7 +69,7 @@ def test_every_article_with_a_picture_has_its_picks(first_run: tuple[Path, str])
         assert [rank for rank, _, _ in found] == list(range(1, METHODS[METHOD].picks + 1))
         scores = [score for _, _, score in found]
         assert scores == sorted(scores, reverse=True) and len({article for _, article, _ in found}) == len(found)
-    assert {row["encoder"][:12] for row in rows} == {"catalogue-v1"}
+    assert {row["encoder"].rsplit("-", 2)[0] for row in rows} == {KINDS["catalogue"]}
     assert f"{15 * 12} picks for 15 of 15 articles with a picture" in summary
 
 
@@ -111,7 +112,7 @@ def test_a_method_replaces_its_own_rows_only(data: Path) -> None:
 def test_an_encoder_that_was_never_fitted_is_named(data: Path) -> None:
     with pytest.raises(JobError, match=r"method cosine_resnet50: its encoder resnet50 was never fitted.*embeddings"):
         run(data, method="cosine_resnet50")
-    with pytest.raises(JobError, match=r"has no vector of encoder catalogue-v1-.*-3d; run embeddings.images"):
+    with pytest.raises(JobError, match=rf"has no vector of encoder {KINDS['catalogue']}-.*-3d; run embeddings.images"):
         run(data, embedding_dim=3)
 
 

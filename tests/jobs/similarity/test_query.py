@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jobs.embeddings.versions import KINDS
 from jobs.similarity import query
 from jobs.similarity.sheet import GAP, HEIGHT, LARGE, PALE, WIDTH, Tile, draw_sheet
 from tests.jobs.embeddings import drawn
@@ -82,7 +83,7 @@ def test_what_is_no_picture_is_said_in_one_line(ask, tmp_path: Path, content: by
     [
         (["--method", "by_smell"], "--method by_smell: unknown; one of cosine_resnet152, "),
         (["--method", "cosine_resnet50"], "method cosine_resnet50: its encoder resnet50 was never fitted"),
-        (["--embedding-dim", "3"], "has no vector of encoder catalogue-v1-"),
+        (["--embedding-dim", "3"], f"has no vector of encoder {KINDS['catalogue']}-"),
         (["--embedding-dim", "many"], "--embedding-dim: Input should be a valid integer"),
         (["--top", "0"], "--top 0: not from 1 to 100"),
         (["--out", "/nowhere/sheet.png"], "--out /nowhere/sheet.png: not a .png file in a folder that exists"),
