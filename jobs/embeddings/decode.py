@@ -63,6 +63,20 @@ class Opened(NamedTuple):
     size: tuple[int, int]
 
 
+def open_known(
+    path: Path, root: Path, checksum: str | None, at_least: tuple[int, int]
+) -> tuple[ImageFile, Opened | None]:
+    """The picture in a file that had this checksum before, and what became of the file; None where it is broken."""
+    file, content = read(path, root)
+    if file.checksum != checksum:
+        return ImageFile("broken", CHANGED, checksum), None
+    try:
+        opened = open_image(content, at_least)
+    except ValueError as error:
+        return ImageFile("broken", str(error), checksum), None
+    return ImageFile("ok", opened.remark, checksum), opened
+
+
 def open_rgb(content: bytes, at_least: tuple[int, int]) -> tuple[Image.Image, str | None]:
     """The picture and the remark of open_image."""
     return open_image(content, at_least)[:2]

@@ -22,7 +22,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
-from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, open_rgb, read
+from jobs.embeddings.decode import CPUS, ImageFile, open_known
 from jobs.embeddings.encoders import Encoder
 from jobs.embeddings.features import FeatureStore
 from jobs.embeddings.progress import Told
@@ -79,15 +79,11 @@ class Pictures:
         return pixels[: len(good)], good
 
     def _prepared(self, row: int) -> tuple[ImageFile, np.ndarray | None]:
-        checksum = self.checksums[row]
-        file, content = read(self.paths[row], self.root)
-        if file.checksum != checksum:
-            return ImageFile("broken", CHANGED, checksum), None
+        file, opened = open_known(self.paths[row], self.root, self.checksums[row], self.encoder.at_least)
         try:
-            image, remark = open_rgb(content, self.encoder.at_least)
-            return ImageFile("ok", remark, checksum), self.encoder.prepare(image)
+            return file, self.encoder.prepare(opened.image) if opened else None
         except (OSError, ValueError) as error:
-            return ImageFile("broken", str(error), checksum), None
+            return ImageFile("broken", str(error), file.checksum), None
 
 
 def features_of(encoder: Encoder, pixels: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from expectations.articles import ARTICLES
 from expectations.images import IMAGE_FEATURES
 from jobs.embeddings import outcomes
-from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, inspect_all, open_image, read
+from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, inspect_all, open_known
 from jobs.embeddings.progress import Told
 from jobs.embeddings.versions import image_folder
 from jobs.features.colour_groups import with_colour_groups
@@ -55,15 +55,9 @@ class Pictures:
         return [Pictures(*part, self.root, self.grouping) for part in parts]
 
     def _row(self, path: Path, checksum: str | None) -> dict[str, object]:
-        file, content = read(path, self.root)
-        if file.checksum != checksum:
-            return {"image_status": "broken", "image_error": CHANGED, "image_checksum": checksum}
-        try:
-            opened = open_image(content, AT_LEAST)
-        except ValueError as error:
-            return {"image_status": "broken", "image_error": str(error), "image_checksum": checksum}
-        row = {"image_status": "ok", "image_error": opened.remark, "image_checksum": checksum}
-        return row | describe(opened, self.grouping)
+        file, opened = open_known(path, self.root, checksum, AT_LEAST)
+        row = {"image_status": file.status, "image_error": file.error, "image_checksum": file.checksum}
+        return row | (describe(opened, self.grouping) if opened else {})
 
 
 def look_at(pictures: Pictures, max_broken: int) -> pa.Table:

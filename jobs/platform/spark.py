@@ -77,7 +77,7 @@ def in_parallel(spark: SparkSession, work: Callable[[Task], Result], tasks: Sequ
 
 def by_bucket(keys: Array, arrays: Iterable[Array], buckets: int) -> Iterator[tuple[int, list[Array]]]:
     """Parallel arrays cut by `keys` modulo `buckets`: (bucket, its part of each array), for a shuffle to gather."""
-    bucket = (keys % buckets).astype(np.min_scalar_type(buckets))
+    bucket = (keys % np.uint32(buckets)).astype(np.min_scalar_type(buckets))
     order = np.argsort(bucket, kind="stable")
     ends = np.cumsum(np.bincount(bucket, minlength=buckets))
     sorted_arrays = [array[order] for array in arrays]

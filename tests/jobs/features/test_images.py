@@ -154,9 +154,9 @@ def test_files_out_of_reach(data: Path) -> None:
 
 def test_a_file_that_changes_while_it_is_read_is_read_again_by_the_next_run(data: Path, monkeypatch) -> None:
     redraw(data, 5, "red")
-    read = images.read
+    open_known = images.open_known
     with monkeypatch.context() as patch:
-        patch.setattr(images, "read", lambda path, root: (redraw(data, 5, "blue"), read(path, root))[1])
+        patch.setattr(images, "open_known", lambda *args: (redraw(data, 5, "blue"), open_known(*args))[1])
         run(data)
     assert rows(data)[drawn.article_id(5)]["image_error"] == CHANGED
     run(data)

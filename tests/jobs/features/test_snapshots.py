@@ -50,7 +50,7 @@ DAYS = st.sampled_from([-400, -45, -38, -37, -36, -31, -30, -29, -8, -7, -6, -1,
 PRICES = st.sampled_from([0.1, 0.2, 0.3, 0.0169322033898305]) | st.floats(0.0005, 5000, allow_nan=False)
 LINE = st.tuples(DAYS, st.sampled_from("abcde"), st.sampled_from("vwxyz"), PRICES, st.integers(1, 3))
 HISTORIES = st.lists(LINE, min_size=0, max_size=80)
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=60)
 
 
 @TABLES

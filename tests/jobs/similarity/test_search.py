@@ -42,7 +42,7 @@ def assert_same(found: tuple[np.ndarray, np.ndarray], expected: tuple[np.ndarray
     assert (found[0].dtype, found[1].dtype) == (np.int64, np.float32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example(np.float32([[0, 0, 0], [0, 0, -2], *[[0, 0, 0]] * 8, [0, 0, -1]]), 1, "euclidean", 1)  # zeros have no length
 @given(
     vectors=hnp.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(3)), elements=SMALL_INTEGERS),
