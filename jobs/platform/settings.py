@@ -14,6 +14,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 WEEK = timedelta(days=7)
+#: Label weeks before the as-of date that a model is judged on; the week before them picks its rounds.
+EVALUATION_FOLDS = 4
 
 
 class Settings(BaseSettings):
@@ -80,7 +82,9 @@ class Settings(BaseSettings):
         "euclidean_autoencoder",
         "eigenfaces",
     ] = Field("cosine_catalogue", description="How similar articles are found: metric and image encoder")
-    training_weeks: int = Field(6, ge=2, le=52, description="Label weeks the model is fitted on, the newest first")
+    training_weeks: int = Field(
+        6, ge=2, le=52, description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older"
+    )
     max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
@@ -116,15 +120,15 @@ class Settings(BaseSettings):
 
     @property
     def snapshot_dates(self) -> list[date]:
-        """As-of dates whose features a run needs: its own, the label week it is judged on, and the training weeks.
+        """As-of dates whose features a run needs, by j: week j starts at `as_of_date - 7 j`.
 
-        Week j before the as-of date starts at `as_of_date - 7 j`; j = 0 is the run itself, 1 the evaluation week,
-        2 .. training_weeks + 1 the weeks the evaluated model is fitted on.
+        j = 0 is the run itself; 1 to EVALUATION_FOLDS the folds its model is judged on; then the validation week; then
+        the weeks that the judged model is fitted on.
         """
-        return [self.as_of_date - j * WEEK for j in range(self.training_weeks + 2)]
+        return [self.as_of_date - j * WEEK for j in range(EVALUATION_FOLDS + self.training_weeks + 2)]
 
     @property
     def interaction_weeks(self) -> list[date]:
         """First days of the weeks whose interactions a run needs: the label weeks, and four before the oldest
         snapshot for what is computed over the last 28 days."""
-        return [self.as_of_date - j * WEEK for j in range(1, self.training_weeks + 6)]
+        return [self.as_of_date - j * WEEK for j in range(1, len(self.snapshot_dates) + 4)]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+from jobs.retrieval.candidates import SOURCES
+
 #: Customer features as in the tables; the skewed ones (counts, money, days) are taken as log(1 + x).
 CUSTOMER_PLAIN = ("price_mean", "price_min", "price_max", "price_stddev", "price_mean_30d")
 CUSTOMER_LOGGED = (
@@ -88,11 +90,14 @@ PAIR_NUMERIC = (
     *(f"{name}_affinity" for name in AFFINITIES),
 )
 
+#: What each candidate source says of the pair: 1 / rank, 0 where it did not find the article, and its score.
+SOURCE_NUMERIC = tuple(f"{source}_{what}" for source in SOURCES for what in ("closeness", "score"))
+
 #: Every input, by what it describes.
 INPUTS = {
     "customer": (*CUSTOMER_NUMERIC, *CUSTOMER_CATEGORIES, *(f"{name}_shares" for name in TASTES), "mean_image"),
     "article": (*ARTICLE_NUMERIC, *ARTICLE_CATEGORIES, "image"),
-    "pair": PAIR_NUMERIC,
+    "pair": (*PAIR_NUMERIC, *SOURCE_NUMERIC),
 }
 #: Digest of the names, the tag `inputs` of a registered version: a version with another one cannot be used.
 INPUTS_DIGEST = hashlib.sha256(json.dumps(INPUTS).encode()).hexdigest()[:16]

@@ -1,23 +1,16 @@
-"""Both stages applied: candidates of all sources for each customer, ranked by the joined network."""
+"""Both stages applied: candidates of all sources for each customer, ordered by a ranker."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
-import torch
 from rich.progress import track
-from torch import Tensor
 
-from jobs.ranking.model import ArticleInputs, TwoStageModel, as_tensor
-from jobs.ranking.pairs import Tastes, pair_columns
+from jobs.ranking.model import TwoStageModel
+from jobs.ranking.retrieval import Candidates, Retrieval, blocks
 from jobs.ranking.snapshot import Floats, Snapshot
-from jobs.retrieval import two_tower
-from jobs.retrieval.candidates import COUNTS, CountingSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints
-
-BLOCK_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -26,7 +19,7 @@ class Ranked:
 
     Attributes:
         articles: article codes, (n, count), NO_ARTICLE where fewer candidates exist.
-        scores: log-odds of a purchase within the week, (n, count); -inf where no article.
+        scores: the ranker's, comparable within one customer, (n, count); -inf where no article.
         sources: index in jobs.retrieval.candidates.SOURCES, (n, count).
     """
 
@@ -39,79 +32,58 @@ class Recommender:
     """A model ready to rank for any customer as of one date; what depends on articles alone is computed once."""
 
     def __init__(self, model: TwoStageModel, snapshot: Snapshot) -> None:
-        self._model, self._snapshot = model, snapshot
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = model.network.to(self._device).eval()
-        self._counting = CountingSources(snapshot.history, snapshot.as_of_date)
-        self._articles: ArticleInputs = model.inputs.article_inputs(snapshot)
-        numeric = self._tensor(np.concatenate([self._articles.numeric, self._articles.images], axis=1))
-        categories = self._tensor(self._articles.categories)
-        with torch.inference_mode():
-            self._items: Tensor = self._network.item_tower(numeric, categories)
-            self._branch: Tensor = self._network.ranker.article_branch(numeric, categories)
+        self._model = model
+        self._retrieval = Retrieval(model.inputs, model.towers, snapshot)
+        self._scorers = {name: ranker.scorer(model.inputs, snapshot) for name, ranker in model.rankers.items()}
 
-    def rank(self, customers: Ints, count: int, exclude_bought: bool = False) -> Ranked:
-        """Rank the candidates of a block of customers; see rank_customers."""
-        snapshot, inputs = self._snapshot, self._model.inputs
-        tastes = Tastes.of(snapshot, customers)
-        customer_numeric, customer_categories = inputs.customer_inputs(snapshot, tastes)
-        numeric, categories = self._tensor(customer_numeric), self._tensor(customer_categories)
-        with torch.inference_mode():
-            excluded = self._tensor(self._excluded(customers, exclude_bought))
-            queries = self._network.query_tower(numeric, categories)
-            nearest = two_tower.nearest_articles(queries, self._items, COUNTS[two_tower.SOURCE], excluded)
-            found = {two_tower.SOURCE: nearest.cpu().numpy().astype(np.int32)}
-            found |= self._counting.of(customers)
-            articles, sources = merge(found)
-            if exclude_bought:
-                units = snapshot.bought.units_of(customers[:, None], np.maximum(articles, 0))
-                articles = np.where(units > 0, NO_ARTICLE, articles)
-            codes = np.maximum(articles, 0)
-            row = np.broadcast_to(np.arange(len(customers))[:, None], codes.shape)
-            pair = inputs.pairs.standardised(pair_columns(snapshot, tastes, row, codes))
-            branch = self._network.ranker.customer_branch(numeric, categories)
-            scores = self._network.ranker.join(
-                branch[:, None, :], self._branch[self._tensor(codes)], self._tensor(pair)
-            ).masked_fill(self._tensor(articles == NO_ARTICLE), float("-inf"))
-            best, position = scores.sort(dim=1, descending=True, stable=True)
-        order = position.cpu().numpy()[:, :count]
-        return Ranked(
-            articles=np.take_along_axis(articles, order, axis=1),
-            scores=cast(Floats, best.cpu().numpy()[:, :count]),
-            sources=np.take_along_axis(sources, order, axis=1),
-        )
+    def candidates(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
+        """What the ranker gets to see for a block of customers; see Retrieval.of."""
+        return self._retrieval.of(customers, exclude_bought)
 
-    def _excluded(self, customers: Ints, exclude_bought: bool) -> np.ndarray:
-        """Articles that no candidate source may return: not on sale yet, and bought ones if asked."""
-        if not exclude_bought:
-            return ~self._snapshot.on_sale
-        excluded = np.broadcast_to(~self._snapshot.on_sale, (len(customers), len(self._snapshot.product))).copy()
-        row, article = self._snapshot.weights[customers].nonzero()
-        excluded[row, article] = True
-        return excluded
+    def rank(self, candidates: Candidates, count: int, ranker: str | None = None) -> Ranked:
+        """The `count` best candidates by the named ranker, or the model's chosen one."""
+        return self.rank_by(candidates, count, [ranker or self._model.chosen])[0]
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return as_tensor(array).to(self._device)
+    def rank_by(self, candidates: Candidates, count: int, rankers: list[str]) -> list[Ranked]:
+        """The `count` best of the same candidates by each of several rankers."""
+        merged = candidates.merged
+        columns = self._retrieval.columns(candidates, *np.ogrid[tuple(map(slice, merged.articles.shape))])
+        return [self._best(candidates, self._scorers[name](candidates, columns), count) for name in rankers]
+
+    def _best(self, candidates: Candidates, scores: Floats, count: int) -> Ranked:
+        merged = candidates.merged
+        scores = np.where(merged.articles == NO_ARTICLE, -np.inf, scores)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        return Ranked(*(np.take_along_axis(part, order, axis=1) for part in (merged.articles, scores, merged.sources)))
 
 
 def rank_customers(
-    model: TwoStageModel, snapshot: Snapshot, customers: Ints, count: int, exclude_bought: bool = False
+    model: TwoStageModel,
+    snapshot: Snapshot,
+    customers: Ints,
+    count: int,
+    exclude_bought: bool = False,
+    ranker: str | None = None,
 ) -> Ranked:
     """The `count` best articles of each customer, in blocks.
 
     Args:
         customers: customer codes, (n,).
-        exclude_bought: leave out what the customer bought before; retrieval then reaches further down, so that as
-            many remain as the catalogue allows.
+        exclude_bought: leave out what the customer bought before.
+        ranker: which of the model's; the chosen one if not named.
     """
     recommender = Recommender(model, snapshot)
-    blocks = [customers[start : start + BLOCK_SIZE] for start in range(0, len(customers), BLOCK_SIZE)]
-    parts = [recommender.rank(block, count, exclude_bought) for block in track(blocks, "ranking customers")]
+    parts = [
+        recommender.rank(recommender.candidates(block, exclude_bought), count, ranker)
+        for block in track(blocks(customers), "ranking customers")
+    ]
     if not parts:
         empty = np.empty((0, count), dtype=np.int32)
         return Ranked(empty, empty.astype(np.float32), empty)
-    return Ranked(
-        articles=np.concatenate([part.articles for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-        sources=np.concatenate([part.sources for part in parts]),
-    )
+    width = max(part.articles.shape[1] for part in parts)
+    names = {"articles": NO_ARTICLE, "scores": -np.inf, "sources": 0}
+    return Ranked(*(np.concatenate([_padded(getattr(p, name), width, fill) for p in parts]) for name, fill in names.items()))
+
+
+def _padded(matrix: np.ndarray, width: int, fill: float) -> np.ndarray:
+    return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])), constant_values=fill)

@@ -1,22 +1,23 @@
-"""Training pairs of a label week: what its buyers bought, and negatives, with everything known before the week.
+"""Training pairs of a label week, with everything known before the week.
 
-Negatives come from two strata of a buyer's articles: the candidates that the counting sources (repurchase,
-popularity) would show, and the rest of the catalogue, from which four are drawn uniformly per purchase among
-articles the customer never bought. Each pair carries the log of its stratum's sampling rate, with which the loss is
-corrected. No fitted model chooses the pairs, so nothing that scores a week was fitted on it.
+Retrieval learns from `purchase_pairs`: what the week's buyers bought, and articles drawn uniformly from what they never
+bought. The ranker learns from `candidate_pairs`: the candidates of all sources, bought or not, as it will meet them
+when it serves; their retrieval was fitted on earlier weeks, so nothing that scores a week was fitted on it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from jobs.ranking.model import Inputs, as_tensor
-from jobs.ranking.pairs import Tastes, week_columns
+from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.inputs import INPUTS
+from jobs.ranking.pairs import Tastes
+from jobs.ranking.retrieval import Retrieval, as_tensor, blocks
 from jobs.ranking.snapshot import Floats, Snapshot
-from jobs.retrieval.candidates import CountingSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from lightning_modules.pairs import PairTensors
 
@@ -26,16 +27,16 @@ CANDIDATE_NEGATIVES_PER_BUYER = 40
 
 @dataclass(frozen=True)
 class WeekPairs:
-    """Labelled pairs of one week.
+    """Labelled pairs of one week, those of a buyer side by side.
 
     Attributes:
         snapshot: what was known before the week.
-        buyers: customer codes, (b,).
-        row: position in `buyers` of each pair, (n,).
+        buyers: customer codes, ascending, (b,).
+        row: position in `buyers` of each pair, ascending, (n,).
         article: article code of each pair, (n,).
         label: bought within the week, (n,).
-        log_sampling_rate: of the pair's stratum, (n,).
-        features: pair features, (n,) each; NaN where unknown.
+        log_sampling_rate: log of the rate at which pairs like it were kept, (n,).
+        features: pair features as counted, (n,) each, NaN where unknown; none in pairs for retrieval.
     """
 
     snapshot: Snapshot
@@ -47,73 +48,91 @@ class WeekPairs:
     features: dict[str, Floats]
 
 
-def week_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
-    """Pairs of the week that starts on the snapshot's date.
+def buyers_of(snapshot: Snapshot, labels: Purchases) -> tuple[Ints, np.ndarray]:
+    """Who bought what could be picked (on sale before the week): customer codes, and the sorted keys of their pairs.
+
+    The key of a pair is the buyer's position * articles + the article's code.
+    """
+    pickable = snapshot.on_sale[labels.article]
+    buyers, row = np.unique(labels.customer[pickable], return_inverse=True)
+    return buyers.astype(np.int32), np.unique(row.astype(np.int64) * len(snapshot.product) + labels.article[pickable])
+
+
+def purchase_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
+    """Purchases of the week that starts on the snapshot's date, and uniform negatives, four for each.
 
     Args:
         labels: the week's purchases. Articles not on sale before the week are left out: they could not be picked.
     """
     size = len(snapshot.product)
-    pickable = snapshot.on_sale[labels.article]
-    buyers, row = np.unique(labels.customer[pickable], return_inverse=True)
-    positive = np.unique(row.astype(np.int64) * size + labels.article[pickable])
-    candidates, _ = merge(CountingSources(snapshot.history, snapshot.as_of_date).of(buyers))
-    filled = candidates != NO_ARTICLE
-    candidate = np.unique((np.arange(len(buyers))[:, None] * size + candidates)[filled])
-    negative = np.setdiff1d(candidate, positive, assume_unique=True)
-
-    shown = np.bincount(negative // size, minlength=len(buyers))
-    keep_rate = np.minimum(1, CANDIDATE_NEGATIVES_PER_BUYER / np.maximum(shown, 1))
-    kept = negative[rng.random(len(negative)) < keep_rate[negative // size]]
-
-    bought = np.bincount(positive // size, minlength=len(buyers))
-    uniform = _uniform_negatives(snapshot, buyers, bought, np.union1d(positive, candidate), rng)
-    drawn = np.bincount(uniform // size, minlength=len(buyers))
-    rest = np.maximum(int(snapshot.on_sale.sum()) - shown - bought, 1)
-    uniform_rate = np.clip(drawn / rest, 1e-9, 1)
-
-    key = np.concatenate([positive, kept, uniform])
-    is_candidate = np.concatenate(
-        [np.isin(positive, candidate), np.ones(len(kept), dtype=bool), np.zeros(len(uniform), dtype=bool)]
-    )
-    rate = np.where(is_candidate, keep_rate[key // size], uniform_rate[key // size])
-    label = np.zeros(len(key), dtype=np.float32)
-    label[: len(positive)] = 1
-    buyers, row, article = buyers.astype(np.int32), key // size, (key % size).astype(np.int32)
-    features = week_columns(snapshot, buyers, row, article)
-    snapshot.release()
-    return WeekPairs(
-        snapshot=snapshot,
-        buyers=buyers,
-        row=row,
-        article=article,
-        label=label,
-        log_sampling_rate=np.log(rate).astype(np.float32),
-        features=features,
-    )
-
-
-def _uniform_negatives(
-    snapshot: Snapshot, buyers: Ints, bought: np.ndarray, taken: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Keys (row * articles + article) drawn uniformly from what the buyer never bought and `taken` does not hold."""
-    size = len(snapshot.product)
-    row = np.repeat(np.arange(len(buyers)), UNIFORM_NEGATIVES_PER_POSITIVE * bought)
+    buyers, positive = buyers_of(snapshot, labels)
+    row = np.repeat(positive // size, UNIFORM_NEGATIVES_PER_POSITIVE)
     article = rng.choice(np.flatnonzero(snapshot.on_sale), size=len(row)).astype(np.int32)
-    units = snapshot.bought.units_of(buyers[row], article)
-    key = np.unique(row.astype(np.int64)[units == 0] * size + article[units == 0])
-    return np.setdiff1d(key, taken, assume_unique=True)
+    never = snapshot.bought.units_of(buyers[row], article) == 0
+    negative = np.setdiff1d(row[never] * size + article[never], positive)
+    key = np.concatenate([positive, negative])
+    order = np.argsort(key)
+    bought = np.bincount(positive // size, minlength=len(buyers))
+    rate = np.bincount(negative // size, minlength=len(buyers)) / np.maximum(int(snapshot.on_sale.sum()) - bought, 1)
+    key, label = key[order], (order < len(positive)).astype(np.float32)
+    log_rate = np.log(np.clip(rate, 1e-9, 1)[key // size]).astype(np.float32)
+    snapshot.release()
+    return WeekPairs(snapshot, buyers, key // size, (key % size).astype(np.int32), label, log_rate, {})
 
 
-def pair_tensors(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors:
-    """The pairs of several weeks as tensors; each week has its own rows in the customer and article tables."""
+def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
+    """Candidates of the buyers of the week that starts on the retrieval's date: all bought ones, and some others.
+
+    A buyer none of whose purchases is among the candidates teaches nothing about their order, and is left out.
+    """
+    snapshot = retrieval.snapshot
+    size = len(snapshot.product)
+    buyers, positive = buyers_of(snapshot, labels)
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Floats]]] = []
+    first_row = 0
+    for block in blocks(buyers):
+        candidates = retrieval.of(block)
+        articles = candidates.merged.articles
+        row = np.arange(first_row, first_row + len(block))[:, None]
+        own = slice(*np.searchsorted(positive, [first_row * size, (first_row + len(block)) * size]))
+        first_row += len(block)
+        is_article = articles != NO_ARTICLE
+        is_bought = np.isin(row * size + articles, positive[own]) & is_article
+        others = is_article & ~is_bought & is_bought.any(axis=1, keepdims=True)
+        rate = np.minimum(1, CANDIDATE_NEGATIVES_PER_BUYER / np.maximum(others.sum(axis=1, keepdims=True), 1))
+        place = np.nonzero(is_bought | (others & (rng.random(articles.shape) < rate)))
+        key = (row * size + articles)[place]
+        rates = np.broadcast_to(rate, articles.shape)[place]
+        parts.append((key, is_bought[place], rates, retrieval.columns(candidates, *place)))
+    snapshot.release()
+    key, label, rate = (np.concatenate([part[i] for part in parts]) if parts else np.empty(0) for i in range(3))
+    names = INPUTS["pair"]
+    features = {name: np.concatenate([part[3][name] for part in parts]) for name in names} if parts else {}
+    key = key.astype(np.int64)
+    return WeekPairs(
+        snapshot,
+        buyers,
+        key // size,
+        (key % size).astype(np.int32),
+        label.astype(np.float32),
+        np.log(rate).astype(np.float32),
+        features,
+    )
+
+
+def pair_tensors(weeks: Sequence[WeekPairs], inputs: Inputs) -> PairTensors:
+    """The pairs of several weeks, the newest first, as tensors; each week has its own rows in the tables.
+
+    Pairs without features (for retrieval) have none here.
+    """
     size = len(weeks[0].snapshot.product)
     customers, categories, articles, article_categories, pairs = [], [], [], [], []
     rows, first_row = [], 0
     for week in weeks:
         article_inputs = inputs.article_inputs(week.snapshot)
         numeric, codes = inputs.customer_inputs(week.snapshot, Tastes.of(week.snapshot, week.buyers))
-        pairs.append(inputs.pairs.standardised(week.features))
+        known = inputs.pairs.standardised(week.features) if week.features else np.empty((len(week.row), 0), np.float32)
+        pairs.append(known)
         customers.append(numeric)
         categories.append(codes)
         articles.append(article_inputs.numeric)
@@ -121,15 +140,15 @@ def pair_tensors(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors:
         rows.append(week.row + first_row)
         first_row += len(week.buyers)
     article = np.concatenate([week.article for week in weeks]).astype(np.int64)
-    week_number = np.repeat(np.arange(len(weeks)), [len(week.row) for week in weeks])
+    number = np.repeat(np.arange(len(weeks)), [len(week.row) for week in weeks])
     occurrences = np.bincount(article, minlength=size)
     return PairTensors(
         customer_row=as_tensor(np.concatenate(rows)),
-        article_row=as_tensor(week_number * size + article),
+        article_row=as_tensor(number * size + article),
         article=as_tensor(article),
         label=as_tensor(np.concatenate([week.label for week in weeks])),
         log_sampling_rate=as_tensor(np.concatenate([week.log_sampling_rate for week in weeks])),
-        log_frequency=as_tensor(np.log(occurrences[article] / len(article)).astype(np.float32)),
+        log_frequency=as_tensor(np.log(occurrences[article] / max(len(article), 1)).astype(np.float32)),
         pair=as_tensor(np.concatenate(pairs)),
         customer_numeric=as_tensor(np.concatenate(customers)),
         customer_categories=as_tensor(np.concatenate(categories)),

@@ -1,0 +1,132 @@
+"""Ranker: gradient-boosted trees (LightGBM) that learn the order of each customer's candidates.
+
+LambdaMART (Burges 2010, "From RankNet to LambdaRank to LambdaMART"): the objective "lambdarank" weighs each pair of a
+customer's candidates by what exchanging them changes in NDCG. The trees are given the pair features as counted, and
+those of customer and article, without imputation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightgbm as lgb
+import numpy as np
+
+from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.inputs import INPUTS
+from jobs.ranking.retrieval import Candidates
+from jobs.ranking.snapshot import Floats, Snapshot
+from jobs.ranking.training_set import WeekPairs
+
+MAX_TREES, PATIENCE = 400, 30
+PARAMETERS: dict[str, Any] = {
+    "objective": "lambdarank",
+    "metric": "ndcg",
+    "eval_at": [12],
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.7,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambdarank_truncation_level": 15,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+
+
+@dataclass(frozen=True)
+class BoostedTrees:
+    """Fitted trees."""
+
+    NAME: ClassVar[str] = "boosted_trees"
+    FILE: ClassVar[str] = "boosted_trees.txt"
+
+    booster: lgb.Booster
+
+    @classmethod
+    def fit(
+        cls, weeks: Sequence[WeekPairs], validation: WeekPairs | None, inputs: Inputs, trees: int, seed: int
+    ) -> tuple[BoostedTrees, int]:
+        """Trees fitted on these weeks, and how many.
+
+        Args:
+            validation: the week that says when to stop; None: all `trees` are grown.
+            trees: at most.
+        """
+        training = _dataset(weeks, inputs)
+        stop = [lgb.early_stopping(PATIENCE, verbose=False)] if validation else []
+        booster = lgb.train(
+            PARAMETERS | {"seed": seed},
+            training,
+            num_boost_round=trees,
+            valid_sets=[_dataset([validation], inputs, training)] if validation else None,
+            callbacks=stop,
+        )
+        best = booster.best_iteration if validation else trees
+        return cls(lgb.Booster(model_str=booster.model_to_string(num_iteration=best))), best
+
+    def save(self, folder: Path) -> None:
+        """As LightGBM's own text."""
+        self.booster.save_model(folder / self.FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> BoostedTrees:
+        return cls(lgb.Booster(model_file=folder / cls.FILE))
+
+    def scorer(self, inputs: Inputs, snapshot: Snapshot) -> Callable[[Candidates, dict[str, Floats]], Floats]:
+        """A function that scores a block's candidates as of the snapshot's date, (n, w), larger is better.
+
+        Its arguments: the candidates, and the pair features of all their places, (n, w) each.
+        """
+        articles = _articles(inputs, snapshot)
+
+        def scores(candidates: Candidates, columns: dict[str, Floats]) -> Floats:
+            article = np.maximum(candidates.merged.articles, 0)
+            customers = _customers(inputs, snapshot, candidates.customers)
+            matrix = _matrix(columns, np.broadcast_to(customers[:, None], (*article.shape, customers.shape[1])), articles[article])
+            found = self.booster.predict(matrix.reshape(-1, matrix.shape[-1]), num_threads=1)
+            return np.asarray(found, dtype=np.float32).reshape(article.shape)
+
+        return scores
+
+
+def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
+    """Pair features, then the customer's, then the article's, (*shape, features)."""
+    names = INPUTS["pair"]
+    matrix = np.empty((*articles.shape[:-1], len(names) + customers.shape[-1] + articles.shape[-1]), dtype=np.float32)
+    for i, name in enumerate(names):
+        matrix[..., i] = columns[name]
+    end = len(names) + customers.shape[-1]
+    matrix[..., len(names) : end] = customers
+    matrix[..., end:] = articles
+    return matrix
+
+
+def _customers(inputs: Inputs, snapshot: Snapshot, customers: np.ndarray) -> Floats:
+    """Features of these customers as counted, their categories as codes, (n, features)."""
+    numeric = [values[customers] for values in snapshot.customers.numeric.values()]
+    return np.column_stack([*numeric, inputs.customers.categories(snapshot.customers, customers)]).astype(np.float32)
+
+
+def _articles(inputs: Inputs, snapshot: Snapshot) -> Floats:
+    """Features of every article as counted, its categories as codes, (articles, features)."""
+    codes = np.arange(len(snapshot.product))
+    categories = inputs.articles.categories(snapshot.articles, codes)
+    return np.column_stack([*snapshot.articles.numeric.values(), categories]).astype(np.float32)
+
+
+def _dataset(weeks: Sequence[WeekPairs], inputs: Inputs, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    parts, groups = [], []
+    for week in weeks:
+        customers = _customers(inputs, week.snapshot, week.buyers)
+        parts.append(_matrix(week.features, customers[week.row], _articles(inputs, week.snapshot)[week.article]))
+        groups.append(np.unique(week.row, return_counts=True)[1])
+    labels = np.concatenate([week.label for week in weeks])
+    return lgb.Dataset(
+        np.concatenate(parts), labels, group=np.concatenate(groups), reference=reference, free_raw_data=True
+    )

@@ -1,0 +1,227 @@
+"""Fit the two stages on label weeks: retrieval on the older half, then the rankers on the newer half.
+
+Whatever scores the labels of a week, at either stage, was fitted on earlier weeks: the ranker's candidates come from
+towers that know nothing of its weeks. The same towers then serve, so the ranker meets what it learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import MLFlowLogger
+
+from jobs.platform.settings import WEEK, Settings
+from jobs.ranking.boosted_trees import MAX_TREES, BoostedTrees
+from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.model import RANKERS, TwoStageModel
+from jobs.ranking.model import Ranker as FittedRanker
+from jobs.ranking.network import Network
+from jobs.ranking.preprocessing import Preprocessing
+from jobs.ranking.retrieval import Retrieval
+from jobs.ranking.snapshot import Columns, Snapshot, SnapshotLoader
+from jobs.ranking.training_set import WeekPairs, buyers_of, candidate_pairs, pair_tensors, purchase_pairs
+from jobs.retrieval.purchases import Purchases
+from lightning_modules.pairs import PairDataModule, PairTensors
+from lightning_modules.ranker import Ranker
+from lightning_modules.two_tower import TwoTower
+
+#: Batches per epoch that the batch size aims at, within its limits: a small shop needs small steps, and a large one
+#: large batches.
+BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH = 200, 64, 4096
+PATIENCE = 3
+#: About as many pairs of a week say what is usual: every n-th.
+MOST_FITTED = 100_000
+TOWERS = "two_tower"
+
+Module = TypeVar("Module", TwoTower, Ranker)
+
+
+class Weeks:
+    """The label weeks of a run: what was known before each, and what was bought in it; each read once.
+
+    Args:
+        purchases: everything before the as-of date.
+    """
+
+    def __init__(self, loader: SnapshotLoader, purchases: Purchases, seed: int) -> None:
+        self._loader, self._purchases, self._seed = loader, purchases, seed
+        self._snapshots: dict[date, Snapshot] = {}
+
+    def snapshot(self, start: date) -> Snapshot:
+        """What was known at the start of the week."""
+        if start not in self._snapshots:
+            self._snapshots[start] = self._loader.at(start)
+        return self._snapshots[start]
+
+    def labels(self, start: date) -> Purchases:
+        """What was bought in the week."""
+        return self._purchases.between(start, start + WEEK)
+
+    def positives(self, start: date) -> int:
+        """Distinct purchases of the week that could have been recommended."""
+        return len(buyers_of(self.snapshot(start), self.labels(start))[1])
+
+    def purchase_pairs(self, starts: Sequence[date]) -> list[WeekPairs]:
+        """Pairs that towers learn from, of the weeks that have any."""
+        pairs = [purchase_pairs(self.snapshot(s), self.labels(s), self._random(s)) for s in starts if self.positives(s)]
+        return [week for week in pairs if len(week.row)]
+
+    def candidate_pairs(self, starts: Sequence[date], inputs: Inputs, towers: TwoTower) -> list[WeekPairs]:
+        """Pairs that rankers learn from, of the weeks that have any."""
+        retrievals = (Retrieval(inputs, towers, self.snapshot(s)) for s in starts)
+        pairs = [candidate_pairs(r, self.labels(s), self._random(s)) for s, r in zip(starts, retrievals, strict=True)]
+        return [week for week in pairs if len(week.row)]
+
+    def _random(self, start: date) -> np.random.Generator:
+        return np.random.default_rng([self._seed, start.toordinal()])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fitted on which label weeks, given by their starts, and for how long.
+
+    Attributes:
+        name: of the fit, in what is told and kept.
+        weeks: to learn from, the newest first, at least two.
+        validation: the week that says when each part has learned enough; None: each part takes its `rounds`.
+        rounds: epochs or trees of each part at most.
+        rankers: names of those to fit.
+    """
+
+    name: str
+    weeks: Sequence[date]
+    validation: date | None
+    rounds: Mapping[str, int]
+    rankers: Sequence[str]
+
+    @property
+    def newer(self) -> Sequence[date]:
+        """The weeks of the rankers."""
+        return self.weeks[: -(-len(self.weeks) // 2)]
+
+    @property
+    def older(self) -> Sequence[date]:
+        """The weeks of the towers."""
+        return self.weeks[-(-len(self.weeks) // 2) :]
+
+    @property
+    def validated(self) -> list[date]:
+        return [] if self.validation is None else [self.validation]
+
+
+def longest(settings: Settings) -> dict[str, int]:
+    """Rounds that no part exceeds."""
+    return {TOWERS: settings.max_epochs, Network.NAME: settings.max_epochs, BoostedTrees.NAME: MAX_TREES}
+
+
+def fit_two_stage(
+    plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, folder: Path, logger: MLFlowLogger | None = None
+) -> tuple[TwoStageModel, dict[str, int]]:
+    """Fit both stages, from their last checkpoints in `folder` if a killed run left any.
+
+    Returns:
+        The model, its first ranker chosen, and how many rounds each part took.
+    """
+    purchases, held_out = weeks.purchase_pairs(plan.older), weeks.purchase_pairs(plan.validated)
+    inputs = fit_entities([weeks.snapshot(start) for start in plan.weeks], purchases, encoder)
+    sizes = inputs.sizes(purchases[0].snapshot.images.shape[1])
+    trainer = NetworkTrainer(plan, settings, folder, logger)
+    rounds = {}
+    towers, rounds[TOWERS] = trainer.fit(
+        TOWERS, TwoTower(**sizes), pair_tensors(purchases, inputs), _one(held_out, inputs), "val/retrieval_loss"
+    )
+    pairs = weeks.candidate_pairs(plan.newer, inputs, towers)
+    held_out = weeks.candidate_pairs(plan.validated, inputs, towers)
+    inputs = replace(inputs, pairs=Preprocessing.fit((Columns(w.features, {}), every_nth(len(w.row))) for w in pairs))
+    rankers: dict[str, FittedRanker] = {}
+    for name in plan.rankers:
+        if name == Network.NAME:
+            module = Ranker(**sizes, pair_size=len(inputs.pairs.means))
+            module, rounds[name] = trainer.fit(
+                name, module, pair_tensors(pairs, inputs), _one(held_out, inputs), "val/ranking_loss"
+            )
+            rankers[name] = Network(module)
+        else:
+            rankers[name], rounds[name] = BoostedTrees.fit(
+                pairs, held_out[0] if held_out else None, inputs, plan.rounds[name], settings.seed
+            )
+            print(f"{plan.name} {name}: {rounds[name]} trees on {sum(len(week.row) for week in pairs):,} pairs")
+    return TwoStageModel(inputs, towers, rankers, plan.rankers[0]), rounds
+
+
+def _one(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors | None:
+    return pair_tensors(weeks, inputs) if weeks else None
+
+
+def fit_entities(snapshots: Sequence[Snapshot], weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:
+    """Preprocessing of customers and articles, fitted on these snapshots and on nothing later; pairs come later.
+
+    Args:
+        snapshots: as of the starts of the weeks to learn from.
+        weeks: those whose buyers say what is usual of a customer.
+    """
+    images = snapshots[0].images
+    present = images[images.any(axis=1)]
+    return Inputs(
+        customers=Preprocessing.fit((week.snapshot.customers, week.buyers.astype(np.int64)) for week in weeks),
+        articles=Preprocessing.fit((s.articles, np.flatnonzero(s.on_sale)) for s in snapshots),
+        pairs=Preprocessing(),
+        image_scale=float(present.std()) if present.size else 1.0,
+        encoder=encoder if present.size else None,
+    )
+
+
+def every_nth(rows: int) -> npt.NDArray[np.int64]:
+    """Positions of about MOST_FITTED of so many rows, evenly spaced."""
+    return np.arange(0, rows, max(1, rows // MOST_FITTED))
+
+
+@dataclass(frozen=True)
+class NetworkTrainer:
+    """Fits one network after another with Lightning."""
+
+    plan: Plan
+    settings: Settings
+    folder: Path
+    logger: MLFlowLogger | None
+
+    def fit(
+        self, part: str, network: Module, training: PairTensors, validation: PairTensors | None, monitor: str
+    ) -> tuple[Module, int]:
+        """The network after its best epoch by `monitor` (without validation: its last), and that epoch's number."""
+        # Steps this small gain nothing from threads, and wait for one another where the cores are shared.
+        torch.set_num_threads(1)
+        pl.seed_everything(self.settings.seed, verbose=False)
+        batch_size = int(np.clip(len(training) // BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH))
+        data = PairDataModule(training, validation, batch_size, self.settings.seed)
+        folder = self.folder / part
+        checkpoint = ModelCheckpoint(folder, filename="best", monitor=monitor if validation else None, save_last=True)
+        callbacks: list[Callback] = [checkpoint, TQDMProgressBar(refresh_rate=50)]
+        if validation:
+            callbacks.append(EarlyStopping(monitor, patience=PATIENCE))
+        trainer = pl.Trainer(
+            max_epochs=self.plan.rounds[part],
+            callbacks=callbacks,
+            logger=self.logger or False,
+            log_every_n_steps=10,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            deterministic=True,
+            enable_model_summary=False,
+        )
+        last = folder / "last.ckpt"
+        resumed = ", resumed" if last.exists() else ""
+        print(f"{self.plan.name} {part}: {len(training):,} pairs in batches of {batch_size}{resumed}")
+        trainer.fit(network, data, ckpt_path=last if last.exists() else None, weights_only=True)
+        best = checkpoint.best_model_path
+        fitted = type(network).load_from_checkpoint(best, weights_only=True, map_location="cpu")
+        return fitted.eval(), int(torch.load(best, weights_only=True, map_location="cpu")["epoch"]) + 1

@@ -1,0 +1,61 @@
+"""Ranker: the paper's two-branch network, each branch computed once per customer or article, the head per pair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.inputs import INPUTS
+from jobs.ranking.retrieval import Candidates, as_tensor
+from jobs.ranking.snapshot import Floats, Snapshot
+from lightning_modules.ranker import Ranker
+
+
+@dataclass(frozen=True)
+class Network:
+    """The fitted network."""
+
+    NAME: ClassVar[str] = "network"
+    FILE: ClassVar[str] = "network.safetensors"
+
+    module: Ranker
+
+    def save(self, folder: Path) -> None:
+        """Weights as safetensors, sizes as JSON."""
+        save_file(self.module.state_dict(), folder / self.FILE)
+        (folder / self.FILE).with_suffix(".json").write_text(json.dumps(dict(self.module.hparams)))
+
+    @classmethod
+    def load(cls, folder: Path) -> Network:
+        module = Ranker(**json.loads((folder / cls.FILE).with_suffix(".json").read_text()))
+        module.load_state_dict(load_file(folder / cls.FILE))
+        return cls(module.eval())
+
+    def scorer(self, inputs: Inputs, snapshot: Snapshot) -> Callable[[Candidates, dict[str, Floats]], Floats]:
+        """A function that scores a block's candidates as of the snapshot's date, (n, w): log-odds of a purchase.
+
+        Its arguments: the candidates, and the pair features of all their places, (n, w) each.
+        """
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        module = self.module.to(device).eval()
+        with torch.inference_mode():
+            articles = module.article_branch(*inputs.article_inputs(snapshot).tensors(device))
+
+        def scores(candidates: Candidates, columns: dict[str, Floats]) -> Floats:
+            pair = as_tensor(inputs.pairs.standardised({name: columns[name] for name in INPUTS["pair"]})).to(device)
+            code = as_tensor(np.maximum(candidates.merged.articles, 0)).to(device)
+            with torch.inference_mode():
+                customer = module.customer_branch(
+                    as_tensor(candidates.numeric).to(device), as_tensor(candidates.categories).to(device)
+                )
+                return module.join(customer[:, None, :], articles[code], pair).cpu().numpy()
+
+        return scores

@@ -1,0 +1,101 @@
+"""The first stage applied: every candidate source, the fitted towers among them, ready for any customer as of a date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from jobs.ranking.inputs import SOURCE_NUMERIC
+from jobs.ranking.pairs import Tastes, pair_columns
+from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.snapshot import Floats, Snapshot
+from jobs.retrieval.candidates import KnownSources, Merged, merge
+from jobs.retrieval.purchases import NO_ARTICLE, Ints
+from jobs.retrieval.source import Found
+from jobs.retrieval.two_tower import SOURCE as TWO_TOWER
+from jobs.retrieval.two_tower import NearestArticles
+from lightning_modules.two_tower import TwoTower
+
+#: Customers whose candidates are found, described and ranked together.
+BLOCK_SIZE = 1024
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the sources found for a block of customers.
+
+    Attributes:
+        customers: customer codes, (n,).
+        tastes: of these customers.
+        numeric, categories: their inputs, (n, ...).
+        found: per source, what it found.
+        merged: the candidates of all sources, each once.
+    """
+
+    customers: Ints
+    tastes: Tastes
+    numeric: Floats
+    categories: npt.NDArray[np.int64]
+    found: dict[str, Found]
+    merged: Merged
+
+
+class Retrieval:
+    """All candidate sources as of one date; what depends on articles alone is computed once.
+
+    Args:
+        inputs: fitted preprocessing of customers and articles.
+        towers: fitted on days before those it is asked about.
+    """
+
+    def __init__(self, inputs: Inputs, towers: TwoTower, snapshot: Snapshot) -> None:
+        self.inputs, self.snapshot = inputs, snapshot
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._towers = towers.to(self.device).eval()
+        self._known = KnownSources(snapshot.facts)
+        self.articles = inputs.article_inputs(snapshot)
+        with torch.inference_mode():
+            items = self._towers.item_tower(*self.articles.tensors(self.device))
+        self._nearest = NearestArticles(items.cpu().numpy(), snapshot.on_sale)
+
+    def of(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
+        """The candidates of a block of customers; with `exclude_bought` none that the customer bought before."""
+        snapshot = self.snapshot
+        tastes = Tastes.of(snapshot, customers)
+        numeric, categories = self.inputs.customer_inputs(snapshot, tastes)
+        with torch.inference_mode():
+            queries = self._towers.query_tower(as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device))
+        excluded = snapshot.weights[customers] if exclude_bought else None
+        found = self._known.of(customers) | {TWO_TOWER: self._nearest.of_vectors(queries.cpu().numpy(), excluded)}
+        merged = merge(found)
+        if exclude_bought:
+            bought = snapshot.bought.units_of(customers[:, None], np.maximum(merged.articles, 0)) > 0
+            merged = merged.without(bought)
+        return Candidates(customers, tastes, numeric, categories, found, merged)
+
+    def columns(self, candidates: Candidates, row: np.ndarray, column: np.ndarray) -> dict[str, Floats]:
+        """Pair features, as counted, of the candidates at these places of `merged`, any one shape.
+
+        Where there is no article the features are those of some article, to be ignored.
+        """
+        merged = candidates.merged
+        article = np.maximum(merged.articles[row, column], 0)
+        columns = pair_columns(self.snapshot, candidates.tastes, row, article)
+        for source in merged.ranks:
+            rank, score = merged.ranks[source][row, column], merged.scores[source][row, column]
+            columns[f"{source}_closeness"] = np.where(np.isnan(rank), 0, 1 / rank).astype(np.float32)
+            columns[f"{source}_score"] = np.arcsinh(score)
+        return columns
+
+
+def blocks(customers: Ints) -> list[Ints]:
+    """Customers cut into blocks."""
+    return [customers[start : start + BLOCK_SIZE] for start in range(0, len(customers), BLOCK_SIZE)]
