@@ -6,7 +6,7 @@ A `Dataset` of single rows costs an order of magnitude on small tensors; here on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytorch_lightning as pl
 import torch
@@ -19,7 +19,7 @@ class PairTensors:
     """Customer-article pairs that refer to rows of shared feature tables, so that no feature is repeated per pair.
 
     Attributes:
-        customer_row, article_row: rows of the customer and article tables, (n,) int64.
+        customer_row, article_row: rows of the customer and article tables, (n,) int64; a customer has a row per week.
         article: article codes, equal for the same article in different weeks, (n,) int64.
         label: 1.0 bought, 0.0 not, (n,).
         log_sampling_rate: log of the rate at which pairs of this pair's stratum were kept as negatives, (n,).
@@ -29,6 +29,7 @@ class PairTensors:
         article_numeric, article_categories: (article rows, ...) features; numeric without the image embedding.
         image_row: row of `images` of each article row, (article rows,) int64.
         images: image embeddings, (articles, d); d may be 0.
+        weight: of the pair in the losses, such as by recency, (n,) or one for all.
     """
 
     customer_row: Tensor
@@ -44,6 +45,7 @@ class PairTensors:
     article_categories: Tensor
     image_row: Tensor
     images: Tensor
+    weight: Tensor = field(default_factory=lambda: torch.ones(1))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -52,6 +54,7 @@ class PairTensors:
         """The pairs at `index` with their features, as the module takes them."""
         customer, article = self.customer_row[index], self.article_row[index]
         return {
+            "customer_row": customer,
             "customer_numeric": self.customer_numeric[customer],
             "customer_categories": self.customer_categories[customer],
             "article_numeric": torch.cat([self.article_numeric[article], self.images[self.image_row[article]]], dim=1),
@@ -61,13 +64,14 @@ class PairTensors:
             "label": self.label[index],
             "log_sampling_rate": self.log_sampling_rate[index],
             "log_frequency": self.log_frequency[index],
+            "weight": self.weight.expand(len(self))[index],
         }
 
 
 class BatchSlices(IterableDataset[dict[str, Tensor]]):
     """Whole batches of `pairs`; shuffled anew each epoch by seed and epoch alone, so that a resumed run repeats it."""
 
-    def __init__(self, pairs: PairTensors, batch_size: int, seed: int | None) -> None:
+    def __init__(self, pairs: PairTensors, batch_size: int, seed: int) -> None:
         self.pairs, self.batch_size, self.seed = pairs, batch_size, seed
         self.epoch = 0
 
@@ -75,13 +79,9 @@ class BatchSlices(IterableDataset[dict[str, Tensor]]):
         return -(-len(self.pairs) // self.batch_size)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        size = len(self.pairs)
-        if self.seed is None:
-            order = torch.arange(size)
-        else:
-            order = torch.randperm(size, generator=torch.Generator().manual_seed(self.seed + self.epoch))
-        for start in range(0, size, self.batch_size):
-            yield self.pairs.batch(order[start : start + self.batch_size])
+        order = torch.randperm(len(self.pairs), generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        for rows in order.split(self.batch_size):
+            yield self.pairs.batch(rows)
 
 
 class PairDataModule(pl.LightningDataModule):
@@ -100,4 +100,5 @@ class PairDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
         if self.validation is None:
             return []
-        return [DataLoader(BatchSlices(self.validation, self.batch_size, None), batch_size=None)]
+        # Shuffled, because a purchase is judged against its batch; the same way in each epoch.
+        return [DataLoader(BatchSlices(self.validation, self.batch_size, self.seed), batch_size=None)]

@@ -56,38 +56,39 @@ def test_towers_give_unit_vectors_of_32() -> None:
 
 def test_sampled_negatives_are_corrected_by_their_rate() -> None:
     module, batch = network(), tensors().batch(torch.arange(50))
-    _, plain = module.ranking_loss(batch)
-    _, corrected = module.ranking_loss({**batch, "log_sampling_rate": torch.full((50,), math.log(0.25))})
+    _, plain = module.ranker.loss(batch)
+    _, corrected = module.ranker.loss({**batch, "log_sampling_rate": torch.full((50,), math.log(0.25))})
     assert torch.allclose(corrected - plain, torch.full((50,), math.log(4)), atol=1e-5)
 
 
 def test_retrieval_loss_of_towers_that_know_nothing_is_the_log_of_the_choices() -> None:
     """All logits equal: each positive is one of the batch's articles, less the other pairs of its own article."""
     module, batch = network(), tensors().batch(torch.arange(40))  # each of 20 articles twice
+    batch |= {"customer_row": torch.arange(40)}
     with torch.no_grad():
         for tower in (module.query_tower, module.item_tower):
             for layer in tower.layers:
                 if isinstance(layer, torch.nn.Linear):
                     layer.weight.zero_()
                     layer.bias.fill_(1.0)
-    assert torch.isclose(module.retrieval_loss(batch), torch.tensor(math.log(39)), atol=1e-4)
+    assert torch.isclose(module.two_tower.loss(batch), torch.tensor(math.log(39)), atol=1e-4)
 
 
 def test_a_batch_without_a_purchase_has_no_retrieval_loss() -> None:
     batch = tensors().batch(torch.arange(10))
-    assert float(network().retrieval_loss({**batch, "label": torch.zeros(10)})) == 0
+    assert float(network().two_tower.loss({**batch, "label": torch.zeros(10)})) == 0
 
 
 def test_loss_falls_on_a_tiny_set() -> None:
     module, pairs = network(), tensors()
     whole = pairs.batch(torch.arange(len(pairs)))
-    before = float(module.ranking_loss(whole)[0].detach())
+    before = float(module.ranker.loss(whole)[0].detach())
     trainer = pl.Trainer(
         max_epochs=30, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         reload_dataloaders_every_n_epochs=1, enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(module, PairDataModule(pairs, None, batch_size=50, seed=0))
-    assert float(module.ranking_loss(whole)[0].detach()) < 0.5 * before
+    assert float(module.ranker.loss(whole)[0].detach()) < 0.5 * before
 
 
 def test_one_step_of_training_and_validation() -> None:
