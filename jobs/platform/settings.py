@@ -83,7 +83,10 @@ class Settings(BaseSettings):
         "eigenfaces",
     ] = Field("cosine_catalogue", description="How similar articles are found: metric and image encoder")
     training_weeks: int = Field(
-        6, ge=2, le=52, description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older"
+        6,
+        ge=2,
+        le=52,
+        description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",
     )
     max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")

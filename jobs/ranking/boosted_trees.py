@@ -88,7 +88,9 @@ class BoostedTrees:
         def scores(candidates: Candidates, columns: dict[str, Floats]) -> Floats:
             article = np.maximum(candidates.merged.articles, 0)
             customers = _customers(inputs, snapshot, candidates.customers)
-            matrix = _matrix(columns, np.broadcast_to(customers[:, None], (*article.shape, customers.shape[1])), articles[article])
+            matrix = _matrix(
+                columns, np.broadcast_to(customers[:, None], (*article.shape, customers.shape[1])), articles[article]
+            )
             found = self.booster.predict(matrix.reshape(-1, matrix.shape[-1]), num_threads=1)
             return np.asarray(found, dtype=np.float32).reshape(article.shape)
 

@@ -48,12 +48,12 @@ Module = TypeVar("Module", TwoTower, Ranker)
 class Weeks:
     """The label weeks of a run: what was known before each, and what was bought in it; each read once.
 
-    Args:
+    Attributes:
         purchases: everything before the as-of date.
     """
 
     def __init__(self, loader: SnapshotLoader, purchases: Purchases, seed: int) -> None:
-        self._loader, self._purchases, self._seed = loader, purchases, seed
+        self._loader, self.purchases, self._seed = loader, purchases, seed
         self._snapshots: dict[date, Snapshot] = {}
 
     def snapshot(self, start: date) -> Snapshot:
@@ -64,7 +64,7 @@ class Weeks:
 
     def labels(self, start: date) -> Purchases:
         """What was bought in the week."""
-        return self._purchases.between(start, start + WEEK)
+        return self.purchases.between(start, start + WEEK)
 
     def positives(self, start: date) -> int:
         """Distinct purchases of the week that could have been recommended."""
@@ -132,7 +132,7 @@ def fit_two_stage(
         The model, its first ranker chosen, and how many rounds each part took.
     """
     purchases, held_out = weeks.purchase_pairs(plan.older), weeks.purchase_pairs(plan.validated)
-    inputs = fit_entities([weeks.snapshot(start) for start in plan.weeks], purchases, encoder)
+    inputs = fit_entities(purchases, encoder)
     sizes = inputs.sizes(purchases[0].snapshot.images.shape[1])
     trainer = NetworkTrainer(plan, settings, folder, logger)
     rounds = {}
@@ -162,18 +162,16 @@ def _one(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors | None:
     return pair_tensors(weeks, inputs) if weeks else None
 
 
-def fit_entities(snapshots: Sequence[Snapshot], weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:
-    """Preprocessing of customers and articles, fitted on these snapshots and on nothing later; pairs come later.
+def fit_entities(weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:
+    """Preprocessing of customers and articles, fitted on the towers' weeks and on nothing later; that of pairs follows.
 
-    Args:
-        snapshots: as of the starts of the weeks to learn from.
-        weeks: those whose buyers say what is usual of a customer.
+    The buyers of each week say what is usual of a customer, the articles on sale before it what is of an article.
     """
-    images = snapshots[0].images
+    images = weeks[0].snapshot.images
     present = images[images.any(axis=1)]
     return Inputs(
         customers=Preprocessing.fit((week.snapshot.customers, week.buyers.astype(np.int64)) for week in weeks),
-        articles=Preprocessing.fit((s.articles, np.flatnonzero(s.on_sale)) for s in snapshots),
+        articles=Preprocessing.fit((week.snapshot.articles, np.flatnonzero(week.snapshot.on_sale)) for week in weeks),
         pairs=Preprocessing(),
         image_scale=float(present.std()) if present.size else 1.0,
         encoder=encoder if present.size else None,

@@ -82,7 +82,9 @@ def rank_customers(
         return Ranked(empty, empty.astype(np.float32), empty)
     width = max(part.articles.shape[1] for part in parts)
     names = {"articles": NO_ARTICLE, "scores": -np.inf, "sources": 0}
-    return Ranked(*(np.concatenate([_padded(getattr(p, name), width, fill) for p in parts]) for name, fill in names.items()))
+    return Ranked(
+        *(np.concatenate([_padded(getattr(p, name), width, fill) for p in parts]) for name, fill in names.items())
+    )
 
 
 def _padded(matrix: np.ndarray, width: int, fill: float) -> np.ndarray:

@@ -72,7 +72,9 @@ class Retrieval:
         tastes = Tastes.of(snapshot, customers)
         numeric, categories = self.inputs.customer_inputs(snapshot, tastes)
         with torch.inference_mode():
-            queries = self._towers.query_tower(as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device))
+            queries = self._towers.query_tower(
+                as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device)
+            )
         excluded = snapshot.weights[customers] if exclude_bought else None
         found = self._known.of(customers) | {TWO_TOWER: self._nearest.of_vectors(queries.cpu().numpy(), excluded)}
         merged = merge(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -32,6 +33,7 @@ from jobs.ranking.inputs import (
     CUSTOMER_NUMERIC,
     CUSTOMER_PLAIN,
 )
+from jobs.retrieval.candidates import Facts
 from jobs.retrieval.purchases import PURCHASE_TABLES, Ints, Purchases, day_number, encode
 
 #: The tables that a snapshot reads; a job that loads one declares them.
@@ -109,6 +111,34 @@ class Snapshot:
             "product_type_repurchase_rate": behaviour.repurchase_rate(self.bought, types)[types],
         }
         return Columns({name: numeric[name] for name in ARTICLE_NUMERIC}, self.article_table.categories)
+
+    @property
+    def facts(self) -> Facts:
+        """What the candidate sources start from."""
+        return Facts(
+            history=self.history,
+            as_of_date=self.as_of_date,
+            product=self.product,
+            department=self.codes("department_name"),
+            age_band=behaviour.age_bands(self.customer_table.numeric["age"]),
+            images=self.images,
+        )
+
+    def known(self) -> Iterator[np.ndarray]:
+        """All that was read of the customers and articles with history, as arrays in the order of their ids.
+
+        What is delivered for later dates, customers and articles included, changes none of them.
+        """
+        customers, articles = (np.unique(side) for side in (self.history.customer, self.history.article))
+        for table, codes in ((self.customer_table, customers), (self.article_table, articles)):
+            for values in table.numeric.values():
+                yield values[codes]
+            for texts in table.categories.values():
+                encoded = texts.take(pa.array(codes)).dictionary_encode(null_encoding="encode")
+                yield encoded.indices.to_numpy()
+                yield np.frombuffer("\n".join(map(str, encoded.dictionary.to_pylist())).encode(), dtype=np.uint8)
+        yield np.unique(self.product[articles], return_inverse=True)[1]
+        yield self.images[articles]
 
     @cached_property
     def bought(self) -> Bought:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,14 @@ def validated_map(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -
 
 
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:
-    """Digest of everything a fit depends on: what was known before each week, what was bought in it, and settings.
+    """Digest of everything a fit depends on: purchases, what was known before each week, settings, list of inputs.
 
     The same digest means the same model, whatever was delivered for later dates and however often tables were written.
     """
-    facts = [str(settings.as_of_date), settings.seed, settings.training_weeks, settings.max_epochs, encoder, INPUTS_DIGEST]
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for start in starts:
-        for array in (*weeks.snapshot(start).known(), *weeks.labels(start).known()):
-            digest.update(np.ascontiguousarray(array).view(np.uint8))
+    limits = (settings.seed, settings.training_weeks, settings.max_epochs)
+    digest = hashlib.sha256(json.dumps([str(settings.as_of_date), *limits, encoder, INPUTS_DIGEST]).encode())
+    for array in chain(weeks.purchases.known(), *(weeks.snapshot(start).known() for start in starts)):
+        digest.update(np.ascontiguousarray(array).view(np.uint8))
     return digest.hexdigest()[:16]
 
 
@@ -112,7 +112,10 @@ def main(job: Job) -> str:
         shutil.rmtree(place)
     images = f"images by {encoder}" if final.inputs.encoder else "no images: the model runs without them"
     choice = ", ".join(f"{name} {score:.4f}" for name, score in scores.items())
-    return f"{settings.model_name} version {version}: {judged.chosen} ranks (MAP@{K} on the week from {dates[validation]}: {choice}), {images}"
+    return (
+        f"{settings.model_name} version {version}, {images}; {judged.chosen} ranks (MAP@{K} of the week from "
+        f"{dates[validation]}: {choice})"
+    )
 
 
 def check_enough(weeks: Weeks, plan: Plan) -> None:
@@ -125,8 +128,8 @@ def check_enough(weeks: Weeks, plan: Plan) -> None:
         positives = sum(weeks.positives(start) for start in starts)
         if positives < least:
             raise JobError(
-                f"silver/transactions: only {positives} purchases of articles already on sale in the {len(starts)} weeks "
-                f"from {min(starts)}, which are those of {what}; too few to train on"
+                f"silver/transactions: only {positives} purchases of articles already on sale in the {len(starts)} "
+                f"weeks from {min(starts)}, those of {what}; too few to train on"
             )
 
 

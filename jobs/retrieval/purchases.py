@@ -54,10 +54,26 @@ class Purchases:
         """Those with start <= day < end; `start` None: everything before `end`."""
         first = 0 if start is None else np.searchsorted(self.day, day_number(start), "left")
         last = np.searchsorted(self.day, day_number(end), "left")
-        window = slice(int(first), int(last))
+        return self.where(slice(int(first), int(last)))
+
+    def where(self, units: slice | npt.NDArray[np.bool_]) -> Purchases:
+        """Some of the units, in the same order."""
         return Purchases(
-            self.day[window], self.customer[window], self.article[window], self.customer_ids, self.article_ids
+            self.day[units], self.customer[units], self.article[units], self.customer_ids, self.article_ids
         )
+
+    def known(self) -> tuple[Ints, Ints, Ints]:
+        """Day, customer and article of every unit, the latter two numbered among those that occur.
+
+        Those numbers stay the same whoever and whatever else becomes known.
+        """
+        sides = ((self.customer, len(self.customer_ids)), (self.article, len(self.article_ids)))
+        numbers = []
+        for codes, size in sides:
+            occurs = np.zeros(size, dtype=np.int32)
+            occurs[codes] = 1
+            numbers.append((np.cumsum(occurs, dtype=np.int32) - 1)[codes])
+        return self.day, numbers[0], numbers[1]
 
     def before(self, as_of_date: date) -> Purchases:
         """The history that a run as of that date may see."""
