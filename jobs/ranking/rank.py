@@ -14,8 +14,9 @@ from jobs.ranking.model import ArticleInputs, TwoStageModel, as_tensor
 from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval import two_tower
-from jobs.retrieval.candidates import COUNTS, CountingSources, merge
+from jobs.retrieval.candidates import KnownSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints
+from jobs.retrieval.source import Found
 
 BLOCK_SIZE = 1024
 
@@ -42,7 +43,7 @@ class Recommender:
         self._model, self._snapshot = model, snapshot
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = model.network.to(self._device).eval()
-        self._counting = CountingSources(snapshot.history, snapshot.as_of_date)
+        self._known = KnownSources(snapshot.facts)
         self._articles: ArticleInputs = model.inputs.article_inputs(snapshot)
         numeric = self._tensor(np.concatenate([self._articles.numeric, self._articles.images], axis=1))
         categories = self._tensor(self._articles.categories)
@@ -59,10 +60,11 @@ class Recommender:
         with torch.inference_mode():
             excluded = self._tensor(self._excluded(customers, exclude_bought))
             queries = self._network.query_tower(numeric, categories)
-            nearest = two_tower.nearest_articles(queries, self._items, COUNTS[two_tower.SOURCE], excluded)
-            found = {two_tower.SOURCE: nearest.cpu().numpy().astype(np.int32)}
-            found |= self._counting.of(customers)
-            articles, sources = merge(found)
+            nearest = two_tower.nearest_articles(queries, self._items, two_tower.COUNT, excluded)
+            codes, products = (part.cpu().numpy() for part in nearest)
+            found = {two_tower.SOURCE: Found(codes.astype(np.int32), products)}
+            found |= self._known.of(customers)
+            articles, sources, _, _ = merge(found)
             if exclude_bought:
                 units = snapshot.bought.units_of(customers[:, None], np.maximum(articles, 0))
                 articles = np.where(units > 0, NO_ARTICLE, articles)

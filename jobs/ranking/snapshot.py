@@ -32,6 +32,7 @@ from jobs.ranking.inputs import (
     CUSTOMER_NUMERIC,
     CUSTOMER_PLAIN,
 )
+from jobs.retrieval.candidates import Facts
 from jobs.retrieval.purchases import PURCHASE_TABLES, Ints, Purchases, day_number, encode
 
 #: The tables that a snapshot reads; a job that loads one declares them.
@@ -133,6 +134,18 @@ class Snapshot:
         """Article x age band: how much better than elsewhere an article sells in the band."""
         band = behaviour.age_bands(self.customer_table.numeric["age"])
         return behaviour.age_band_lift(self.history, self.as_of_date, band)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the candidate sources know."""
+        return Facts(
+            history=self.history,
+            as_of_date=self.as_of_date,
+            product=self.product,
+            department=self.codes("department_name"),
+            age_band=behaviour.age_bands(self.customer_table.numeric["age"]),
+            images=self.images,
+        )
 
     @cached_property
     def unit_images(self) -> Floats:

@@ -1,7 +1,7 @@
 """Training pairs of a label week: what its buyers bought, and negatives, with everything known before the week.
 
-Negatives come from two strata of a buyer's articles: the candidates that the counting sources (repurchase,
-popularity) would show, and the rest of the catalogue, from which four are drawn uniformly per purchase among
+Negatives come from two strata of a buyer's articles: the candidates that the sources without
+a fitted model would show, and the rest of the catalogue, from which four are drawn uniformly per purchase among
 articles the customer never bought. Each pair carries the log of its stratum's sampling rate, with which the loss is
 corrected. No fitted model chooses the pairs, so nothing that scores a week was fitted on it.
 """
@@ -16,7 +16,7 @@ import torch
 from jobs.ranking.model import Inputs, as_tensor
 from jobs.ranking.pairs import Tastes, week_columns
 from jobs.ranking.snapshot import Floats, Snapshot
-from jobs.retrieval.candidates import CountingSources, merge
+from jobs.retrieval.candidates import KnownSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from lightning_modules.pairs import PairTensors
 
@@ -57,7 +57,7 @@ def week_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) 
     pickable = snapshot.on_sale[labels.article]
     buyers, row = np.unique(labels.customer[pickable], return_inverse=True)
     positive = np.unique(row.astype(np.int64) * size + labels.article[pickable])
-    candidates, _ = merge(CountingSources(snapshot.history, snapshot.as_of_date).of(buyers))
+    candidates = merge(KnownSources(snapshot.facts).of(buyers)).articles
     filled = candidates != NO_ARTICLE
     candidate = np.unique((np.arange(len(buyers))[:, None] * size + candidates)[filled])
     negative = np.setdiff1d(candidate, positive, assume_unique=True)
