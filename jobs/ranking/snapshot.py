@@ -165,6 +165,18 @@ class Snapshot:
         return behaviour.age_band_lift(self.history, self.as_of_date, band)
 
     @cached_property
+    def facts(self) -> Facts:
+        """What the candidate sources know."""
+        return Facts(
+            history=self.history,
+            as_of_date=self.as_of_date,
+            product=self.product,
+            department=self.codes("department_name"),
+            age_band=behaviour.age_bands(self.customer_table.numeric["age"]),
+            images=self.images,
+        )
+
+    @cached_property
     def unit_images(self) -> Floats:
         """Leading image components with length one, or zero, (articles, at most TASTE_IMAGE_DIM)."""
         leading = self.images[:, :TASTE_IMAGE_DIM]

@@ -1,51 +1,116 @@
-"""The candidate sources merged: which articles the ranker gets to see for each customer."""
+"""The candidate sources together: what the ranker gets to see for each customer, and what each source says of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 
 from jobs.retrieval import popularity, repurchase, two_tower
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from jobs.retrieval.recent import RecentPurchases
+from jobs.retrieval.source import Floats, Found, Source
 
-#: Candidates per customer of each source, in the order of precedence: an article found by several is credited to
-#: the first.
-COUNTS = {repurchase.SOURCE: 30, two_tower.SOURCE: 100, popularity.SOURCE: 100}
-SOURCES = tuple(COUNTS)
+#: In order of precedence, the personal before the general: an article found by several is credited to the first.
+SOURCES = (
+    repurchase.SOURCE,
+    "same_product",
+    "co_occurrence",
+    two_tower.SOURCE,
+    "similar_images",
+    "popularity_department",
+    "popularity_age_band",
+    popularity.SOURCE,
+    "trend",
+)
 
 
-class CountingSources:
-    """The sources that only count, ready for any customer as of one date."""
+@dataclass(frozen=True)
+class Facts:
+    """What the sources know.
 
-    def __init__(self, history: Purchases, as_of_date: date) -> None:
-        self._own = repurchase.RecentPurchases(history)
-        self._popular = popularity.popular_articles(history, as_of_date, COUNTS[popularity.SOURCE])
+    Attributes:
+        history: purchases; those dated on or after `as_of_date` are not looked at.
+        as_of_date: the date whose candidates are wanted.
+        product: code of the product each article is a variant of, (articles,).
+        department: code of each article's department, (articles,).
+        age_band: code of each customer's age band, (customers,).
+        images: image embedding of each article, zero where there is none, (articles, d); d may be 0.
+    """
 
-    def of(self, customers: Ints) -> dict[str, Ints]:
-        """Candidates per source: (n, its count), NO_ARTICLE where there are fewer."""
-        return {
-            repurchase.SOURCE: self._own.of(customers, COUNTS[repurchase.SOURCE]),
-            popularity.SOURCE: np.broadcast_to(self._popular, (len(customers), len(self._popular))),
+    history: Purchases
+    as_of_date: date
+    product: Ints
+    department: Ints
+    age_band: Ints
+    images: Floats
+
+
+class KnownSources:
+    """Every source that needs no fitted model (all but two_tower), ready for any customers as of one date."""
+
+    def __init__(self, facts: Facts) -> None:
+        history = facts.history.before(facts.as_of_date)
+        self._sources: dict[str, Source] = {
+            repurchase.SOURCE: repurchase.Repurchase(RecentPurchases(history), facts.as_of_date),
+            popularity.SOURCE: popularity.Popularity(history, facts.as_of_date),
         }
 
+    def of(self, customers: Ints) -> dict[str, Found]:
+        """What each source finds for these customers, one row each."""
+        return {name: source.of(customers) for name, source in self._sources.items()}
 
-def merge(found: dict[str, Ints]) -> tuple[Ints, Ints]:
-    """Candidates of all sources, each article once.
 
-    Args:
-        found: per source, article codes (n, any), padded with NO_ARTICLE.
+class Merged(NamedTuple):
+    """Candidates of all sources, each article once per row.
 
-    Returns:
-        Article codes (n, columns) with repeats replaced by NO_ARTICLE, and the index in SOURCES of each.
+    Attributes:
+        articles: article codes by precedence of their source, then by their rank in it, (n, w); NO_ARTICLE at the
+            right of rows that hold fewer.
+        sources: index in SOURCES of the first source that found the article, (n, w).
+        ranks: per source that was asked, the article's rank in it, 1 for its best, (n, w); NaN where it did not find
+            the article.
+        scores: per source, its score, likewise.
     """
+
+    articles: Ints
+    sources: Ints
+    ranks: dict[str, Floats]
+    scores: dict[str, Floats]
+
+
+def merge(found: Mapping[str, Found]) -> Merged:
+    """Candidates of all sources, each article once per customer."""
     order = [name for name in SOURCES if name in found]
-    articles = np.concatenate([found[name] for name in order], axis=1)
-    widths = [found[name].shape[1] for name in order]
-    source = np.repeat([SOURCES.index(name) for name in order], widths).astype(np.int32)
-    # A stable sort keeps the first of equal articles first; the others are repeats.
-    position = np.argsort(articles, axis=1, kind="stable")
-    ordered = np.take_along_axis(articles, position, axis=1)
-    is_repeat = np.zeros(articles.shape, dtype=bool)
-    np.put_along_axis(is_repeat, position[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-    return np.where(is_repeat, NO_ARTICLE, articles), np.broadcast_to(source, articles.shape)
+    articles = np.concatenate([found[name].articles for name in order], axis=1)
+    rows, columns = articles.shape
+    # Equal articles lie together when sorted, the one of the first source ahead: all point at its column.
+    packed = np.sort(articles.astype(np.int64) << 16 | np.arange(columns), axis=1)
+    article, column = packed >> 16, packed & 0xFFFF
+    is_first = np.diff(article, axis=1, prepend=-2) != 0
+    leader = np.maximum.accumulate(np.where(is_first, np.arange(columns), 0), axis=1)
+    first_column = np.empty_like(column)
+    np.put_along_axis(first_column, column, np.take_along_axis(column, leader, axis=1), axis=1)
+
+    is_kept = (first_column == np.arange(columns)) & (articles != NO_ARTICLE)
+    place = np.cumsum(is_kept, axis=1) - 1
+    width = int(is_kept.sum(axis=1).max(initial=0))
+    place = np.take_along_axis(place, first_column, axis=1)  # where each find, repeated or not, ends up
+    merged = Merged(np.full((rows, width), NO_ARTICLE, dtype=np.int32), np.zeros((rows, width), np.int32), {}, {})
+    at = np.nonzero(is_kept)
+    merged.articles[at[0], place[at]] = articles[at]
+    start = 0
+    for name in order:
+        own = slice(start, start + found[name].articles.shape[1])
+        row, rank = np.nonzero(articles[:, own] != NO_ARTICLE)
+        target = row, place[:, own][row, rank]
+        for values, value in ((merged.ranks, rank + 1), (merged.scores, found[name].scores[row, rank])):
+            values[name] = np.full((rows, width), np.nan, dtype=np.float32)
+            values[name][target] = value
+        start = own.stop
+    for name in reversed(order):
+        merged.sources[~np.isnan(merged.ranks[name])] = SOURCES.index(name)
+    return merged

@@ -7,8 +7,10 @@ from datetime import date, timedelta
 import numpy as np
 
 from jobs.retrieval.purchases import Ints, Purchases
+from jobs.retrieval.source import Found, nothing, repeated
 
 SOURCE = "popularity"
+COUNT = 100
 DAYS = 7
 
 
@@ -24,3 +26,22 @@ def popular_articles(purchases: Purchases, as_of_date: date, count: int, days: i
     sales_ever = np.bincount(purchases.before(as_of_date).article, minlength=size)
     order = np.lexsort((np.arange(size), -sales_ever, -sales))[:count]
     return order[sales_ever[order] > 0].astype(np.int32)
+
+
+class Popularity:
+    """The best sellers of the last DAYS days, the same for everyone; the score is the units sold in them.
+
+    Args:
+        history: purchases; those on or after `as_of_date` are not looked at.
+    """
+
+    def __init__(self, history: Purchases, as_of_date: date) -> None:
+        articles = popular_articles(history, as_of_date, COUNT)
+        recent = history.between(as_of_date - timedelta(days=DAYS), as_of_date)
+        units = np.bincount(recent.article, minlength=len(history.article_ids))
+        self._list = nothing(1, COUNT)
+        self._list.articles[0, : len(articles)] = articles
+        self._list.scores[0, : len(articles)] = units[articles]
+
+    def of(self, customers: Ints) -> Found:
+        return repeated(self._list, np.zeros_like(customers))

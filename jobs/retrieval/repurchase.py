@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
+from datetime import date
 
-from jobs.retrieval.purchases import Ints, Purchases, first_per_group
+from jobs.retrieval.purchases import Ints, Purchases, day_number
+from jobs.retrieval.recent import RecentPurchases
+from jobs.retrieval.source import Found, nothing
 
 SOURCE = "repurchase"
+COUNT = 30
 
 
-class RecentPurchases:
-    """Every customer's distinct articles: latest day first, then more units, then the smaller code.
+class Repurchase:
+    """Each customer's own articles, latest day first, then more units, then the smaller code.
 
-    Args:
-        history: purchases before the as-of date, all of them visible.
+    The score is that order as a number: minus the days since the last purchase, plus units / (1 + units).
     """
 
-    def __init__(self, history: Purchases) -> None:
-        order = np.lexsort((-history.day, history.article, history.customer))
-        customer, article, day = history.customer[order], history.article[order], history.day[order]
-        is_first = np.ones(len(order), dtype=bool)
-        is_first[1:] = (customer[1:] != customer[:-1]) | (article[1:] != article[:-1])
-        units = np.diff(np.append(np.flatnonzero(is_first), len(order)))
-        customer, article, day = customer[is_first], article[is_first], day[is_first]
-        preference = np.lexsort((article, -units, -day, customer))
-        self._customer, self._article = customer[preference], article[preference]
+    def __init__(self, recent: RecentPurchases, as_of_date: date) -> None:
+        self._recent, self._today = recent, day_number(as_of_date)
 
-    def of(self, customers: Ints, count: int) -> Ints:
-        """The first `count` articles of each customer: (n, count) codes, padded with NO_ARTICLE."""
-        return first_per_group(self._customer, self._article, customers, count)
+    def of(self, customers: Ints) -> Found:
+        found, recent = nothing(len(customers), COUNT), self._recent
+        position, is_filled = recent.positions(customers, COUNT)
+        position = position[is_filled]
+        units = recent.units[position]
+        found.articles[is_filled] = recent.article[position]
+        found.scores[is_filled] = recent.last_day[position] - self._today + units / (1 + units)
+        return found
 
 
 def recent_purchases(history: Purchases, customers: Ints, count: int) -> Ints:

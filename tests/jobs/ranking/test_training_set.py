@@ -10,7 +10,7 @@ import pytest
 
 from jobs.ranking.snapshot import Snapshot
 from jobs.ranking.training_set import UNIFORM_NEGATIVES_PER_POSITIVE, WeekPairs, week_pairs
-from jobs.retrieval.candidates import CountingSources, merge
+from jobs.retrieval.candidates import KnownSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Purchases
 
 START = date(2020, 9, 9)
@@ -39,8 +39,7 @@ def test_every_pair_occurs_once(week: WeekPairs) -> None:
 
 def test_negatives_outside_the_candidates_were_never_bought(week: WeekPairs) -> None:
     snapshot = week.snapshot
-    sources = CountingSources(snapshot.history, snapshot.as_of_date)
-    candidates, _ = merge(sources.of(week.buyers))
+    candidates = merge(KnownSources(snapshot.facts).of(week.buyers)).articles
     shown = {
         (int(buyer), int(article))
         for buyer, row in zip(week.buyers, candidates, strict=True)
