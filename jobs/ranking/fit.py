@@ -22,8 +22,8 @@ from pytorch_lightning.loggers import MLFlowLogger
 from jobs.platform.settings import WEEK, Settings
 from jobs.ranking.boosted_trees import MAX_TREES, BoostedTrees
 from jobs.ranking.fitted_inputs import Inputs
-from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.model import Ranker as FittedRanker
+from jobs.ranking.model import TwoStageModel
 from jobs.ranking.network import Network
 from jobs.ranking.preprocessing import Preprocessing
 from jobs.ranking.retrieval import Retrieval

@@ -1,4 +1,4 @@
-"""The first stage applied: every candidate source, the fitted towers among them, ready for any customer as of a date."""
+"""The first stage applied: every candidate source, the fitted towers among them, ready for any customer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from jobs.ranking.inputs import SOURCE_NUMERIC
-from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.snapshot import Floats, Snapshot
-from jobs.retrieval.candidates import KnownSources, Merged, merge
-from jobs.retrieval.purchases import NO_ARTICLE, Ints
+from jobs.retrieval.candidates import SOURCES, KnownSources, Merged, merge
+from jobs.retrieval.purchases import Ints
 from jobs.retrieval.source import Found
 from jobs.retrieval.two_tower import SOURCE as TWO_TOWER
-from jobs.retrieval.two_tower import NearestArticles
+from jobs.retrieval.two_tower import nearest_articles
 from lightning_modules.two_tower import TwoTower
 
 #: Customers whose candidates are found, described and ranked together.
@@ -64,7 +63,7 @@ class Retrieval:
         self.articles = inputs.article_inputs(snapshot)
         with torch.inference_mode():
             items = self._towers.item_tower(*self.articles.tensors(self.device))
-        self._nearest = NearestArticles(items.cpu().numpy(), snapshot.on_sale)
+        self._items = items
 
     def of(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
         """The candidates of a block of customers; with `exclude_bought` none that the customer bought before."""
@@ -75,8 +74,8 @@ class Retrieval:
             queries = self._towers.query_tower(
                 as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device)
             )
-        excluded = snapshot.weights[customers] if exclude_bought else None
-        found = self._known.of(customers) | {TWO_TOWER: self._nearest.of_vectors(queries.cpu().numpy(), excluded)}
+        a, b = nearest_articles(queries, self._items, 100, torch.from_numpy(~snapshot.on_sale))
+        found = self._known.of(customers) | {TWO_TOWER: Found(a.numpy().astype(np.int32), b.numpy())}
         merged = merge(found)
         if exclude_bought:
             bought = snapshot.bought.units_of(customers[:, None], np.maximum(merged.articles, 0)) > 0
@@ -91,7 +90,11 @@ class Retrieval:
         merged = candidates.merged
         article = np.maximum(merged.articles[row, column], 0)
         columns = pair_columns(self.snapshot, candidates.tastes, row, article)
-        for source in merged.ranks:
+        for source in SOURCES:
+            if source not in merged.ranks:
+                columns[f"{source}_closeness"] = np.zeros(article.shape, np.float32)
+                columns[f"{source}_score"] = np.full(article.shape, np.nan, np.float32)
+                continue
             rank, score = merged.ranks[source][row, column], merged.scores[source][row, column]
             columns[f"{source}_closeness"] = np.where(np.isnan(rank), 0, 1 / rank).astype(np.float32)
             columns[f"{source}_score"] = np.arcsinh(score)

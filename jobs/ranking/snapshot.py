@@ -112,18 +112,6 @@ class Snapshot:
         }
         return Columns({name: numeric[name] for name in ARTICLE_NUMERIC}, self.article_table.categories)
 
-    @property
-    def facts(self) -> Facts:
-        """What the candidate sources start from."""
-        return Facts(
-            history=self.history,
-            as_of_date=self.as_of_date,
-            product=self.product,
-            department=self.codes("department_name"),
-            age_band=behaviour.age_bands(self.customer_table.numeric["age"]),
-            images=self.images,
-        )
-
     def known(self) -> Iterator[np.ndarray]:
         """All that was read of the customers and articles with history, as arrays in the order of their ids.
 
