@@ -9,7 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jobs.retrieval import popularity, repurchase, two_tower
+from jobs.retrieval import (
+    co_occurrence,
+    popularity,
+    popularity_age_band,
+    popularity_department,
+    repurchase,
+    same_product,
+    similar_images,
+    trend,
+    two_tower,
+)
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import Floats, Found, Source
@@ -17,14 +27,14 @@ from jobs.retrieval.source import Floats, Found, Source
 #: In order of precedence, the personal before the general: an article found by several is credited to the first.
 SOURCES = (
     repurchase.SOURCE,
-    "same_product",
-    "co_occurrence",
+    same_product.SOURCE,
+    co_occurrence.SOURCE,
     two_tower.SOURCE,
-    "similar_images",
-    "popularity_department",
-    "popularity_age_band",
+    similar_images.SOURCE,
+    popularity_department.SOURCE,
+    popularity_age_band.SOURCE,
     popularity.SOURCE,
-    "trend",
+    trend.SOURCE,
 )
 
 
@@ -53,10 +63,19 @@ class KnownSources:
     """Every source that needs no fitted model (all but two_tower), ready for any customers as of one date."""
 
     def __init__(self, facts: Facts) -> None:
-        history = facts.history.before(facts.as_of_date)
+        as_of_date, history = facts.as_of_date, facts.history.before(facts.as_of_date)
+        recent = RecentPurchases(history)
         self._sources: dict[str, Source] = {
-            repurchase.SOURCE: repurchase.Repurchase(RecentPurchases(history), facts.as_of_date),
-            popularity.SOURCE: popularity.Popularity(history, facts.as_of_date),
+            repurchase.SOURCE: repurchase.Repurchase(recent, as_of_date),
+            same_product.SOURCE: same_product.SameProduct(recent, history, as_of_date, facts.product),
+            co_occurrence.SOURCE: co_occurrence.CoOccurrence(recent, as_of_date),
+            similar_images.SOURCE: similar_images.SimilarImages(recent, history, as_of_date, facts.images),
+            popularity_department.SOURCE: popularity_department.PopularityByDepartment(
+                recent, history, as_of_date, facts.department
+            ),
+            popularity_age_band.SOURCE: popularity_age_band.PopularityByAgeBand(history, as_of_date, facts.age_band),
+            popularity.SOURCE: popularity.Popularity(history, as_of_date),
+            trend.SOURCE: trend.Trend(history, as_of_date),
         }
 
     def of(self, customers: Ints) -> dict[str, Found]:

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+
+
+class Places(NamedTuple):
+    """Articles of some customers, as parallel vectors.
+
+    Attributes:
+        row: index of the customer among those asked for.
+        column: 0 for the customer's latest article, 1 for the one before.
+        position: in the vectors of RecentPurchases.
+    """
+
+    row: npt.NDArray[np.int64]
+    column: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
 
 
 class RecentPurchases:
@@ -16,6 +32,7 @@ class RecentPurchases:
 
     Attributes:
         start: where each customer's articles start in the other attributes, (customers + 1,).
+        articles: number of articles there are.
         article, last_day, units: of each (customer, article) pair, customer by customer.
     """
 
@@ -35,17 +52,25 @@ class RecentPurchases:
         self.units = (most - packed % (most + 1)).astype(np.int32)
         packed //= most + 1
         self.last_day = (first + days - 1 - packed % days).astype(np.int32)
+        self.articles = size
         self.start = np.searchsorted(packed // days, np.arange(len(history.customer_ids) + 1))
 
-    def positions(self, customers: Ints, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Where the first `width` articles of each customer are, (n, width), and which of these places are filled."""
-        position = self.start[customers][:, None] + np.arange(width)
-        is_filled = position < self.start[customers + 1][:, None]
-        return np.where(is_filled, position, 0), is_filled
+    def latest(self, customers: Ints, width: int) -> Places:
+        """Where the first `width` articles of each customer are."""
+        row, column = np.nonzero(np.arange(width) < np.diff(self.start)[customers][:, None])
+        return Places(row, column, self.start[customers][row] + column)
 
     def of(self, customers: Ints, count: int) -> Ints:
         """The first `count` articles of each customer: (n, count) codes, padded with NO_ARTICLE."""
-        position, is_filled = self.positions(customers, count)
-        if not len(self.article):
-            return np.full(position.shape, NO_ARTICLE, dtype=np.int32)
-        return np.where(is_filled, self.article[position], NO_ARTICLE).astype(np.int32)
+        articles = np.full((len(customers), count), NO_ARTICLE, dtype=np.int32)
+        row, column, position = self.latest(customers, count)
+        articles[row, column] = self.article[position]
+        return articles
+
+    def has_bought(self, customers: Ints, row: npt.NDArray[np.int64], article: Ints) -> npt.NDArray[np.bool_]:
+        """Whether customer `customers[row]` ever bought the article; `row` and `article` have the same shape."""
+        count = np.diff(self.start)[customers]
+        owner = np.repeat(np.arange(len(customers)), count)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+        bought = owner * self.articles + self.article[np.repeat(self.start[customers], count) + within]
+        return np.isin(row.astype(np.int64) * self.articles + article, bought)

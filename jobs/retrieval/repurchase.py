@@ -23,11 +23,10 @@ class Repurchase:
 
     def of(self, customers: Ints) -> Found:
         found, recent = nothing(len(customers), COUNT), self._recent
-        position, is_filled = recent.positions(customers, COUNT)
-        position = position[is_filled]
+        row, column, position = recent.latest(customers, COUNT)
         units = recent.units[position]
-        found.articles[is_filled] = recent.article[position]
-        found.scores[is_filled] = recent.last_day[position] - self._today + units / (1 + units)
+        found.articles[row, column] = recent.article[position]
+        found.scores[row, column] = recent.last_day[position] - self._today + units / (1 + units)
         return found
 
 

@@ -1,0 +1,46 @@
+"""Exact search for the largest inner products: by faiss on a processor, by torch on a GPU where there is one."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+import torch
+
+from jobs.retrieval.purchases import Ints
+from jobs.retrieval.source import Floats
+
+
+class ExactSearch:
+    """Vectors ready to be searched.
+
+    Args:
+        vectors: (m, d).
+    """
+
+    def __init__(self, vectors: Floats) -> None:
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        self._size = len(vectors)
+        self._on_gpu = torch.from_numpy(vectors).cuda() if torch.cuda.is_available() else None
+        if self._on_gpu is None:
+            self._index = faiss.IndexFlatIP(vectors.shape[1])
+            self._index.add(vectors)
+
+    def nearest(self, queries: Floats, count: int) -> tuple[Ints, Floats]:
+        """Positions of the vectors of the largest inner products, and these; of equal ones the smaller position first.
+
+        Returns:
+            Shape (n, count) both, or (n, m) where there are fewer vectors.
+        """
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        count = min(count, self._size)
+        if not count or not len(queries):
+            return np.empty((len(queries), count), dtype=np.int32), np.empty((len(queries), count), dtype=np.float32)
+        if self._on_gpu is None:
+            products, positions = self._index.search(queries, count)
+        else:
+            top = (torch.from_numpy(queries).to(self._on_gpu.device) @ self._on_gpu.T).topk(count, dim=1)
+            products, positions = top.values.cpu().numpy(), top.indices.cpu().numpy()
+        order = np.lexsort((positions, -products), axis=1)
+        return np.take_along_axis(positions, order, axis=1).astype(np.int32), np.take_along_axis(
+            products, order, axis=1
+        )

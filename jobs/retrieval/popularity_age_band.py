@@ -1,0 +1,43 @@
+"""Candidate source: what sold most to customers of the same age band in the days before the as-of date."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+
+from jobs.retrieval.popularity import DAYS, units_sold
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from jobs.retrieval.source import Found, best, repeated
+
+SOURCE = "popularity_age_band"
+COUNT = 60
+#: Units' worth of everybody's sales beside a band's own.
+PRIOR_UNITS = 1000
+
+
+class PopularityByAgeBand:
+    """The best sellers of the last DAYS days within the customer's age band.
+
+    The score is the article's share of the band's units, smoothed towards its share of everybody's by a Dirichlet
+    prior (Zhai and Lafferty, A Study of Smoothing Methods for Language Models, TOIS 22(2), 2004): a band that bought
+    little has the list of everybody.
+
+    Args:
+        history: purchases; those on or after `as_of_date` are not looked at.
+        age_band: code of each customer's band, (customers,).
+    """
+
+    def __init__(self, history: Purchases, as_of_date: date, age_band: Ints) -> None:
+        recent = history.between(as_of_date - timedelta(days=DAYS), as_of_date)
+        everybody = units_sold(history, as_of_date)
+        articles, bands = len(everybody), int(age_band.max(initial=0)) + 1
+        key = age_band[recent.customer].astype(np.int64) * articles + recent.article
+        units = np.bincount(key, minlength=bands * articles).reshape(bands, articles)
+        expected = PRIOR_UNITS * everybody / max(len(recent), 1)
+        share = ((units + expected) / (units.sum(axis=1, keepdims=True) + PRIOR_UNITS)).astype(np.float32)
+        self._age_band = age_band
+        self._lists = best(np.where(share > 0, np.arange(articles), NO_ARTICLE), share, COUNT)
+
+    def of(self, customers: Ints) -> Found:
+        return repeated(self._lists, self._age_band[customers])

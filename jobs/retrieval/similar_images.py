@@ -1,0 +1,60 @@
+"""Candidate source: articles that look like what the customer bought last."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+
+from jobs.retrieval.exact import ExactSearch
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
+from jobs.retrieval.recent import RecentPurchases
+from jobs.retrieval.source import Floats, Found, best, nothing
+
+SOURCE = "similar_images"
+COUNT = 40
+#: Articles of a customer whose look counts, and neighbours of each.
+LATEST, NEIGHBOURS = 5, 20
+#: A likeness counts half as much for every so many days since the purchase.
+HALF_LIFE_DAYS = 90
+#: Articles that sold nothing for so long are not found: they are hardly there any more.
+DAYS = 28
+
+
+class SimilarImages:
+    """Nearest by the cosine of image embeddings, exactly; the score is the best of cosine x recency of the purchase.
+
+    Neighbours are searched once per article that anybody bought lately, among the articles that still sell; nothing
+    is found where an article has no image.
+
+    Args:
+        recent: every customer's articles before the as-of date.
+        history: purchases; those on or after `as_of_date` are not looked at.
+        images: embedding of each article, zero where there is none, (articles, d); d may be 0.
+    """
+
+    def __init__(self, recent: RecentPurchases, history: Purchases, as_of_date: date, images: Floats) -> None:
+        self._recent, self._today = recent, day_number(as_of_date)
+        length = np.linalg.norm(images, axis=1, keepdims=True)
+        selling = history.between(as_of_date - timedelta(days=DAYS), as_of_date).articles_on_sale()
+        shelf = np.flatnonzero(selling & (length[:, 0] > 0)).astype(np.int32)
+        place = recent.latest(np.arange(len(history.customer_ids), dtype=np.int32), LATEST)
+        is_asked = np.zeros(len(images), dtype=bool)
+        is_asked[recent.article[place.position]] = True
+        asked = np.flatnonzero(is_asked & (length[:, 0] > 0)).astype(np.int32)
+        position, cosine = ExactSearch(images[shelf] / length[shelf]).nearest(
+            images[asked] / length[asked], NEIGHBOURS + 1
+        )
+        articles = shelf[position]
+        articles = np.where(articles == asked[:, None], NO_ARTICLE, articles)
+        self._similar = nothing(len(images), NEIGHBOURS)
+        self._similar.articles[asked], self._similar.scores[asked] = best(articles, cosine, NEIGHBOURS)
+
+    def of(self, customers: Ints) -> Found:
+        place = self._recent.latest(customers, LATEST)
+        offers = nothing(len(customers), LATEST * NEIGHBOURS)
+        at = place.row[:, None], place.column[:, None] * NEIGHBOURS + np.arange(NEIGHBOURS)
+        article, age = self._recent.article[place.position], self._today - self._recent.last_day[place.position]
+        offers.articles[at] = self._similar.articles[article]
+        offers.scores[at] = self._similar.scores[article] * np.exp2(-age / HALF_LIFE_DAYS)[:, None]
+        return best(offers.articles, offers.scores, COUNT)
