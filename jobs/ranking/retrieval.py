@@ -91,10 +91,6 @@ class Retrieval:
         article = np.maximum(merged.articles[row, column], 0)
         columns = pair_columns(self.snapshot, candidates.tastes, row, article)
         for source in SOURCES:
-            if source not in merged.ranks:
-                columns[f"{source}_closeness"] = np.zeros(article.shape, np.float32)
-                columns[f"{source}_score"] = np.full(article.shape, np.nan, np.float32)
-                continue
             rank, score = merged.ranks[source][row, column], merged.scores[source][row, column]
             columns[f"{source}_closeness"] = np.where(np.isnan(rank), 0, 1 / rank).astype(np.float32)
             columns[f"{source}_score"] = np.arcsinh(score)
