@@ -49,9 +49,9 @@ class PopularityByDepartment:
 
     def _shares(self, customers: Ints) -> np.ndarray:
         """Share of each department, (n, departments) float32; zeros without history."""
-        place = self._recent.latest(customers, LATEST)
-        weight = np.exp2((self._recent.last_day[place.position] - self._today) / HALF_LIFE_DAYS)
-        key = place.row * self._size + self._department[self._recent.article[place.position]]
+        own = self._recent.latest(customers, LATEST)
+        weight = np.exp2((own.last_day - self._today) / HALF_LIFE_DAYS)
+        key = own.row * self._size + self._department[own.article]
         weights = np.bincount(key, weights=weight, minlength=len(customers) * self._size)
         weights = weights.reshape(len(customers), self._size)
         return (weights / np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(float).tiny)).astype(np.float32)
