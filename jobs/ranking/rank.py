@@ -16,7 +16,6 @@ from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval import two_tower
 from jobs.retrieval.candidates import KnownSources, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints
-from jobs.retrieval.source import Found
 
 BLOCK_SIZE = 1024
 
@@ -48,8 +47,9 @@ class Recommender:
         numeric = self._tensor(np.concatenate([self._articles.numeric, self._articles.images], axis=1))
         categories = self._tensor(self._articles.categories)
         with torch.inference_mode():
-            self._items: Tensor = self._network.item_tower(numeric, categories)
+            items: Tensor = self._network.item_tower(numeric, categories)
             self._branch: Tensor = self._network.ranker.article_branch(numeric, categories)
+        self._nearest = two_tower.NearestArticles(items.cpu().numpy(), snapshot.on_sale)
 
     def rank(self, customers: Ints, count: int, exclude_bought: bool = False) -> Ranked:
         """Rank the candidates of a block of customers; see rank_customers."""
@@ -58,11 +58,9 @@ class Recommender:
         customer_numeric, customer_categories = inputs.customer_inputs(snapshot, tastes)
         numeric, categories = self._tensor(customer_numeric), self._tensor(customer_categories)
         with torch.inference_mode():
-            excluded = self._tensor(self._excluded(customers, exclude_bought))
-            queries = self._network.query_tower(numeric, categories)
-            nearest = two_tower.nearest_articles(queries, self._items, two_tower.COUNT, excluded)
-            codes, products = (part.cpu().numpy() for part in nearest)
-            found = {two_tower.SOURCE: Found(codes.astype(np.int32), products)}
+            queries = self._network.query_tower(numeric, categories).cpu().numpy()
+            excluded = self._known.recent.of(customers) if exclude_bought else None
+            found = {two_tower.SOURCE: self._nearest.of(queries, excluded)}
             found |= self._known.of(customers)
             articles, sources, _, _ = merge(found)
             if exclude_bought:
@@ -82,15 +80,6 @@ class Recommender:
             scores=cast(Floats, best.cpu().numpy()[:, :count]),
             sources=np.take_along_axis(sources, order, axis=1),
         )
-
-    def _excluded(self, customers: Ints, exclude_bought: bool) -> np.ndarray:
-        """Articles that no candidate source may return: not on sale yet, and bought ones if asked."""
-        if not exclude_bought:
-            return ~self._snapshot.on_sale
-        excluded = np.broadcast_to(~self._snapshot.on_sale, (len(customers), len(self._snapshot.product))).copy()
-        row, article = self._snapshot.weights[customers].nonzero()
-        excluded[row, article] = True
-        return excluded
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return as_tensor(array).to(self._device)

@@ -61,11 +61,15 @@ class Facts:
 
 
 class KnownSources:
-    """Every source that needs no fitted model (all but two_tower), ready for any customers as of one date."""
+    """Every source that needs no fitted model (all but two_tower), ready for any customers as of one date.
+
+    Attributes:
+        recent: every customer's articles before that date.
+    """
 
     def __init__(self, facts: Facts) -> None:
         as_of_date, history = facts.as_of_date, facts.history.before(facts.as_of_date)
-        recent = RecentPurchases(history)
+        self.recent = recent = RecentPurchases(history)
         self._sources: dict[str, Source] = {
             repurchase.SOURCE: repurchase.Repurchase(recent, as_of_date),
             same_product.SOURCE: same_product.SameProduct(recent, history, as_of_date, facts.product),

@@ -14,7 +14,7 @@ from jobs.retrieval.source import Floats, Found, best, best_per_row, once
 SOURCE = "co_occurrence"
 COUNT = 60
 #: Neighbours kept per article, and articles of a customer whose neighbours are added up.
-NEIGHBOURS, LATEST = 40, 15
+NEIGHBOURS, LATEST = 30, 15
 #: Articles of a customer that count as bought together with what they bought in the last DAYS days.
 BASKET, DAYS = 30, 56
 #: A purchase counts half as much every so many days: as what is found, and as what leads there.

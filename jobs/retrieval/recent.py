@@ -83,8 +83,10 @@ class RecentPurchases:
         pair = self._article[position], self._last_day[position], self._units[position]
         return Latest(len(customers), width, row, column, *pair)
 
-    def of(self, customers: Ints, count: int) -> Ints:
-        """The first `count` articles of each customer: (n, count) codes, padded with NO_ARTICLE."""
+    def of(self, customers: Ints, count: int | None = None) -> Ints:
+        """The first `count` articles of each customer, None: all of them: (n, count) codes, padded with NO_ARTICLE."""
+        if count is None:
+            count = int((self._start[customers + 1] - self._start[customers]).max(initial=0))
         latest = self.latest(customers, count)
         articles = nothing(len(customers), count).articles
         articles[latest.row, latest.column] = latest.article
