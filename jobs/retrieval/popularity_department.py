@@ -44,7 +44,7 @@ class PopularityByDepartment:
         is_own = (own.articles != NO_ARTICLE)[:, :, None]
         articles = np.where(is_own, self._lists.articles[own.articles], NO_ARTICLE)
         scores = self._lists.scores[own.articles] * own.scores[:, :, None]
-        rows = (len(customers), -1)
+        rows = (len(customers), own.articles.shape[1] * COUNT)
         return best(articles.reshape(rows), scores.reshape(rows), COUNT)
 
     def _shares(self, customers: Ints) -> np.ndarray:
