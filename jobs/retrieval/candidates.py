@@ -8,6 +8,7 @@ from datetime import date
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from jobs.retrieval import (
     co_occurrence,
@@ -60,11 +61,15 @@ class Facts:
 
 
 class KnownSources:
-    """Every source that needs no fitted model (all but two_tower), ready for any customers as of one date."""
+    """Every source that needs no fitted model (all but two_tower), ready for any customers as of one date.
+
+    Attributes:
+        recent: every customer's articles before that date.
+    """
 
     def __init__(self, facts: Facts) -> None:
         as_of_date, history = facts.as_of_date, facts.history.before(facts.as_of_date)
-        recent = RecentPurchases(history)
+        self.recent = recent = RecentPurchases(history)
         self._sources: dict[str, Source] = {
             repurchase.SOURCE: repurchase.Repurchase(recent, as_of_date),
             same_product.SOURCE: same_product.SameProduct(recent, history, as_of_date, facts.product),
@@ -108,28 +113,34 @@ def merge(found: Mapping[str, Found]) -> Merged:
     rows, columns = articles.shape
     # Equal articles lie together when sorted, the one of the first source ahead: all point at its column.
     packed = np.sort(articles.astype(np.int64) << 16 | np.arange(columns), axis=1)
-    article, column = packed >> 16, packed & 0xFFFF
-    is_first = np.diff(article, axis=1, prepend=-2) != 0
-    leader = np.maximum.accumulate(np.where(is_first, np.arange(columns), 0), axis=1)
-    first_column = np.empty_like(column)
-    np.put_along_axis(first_column, column, np.take_along_axis(column, leader, axis=1), axis=1)
+    is_first = np.ones(packed.shape, dtype=bool)
+    is_first[:, 1:] = packed[:, 1:] >> 16 != packed[:, :-1] >> 16
+    first = np.maximum.accumulate(np.where(is_first, packed, np.iinfo(np.int64).min), axis=1)
+    row = np.arange(rows)[:, None] * columns
+    leader = np.empty(rows * columns, dtype=np.int64)  # position of the first find of the article found here
+    leader[row + (packed & 0xFFFF)] = row + (first & 0xFFFF)
 
-    is_kept = (first_column == np.arange(columns)) & (articles != NO_ARTICLE)
+    is_kept = (articles != NO_ARTICLE) & (leader == np.arange(rows * columns)).reshape(rows, columns)
     place = np.cumsum(is_kept, axis=1) - 1
-    width = int(is_kept.sum(axis=1).max(initial=0))
-    place = np.take_along_axis(place, first_column, axis=1)  # where each find, repeated or not, ends up
-    merged = Merged(np.full((rows, width), NO_ARTICLE, dtype=np.int32), np.zeros((rows, width), np.int32), {}, {})
-    at = np.nonzero(is_kept)
-    merged.articles[at[0], place[at]] = articles[at]
-    start = 0
+    width = int(place.max(initial=-1)) + 1
+    place += np.arange(rows)[:, None] * width
+    place = place.ravel()[leader].reshape(rows, columns)  # of each find in the rows without repeats
+
+    def placed(values: np.ndarray, own: slice, where: npt.NDArray[np.bool_], empty: float, kind: type) -> np.ndarray:
+        whole = np.full(rows * width, empty, dtype=kind)
+        whole[place[:, own][where]] = np.broadcast_to(values, where.shape)[where]
+        return whole.reshape(rows, width)
+
+    every, start = slice(columns), 0
+    sources = np.repeat([SOURCES.index(name) for name in order], [found[name].articles.shape[1] for name in order])
+    merged = Merged(
+        placed(articles, every, is_kept, NO_ARTICLE, np.int32), placed(sources, every, is_kept, 0, np.int32), {}, {}
+    )
     for name in order:
-        own = slice(start, start + found[name].articles.shape[1])
-        row, rank = np.nonzero(articles[:, own] != NO_ARTICLE)
-        target = row, place[:, own][row, rank]
-        for values, value in ((merged.ranks, rank + 1), (merged.scores, found[name].scores[row, rank])):
-            values[name] = np.full((rows, width), np.nan, dtype=np.float32)
-            values[name][target] = value
-        start = own.stop
-    for name in reversed(order):
-        merged.sources[~np.isnan(merged.ranks[name])] = SOURCES.index(name)
+        part = found[name]
+        own = slice(start, start := start + part.articles.shape[1])
+        is_found = part.articles != NO_ARTICLE
+        rank = np.arange(1, part.articles.shape[1] + 1)
+        merged.ranks[name] = placed(rank, own, is_found, np.nan, np.float32)
+        merged.scores[name] = placed(part.scores, own, is_found, np.nan, np.float32)
     return merged

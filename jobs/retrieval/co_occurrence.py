@@ -7,14 +7,14 @@ from datetime import date
 import numpy as np
 from scipy import sparse
 
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, day_number
+from jobs.retrieval.purchases import Ints, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Floats, Found, best_per_row
+from jobs.retrieval.source import Floats, Found, best, best_per_row, once
 
 SOURCE = "co_occurrence"
 COUNT = 60
 #: Neighbours kept per article, and articles of a customer whose neighbours are added up.
-NEIGHBOURS, LATEST = 40, 15
+NEIGHBOURS, LATEST = 30, 15
 #: Articles of a customer that count as bought together with what they bought in the last DAYS days.
 BASKET, DAYS = 30, 56
 #: A purchase counts half as much every so many days: as what is found, and as what leads there.
@@ -50,35 +50,26 @@ class CoOccurrence:
             self._nearest(by_article[start : start + BLOCK] @ found, start, buyers[start : start + BLOCK])
             for start in range(0, by_article.shape[0], BLOCK)
         ]
-        lists = Found(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-        row, column = np.nonzero(lists.articles != NO_ARTICLE)
-        places = row, lists.articles[row, column]
-        self._similar = sparse.csr_matrix((lists.scores[row, column], places), shape=2 * by_article.shape[:1])
+        self._similar = Found(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def of(self, customers: Ints) -> Found:
-        place = self._recent.latest(customers, LATEST)
-        weight = np.exp2((self._recent.last_day[place.position] - self._today) / OWN_HALF_LIFE_DAYS)
-        shape = len(customers), self._similar.shape[0]
-        own = sparse.csr_matrix(
-            (weight.astype(np.float32), (place.row, self._recent.article[place.position])), shape=shape
-        )
-        return best_per_row(own @ self._similar, COUNT)
+        own = self._recent.latest(customers, LATEST)
+        weight = np.exp2((own.last_day - self._today) / OWN_HALF_LIFE_DAYS).astype(np.float32)
+        lists = Found(self._similar.articles[own.article], self._similar.scores[own.article] * weight[:, None])
+        return best(*once(*own.side_by_side(lists), np.add), COUNT)
 
     def _baskets(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """Customers who bought lately x articles: whether bought, and the weights of what was bought lately."""
-        recent = self._recent
-        days = np.append(recent.last_day, 0)[recent.start[:-1]]  # of each customer's latest article
-        is_active = (np.diff(recent.start) > 0) & (days >= self._today - DAYS)
-        customers = np.flatnonzero(is_active).astype(np.int32)
-        place = recent.latest(customers, BASKET)
-        article, age = recent.article[place.position], self._today - recent.last_day[place.position]
-        shape = len(customers), recent.articles
-        bought = sparse.csr_matrix((np.ones(len(article), np.float32), (place.row, article)), shape=shape)
+        buyers = self._recent.buyers_since(self._today - DAYS)
+        own = self._recent.latest(buyers, BASKET)
+        shape = len(buyers), self._recent.articles
+        bought = sparse.csr_matrix((np.ones(len(own.row), np.float32), (own.row, own.article)), shape=shape)
+        age = self._today - own.last_day
         late = age <= DAYS
-        size = np.sqrt(np.bincount(place.row[late], minlength=len(customers)))
-        weight = np.exp2(-age[late] / FOUND_HALF_LIFE_DAYS) / size[place.row[late]]
-        found = sparse.csr_matrix((weight.astype(np.float32), (place.row[late], article[late])), shape=shape)
-        return bought, found
+        row, article = own.row[late], own.article[late]
+        size = np.sqrt(np.bincount(row, minlength=len(buyers)))
+        weight = (np.exp2(-age[late] / FOUND_HALF_LIFE_DAYS) / size[row]).astype(np.float32)
+        return bought, sparse.csr_matrix((weight, (row, article)), shape=shape)
 
     @staticmethod
     def _nearest(together: sparse.csr_matrix, start: int, buyers: Floats) -> Found:

@@ -6,8 +6,7 @@ import faiss
 import numpy as np
 import torch
 
-from jobs.retrieval.purchases import Ints
-from jobs.retrieval.source import Floats
+from jobs.retrieval.source import Floats, Found, best, nothing
 
 
 class ExactSearch:
@@ -25,22 +24,19 @@ class ExactSearch:
             self._index = faiss.IndexFlatIP(vectors.shape[1])
             self._index.add(vectors)
 
-    def nearest(self, queries: Floats, count: int) -> tuple[Ints, Floats]:
+    def nearest(self, queries: Floats, count: int) -> Found:
         """Positions of the vectors of the largest inner products, and these; of equal ones the smaller position first.
 
         Returns:
-            Shape (n, count) both, or (n, m) where there are fewer vectors.
+            As many columns as asked for, or as there are vectors where they are fewer.
         """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         count = min(count, self._size)
         if not count or not len(queries):
-            return np.empty((len(queries), count), dtype=np.int32), np.empty((len(queries), count), dtype=np.float32)
+            return nothing(len(queries), count)
         if self._on_gpu is None:
             products, positions = self._index.search(queries, count)
         else:
             top = (torch.from_numpy(queries).to(self._on_gpu.device) @ self._on_gpu.T).topk(count, dim=1)
             products, positions = top.values.cpu().numpy(), top.indices.cpu().numpy()
-        order = np.lexsort((positions, -products), axis=1)
-        return np.take_along_axis(positions, order, axis=1).astype(np.int32), np.take_along_axis(
-            products, order, axis=1
-        )
+        return best(positions.astype(np.int32), products, count)

@@ -44,14 +44,14 @@ class PopularityByDepartment:
         is_own = (own.articles != NO_ARTICLE)[:, :, None]
         articles = np.where(is_own, self._lists.articles[own.articles], NO_ARTICLE)
         scores = self._lists.scores[own.articles] * own.scores[:, :, None]
-        rows = (len(customers), -1)
+        rows = (len(customers), own.articles.shape[1] * COUNT)
         return best(articles.reshape(rows), scores.reshape(rows), COUNT)
 
     def _shares(self, customers: Ints) -> np.ndarray:
         """Share of each department, (n, departments) float32; zeros without history."""
-        place = self._recent.latest(customers, LATEST)
-        weight = np.exp2((self._recent.last_day[place.position] - self._today) / HALF_LIFE_DAYS)
-        key = place.row * self._size + self._department[self._recent.article[place.position]]
+        own = self._recent.latest(customers, LATEST)
+        weight = np.exp2((own.last_day - self._today) / HALF_LIFE_DAYS)
+        key = own.row * self._size + self._department[own.article]
         weights = np.bincount(key, weights=weight, minlength=len(customers) * self._size)
         weights = weights.reshape(len(customers), self._size)
         return (weights / np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(float).tiny)).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from jobs.retrieval.popularity import units_sold
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Found, best, best_per_group, nothing
+from jobs.retrieval.source import Found, best, best_per_group, once
 
 SOURCE = "same_product"
 COUNT = 30
@@ -39,14 +39,12 @@ class SameProduct:
         self._variants = best_per_group(product[sold], sold, share, size, VARIANTS)
 
     def of(self, customers: Ints) -> Found:
-        place = self._recent.latest(customers, LATEST)
-        product = self._product[self._recent.article[place.position]]
-        offers = nothing(len(customers), LATEST * VARIANTS)
-        at = place.row[:, None], place.column[:, None] * VARIANTS + np.arange(VARIANTS)
-        offers.articles[at] = self._variants.articles[product]
-        age = self._today - self._recent.last_day[place.position]
-        offers.scores[at] = self._variants.scores[product] - age[:, None]
-        row, column = np.nonzero(offers.articles != NO_ARTICLE)
-        is_bought = self._recent.has_bought(customers, row, offers.articles[row, column])
-        offers.articles[row[is_bought], column[is_bought]] = NO_ARTICLE
-        return best(offers.articles, offers.scores, COUNT)
+        own = self._recent.latest(customers, LATEST)
+        variants, product = self._variants, self._product[own.article]
+        age = (self._today - own.last_day).astype(np.float32)
+        lists = Found(variants.articles[product], variants.scores[product] - age[:, None])
+        articles, scores = once(*own.side_by_side(lists), np.maximum)
+        row, column = np.nonzero(articles != NO_ARTICLE)
+        is_bought = self._recent.has_bought(customers, row, articles[row, column])
+        articles[row[is_bought], column[is_bought]] = NO_ARTICLE
+        return best(articles, scores, COUNT)

@@ -9,7 +9,7 @@ import numpy as np
 from jobs.retrieval.exact import ExactSearch
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Floats, Found, best, nothing
+from jobs.retrieval.source import Floats, Found, best, nothing, once
 
 SOURCE = "similar_images"
 COUNT = 40
@@ -38,9 +38,8 @@ class SimilarImages:
         length = np.linalg.norm(images, axis=1, keepdims=True)
         selling = history.between(as_of_date - timedelta(days=DAYS), as_of_date).articles_on_sale()
         shelf = np.flatnonzero(selling & (length[:, 0] > 0)).astype(np.int32)
-        place = recent.latest(np.arange(len(history.customer_ids), dtype=np.int32), LATEST)
         is_asked = np.zeros(len(images), dtype=bool)
-        is_asked[recent.article[place.position]] = True
+        is_asked[recent.latest(np.arange(len(history.customer_ids), dtype=np.int32), LATEST).article] = True
         asked = np.flatnonzero(is_asked & (length[:, 0] > 0)).astype(np.int32)
         position, cosine = ExactSearch(images[shelf] / length[shelf]).nearest(
             images[asked] / length[asked], NEIGHBOURS + 1
@@ -51,10 +50,7 @@ class SimilarImages:
         self._similar.articles[asked], self._similar.scores[asked] = best(articles, cosine, NEIGHBOURS)
 
     def of(self, customers: Ints) -> Found:
-        place = self._recent.latest(customers, LATEST)
-        offers = nothing(len(customers), LATEST * NEIGHBOURS)
-        at = place.row[:, None], place.column[:, None] * NEIGHBOURS + np.arange(NEIGHBOURS)
-        article, age = self._recent.article[place.position], self._today - self._recent.last_day[place.position]
-        offers.articles[at] = self._similar.articles[article]
-        offers.scores[at] = self._similar.scores[article] * np.exp2(-age / HALF_LIFE_DAYS)[:, None]
-        return best(offers.articles, offers.scores, COUNT)
+        own = self._recent.latest(customers, LATEST)
+        weight = np.exp2((own.last_day - self._today) / HALF_LIFE_DAYS).astype(np.float32)
+        lists = Found(self._similar.articles[own.article], self._similar.scores[own.article] * weight[:, None])
+        return best(*once(*own.side_by_side(lists), np.maximum), COUNT)

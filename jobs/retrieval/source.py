@@ -45,25 +45,35 @@ def repeated(lists: Found, rows: Ints) -> Found:
 
 
 def best(articles: Ints, scores: Floats, count: int) -> Found:
-    """The `count` best of each row, each article once with its best score; the smaller code on a tie.
+    """The `count` best of each row; the smaller code on a tie.
 
     Args:
-        articles: article codes, in any order and with repeats, (n, any); NO_ARTICLE is passed over.
+        articles: article codes in any order, each once per row, (n, any); NO_ARTICLE is passed over.
         scores: of each, (n, any).
     """
+    # Score and code as one number: sorting those is many times faster than sorting positions. Negative, so that the
+    # best comes first, and of equal scores the smaller code.
+    packed = np.where(articles == NO_ARTICLE, _LAST, -(_ordered(scores).astype(np.int64) << 32) + articles)
+    packed = np.sort(packed, axis=1)[:, :count]
     found = nothing(len(articles), count)
-    # One number per find, so that whole rows are sorted without positions: first by article to drop repeats, then by
-    # score. Codes count down, so that the smaller code is the larger number.
-    code = np.where(articles == NO_ARTICLE, -1, _TOP - articles.astype(np.int64))
-    packed = np.sort(code << 32 | _as_ordered(scores) + 2**31, axis=1)
-    is_best = (np.diff(packed >> 32, axis=1, append=-2) != 0) & (packed >= 0)
-    ordered, code = (packed & 0xFFFFFFFF) - 2**31, packed >> 32
-    packed = -np.sort(np.where(is_best, -(ordered << 32 | code), np.iinfo(np.int64).max), axis=1)[:, :count]
-    is_found = packed != -np.iinfo(np.int64).max
-    width = packed.shape[1]
-    found.articles[:, :width][is_found] = _TOP - (packed[is_found] & 0xFFFFFFFF)
-    found.scores[:, :width][is_found] = _from_ordered(packed[is_found] >> 32)
+    is_found = packed != _LAST
+    packed = packed[is_found]
+    at = np.nonzero(is_found)
+    found.articles[at] = packed & _TOP
+    found.scores[at] = _ordered(-(packed >> 32).astype(np.int32)).view(np.float32)
     return found
+
+
+def once(articles: Ints, scores: Floats, merge: np.ufunc) -> tuple[Ints, Floats]:
+    """The same rows with each article once, its scores merged: `np.maximum` keeps the best, `np.add` the sum."""
+    packed = np.sort(articles.astype(np.int64) << 32 | scores.view(np.uint32), axis=1)
+    articles = (packed >> 32).astype(np.int32)
+    scores = (packed & 0xFFFFFFFF).astype(np.uint32).view(np.float32)
+    is_first = np.ones(articles.shape, dtype=bool)
+    is_first[:, 1:] = articles[:, 1:] != articles[:, :-1]
+    merged = np.zeros_like(scores)
+    merged[is_first] = merge.reduceat(scores.ravel(), np.flatnonzero(is_first))
+    return np.where(is_first, articles, NO_ARTICLE), merged
 
 
 def best_per_row(scores: sparse.csr_matrix, count: int) -> Found:
@@ -101,15 +111,11 @@ def best_per_group(groups: Ints, articles: Ints, scores: Floats, size: int, coun
     return found
 
 
-_TOP = 2**31 - 1
+#: The largest of 32 bits, and the number that sorts behind every score.
+_TOP, _LAST = 2**31 - 1, np.iinfo(np.int64).max
 
 
-def _as_ordered(scores: Floats) -> npt.NDArray[np.int64]:
-    """Whole numbers in the order of the scores, from -2**31 to 2**31 - 1."""
-    bits = (scores + np.float32(0)).astype(np.float32, copy=False).view(np.int32)  # adding zero turns -0 into 0
-    return (bits ^ (bits >> 31 & _TOP)).astype(np.int64)
-
-
-def _from_ordered(ordered: npt.NDArray[np.int64]) -> Floats:
-    bits = ordered.astype(np.int32)
-    return (bits ^ (bits >> 31 & _TOP)).view(np.float32)
+def _ordered(scores: Floats) -> Ints:
+    """Whole numbers in the order of the scores; applied to their bits again, it gives the scores' bits back."""
+    bits = scores.view(np.int32)
+    return bits ^ (bits >> 31 & _TOP)

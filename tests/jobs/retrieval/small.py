@@ -8,7 +8,8 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
-from jobs.retrieval.purchases import Purchases, day_number
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
+from jobs.retrieval.source import Source
 
 FIRST_DAY = date(2020, 8, 1)
 
@@ -28,3 +29,20 @@ def purchases(rows: Sequence[tuple[int, int, int]], customers: int, articles: in
         pa.array([f"c{i}" for i in range(customers)]),
         pa.array([f"a{i:02d}" for i in range(articles)]),
     )
+
+
+def codes(*values: int) -> Ints:
+    """A vector of codes."""
+    return np.array(values, dtype=np.int32)
+
+
+def everyone(history: Purchases) -> Ints:
+    """The codes of all customers."""
+    return np.arange(len(history.customer_ids), dtype=np.int32)
+
+
+def found_by(source: Source, *customers: int) -> list[dict[int, float]]:
+    """What a source finds for each customer: article -> score, the best first."""
+    found = source.of(codes(*customers))
+    rows = zip(found.articles.tolist(), found.scores.tolist(), strict=True)
+    return [{article: score for article, score in zip(*row, strict=True) if article != NO_ARTICLE} for row in rows]
