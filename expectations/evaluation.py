@@ -2,6 +2,9 @@
 
 from expectations.contract import Column, Contract, as_of_column
 
+#: The `fold` of a figure over all label weeks.
+POOLED = "pooled"
+
 
 def _metric_columns(
     system: str = "Model or baseline",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from expectations.evaluation import EVALUATION_METRICS
+from jobs.evaluation.figures import evaluate_week, figures_table
 from jobs.evaluation.metrics import Truth
-from jobs.evaluation.protocol import Figure, evaluate_week, figures_table, slices
+from jobs.evaluation.protocol import Figure, slices
 from jobs.platform.errors import JobError
 from jobs.retrieval.purchases import Purchases
 from tests.jobs.platform.checked import check

@@ -14,7 +14,7 @@ from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
 from expectations.features import CUSTOMER_FEATURES
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import QUARANTINE
-from jobs.evaluation.protocol import evaluate_week, figures_table
+from jobs.evaluation.figures import evaluate_week, figures_table
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
