@@ -63,7 +63,7 @@ class Truth:
 
     def sums(self, values: npt.NDArray) -> Floats:
         """The sum of a value per pair (p,) over each buyer's pairs, (n,)."""
-        return np.bincount(self.buyer, weights=values, minlength=len(self.customers))
+        return np.bincount(self.buyer, weights=values, minlength=len(self.customers)).astype(np.float64, copy=False)
 
 
 def pair_keys(row: Ints, article: Ints) -> npt.NDArray[np.int64]:
