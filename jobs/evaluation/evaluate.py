@@ -166,8 +166,12 @@ def main(job: Job) -> str:
         log_figures(pooled)
         title = f"{settings.model_name} version {judged[CHALLENGER].version}, {len(weeks)} weeks from {weeks[0].start}"
         mlflow.log_figure(funnel.picture(pooled, title), "funnel.png")
-        facts = {"as_of_date": settings.as_of_date, "run_id": settings.run_id}
-        tables = [figures_table(some, EVALUATION_METRICS, fold_start=fold, **facts) for fold, some in figures.items()]
+        tables = [
+            figures_table(
+                some, EVALUATION_METRICS, as_of_date=settings.as_of_date, fold_start=fold, run_id=settings.run_id
+            )
+            for fold, some in figures.items()
+        ]
         job.publish(EVALUATION_METRICS, pa.concat_tables(tables), replace={"as_of_date": [settings.as_of_date]})
     headline = [
         f"{figure.system} {figure.value:.4f} ({figure.ci_low:.4f} to {figure.ci_high:.4f})"
