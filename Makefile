@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep conformance rollback docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -75,6 +75,12 @@ bench-increments: setup ## the next week, and a year of snapshots, beside comput
 
 bench-upkeep: setup ## queries before and after housekeeping of the tables [SCALE=0.1]
 	$(JOBS) -m benchmarks upkeep $(call flag,scale,SCALE)
+
+conformance: setup ## where DATA is the complete real H&M files: counts and baselines beside the published ones [DATA= WAREHOUSE=]
+	@$(JOBS) -m jobs.evaluation.conformance --as-of-date 2020-09-23 $(call flag,data,DATA) $(call flag,warehouse,WAREHOUSE)
+
+rollback: setup ## make the champion before the one of AS_OF champion again [AS_OF=2020-09-16 WAREHOUSE=]
+	@$(JOBS) -m jobs.evaluation.rollback --as-of-date '$(AS_OF)' $(call flag,warehouse,WAREHOUSE)
 
 docs: setup ## regenerate docs/tables.md from the contracts
 	$(JOBS) -m jobs.platform.data_dictionary

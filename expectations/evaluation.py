@@ -2,6 +2,9 @@
 
 from expectations.contract import Column, Contract, as_of_column
 
+#: The `fold` of a figure over all label weeks.
+POOLED = "pooled"
+
 
 def _metric_columns(
     system: str = "Model or baseline",
@@ -12,7 +15,7 @@ def _metric_columns(
     return (
         Column("system", "string", system),
         as_of_column(),
-        Column("fold", "string", "Label week, as its first day"),
+        Column("fold", "string", f"Label week, as its first day; '{POOLED}': all of them, a mean over buyer-weeks"),
         Column("slice", "string", group),
         Column("metric", "string", metric),
         Column("k", "int", "Cut-off; 0 where the metric has none", minimum=0),
@@ -26,8 +29,13 @@ def _metric_columns(
 EVALUATION_METRICS = Contract(
     layer="gold",
     name="evaluation_metrics",
-    description="Figures of every model and baseline on the last whole week before the as-of date.",
-    columns=_metric_columns(),
+    description="Figures of every model, baseline and candidate source on each of the last whole weeks before the "
+    "as-of date, and on all of them.",
+    columns=_metric_columns(
+        system="Model, baseline, or candidates/...: a source, all candidates merged, or those as ranked",
+        metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...; of candidates "
+        "also unique_recall, hit_share, map_ceiling",
+    ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
     partition_by=("as_of_date",),
 )
@@ -57,22 +65,38 @@ SIMILARITY_METRICS = Contract(
     partition_by=("as_of_date",),
 )
 
+_LOW, _HIGH = "Lower end of its paired 95 % interval", "Upper end of its paired 95 % interval"
+
 MODEL_DECISIONS = Contract(
     layer="gold",
     name="model_decisions",
-    description="The gate's verdict of each run: was the new model made champion, and why.",
+    description="The gate's verdict of each run: was the new model made champion, and why. Figures are pooled over the "
+    "folds.",
     columns=(
         as_of_column(),
         Column("model_name", "string", "Name in the model registry"),
         Column("model_version", "string", "Version that was judged"),
-        Column("is_promoted", "boolean", "True: the version became champion of its as-of date"),
+        Column("is_promoted", "boolean", "True: the version is champion from its as-of date on; false if rolled back"),
         Column("reason", "string", "Why, with the figures"),
+        Column("folds", "int", "Weekly folds it was judged on", minimum=0),
         Column("challenger_map_at_12", "double", "MAP@12 of the judged version"),
         Column("best_baseline", "string", "Strongest baseline"),
         Column("best_baseline_map_at_12", "double", "Its MAP@12"),
+        Column("best_baseline_difference", "double", "MAP@12 of the judged version less the strongest baseline's"),
+        Column("best_baseline_difference_ci_low", "double", _LOW),
+        Column("best_baseline_difference_ci_high", "double", _HIGH),
         Column("incumbent_version", "string", "Champion until then; null if none", nullable=True),
-        Column("incumbent_map_at_12", "double", "Its MAP@12 on the same week", nullable=True),
-        Column("run_id", "string", "Run that decided"),
+        Column("incumbent_map_at_12", "double", "Its MAP@12 on the same weeks", nullable=True),
+        Column("incumbent_difference", "double", "MAP@12 of the judged version less the champion's", nullable=True),
+        Column("incumbent_difference_ci_low", "double", _LOW, nullable=True),
+        Column("incumbent_difference_ci_high", "double", _HIGH, nullable=True),
+        Column("worst_slice", "string", "Slice that fares worst beside champion or best baseline", nullable=True),
+        Column("worst_slice_change", "double", "Change of its MAP@12, as a share of theirs", nullable=True),
+        Column("coverage_at_12", "double", "Share of the articles on sale that anybody was shown", minimum=0),
+        Column("coverage_at_12_floor", "double", "What that share must be at least", minimum=0),
+        Column("ceiling_map_at_12", "double", "MAP@12 of the best order of the version's candidates"),
+        Column("rolled_back_as_of", "date", "As of when the version was taken back; null if never", nullable=True),
+        Column("run_id", "string", "Run that decided, or rolled back"),
     ),
     key=("as_of_date",),
     partition_by=("as_of_date",),

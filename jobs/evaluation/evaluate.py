@@ -1,26 +1,36 @@
-"""Judge this run's model on the last whole week before the as-of date, beside the champion and the baselines."""
+"""Judge this run's model on the last whole weeks before the as-of date, beside the champion and the baselines.
+
+Both models are judged by their *evaluated* fits, which learnt from weeks before all of the folds; candidates and
+features of each fold are as of its own start. The funnel of the run's candidates is judged along with them.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import numpy as np
+import pyarrow as pa
+from rich.progress import track
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
+from jobs.evaluation import funnel
 from jobs.evaluation.baselines import BASELINES, popularity_7d
-from jobs.evaluation.metrics import Truth
+from jobs.evaluation.figures import figures_of, figures_table
+from jobs.evaluation.metrics import Mask
 from jobs.evaluation.protocol import (
     ALL_BUYERS,
     CHALLENGER,
     CHAMPION,
+    EVALUATION_FOLDS,
     HEADLINE_K,
     MODEL_VERSION,
+    WIDTH,
     Figure,
-    evaluate_week,
-    figures_table,
+    LabelWeek,
 )
 from jobs.evaluation.registry import incumbent, version_of_run
 from jobs.platform.errors import JobError
@@ -28,81 +38,152 @@ from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
 from jobs.platform.tracking import load_model_folder, start_run
 from jobs.ranking.model import TwoStageModel
-from jobs.ranking.rank import rank_customers
+from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
-from jobs.ranking.train import EVALUATED, FINAL
-from jobs.retrieval.purchases import Ints, Purchases, load_purchases
+from jobs.ranking.train import EVALUATED
+from jobs.retrieval.candidates import SOURCES
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (EVALUATION_METRICS,)
 #: The verdicts of earlier runs name the champion to beat.
 READS_EARLIER_RUNS = (MODEL_DECISIONS,)
 
-#: Places per customer: as many as the deepest cut-off asks for.
-WIDTH = 300
+#: Buyers whose candidates are in memory at once.
+BLOCK_SIZE = 1024
 
 
-def model_lists(job: Job, purchases: Purchases, buyers: Ints, version: str, fit: str) -> Ints:
-    """What a registered version would have published at the start of the label week, (n, width).
+@dataclass(frozen=True)
+class Entrant:
+    """A registered version to be judged: its evaluated fit, and where its snapshots come from."""
 
-    It ranks the buyers with history; the others get the best sellers, as they do when recommendations are published.
+    version: str
+    model: TwoStageModel
+    snapshots: SnapshotLoader
 
-    Args:
-        fit: which of the version's fits: one that knows nothing of the label week.
-    """
-    start = job.settings.as_of_date - WEEK
-    with tempfile.TemporaryDirectory() as folder:
-        model = TwoStageModel.load(load_model_folder(job.settings.model_name, version, Path(folder)) / fit)
-    snapshot = SnapshotLoader(job, purchases, model.inputs.encoder).at(start)
-    has_history = np.isin(buyers, snapshot.history.customer)
-    ranked = rank_customers(model, snapshot, buyers[has_history], WIDTH).articles
-    lists = popularity_7d(purchases, buyers, start, ranked.shape[1])
-    lists[has_history] = ranked
+
+def entrants(job: Job, purchases: Purchases) -> dict[str, Entrant]:
+    """The run's own version, and the champion to beat if there is one, by the names of their systems."""
+    versions = {CHALLENGER: version_of_run(job.settings)}
+    if (champion := incumbent(job)) is not None:
+        versions[CHAMPION] = champion
+    loaders: dict[str | None, SnapshotLoader] = {}
+    found = {}
+    for system, version in versions.items():
+        with tempfile.TemporaryDirectory() as folder:
+            model = TwoStageModel.load(load_model_folder(job.settings.model_name, version, Path(folder)) / EVALUATED)
+        encoder = model.inputs.encoder
+        if encoder not in loaders:
+            loaders[encoder] = SnapshotLoader(job, purchases, encoder)
+        found[system] = Entrant(version, model, loaders[encoder])
+    return found
+
+
+def judged_weeks(job: Job, purchases: Purchases, judged: Mapping[str, Entrant]) -> Iterator[LabelWeek]:
+    """Each fold in which anything was bought, the oldest first, with every system's lists."""
+    as_of_date = job.settings.as_of_date
+    for start in (as_of_date - j * WEEK for j in range(EVALUATION_FOLDS, 0, -1)):
+        history, labels = purchases.before(start), purchases.between(start, start + WEEK)
+        if not len(labels):
+            print(f"nothing was bought from {start} to {start + WEEK}: no fold")
+            continue
+        week = LabelWeek(history, labels, start)
+        buyers = week.truth.customers
+        fallback = popularity_7d(history, buyers, start, WIDTH)
+        has_history = np.isin(buyers, history.customer)
+        for system, entrant in judged.items():
+            recommender = Recommender(entrant.model, entrant.snapshots.at(start))
+            add = add_challenger if system == CHALLENGER else add_champion
+            for first in track(range(0, len(buyers), BLOCK_SIZE), f"{system} from {start}"):
+                rows = slice(first, first + BLOCK_SIZE)
+                add(week, entrant.model, recommender, rows, has_history[rows], fallback[rows])
+        for name, baseline in BASELINES.items():
+            week.add(name, baseline(history, buyers, start, WIDTH))
+        yield week
+
+
+def add_challenger(
+    week: LabelWeek, model: TwoStageModel, recommender: Recommender, rows: slice, has_history: Mask, fallback: Ints
+) -> None:
+    """A block's lists of the chosen ranker and of each one, and the funnel: all on the same candidates."""
+    candidates, names = recommender.candidates(week.truth.customers[rows]), list(model.rankers)
+    best = recommender.rank_by(candidates, WIDTH, names)
+    ranked = {name: lists.articles for name, lists in zip(names, best, strict=True)}
+    systems = {CHALLENGER: ranked[model.chosen]} | {f"{CHALLENGER}/{name}": lists for name, lists in ranked.items()}
+    for system, lists in systems.items():
+        week.add(system, served(lists, has_history, fallback), rows)
+    merged, sources = candidates.merged, [source for source in SOURCES if source in candidates.found]
+    for source in sources:
+        week.add(funnel.PREFIX + source, candidates.found[source].articles, rows)
+    unlearned = funnel.round_robin(merged.articles, [merged.ranks[source] for source in sources])
+    week.add(funnel.MERGED, unlearned, rows)
+    week.add(funnel.RANKED, ranked[model.chosen], rows)
+
+
+def add_champion(
+    week: LabelWeek, model: TwoStageModel, recommender: Recommender, rows: slice, has_history: Mask, fallback: Ints
+) -> None:
+    """A block's lists of the champion."""
+    ranked = recommender.rank(recommender.candidates(week.truth.customers[rows]), WIDTH)
+    week.add(CHAMPION, served(ranked.articles, has_history, fallback), rows)
+
+
+def served(ranked: Ints, has_history: Mask, fallback: Ints) -> Ints:
+    """What would have been published: ranked candidates (n, any) for those with history, the others' fallback."""
+    lists = np.where(has_history[:, None], np.int32(NO_ARTICLE), fallback)
+    lists[:, : ranked.shape[1]][has_history] = ranked[has_history]
     return lists
 
 
 def log_figures(figures: Sequence[Figure]) -> None:
-    """The figures of all buyers to the active MLflow run: test/map_at_12, baseline/popularity_7d/map_at_12, ..."""
-    prefixes = {CHALLENGER: "test", CHAMPION: CHAMPION} | {name: f"baseline/{name}" for name in BASELINES}
-    mlflow.log_metrics(
-        {
-            f"{prefixes[figure.system]}/{figure.metric}" + (f"_at_{figure.k}" if figure.k else ""): figure.value
-            for figure in figures
-            if figure.slice == ALL_BUYERS
-        }
-    )
+    """Pooled figures of all buyers to the active MLflow run: test/map_at_12, baseline/popularity_7d/map_at_12, ..."""
+    prefixes = {CHALLENGER: "test"} | {name: f"baseline/{name}" for name in BASELINES}
+
+    def name(figure: Figure) -> str:
+        system = prefixes.get(figure.system, figure.system.replace(f"{CHALLENGER}/", "test/"))
+        return f"{system}/{figure.metric}" + (f"_at_{figure.k}" if figure.k else "")
+
+    mlflow.log_metrics({name(figure): figure.value for figure in figures if figure.slice == ALL_BUYERS})
 
 
 def main(job: Job) -> str:
     settings = job.settings
-    start = settings.as_of_date - WEEK
     with start_run(settings, job.name):
-        versions = {CHALLENGER: version_of_run(settings)}
-        if (champion := incumbent(job)) is not None:
-            versions[CHAMPION] = champion
         purchases = load_purchases(job, before=settings.as_of_date)
-        history, labels = purchases.before(start), purchases.between(start, settings.as_of_date)
-        if not len(labels):
+        judged = entrants(job, purchases)
+        weeks = list(judged_weeks(job, purchases, judged))
+        if not weeks:
             raise JobError(
-                f"silver/transactions: nothing bought from {start} to {settings.as_of_date}; nothing to judge"
+                f"silver/transactions: nothing bought in the {EVALUATION_FOLDS} weeks before {settings.as_of_date}; "
+                "nothing to judge"
             )
-        buyers = Truth.of(labels).customers
-        # The challenger's evaluated fit stops before the label week; so does the champion's final fit, a week older.
-        fits = {CHALLENGER: EVALUATED, CHAMPION: FINAL}
-        systems = {name: model_lists(job, purchases, buyers, versions[name], fits[name]) for name in versions}
-        systems |= {name: baseline(history, buyers, start, WIDTH) for name, baseline in BASELINES.items()}
-        figures = evaluate_week(systems, history, labels, start, settings.seed)
-        figures += [Figure(name, ALL_BUYERS, MODEL_VERSION, 0, float(version)) for name, version in versions.items()]
-        log_figures(figures)
-        table = figures_table(
-            figures, EVALUATION_METRICS, as_of_date=settings.as_of_date, fold_start=start, run_id=settings.run_id
-        )
-        job.publish(EVALUATION_METRICS, table, replace={"as_of_date": [settings.as_of_date]})
-    headline = {
-        figure.system: f"{figure.value:.4f} ({figure.ci_low:.4f} to {figure.ci_high:.4f})"
-        for figure in figures
+        figures = figures_of(weeks, settings.seed, funnel.measure)
+        for found in figures.values():
+            found += funnel.hit_shares(found)
+        pooled = figures[None]
+        pooled += [
+            Figure(system, ALL_BUYERS, MODEL_VERSION, 0, float(entrant.version)) for system, entrant in judged.items()
+        ]
+        log_figures(pooled)
+        title = f"{settings.model_name} version {judged[CHALLENGER].version}, {len(weeks)} weeks from {weeks[0].start}"
+        mlflow.log_figure(funnel.picture(pooled, title), "funnel.png")
+        tables = [
+            figures_table(
+                some, EVALUATION_METRICS, as_of_date=settings.as_of_date, fold_start=fold, run_id=settings.run_id
+            )
+            for fold, some in figures.items()
+        ]
+        job.publish(EVALUATION_METRICS, pa.concat_tables(tables), replace={"as_of_date": [settings.as_of_date]})
+    headline = [
+        f"{figure.system} {figure.value:.4f} ({figure.ci_low:.4f} to {figure.ci_high:.4f})"
+        for figure in pooled
         if (figure.slice, figure.metric, figure.k) == (ALL_BUYERS, "map", HEADLINE_K)
-    }
-    return f"MAP@12 of {len(buyers):,} buyers from {start}: " + ", ".join(f"{k} {v}" for k, v in headline.items())
+        and not figure.system.startswith(funnel.PREFIX)
+    ]
+    buyers = sum(len(week.truth.customers) for week in weeks)
+    return (
+        f"MAP@{HEADLINE_K} of {buyers:,} buyers in {len(weeks)} weeks from {weeks[0].start}: "
+        f"{', '.join(headline)}; {funnel.in_words(pooled)}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Figures of ranked lists against what was bought: one value per buyer, computed on whole matrices.
+"""Figures of ranked lists against what was bought: one value per buyer, computed on whole arrays.
 
 Shapes: n buyers, lists of K places, p pairs of truth. Lists are matrices of article codes (n, K), best first, without
 repetition, padded with NO_ARTICLE: an unfilled place counts as a miss. Truth is the set of distinct (buyer, article)
-pairs of the label week. `hits` is a mask of places (n, K), `sizes` the distinct articles bought (n,), at least 1.
+pairs of the label week. All that the figures need to know of a list is at which place it holds each pair: `places`
+(p,), counted from 1, NOT_LISTED where it does not. That is one number per purchase, however long the lists are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +19,8 @@ from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-RESAMPLES = 1_000
-#: Resamples drawn at once: bounds the memory of the bootstrap at this many floats per buyer.
-_BLOCK = 50
+#: The place of a pair that is not in its buyer's list: below every other.
+NOT_LISTED = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Truth:
 
     Attributes:
         customers: customer codes of the buyers, ascending, shape (n,).
-        buyer: row of `customers` of each pair, ascending, shape (p,).
+        buyer: row of `customers` of each pair, ascending, shape (p,); every buyer has at least one.
         article: article code of each pair, ascending within a buyer, shape (p,).
     """
 
@@ -43,50 +44,76 @@ class Truth:
         customers, buyer = np.unique((pairs >> 32).astype(np.int32), return_inverse=True)
         return cls(customers, buyer.astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32))
 
+    def only(self, pairs: Mask) -> Truth:
+        """These pairs (a mask), and the buyers who have any of them."""
+        rows, buyer = np.unique(self.buyer[pairs], return_inverse=True)
+        return Truth(self.customers[rows], buyer.astype(np.int32), self.article[pairs])
+
+    def of_buyers(self, rows: slice) -> tuple[Truth, slice]:
+        """The pairs of a block of buyers (rows of `customers`), and where they stand among all pairs."""
+        first, last, _ = rows.indices(len(self.customers))
+        start, end = np.searchsorted(self.buyer, [first, last])
+        pairs = slice(int(start), int(end))
+        return Truth(self.customers[rows], self.buyer[pairs] - np.int32(first), self.article[pairs]), pairs
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """Distinct articles that each buyer bought, (n,), at least 1."""
+        return np.bincount(self.buyer, minlength=len(self.customers)).astype(np.int32)
+
+    def sums(self, values: npt.NDArray) -> Floats:
+        """The sum of a value per pair (p,) over each buyer's pairs, (n,)."""
+        return np.bincount(self.buyer, weights=values, minlength=len(self.customers)).astype(np.float64, copy=False)
+
 
 def pair_keys(row: Ints, article: Ints) -> npt.NDArray[np.int64]:
     """One sortable number per (row, article) pair; both at least 0."""
     return (row.astype(np.int64) << 32) | article.astype(np.int64)
 
 
-def matches(ranked: Ints, truth: Truth) -> npt.NDArray[np.int64]:
-    """Which pair of the truth each place hits, shape (n, K): its index, or -1 for a miss."""
+def places(ranked: Ints, truth: Truth) -> Ints:
+    """At which place, from 1, each pair stands in its buyer's list (n, K): shape (p,), NOT_LISTED where it does not."""
     if len(ranked) != len(truth.customers):
         raise ValueError(f"{len(ranked)} lists for {len(truth.customers)} buyers")
     bought = pair_keys(truth.buyer, truth.article)
     listed = pair_keys(np.arange(len(ranked), dtype=np.int32)[:, None], np.maximum(ranked, 0))
     pair = np.minimum(np.searchsorted(bought, listed), len(bought) - 1)
-    return np.where((bought[pair] == listed) & (ranked != NO_ARTICLE), pair, -1)
+    row, column = np.nonzero((bought[pair] == listed) & (ranked != NO_ARTICLE))
+    found = np.full(len(bought), NOT_LISTED, dtype=np.int32)
+    found[pair[row, column]] = column + 1
+    return found
 
 
-def average_precision(hits: Mask, sizes: Ints, k: int) -> Floats:
-    """AP@k of each buyer: sum over hits i <= k of precision at i, over min(sizes, k). Its mean is MAP@k."""
-    top = hits[:, :k]
-    precision_at = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
-    return (precision_at * top).sum(axis=1) / np.minimum(sizes, k)
+def average_precision(found: Ints, truth: Truth, k: int) -> Floats:
+    """AP@k of each buyer: sum over hits i <= k of precision at i, over min(articles bought, k). Its mean is MAP@k."""
+    hit = np.flatnonzero(found <= k)
+    hit = hit[np.lexsort((found[hit], truth.buyer[hit]))]
+    buyer = truth.buyer[hit]
+    hits_up_to = np.arange(1, len(hit) + 1) - np.searchsorted(buyer, buyer)
+    total = np.bincount(buyer, weights=hits_up_to / found[hit], minlength=len(truth.customers))
+    return total / np.minimum(truth.sizes, k)
 
 
-def recall(hits: Mask, sizes: Ints, k: int) -> Floats:
+def best_average_precision(found: Ints, truth: Truth, k: int) -> Floats:
+    """AP@k of each buyer if the list, whatever its order, had all its hits in front: what a ranker could reach."""
+    return np.minimum(truth.sums(found != NOT_LISTED), k) / np.minimum(truth.sizes, k)
+
+
+def recall(found: Ints, truth: Truth, k: int) -> Floats:
     """Share of each buyer's articles found among the first k."""
-    return hits[:, :k].sum(axis=1) / sizes
+    return truth.sums(found <= k) / truth.sizes
 
 
-def precision(hits: Mask, k: int) -> Floats:
+def precision(found: Ints, truth: Truth, k: int) -> Floats:
     """Share of the first k places that are hits."""
-    return hits[:, :k].sum(axis=1) / k
+    return truth.sums(found <= k) / k
 
 
-def ndcg(hits: Mask, sizes: Ints, k: int) -> Floats:
-    """Discounted gain of the hits among the first k, over that of min(sizes, k) hits in front."""
-    discount = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discount)[np.minimum(sizes, k) - 1]
-    return hits[:, :k] @ discount[: hits.shape[1]] / ideal
-
-
-def coverage(ranked: Ints, pickable: Mask, k: int) -> float:
-    """Share of the pickable articles that stand among the first k places of at least one list."""
-    top = ranked[:, :k]
-    return len(np.unique(top[top != NO_ARTICLE])) / int(pickable.sum())
+def ndcg(found: Ints, truth: Truth, k: int) -> Floats:
+    """Discounted gain of the hits among the first k, over that of min(articles bought, k) hits in front."""
+    gain = np.where(found <= k, 1 / np.log2(1.0 + found), 0.0)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
+    return truth.sums(gain) / ideal[np.minimum(truth.sizes, k) - 1]
 
 
 def popular_overlap(ranked: Ints, popular: Ints, k: int) -> Floats:
@@ -108,30 +135,3 @@ def novelty(ranked: Ints, reach: Floats, k: int) -> Floats:
     bits = np.where(filled, -np.log2(reach[np.maximum(top, 0)], where=filled, out=np.zeros(top.shape)), 0.0)
     count = filled.sum(axis=1)
     return np.divide(bits.sum(axis=1), count, where=count > 0, out=np.full(len(top), np.nan))
-
-
-def bootstrap_means(values: Floats, seed: int, resamples: int = RESAMPLES) -> Floats:
-    """Means of each column over customers drawn with replacement: the customer bootstrap.
-
-    All columns share the draws, so the difference of two columns is a paired bootstrap.
-
-    Args:
-        values: one row per customer, one column per figure, shape (n, m).
-
-    Returns:
-        Shape (resamples, m).
-    """
-    generator = np.random.default_rng(seed)
-    size = len(values)
-    means = []
-    for start in range(0, resamples, _BLOCK):
-        block = min(_BLOCK, resamples - start)
-        draws = generator.integers(size, size=(block, size)) + size * np.arange(block)[:, None]
-        counts = np.bincount(draws.ravel(), minlength=block * size).reshape(block, size)
-        means.append(counts.astype(np.float64) @ values / size)
-    return np.concatenate(means)
-
-
-def interval(means: Floats) -> Floats:
-    """95 % percentile interval of bootstrap means (resamples, m): shape (2, m), low then high."""
-    return np.percentile(means, [2.5, 97.5], axis=0)

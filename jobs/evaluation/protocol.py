@@ -1,56 +1,57 @@
-"""The evaluation protocol: one label week, every buyer of it, all articles on sale, the same for every system.
+"""The evaluation protocol: weekly folds, every buyer of each, all articles on sale, the same for every system.
 
-- The label week is [fold start, fold start + 7 days); lists are made from what was known before the fold start.
+- A fold is the label week [start, start + 7 days); lists are made from what was known before its start.
 - Averages over the buyers of the label week only, none filtered out; repurchases count as hits.
 - Only an article first sold before the fold start can be picked: the catalogue also lists articles that launch later,
   and a system that picks one has seen the future.
+- One week decides nothing: the EVALUATION_FOLDS last whole weeks before the as-of date are judged by one and the same
+  fit, which learnt from older weeks only, and pooled: a mean over buyer-weeks.
 - Intervals are 95 % customer bootstraps; systems are compared by paired differences per customer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
-from expectations.contract import Contract
-from jobs.evaluation.metrics import (
-    Floats,
-    Mask,
-    Truth,
-    average_precision,
-    bootstrap_means,
-    coverage,
-    interval,
-    matches,
-    ndcg,
-    novelty,
-    pair_keys,
-    popular_overlap,
-    precision,
-    recall,
-)
+from jobs.evaluation.metrics import Mask, Truth, novelty, pair_keys, places, popular_overlap
 from jobs.platform.errors import JobError
-from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import WEEK
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
 
-#: Cut-off of the headline figure, MAP@12, and of the figures about the lists themselves.
+#: Whole weeks before the as-of date that a model is judged on; its evaluated fit knows none of them.
+EVALUATION_FOLDS = 4
+
 HEADLINE_K = 12
-RANKING_KS = (10, 20, 30)
-RETRIEVAL_KS = (100, 300)
+RANKING_KS, RETRIEVAL_KS = (10, 20, 30), (100, 300)
+#: Places per customer that say all there is to say about a system: as many as the deepest cut-off.
+WIDTH = max(RETRIEVAL_KS)
+
 ALL_BUYERS = "all"
-#: The slice of purchases of articles whose first sale was in the 7 days before the label week.
-NEW_ARTICLES = "article_on_sale_7_days_or_less"
+#: Slices of buyers by their history: each has all its purchases counted. Every buyer is in exactly one.
+RECENT_BUYERS, OLDER_BUYERS, NEW_BUYERS = BUYER_SLICES = ("bought_in_last_30_days", "older_history", "no_history")
+#: Slices of purchases; the last one holds articles whose first sale was in the 7 days before the label week.
+REPURCHASES, FIRST_PURCHASES, NEW_ARTICLES = PURCHASE_SLICES = (
+    "repurchase",
+    "first_purchase",
+    "article_on_sale_7_days_or_less",
+)
 
 #: Names of the models in `system`: the one this run trained, and the champion it must beat.
 CHALLENGER, CHAMPION = "two_stage", "champion"
 #: Metric that says which registered version a model was; its value is the version's number.
 MODEL_VERSION = "model_version"
+
+
+class Listed(NamedTuple):
+    """What the figures need of a system's lists: the place of each pair of the truth, and how long the lists are."""
+
+    places: Ints
+    width: int
 
 
 @dataclass(frozen=True)
@@ -66,37 +67,86 @@ class Figure:
     ci_high: float | None = None
 
 
-def evaluate_week(
-    systems: Mapping[str, Ints], history: Purchases, labels: Purchases, fold_start: date, seed: int
-) -> list[Figure]:
-    """Every figure of every system on the label week that starts on `fold_start`.
+@dataclass
+class _Tally:
+    """Sums over a system's lists, whatever was bought; `judged` says which buyers' lists are in."""
 
-    Metrics: map, recall, precision, ndcg (per buyer, with intervals; a cut-off beyond a system's width is left out,
-    save MAP@12); candidate_recall, over the whole list; `map_minus_<other>`, the paired difference of the first
-    system's MAP@12; and, for all buyers only, coverage of the articles on sale, popular_overlap, novelty,
-    candidates_per_customer and buyers.
+    judged: Mask
+    covered: Mask
+    width: int = 0
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("listed", "overlap", "bits", "filled"), 0.0))
+
+
+class LabelWeek:
+    """One fold: takes each system's lists, block by block if need be, and keeps of them what the figures need.
 
     Args:
-        systems: ranked article codes per system, one row per buyer in the order of `Truth.of(labels).customers`,
-            padded with NO_ARTICLE; the first one is compared with each other one.
         history: purchases before the fold start.
         labels: purchases of the label week, at least one.
-        seed: of the bootstrap.
+        start: first day of the label week.
 
     Raises:
-        JobError: a system listed an article twice, or one that was not on sale.
         ValueError: history or labels reach across the fold's borders.
     """
-    check_fold(history, labels, fold_start)
-    truth, on_sale = Truth.of(labels), history.articles_on_sale()
-    for system, ranked in systems.items():
-        check_lists(system, ranked, on_sale, history)
-    found = {system: matches(ranked, truth) for system, ranked in systems.items()}
-    figures = []
-    for name, pairs in slices(truth, history, fold_start).items():
-        if pairs.any():
-            figures += _slice_figures(name, pairs, found, truth, seed)
-    return figures + _list_figures(systems, history, truth, fold_start)
+
+    def __init__(self, history: Purchases, labels: Purchases, start: date) -> None:
+        check_fold(history, labels, start)
+        self.start, self.truth = start, Truth.of(labels)
+        self.slices = slices(self.truth, history, start)
+        self.on_sale = history.articles_on_sale()
+        self._history = history
+        self._popular = popular_articles(history, start, HEADLINE_K)
+        owners = np.unique(pair_keys(history.customer, history.article)) & 0xFFFFFFFF
+        self._reach = np.bincount(owners, minlength=len(self.on_sale)) / max(len(np.unique(history.customer)), 1)
+        self._places: dict[str, Ints] = {}
+        self._tallies: dict[str, _Tally] = {}
+
+    def add(self, system: str, ranked: Ints, rows: slice = slice(None)) -> None:
+        """Take the lists of a block of buyers.
+
+        Args:
+            ranked: article codes, one row per buyer, best first, padded with NO_ARTICLE.
+            rows: which buyers, as rows of `truth.customers`.
+
+        Raises:
+            JobError: the system listed an article twice, or one that was not on sale.
+        """
+        check_lists(system, ranked, self.on_sale, self._history)
+        truth, pairs = self.truth.of_buyers(rows)
+        found = self._places.setdefault(system, np.empty(len(self.truth.buyer), dtype=np.int32))
+        found[pairs] = places(ranked, truth)
+        tally = self._tallies.get(system)
+        if tally is None:
+            tally = _Tally(np.zeros(len(self.truth.customers), dtype=bool), np.zeros(len(self.on_sale), dtype=bool))
+            self._tallies[system] = tally
+        tally.judged[rows] = True
+        tally.width = max(tally.width, ranked.shape[1])
+        top = ranked[:, :HEADLINE_K]
+        tally.covered[top[top != NO_ARTICLE]] = True
+        bits = novelty(ranked, self._reach, HEADLINE_K)
+        tally.sums["listed"] += float((ranked != NO_ARTICLE).sum())
+        tally.sums["overlap"] += float(popular_overlap(ranked, self._popular, HEADLINE_K).sum())
+        tally.sums["bits"] += float(np.nansum(bits))
+        tally.sums["filled"] += float(np.isfinite(bits).sum())
+
+    def listed(self, pairs: Mask) -> dict[str, Listed]:
+        """Every system's lists as far as these pairs (a mask) are concerned; ValueError where a buyer's is missing."""
+        for system, tally in self._tallies.items():
+            if not tally.judged.all():
+                raise ValueError(f"{system}: {int((~tally.judged).sum())} buyers of {self.start} have no list")
+        return {system: Listed(found[pairs], self._tallies[system].width) for system, found in self._places.items()}
+
+    def list_shares(self) -> dict[tuple[str, str, int], tuple[float, float]]:
+        """Figures of the lists themselves as numerator and denominator, so that weeks add up."""
+        buyers, on_sale = float(len(self.truth.customers)), float(self.on_sale.sum())
+        shares = {}
+        for system, tally in self._tallies.items():
+            sums = tally.sums
+            shares[system, "coverage", HEADLINE_K] = float(tally.covered.sum()), on_sale
+            shares[system, "popular_overlap", HEADLINE_K] = sums["overlap"], buyers
+            shares[system, "novelty", HEADLINE_K] = sums["bits"], sums["filled"]
+            shares[system, "candidates_per_customer", 0] = sums["listed"], buyers
+        return shares
 
 
 def check_fold(history: Purchases, labels: Purchases, fold_start: date) -> None:
@@ -141,81 +191,10 @@ def slices(truth: Truth, history: Purchases, fold_start: date) -> dict[str, Mask
     age = start - first_sale[truth.article]
     return {
         ALL_BUYERS: np.ones(len(truth.buyer), dtype=bool),
-        "bought_in_last_30_days": last >= start - 30,
-        "older_history": (last >= 0) & (last < start - 30),
-        "no_history": last < 0,
-        "repurchase": bought_before,
-        "first_purchase": ~bought_before,
+        RECENT_BUYERS: last >= start - 30,
+        OLDER_BUYERS: (last >= 0) & (last < start - 30),
+        NEW_BUYERS: last < 0,
+        REPURCHASES: bought_before,
+        FIRST_PURCHASES: ~bought_before,
         NEW_ARTICLES: (age >= 1) & (age <= 7),
     }
-
-
-def _slice_figures(name: str, pairs: Mask, found: Mapping[str, np.ndarray], truth: Truth, seed: int) -> list[Figure]:
-    """Figures that are means over buyers, with bootstrap intervals from the same draws for all systems."""
-    counts = np.bincount(truth.buyer[pairs], minlength=len(truth.customers)).astype(np.int32)
-    rows = np.flatnonzero(counts)
-    columns: dict[tuple[str, str, int], Floats] = {}
-    for system, match in found.items():
-        match = match[rows]
-        hits = (match >= 0) & pairs[match]
-        for (metric, k), values in buyer_figures(hits, counts[rows]).items():
-            columns[system, metric, k] = values
-    first, *others = found
-    for other in others:
-        difference = columns[first, "map", HEADLINE_K] - columns[other, "map", HEADLINE_K]
-        columns[first, f"map_minus_{other}", HEADLINE_K] = difference
-    values = np.column_stack(list(columns.values()))
-    low, high = interval(bootstrap_means(values, seed))
-    means = values.mean(axis=0)
-    return [
-        Figure(system, name, metric, k, float(means[i]), float(low[i]), float(high[i]))
-        for i, (system, metric, k) in enumerate(columns)
-    ]
-
-
-def buyer_figures(hits: Mask, sizes: Ints) -> dict[tuple[str, int], Floats]:
-    """Each buyer's figures by (metric, cut-off), at the cut-offs that the lists are wide enough for."""
-    width = hits.shape[1]
-    figures = {("map", HEADLINE_K): average_precision(hits, sizes, HEADLINE_K)}
-    figures["candidate_recall", 0] = recall(hits, sizes, width)
-    for k in (k for k in RANKING_KS if k <= width):
-        figures["recall", k] = recall(hits, sizes, k)
-        figures["precision", k] = precision(hits, k)
-        figures["ndcg", k] = ndcg(hits, sizes, k)
-    for k in (k for k in RETRIEVAL_KS if k <= width):
-        figures["recall", k] = recall(hits, sizes, k)
-    return figures
-
-
-def _list_figures(systems: Mapping[str, Ints], history: Purchases, truth: Truth, fold_start: date) -> list[Figure]:
-    """Figures of the lists themselves, whatever was bought."""
-    if not len(history):
-        return []
-    on_sale = history.articles_on_sale()
-    popular = popular_articles(history, fold_start, HEADLINE_K)
-    buyers = np.unique(pair_keys(history.customer, history.article)) & 0xFFFFFFFF
-    reach = np.bincount(buyers, minlength=len(on_sale)) / len(np.unique(history.customer))
-    figures = []
-    for system, ranked in systems.items():
-        listed = (ranked != NO_ARTICLE).sum(axis=1)
-        values = {
-            ("coverage", HEADLINE_K): coverage(ranked, on_sale, HEADLINE_K),
-            ("popular_overlap", HEADLINE_K): float(popular_overlap(ranked, popular, HEADLINE_K).mean()),
-            ("candidates_per_customer", 0): float(listed.mean()),
-            ("buyers", 0): float(len(truth.customers)),
-        }
-        if listed.any():  # the mean over the customers who got any article
-            values["novelty", HEADLINE_K] = float(novelty(ranked[listed > 0], reach, HEADLINE_K).mean())
-        figures += [Figure(system, ALL_BUYERS, metric, k, value) for (metric, k), value in values.items()]
-    return figures
-
-
-def figures_table(
-    figures: Sequence[Figure], contract: Contract, *, as_of_date: date, fold_start: date, run_id: str
-) -> pa.Table:
-    """The figures as rows of `contract` (evaluation_metrics or realised_performance)."""
-    rows = [
-        {**vars(figure), "as_of_date": as_of_date, "fold": fold_start.isoformat(), "run_id": run_id}
-        for figure in figures
-    ]
-    return pa.Table.from_pylist(rows, schema=arrow_schema(contract))

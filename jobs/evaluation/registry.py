@@ -7,6 +7,7 @@ backfill of an older week sees the champions of its own past only.
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from expectations.evaluation import MODEL_DECISIONS
 from jobs.platform.errors import JobError
@@ -27,20 +28,34 @@ def version_of_run(settings: Settings) -> str:
     return versions[0].version
 
 
+def decisions(job: Job) -> list[dict[str, Any]]:
+    """The gate's verdicts on this model, one row for each as-of date that has one, the oldest first."""
+    if not job.exists(MODEL_DECISIONS):
+        return []
+    rows = job.read_arrow(MODEL_DECISIONS).to_pylist()
+    rows = [row for row in rows if row["model_name"] == job.settings.model_name]
+    return sorted(rows, key=lambda row: row["as_of_date"])
+
+
 def promotions(job: Job) -> dict[date, str]:
     """The promoted version of each as-of date that has one; those that need other inputs are passed over.
 
-    Such a version was trained by other code: it can neither publish nor be compared with.
+    Such a version was trained by other code: it can neither publish nor be compared with. A version that was rolled
+    back is promoted no more.
     """
-    if not job.exists(MODEL_DECISIONS):
+    promoted = {row["as_of_date"]: row["model_version"] for row in decisions(job) if row["is_promoted"]}
+    if not promoted:
         return {}
-    rows = job.read_arrow(MODEL_DECISIONS, ["as_of_date", "model_name", "model_version", "is_promoted"]).to_pylist()
     name = job.settings.model_name
-    promoted = {r["as_of_date"]: r["model_version"] for r in rows if r["is_promoted"] and r["model_name"] == name}
     usable = {version.version for version in find_versions(name, inputs=INPUTS_DIGEST)}
     if others := sorted(set(promoted.values()) - usable, key=int):
         print(f"{name}: passing over version {', '.join(others)}, trained with other inputs than this code's")
     return {day: version for day, version in promoted.items() if version in usable}
+
+
+def rolled_back(job: Job) -> dict[str, date]:
+    """The versions that somebody took back, and as of which date."""
+    return {row["model_version"]: row["rolled_back_as_of"] for row in decisions(job) if row["rolled_back_as_of"]}
 
 
 def newest(promoted: dict[date, str], until: date) -> str | None:

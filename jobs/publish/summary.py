@@ -18,11 +18,13 @@ from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
-from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE
+from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, POOLED, REALISED_PERFORMANCE
 from expectations.features import CUSTOMER_FEATURES
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.registry import CONTRACTS
 from expectations.transactions import QUARANTINE
+from jobs.evaluation.funnel import CEILING
+from jobs.evaluation.funnel import PREFIX as CANDIDATES_PREFIX
 from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
@@ -40,6 +42,16 @@ SHOWN = (
     ("ndcg", 10, "NDCG@10"),
     ("recall", 100, "recall@100"),
     ("coverage", 12, "coverage@12"),
+)
+#: Likewise of the candidates.
+FUNNEL_SHOWN = (
+    ("candidates_per_customer", 0, "a buyer"),
+    ("recall", 10, "recall@10"),
+    ("recall", 100, "recall@100"),
+    ("candidate_recall", 0, "recall"),
+    ("unique_recall", 0, "by it alone"),
+    ("map", 12, "MAP@12"),
+    (CEILING, 12, "at best"),
 )
 
 
@@ -67,37 +79,63 @@ def tables(job: Job) -> RenderableType:
 
 
 def figures(job: Job, contract: Contract) -> RenderableType:
-    """The figures of every system over all buyers, and the headline by group of buyers."""
+    """The figures of every system over all buyers, and the headline by group of buyers and by week."""
     found = _of_run(job, contract)
     if not found:
         return "No figures: nothing was published for that week, or nothing was bought in it."
-    value = {(r["system"], r["slice"], r["metric"], r["k"]): r for r in found}
-    systems = list(dict.fromkeys(r["system"] for r in found))
-    buyers = value[systems[0], ALL_BUYERS, "buyers", 0]["value"]
-    shown = [s for s in SHOWN if any((system, ALL_BUYERS, *s[:2]) in value for system in systems)]
+    value = {(r["fold"], r["system"], r["slice"], r["metric"], r["k"]): r for r in found}
+    weeks = sorted({r["fold"] for r in found} - {POOLED})
+    whole = POOLED if any(r["fold"] == POOLED for r in found) else weeks[0]
+    systems = [s for s in dict.fromkeys(r["system"] for r in found) if not s.startswith(CANDIDATES_PREFIX)]
+    buyers = value[whole, systems[0], ALL_BUYERS, "buyers", 0]["value"]
+    shown = [s for s in SHOWN if any((whole, system, ALL_BUYERS, *s[:2]) in value for system in systems)]
 
-    def cell(system: str, group: str, metric: str, k: int) -> str:
-        row = value.get((system, group, metric, k))
+    def cell(fold: str, system: str, group: str, metric: str, k: int, has_interval: bool = False) -> str:
+        row = value.get((fold, system, group, metric, k))
         if row is None:
             return "-"
-        between = f" ({row['ci_low']:.4f}-{row['ci_high']:.4f})" if metric == "map" and group == ALL_BUYERS else ""
+        between = f" ({row['ci_low']:.4f}-{row['ci_high']:.4f})" if has_interval else ""
         return f"{row['value']:.4f}{between}"
 
     overall = grid(
         "system",
         *[heading for *_, heading in shown],
-        rows=[[system, *[cell(system, ALL_BUYERS, metric, k) for metric, k, _ in shown]] for system in systems],
+        rows=[
+            [system, *[cell(whole, system, ALL_BUYERS, metric, k, metric == "map") for metric, k, _ in shown]]
+            for system in systems
+        ],
         numbers=range(1, len(shown) + 1),
     )
     groups = [g for g in dict.fromkeys(r["slice"] for r in found) if g != ALL_BUYERS]
-    by_group = grid(
-        "MAP@12 by group of buyers, or of purchases",
-        *systems,
-        rows=[[group, *[cell(system, group, "map", HEADLINE_K) for system in systems]] for group in groups],
-        numbers=range(1, len(systems) + 1),
+    parts = [(group, whole, group) for group in groups]
+    if whole == POOLED:
+        parts += [(f"week from {fold}", fold, ALL_BUYERS) for fold in weeks]
+    main_ones = [system for system in systems if "/" not in system]
+    by_part = grid(
+        "MAP@12 by group of buyers, of purchases, by week",
+        *main_ones,
+        rows=[[name, *[cell(fold, s, group, "map", HEADLINE_K) for s in main_ones]] for name, fold, group in parts],
+        numbers=range(1, len(main_ones) + 1),
     )
-    head = f"Label week from {found[0]['fold']}, {buyers:,.0f} buyers; in brackets 95 % customer bootstrap intervals."
-    return Group(head, overall, "", by_group)
+    head = f"Label weeks from {', '.join(weeks)}: {buyers:,.0f} buyers; in brackets 95 % customer bootstrap intervals."
+    return Group(head, overall, "", by_part)
+
+
+def funnel(job: Job) -> RenderableType:
+    """What each candidate source found, and what the ranker made of it."""
+    pooled = [r for r in _of_run(job, EVALUATION_METRICS) if r["fold"] == POOLED and r["slice"] == ALL_BUYERS]
+    value = {(r["system"], r["metric"], r["k"]): r["value"] for r in pooled}
+    systems = [s for s in dict.fromkeys(r["system"] for r in pooled) if s.startswith(CANDIDATES_PREFIX)]
+    if not systems:
+        return "No figures of candidates for this as-of date."
+    rows = [
+        [
+            system.removeprefix(CANDIDATES_PREFIX),
+            *[f"{value[system, *key]:.4f}" if (system, *key) in value else "-" for *key, _ in FUNNEL_SHOWN],
+        ]
+        for system in systems
+    ]
+    return grid("candidates", *[heading for *_, heading in FUNNEL_SHOWN], rows=rows, numbers=range(1, 8))
 
 
 def verdict(job: Job) -> RenderableType:
@@ -205,6 +243,7 @@ def main(job: Job) -> str:
     sections = {
         "Tables": tables(job),
         "This week's model beside champion and baselines": figures(job, EVALUATION_METRICS),
+        "The funnel: purchases among the candidates, and their order": funnel(job),
         "Verdict": verdict(job),
         "How the recommendations of a week ago did": figures(job, REALISED_PERFORMANCE),
         "Images": images(job),

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.evaluation.baselines import first_distinct
-from jobs.evaluation.metrics import Mask, Truth, bootstrap_means, interval, matches, recall
+from jobs.evaluation.bootstrap import bootstrap_means, interval
+from jobs.evaluation.metrics import Mask, Truth, places, recall
 from jobs.evaluation.protocol import NEW_ARTICLES, Figure, check_fold, check_lists
 from jobs.platform.settings import WEEK
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
@@ -94,11 +95,9 @@ def new_article_figures(
         ValueError: history or labels reach across the borders of the label week.
     """
     check_fold(history, labels, start)
-    truth, new = Truth.of(labels), new_articles(history, start)
-    pairs = new[truth.article]
-    sizes = np.bincount(truth.buyer[pairs], minlength=len(truth.customers)).astype(np.int32)
-    rows = np.flatnonzero(sizes)
-    if not len(rows):
+    bought, new = Truth.of(labels), new_articles(history, start)
+    truth = bought.only(new[bought.article])
+    if not len(truth.customers):
         return []
     popular = popular_new(history, new, start)
     lists = {POPULAR: np.full((len(truth.customers), PLACES), NO_ARTICLE, dtype=np.int32)}
@@ -109,12 +108,11 @@ def new_article_figures(
     found = {}
     for name, ranked in lists.items():
         check_lists(name, ranked, history.articles_on_sale(), history)
-        match = matches(ranked, truth)[rows]
-        found[name] = recall((match >= 0) & pairs[match], sizes[rows], PLACES)
+        found[name] = recall(places(ranked, truth), truth, PLACES)
     columns = {(name, "recall"): values for name, values in found.items()}
     columns |= {(name, f"recall_minus_{POPULAR}"): found[name] - found[POPULAR] for name in methods}
     values = np.column_stack(list(columns.values()))
-    low, high = interval(bootstrap_means(values, seed))
+    low, high = interval(bootstrap_means(truth.customers, values, seed))
     figures = [
         Figure(name, NEW_ARTICLES, metric, PLACES, float(values[:, i].mean()), float(low[i]), float(high[i]))
         for i, (name, metric) in enumerate(columns)
@@ -123,7 +121,7 @@ def new_article_figures(
     figures += [
         Figure(RANDOM, NEW_ARTICLES, "recall", PLACES, min(1.0, PLACES / count)),  # what any 12 of them find on average
         Figure(RANDOM, NEW_ARTICLES, "new_articles", 0, float(count)),
-        Figure(RANDOM, NEW_ARTICLES, "buyers", 0, float(len(rows))),
+        Figure(RANDOM, NEW_ARTICLES, "buyers", 0, float(len(truth.customers))),
     ]
-    with_picks = {name: (lists[name][rows] != NO_ARTICLE).any(axis=1) for name in methods}
+    with_picks = {name: (lists[name] != NO_ARTICLE).any(axis=1) for name in methods}
     return figures + [Figure(n, NEW_ARTICLES, "with_picks", 0, float(some.mean())) for n, some in with_picks.items()]

@@ -13,7 +13,8 @@ from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import SIMILARITY_METRICS
 from expectations.similarity import SIMILAR_ARTICLES
-from jobs.evaluation.protocol import Figure, figures_table
+from jobs.evaluation.figures import figures_table
+from jobs.evaluation.protocol import Figure
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from expectations.evaluation import EVALUATION_METRICS
+from jobs.evaluation.figures import evaluate_week, figures_of, figures_table
 from jobs.evaluation.metrics import Truth
-from jobs.evaluation.protocol import Figure, evaluate_week, figures_table, slices
+from jobs.evaluation.protocol import Figure, LabelWeek, slices
 from jobs.platform.errors import JobError
 from jobs.retrieval.purchases import Purchases
 from tests.jobs.platform.checked import check
@@ -127,3 +128,35 @@ def test_a_repeated_article_is_refused() -> None:
 def test_a_history_or_labels_across_the_borders_are_refused(history: Purchases, labels: Purchases) -> None:
     with pytest.raises(ValueError, match="borders"):
         evaluate_week({"model": MODEL}, history, labels, on(FOLD), seed=1)
+
+
+def test_weeks_are_pooled_over_buyer_weeks() -> None:
+    # The week after: customer 0 buys 6 and 1, customer 3 buys 5; the model lists 1 first for 0, 5 second for 3.
+    later = purchases([*ROWS, (57, 0, 6), (60, 0, 1), (63, 3, 5)], customers=5, articles=8)
+    first = LabelWeek(HISTORY, LABELS, on(FOLD))
+    first.add("model", MODEL)
+    second = LabelWeek(later.before(on(FOLD + 7)), later.between(on(FOLD + 7), on(FOLD + 14)), on(FOLD + 7))
+    second.add("model", np.array([[1, 2, -1], [4, 5, -1]], dtype=np.int32))
+    found = figures_of([first, second], seed=1)
+    assert list(found) == [on(FOLD), on(FOLD + 7), None]
+    assert found[on(FOLD)] == evaluate_week({"model": MODEL}, HISTORY, LABELS, on(FOLD), seed=1)
+    pooled = {(f.slice, f.metric, f.k): f.value for f in found[None]}
+    assert pooled["all", "map", 12] == pytest.approx((1 / 2 + 1 / 2 + 5 / 6 + 1 / 2 + 1 / 2) / 5)
+    assert pooled["all", "buyers", 0] == 5 and pooled["no_history", "buyers", 0] == 1
+    # Customer 2 alone was new, in the first week.
+    assert pooled["no_history", "map", 12] == pytest.approx(5 / 6)
+    # 6 of 6 articles on sale, then 4 of 7.
+    assert pooled["all", "coverage", 12] == pytest.approx((6 + 4) / (6 + 7))
+    assert pooled["all", "candidates_per_customer", 0] == pytest.approx((8 + 4) / 5)
+    rows = figures_table(found[None], EVALUATION_METRICS, as_of_date=on(64), fold_start=None, run_id="r")
+    check(EVALUATION_METRICS, rows)
+    assert set(rows["fold"].to_pylist()) == {"pooled"}
+
+
+def test_lists_that_come_in_blocks_are_judged_as_one() -> None:
+    week = LabelWeek(HISTORY, LABELS, on(FOLD))
+    week.add("model", MODEL[:2], slice(0, 2))
+    with pytest.raises(ValueError, match="model: 1 buyers of 2020-09-20 have no list"):
+        figures_of([week], seed=1)
+    week.add("model", MODEL[2:], slice(2, 3))
+    assert figures_of([week], seed=1)[on(FOLD)] == evaluate_week({"model": MODEL}, HISTORY, LABELS, on(FOLD), seed=1)

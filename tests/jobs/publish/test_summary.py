@@ -7,6 +7,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from expectations.embeddings import ARTICLE_EMBEDDINGS
@@ -14,7 +15,9 @@ from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
 from expectations.features import CUSTOMER_FEATURES
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import QUARANTINE
-from jobs.evaluation.protocol import evaluate_week, figures_table
+from jobs.evaluation.figures import figures_of, figures_table
+from jobs.evaluation.funnel import MERGED, RANKED, measure
+from jobs.evaluation.protocol import LabelWeek
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
@@ -49,10 +52,15 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     earlier = [pick | {"as_of_date": on(FOLD)} for pick in picks]
     put(root, RECOMMENDATIONS, picks + earlier)
-    systems = {"two_stage": MODEL, "popularity_7d": OTHER}
-    figures = evaluate_week(systems, HISTORY, LABELS, on(FOLD), seed=1)
-    rows = figures_table(figures, EVALUATION_METRICS, as_of_date=AS_OF, fold_start=on(FOLD), run_id="r")
-    Warehouse(str(root), {}).publish_arrow(EVALUATION_METRICS, rows, {})
+    week = LabelWeek(HISTORY, LABELS, on(FOLD))
+    lists = {"two_stage": MODEL, "popularity_7d": OTHER, "candidates/own": MODEL, MERGED: MODEL, RANKED: MODEL}
+    for system, ranked in lists.items():
+        week.add(system, ranked)
+    rows = [
+        figures_table(figures, EVALUATION_METRICS, as_of_date=AS_OF, fold_start=fold, run_id="r")
+        for fold, figures in figures_of([week], 1, measure).items()
+    ]
+    Warehouse(str(root), {}).publish_arrow(EVALUATION_METRICS, pa.concat_tables(rows), {})
     decision = as_of | {"model_name": "weekly_recommender", "model_version": "2", "is_promoted": True,
                         "reason": "MAP@12 0.6 beats [all]"}  # fmt: skip
     put(root, MODEL_DECISIONS, [decision])
@@ -70,7 +78,10 @@ def test_the_summary_says_what_the_tables_hold(warehouse: Path, capsys: pytest.C
     lines = [line.split() for line in text.splitlines()]
     assert ["gold/recommendations", "25", "50"] in [line[:3] for line in lines]
     assert ["silver/transactions", "12"] in [line[:2] for line in lines]
-    assert "Label week from 2020-09-20, 3 buyers" in text
+    assert "Label weeks from 2020-09-20: 3 buyers" in text
+    assert any(line[:5] == ["week", "from", "2020-09-20", "0.6111", "0.4167"] for line in lines)
+    assert any(line[:5] == ["own", "2.6667", "-", "-", "0.8333"] for line in lines)
+    assert any(line[-2:] == ["0.6111", "0.8333"] and line[0] == "merged" for line in lines)
     assert any(line[:2] == ["two_stage", "0.6111"] for line in lines)
     assert any(line[:2] == ["no_history", "0.8333"] for line in lines)
     assert "weekly_recommender version 2 was promoted: MAP@12 0.6 beats [all]." in text

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from expectations.evaluation import SIMILARITY_METRICS
-from jobs.evaluation.protocol import NEW_ARTICLES, Figure, figures_table
+from jobs.evaluation.figures import figures_table
+from jobs.evaluation.protocol import NEW_ARTICLES, Figure
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
