@@ -6,7 +6,7 @@ A `Dataset` of single rows costs an order of magnitude on small tensors; here on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytorch_lightning as pl
 import torch
@@ -66,6 +66,22 @@ class PairTensors:
             "log_frequency": self.log_frequency[index],
             "weight": self.weight.expand(len(self))[index],
         }
+
+    def select(self, rows: Tensor) -> PairTensors:
+        """The pairs at `rows`, in that order, with the articles' frequencies among them."""
+        chosen = {name: getattr(self, name)[rows] for name in PER_PAIR} | {
+            "weight": self.weight.expand(len(self))[rows]
+        }
+        return replace(self, **chosen, log_frequency=log_frequency(self.article[rows]))
+
+
+#: Fields of PairTensors with an element per pair.
+PER_PAIR = ("customer_row", "article_row", "article", "label", "log_sampling_rate", "pair")
+
+
+def log_frequency(article: Tensor) -> Tensor:
+    """Log of each article's share of these pairs, (n,)."""
+    return torch.log(torch.bincount(article)[article] / len(article))
 
 
 class BatchSlices(IterableDataset[dict[str, Tensor]]):
