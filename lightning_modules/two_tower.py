@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.layers import Batch, FeatureInput, Tower
+from lightning_modules.layers import Batch, EpochMean, FeatureInput, Tower
 
 #: Places of the recall that is logged in validation, among the articles of a batch.
 RECALL_K = 10
@@ -60,6 +60,7 @@ class TwoTower(pl.LightningModule):
         self.save_hyperparameters()
         self.query_tower = Tower(FeatureInput(customer_numeric, customer_vocabularies))
         self.item_tower = Tower(FeatureInput(article_numeric, article_vocabularies), article_ids)
+        self.mean_loss = EpochMean()
         self.log_q, self.temperature, self.margin = log_q, temperature, margin
         self._loss = {"softmax": self.softmax_loss, "contrastive": self.contrastive_loss}[loss]
 
@@ -104,8 +105,11 @@ class TwoTower(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         loss = self.loss(batch)
-        self.log("train/retrieval_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
+        self.mean_loss.add(loss, len(batch["label"]))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train/retrieval_loss", self.mean_loss.take())
 
     def validation_step(self, batch: Batch, _: int) -> None:
         if purchases := int((batch["label"] > 0).sum()):
