@@ -30,6 +30,31 @@ def dense(sizes: Sequence[int], last_activation: bool) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+class EpochMean(nn.Module):
+    """Mean of a training loss over an epoch's batches, by their size, kept on the device until it is asked for.
+
+    `LightningModule.log` in every step costs as much as a small step itself.
+    """
+
+    total: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(()), persistent=False)
+        self.count = 0
+
+    def add(self, loss: Tensor, count: int) -> None:
+        """Count in a batch's mean loss."""
+        self.total += loss.detach() * count
+        self.count += count
+
+    def take(self) -> Tensor:
+        """The mean so far, and start anew."""
+        mean = self.total / max(self.count, 1)
+        self.total, self.count = torch.zeros_like(self.total), 0
+        return mean
+
+
 class FeatureInput(nn.Module):
     """Numeric features beside learned embeddings of the categories.
 

@@ -6,12 +6,11 @@ A `Dataset` of single rows costs an order of magnitude on small tensors; here on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,28 @@ class PairTensors:
             "weight": self.weight.expand(len(self))[index],
         }
 
+    def to(self, device: torch.device) -> PairTensors:
+        """The same pairs on a device."""
+        return replace(self, **{name: values.to(device) for name, values in vars(self).items()})
 
-class BatchSlices(IterableDataset[dict[str, Tensor]]):
+    def select(self, rows: Tensor) -> PairTensors:
+        """The pairs at `rows`, in that order, with the articles' frequencies among them."""
+        chosen = {name: getattr(self, name)[rows] for name in PER_PAIR} | {
+            "weight": self.weight.expand(len(self))[rows]
+        }
+        return replace(self, **chosen, log_frequency=log_frequency(self.article[rows]))
+
+
+#: Fields of PairTensors with an element per pair.
+PER_PAIR = ("customer_row", "article_row", "article", "label", "log_sampling_rate", "pair")
+
+
+def log_frequency(article: Tensor) -> Tensor:
+    """Log of each article's share of these pairs, (n,)."""
+    return torch.log(torch.bincount(article)[article] / len(article))
+
+
+class BatchSlices:
     """Whole batches of `pairs`; shuffled anew each epoch by seed and epoch alone, so that a resumed run repeats it."""
 
     def __init__(self, pairs: PairTensors, batch_size: int, seed: int) -> None:
@@ -79,26 +98,40 @@ class BatchSlices(IterableDataset[dict[str, Tensor]]):
         return -(-len(self.pairs) // self.batch_size)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        # Drawn on the processor, so that every device sees the same order.
         order = torch.randperm(len(self.pairs), generator=torch.Generator().manual_seed(self.seed + self.epoch))
-        for rows in order.split(self.batch_size):
+        for rows in order.to(self.pairs.label.device).split(self.batch_size):
             yield self.pairs.batch(rows)
 
 
 class PairDataModule(pl.LightningDataModule):
-    """Training and validation pairs of one fit; `validation` None for a fit on every week."""
+    """Training and validation pairs of one fit; `validation` None for a fit on every week.
+
+    The pairs are moved to the trainer's device once; batches are cut there.
+    """
 
     def __init__(self, training: PairTensors, validation: PairTensors | None, batch_size: int, seed: int) -> None:
         super().__init__()
         self.training, self.validation = training, validation
         self.batch_size, self.seed = batch_size, seed
 
-    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+    def setup(self, stage: str) -> None:
+        if self.trainer:
+            device = self.trainer.strategy.root_device
+            self.training = self.training.to(device)
+            self.validation = self.validation and self.validation.to(device)
+
+    def train_dataloader(self) -> BatchSlices:
         slices = BatchSlices(self.training, self.batch_size, self.seed)
         slices.epoch = self.trainer.current_epoch if self.trainer else 0
-        return DataLoader(slices, batch_size=None)
+        return slices
 
-    def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
-        if self.validation is None:
-            return []
+    def val_dataloader(self) -> list[BatchSlices]:
         # Shuffled, because a purchase is judged against its batch; the same way in each epoch.
-        return [DataLoader(BatchSlices(self.validation, self.batch_size, self.seed), batch_size=None)]
+        return [] if self.validation is None else [BatchSlices(self.validation, self.batch_size, self.seed)]
+
+    def transfer_batch_to_device(
+        self, batch: dict[str, Tensor], device: torch.device, dataloader_idx: int
+    ) -> dict[str, Tensor]:
+        """Nothing to move: looking through every batch for tensors costs as much as a small step."""
+        return batch

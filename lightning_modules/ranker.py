@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import BinaryAUROC, BinaryPrecision, BinaryRecall
 
-from lightning_modules.layers import BRANCH_SIZE, Batch, Branch, FeatureInput, dense
+from lightning_modules.layers import BRANCH_SIZE, Batch, Branch, EpochMean, FeatureInput, dense
 
 
 class Ranker(pl.LightningModule):
@@ -43,6 +43,7 @@ class Ranker(pl.LightningModule):
         self.customer_branch = Branch(FeatureInput(customer_numeric, customer_vocabularies))
         self.article_branch = Branch(FeatureInput(article_numeric, article_vocabularies))
         self.head = dense([2 * BRANCH_SIZE + pair_size, 32, 16, 1], last_activation=False)
+        self.mean_loss = EpochMean()
         self.metrics = nn.ModuleDict({"auc": BinaryAUROC(), "precision": BinaryPrecision(), "recall": BinaryRecall()})
 
     def join(self, customer: Tensor, article: Tensor, pair: Tensor) -> Tensor:
@@ -75,8 +76,11 @@ class Ranker(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         loss, _logits = self.loss(batch)
-        self.log("train/ranking_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
+        self.mean_loss.add(loss, len(batch["label"]))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train/ranking_loss", self.mean_loss.take())
 
     def validation_step(self, batch: Batch, _: int) -> None:
         loss, logits = self.loss(batch)

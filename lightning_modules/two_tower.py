@@ -3,15 +3,17 @@
 Source of the towers: "Fashion Recommendation System: A Hybrid Deep Learning Approach", step 5 (128-64-32,
 L2-normalised; Adam, learning rate 0.001). Losses, one of:
 
-softmax: a sampled softmax over the articles of the batch (Bengio and Senecal 2008), corrected by how often each one is
-    in a batch (logQ; Yi et al. 2019). The batch may hold negatives beside the purchases, drawn uniformly (mixed
-    negative sampling; Yang et al. 2020) or from the candidate sources: every customer of the batch sees all of them.
+softmax: a sampled softmax over the articles of the batch, each negative divided by how often it is expected there, so
+    that a batch's sum estimates that of the whole catalogue (Bengio and Senecal 2008; in-batch: logQ, Yi et al. 2019).
+    The purchase itself is no draw: it is not corrected. The batch may hold negatives beside the purchases, drawn
+    uniformly (mixed negative sampling; Yang et al. 2020) or from the candidate sources: every customer sees them all.
 contrastive: the paper's. It names it and says that it pulls what belongs together closer; margin and form are those of
     Hadsell, Chopra and LeCun (2006), on the pairs of the batch as they are labelled.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -19,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.layers import Batch, FeatureInput, Tower
+from lightning_modules.layers import Batch, EpochMean, FeatureInput, Tower
 
 #: Places of the recall that is logged in validation, among the articles of a batch.
 RECALL_K = 10
@@ -32,8 +34,8 @@ class TwoTower(pl.LightningModule):
         customer_numeric, article_numeric: numbers of numeric features.
         customer_vocabularies, article_vocabularies: sizes of the category vocabularies.
         loss: "softmax" or "contrastive".
-        log_q: times the log of its share of the pairs that each article's logit is lowered by: 1 is the correction, 0
-            none, -1 the wrong sign.
+        log_q: times the log of its expected number in the batch that each negative's logit is lowered by: 1 is the
+            correction, 0 none, -1 the wrong sign.
         temperature: of the softmax.
         margin: Euclidean distance (of unit vectors, 0 to 2) beyond which a contrastive negative costs nothing.
         article_ids: number of article codes, for an item tower that also learns each article by itself; 0: from its
@@ -58,6 +60,7 @@ class TwoTower(pl.LightningModule):
         self.save_hyperparameters()
         self.query_tower = Tower(FeatureInput(customer_numeric, customer_vocabularies))
         self.item_tower = Tower(FeatureInput(article_numeric, article_vocabularies), article_ids)
+        self.mean_loss = EpochMean()
         self.log_q, self.temperature, self.margin = log_q, temperature, margin
         self._loss = {"softmax": self.softmax_loss, "contrastive": self.contrastive_loss}[loss]
 
@@ -76,15 +79,13 @@ class TwoTower(pl.LightningModule):
     def softmax_loss(self, batch: Batch) -> Tensor:
         """Each purchase against every article of the batch that its customer did not buy, by weight."""
         purchase = torch.nonzero(batch["label"] > 0).squeeze(1)
-        if not len(purchase):
-            return torch.zeros((), device=purchase.device)
-        scores = self.queries(batch, purchase) @ self.items(batch).T
-        logits = scores / self.temperature - self.log_q * batch["log_frequency"]
-        losses = F.cross_entropy(
-            logits.masked_fill(no_negatives(batch, purchase), -torch.inf), purchase, reduction="none"
-        )
+        logits = self.queries(batch, purchase) @ self.items(batch).T / self.temperature
+        own = logits.gather(1, purchase[:, None])
+        expected = batch["log_frequency"] + math.log(len(batch["label"]))
+        corrected = (logits - self.log_q * expected).masked_fill(no_negatives(batch, purchase), -torch.inf)
+        losses = F.cross_entropy(corrected.scatter(1, purchase[:, None], own), purchase, reduction="none")
         weight = batch["weight"][purchase]
-        return losses @ weight / weight.sum()
+        return losses @ weight / weight.sum().clamp(min=1e-12)  # a batch without purchase costs nothing
 
     def contrastive_loss(self, batch: Batch) -> Tensor:
         """Half the squared distance of each pair that was bought, half the squared lack of distance of each other."""
@@ -104,8 +105,11 @@ class TwoTower(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         loss = self.loss(batch)
-        self.log("train/retrieval_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
+        self.mean_loss.add(loss, len(batch["label"]))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train/retrieval_loss", self.mean_loss.take())
 
     def validation_step(self, batch: Batch, _: int) -> None:
         if purchases := int((batch["label"] > 0).sum()):
@@ -119,11 +123,10 @@ class TwoTower(pl.LightningModule):
 def no_negatives(batch: Batch, purchase: Tensor) -> Tensor:
     """Which articles of the batch are no negatives of the purchases in these rows, (purchases, n) bool.
 
-    Those are what the same customer bought that week, as far as the batch knows: the article itself wherever else it
-    occurs, and the customer's other purchases. The purchase's own place is left open: it is the one to find.
+    Those are what the same customer bought that week, as far as the batch knows: the article itself, wherever it
+    occurs, and the customer's other purchases.
     """
     customer, article = batch["customer_row"][purchase], batch["article"]
     same_article = (article[purchase][:, None] == article).to(torch.uint8)
     mine, bought_too = torch.nonzero(customer[:, None] == customer, as_tuple=True)
-    blocked = torch.zeros_like(same_article).index_add_(0, mine, same_article[bought_too]).bool()
-    return blocked.scatter_(1, purchase[:, None], value=False)
+    return torch.zeros_like(same_article).index_add_(0, mine, same_article[bought_too]).bool()

@@ -1,0 +1,61 @@
+"""Fit a network on pairs with Lightning: the epoch that validates best is kept, and a killed fit resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import Logger
+
+from lightning_modules.pairs import PairDataModule
+
+#: Batches per epoch that the batch size aims at, within its limits: a small shop needs small steps, and a large one
+#: large batches.
+BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH = 200, 64, 4096
+PATIENCE = 3
+
+Module = TypeVar("Module", bound=pl.LightningModule)
+
+
+def batch_size_for(pairs: int) -> int:
+    """Pairs of a batch where there are so many in all."""
+    return int(np.clip(pairs // BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH))
+
+
+def fit(
+    network: Module,
+    data: PairDataModule,
+    epochs: int,
+    folder: Path,
+    monitor: str | None = None,
+    logger: Logger | None = None,
+) -> tuple[Module, int]:
+    """The network after its best epoch by `monitor` (None: after its last), and that epoch's number.
+
+    Args:
+        folder: of this fit's checkpoints, from which it resumes; removed by the caller once the network is safe.
+    """
+    # Steps this small gain nothing from threads, and wait for one another where the cores are shared.
+    torch.set_num_threads(1)
+    checkpoint = ModelCheckpoint(folder, filename="best", monitor=monitor, save_last=True)
+    callbacks: list[Callback] = [checkpoint, TQDMProgressBar(refresh_rate=50)]
+    if monitor:
+        callbacks.append(EarlyStopping(monitor, patience=PATIENCE))
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        callbacks=callbacks,
+        logger=logger or False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        deterministic=True,
+        enable_model_summary=False,
+    )
+    last = folder / "last.ckpt"
+    trainer.fit(network, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    best = checkpoint.best_model_path
+    fitted = type(network).load_from_checkpoint(best, weights_only=True, map_location="cpu")
+    return fitted.eval(), int(torch.load(best, weights_only=True, map_location="cpu")["epoch"]) + 1
