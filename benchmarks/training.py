@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 import time
 from pathlib import Path
 
-import mlflow
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import MLFlowLogger
 from torch import Tensor
 
-from benchmarks.contest import RESULTS, machine
-from jobs.ranking.fitting import batch_size_for, fit
+from jobs.ranking.fitting import fit
 from lightning_modules.pairs import BatchSlices, PairDataModule, PairTensors, log_frequency
 from lightning_modules.ranker import Ranker
 from lightning_modules.two_tower import TwoTower

@@ -111,11 +111,11 @@ PARAMS = {
     "accept_drift": accept_drift_setting(),
     "training_weeks": setting(
         "training_weeks",
-        6,
+        10,
         type="integer",
         minimum=2,
         maximum=52,
-        description="Label weeks the model is fitted on, the newest first",
+        description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",
     ),
     "max_epochs": setting(
         "max_epochs",

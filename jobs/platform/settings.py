@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         "eigenfaces",
     ] = Field("cosine_catalogue", description="How similar articles are found: metric and image encoder")
     training_weeks: int = Field(
-        6,
+        10,
         ge=2,
         le=52,
         description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",

@@ -51,24 +51,23 @@ class BoostedTrees:
     @classmethod
     def fit(
         cls, weeks: Sequence[WeekPairs], validation: WeekPairs | None, inputs: Inputs, trees: int, seed: int
-    ) -> tuple[BoostedTrees, int]:
-        """Trees fitted on these weeks, and how many.
+    ) -> BoostedTrees:
+        """Trees fitted on these weeks.
 
         Args:
             validation: the week that says when to stop; None: all `trees` are grown.
             trees: at most.
         """
         training = _dataset(weeks, inputs)
-        stop = [lgb.early_stopping(PATIENCE, verbose=False)] if validation else []
         booster = lgb.train(
             PARAMETERS | {"seed": seed},
             training,
             num_boost_round=trees,
             valid_sets=[_dataset([validation], inputs, training)] if validation else None,
-            callbacks=stop,
+            callbacks=[lgb.early_stopping(PATIENCE, verbose=False)] if validation else [],
         )
         best = booster.best_iteration if validation else trees
-        return cls(lgb.Booster(model_str=booster.model_to_string(num_iteration=best))), best
+        return cls(lgb.Booster(model_str=booster.model_to_string(num_iteration=best)))
 
     def save(self, folder: Path) -> None:
         """As LightGBM's own text."""

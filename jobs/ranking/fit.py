@@ -10,18 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import MLFlowLogger
+from pytorch_lightning.loggers import Logger
 
 from jobs.platform.settings import WEEK, Settings
 from jobs.ranking.boosted_trees import MAX_TREES, BoostedTrees
 from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.fitting import Module, batch_size_for, fit
 from jobs.ranking.model import Ranker as FittedRanker
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.network import Network
@@ -30,19 +28,13 @@ from jobs.ranking.retrieval import Retrieval
 from jobs.ranking.snapshot import Columns, Snapshot, SnapshotLoader
 from jobs.ranking.training_set import WeekPairs, buyers_of, candidate_pairs, pair_tensors, purchase_pairs
 from jobs.retrieval.purchases import Purchases
-from lightning_modules.pairs import PairDataModule, PairTensors
+from lightning_modules.pairs import PairDataModule
 from lightning_modules.ranker import Ranker
 from lightning_modules.two_tower import TwoTower
 
-#: Batches per epoch that the batch size aims at, within its limits: a small shop needs small steps, and a large one
-#: large batches.
-BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH = 200, 64, 4096
-PATIENCE = 3
 #: About as many pairs of a week say what is usual: every n-th.
 MOST_FITTED = 100_000
 TOWERS = "two_tower"
-
-Module = TypeVar("Module", TwoTower, Ranker)
 
 
 class Weeks:
@@ -124,7 +116,7 @@ def longest(settings: Settings) -> dict[str, int]:
 
 
 def fit_two_stage(
-    plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, folder: Path, logger: MLFlowLogger | None = None
+    plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, folder: Path, logger: Logger | None = None
 ) -> tuple[TwoStageModel, dict[str, int]]:
     """Fit both stages, from their last checkpoints in `folder` if a killed run left any.
 
@@ -134,32 +126,34 @@ def fit_two_stage(
     purchases, held_out = weeks.purchase_pairs(plan.older), weeks.purchase_pairs(plan.validated)
     inputs = fit_entities(purchases, encoder)
     sizes = inputs.sizes(purchases[0].snapshot.images.shape[1])
-    trainer = NetworkTrainer(plan, settings, folder, logger)
-    rounds = {}
-    towers, rounds[TOWERS] = trainer.fit(
-        TOWERS, TwoTower(**sizes), pair_tensors(purchases, inputs), _one(held_out, inputs), "val/retrieval_loss"
-    )
-    pairs = weeks.candidate_pairs(plan.newer, inputs, towers)
+    rounds: dict[str, int] = {}
+
+    def fit_network(part: str, network: Module, training: list[WeekPairs], monitor: str) -> Module:
+        pl.seed_everything(settings.seed, verbose=False)
+        pairs, validation = pair_tensors(training, inputs), pair_tensors(held_out, inputs) if held_out else None
+        print(f"{plan.name} {part}: {len(pairs):,} pairs of {len(training)} weeks")
+        data = PairDataModule(pairs, validation, batch_size_for(len(pairs)), settings.seed)
+        fitted, rounds[part] = fit(
+            network, data, plan.rounds[part], folder / part, monitor if validation else None, logger
+        )
+        return fitted
+
+    towers = fit_network(TOWERS, TwoTower(**sizes), purchases, "val/retrieval_loss")
+    candidates = weeks.candidate_pairs(plan.newer, inputs, towers)
     held_out = weeks.candidate_pairs(plan.validated, inputs, towers)
-    inputs = replace(inputs, pairs=Preprocessing.fit((Columns(w.features, {}), every_nth(len(w.row))) for w in pairs))
+    fitted_on = ((Columns(week.features, {}), every_nth(len(week.row))) for week in candidates)
+    inputs = replace(inputs, pairs=Preprocessing.fit(fitted_on))
     rankers: dict[str, FittedRanker] = {}
     for name in plan.rankers:
         if name == Network.NAME:
-            module = Ranker(**sizes, pair_size=len(inputs.pairs.means))
-            module, rounds[name] = trainer.fit(
-                name, module, pair_tensors(pairs, inputs), _one(held_out, inputs), "val/ranking_loss"
-            )
-            rankers[name] = Network(module)
+            network = Ranker(**sizes, pair_size=len(inputs.pairs.means))
+            rankers[name] = Network(fit_network(name, network, candidates, "val/ranking_loss"))
         else:
-            rankers[name], rounds[name] = BoostedTrees.fit(
-                pairs, held_out[0] if held_out else None, inputs, plan.rounds[name], settings.seed
-            )
-            print(f"{plan.name} {name}: {rounds[name]} trees on {sum(len(week.row) for week in pairs):,} pairs")
+            validation = held_out[0] if held_out else None
+            trees = BoostedTrees.fit(candidates, validation, inputs, plan.rounds[name], settings.seed)
+            rankers[name], rounds[name] = trees, trees.booster.num_trees()
+            print(f"{plan.name} {name}: {rounds[name]} trees")
     return TwoStageModel(inputs, towers, rankers, plan.rankers[0]), rounds
-
-
-def _one(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors | None:
-    return pair_tensors(weeks, inputs) if weeks else None
 
 
 def fit_entities(weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:
@@ -181,45 +175,3 @@ def fit_entities(weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:
 def every_nth(rows: int) -> npt.NDArray[np.int64]:
     """Positions of about MOST_FITTED of so many rows, evenly spaced."""
     return np.arange(0, rows, max(1, rows // MOST_FITTED))
-
-
-@dataclass(frozen=True)
-class NetworkTrainer:
-    """Fits one network after another with Lightning."""
-
-    plan: Plan
-    settings: Settings
-    folder: Path
-    logger: MLFlowLogger | None
-
-    def fit(
-        self, part: str, network: Module, training: PairTensors, validation: PairTensors | None, monitor: str
-    ) -> tuple[Module, int]:
-        """The network after its best epoch by `monitor` (without validation: its last), and that epoch's number."""
-        # Steps this small gain nothing from threads, and wait for one another where the cores are shared.
-        torch.set_num_threads(1)
-        pl.seed_everything(self.settings.seed, verbose=False)
-        batch_size = int(np.clip(len(training) // BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH))
-        data = PairDataModule(training, validation, batch_size, self.settings.seed)
-        folder = self.folder / part
-        checkpoint = ModelCheckpoint(folder, filename="best", monitor=monitor if validation else None, save_last=True)
-        callbacks: list[Callback] = [checkpoint, TQDMProgressBar(refresh_rate=50)]
-        if validation:
-            callbacks.append(EarlyStopping(monitor, patience=PATIENCE))
-        trainer = pl.Trainer(
-            max_epochs=self.plan.rounds[part],
-            callbacks=callbacks,
-            logger=self.logger or False,
-            log_every_n_steps=10,
-            num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1,
-            deterministic=True,
-            enable_model_summary=False,
-        )
-        last = folder / "last.ckpt"
-        resumed = ", resumed" if last.exists() else ""
-        print(f"{self.plan.name} {part}: {len(training):,} pairs in batches of {batch_size}{resumed}")
-        trainer.fit(network, data, ckpt_path=last if last.exists() else None, weights_only=True)
-        best = checkpoint.best_model_path
-        fitted = type(network).load_from_checkpoint(best, weights_only=True, map_location="cpu")
-        return fitted.eval(), int(torch.load(best, weights_only=True, map_location="cpu")["epoch"]) + 1

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from rich.progress import track
+import torch
 
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.retrieval import Candidates, Retrieval, blocks
@@ -54,38 +58,37 @@ class Recommender:
         merged = candidates.merged
         scores = np.where(merged.articles == NO_ARTICLE, -np.inf, scores)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
-        return Ranked(*(np.take_along_axis(part, order, axis=1) for part in (merged.articles, scores, merged.sources)))
+        return Ranked(
+            articles=np.take_along_axis(merged.articles, order, axis=1),
+            scores=np.take_along_axis(scores, order, axis=1),
+            sources=np.take_along_axis(merged.sources, order, axis=1),
+        )
 
 
-def rank_customers(
-    model: TwoStageModel,
-    snapshot: Snapshot,
-    customers: Ints,
-    count: int,
-    exclude_bought: bool = False,
-    ranker: str | None = None,
-) -> Ranked:
-    """The `count` best articles of each customer, in blocks.
+def rank_blocks(
+    recommender: Recommender, customers: Ints, count: int, exclude_bought: bool = False
+) -> Iterator[tuple[Ints, Ranked]]:
+    """Blocks of customers and their `count` best articles, in order; each core works on a block of its own.
 
     Args:
         customers: customer codes, (n,).
         exclude_bought: leave out what the customer bought before.
-        ranker: which of the model's; the chosen one if not named.
     """
-    recommender = Recommender(model, snapshot)
-    parts = [
-        recommender.rank(recommender.candidates(block, exclude_bought), count, ranker)
-        for block in track(blocks(customers), "ranking customers")
-    ]
-    if not parts:
-        empty = np.empty((0, count), dtype=np.int32)
-        return Ranked(empty, empty.astype(np.float32), empty)
-    width = max(part.articles.shape[1] for part in parts)
-    names = {"articles": NO_ARTICLE, "scores": -np.inf, "sources": 0}
-    return Ranked(
-        *(np.concatenate([_padded(getattr(p, name), width, fill) for p in parts]) for name, fill in names.items())
-    )
 
+    def ranked(block: Ints) -> tuple[Ints, Ranked]:
+        return block, recommender.rank(recommender.candidates(block, exclude_bought), count)
 
-def _padded(matrix: np.ndarray, width: int, fill: float) -> np.ndarray:
-    return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])), constant_values=fill)
+    cores = len(os.sched_getaffinity(0))
+    threads = torch.get_num_threads()
+    waiting: deque[Future[tuple[Ints, Ranked]]] = deque()
+    pool = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for block in blocks(customers):
+            waiting.append(pool.submit(ranked, block))
+            if len(waiting) > 2 * cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.candidates import SOURCES, KnownSources, Merged, merge
-from jobs.retrieval.purchases import Ints
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, first_per_group
 from jobs.retrieval.source import Found
 from jobs.retrieval.two_tower import SOURCE as TWO_TOWER
-from jobs.retrieval.two_tower import nearest_articles
+from jobs.retrieval.two_tower import NearestArticles
 from lightning_modules.two_tower import TwoTower
 
 #: Customers whose candidates are found, described and ranked together.
@@ -63,7 +64,7 @@ class Retrieval:
         self.articles = inputs.article_inputs(snapshot)
         with torch.inference_mode():
             items = self._towers.item_tower(*self.articles.tensors(self.device))
-        self._items = items
+        self._nearest = NearestArticles(items.cpu().numpy(), snapshot.on_sale)
 
     def of(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
         """The candidates of a block of customers; with `exclude_bought` none that the customer bought before."""
@@ -74,12 +75,12 @@ class Retrieval:
             queries = self._towers.query_tower(
                 as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device)
             )
-        a, b = nearest_articles(queries, self._items, 100, torch.from_numpy(~snapshot.on_sale))
-        found = self._known.of(customers) | {TWO_TOWER: Found(a.numpy().astype(np.int32), b.numpy())}
+        bought = own_articles(snapshot.weights[customers]) if exclude_bought else None
+        found = self._known.of(customers) | {TWO_TOWER: self._nearest.of(queries.cpu().numpy(), bought)}
         merged = merge(found)
         if exclude_bought:
-            bought = snapshot.bought.units_of(customers[:, None], np.maximum(merged.articles, 0)) > 0
-            merged = merged.without(bought)
+            is_bought = snapshot.bought.units_of(customers[:, None], np.maximum(merged.articles, 0)) > 0
+            merged = merged._replace(articles=np.where(is_bought, NO_ARTICLE, merged.articles))
         return Candidates(customers, tastes, numeric, categories, found, merged)
 
     def columns(self, candidates: Candidates, row: np.ndarray, column: np.ndarray) -> dict[str, Floats]:
@@ -95,6 +96,13 @@ class Retrieval:
             columns[f"{source}_closeness"] = np.where(np.isnan(rank), 0, 1 / rank).astype(np.float32)
             columns[f"{source}_score"] = np.arcsinh(score)
         return columns
+
+
+def own_articles(weights: sparse.csr_matrix) -> Ints:
+    """The articles of each row of a customer x article matrix, (n, most), padded with NO_ARTICLE."""
+    row = np.repeat(np.arange(weights.shape[0], dtype=np.int32), np.diff(weights.indptr))
+    most = int(np.diff(weights.indptr).max(initial=0))
+    return first_per_group(row, weights.indices, np.arange(weights.shape[0]), most)
 
 
 def blocks(customers: Ints) -> list[Ints]:

@@ -21,7 +21,8 @@ from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.tracking import load_model_folder, use_tracking
 from jobs.ranking.model import TwoStageModel
-from jobs.ranking.rank import Ranked, Recommender
+from jobs.ranking.rank import Ranked, Recommender, rank_blocks
+from jobs.ranking.retrieval import blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.ranking.train import FINAL
 from jobs.retrieval.candidates import SOURCES
@@ -29,8 +30,8 @@ from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, load_purchases
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
 
-#: Customers ranked together; BLOCKS of them are checked and written together.
-BLOCK_SIZE, WRITE_SIZE = 1024, 65_536
+#: Blocks of customers that are checked and written together.
+BLOCKS_WRITTEN = 64
 
 
 def rows(purchases: Purchases, customers: Ints, ranked: Ranked, stamp: dict[str, object]) -> pa.Table:
@@ -67,19 +68,18 @@ def main(job: Job) -> str:
     customers = np.unique(purchases.customer)
     stamp = {"as_of_date": settings.as_of_date, "model_version": version, "run_id": settings.run_id}
 
-    def blocks() -> Iterator[pa.Table]:
+    def tables() -> Iterator[pa.Table]:
         waiting: list[pa.Table] = []
-        for start in track(range(0, len(customers), BLOCK_SIZE), "scoring customers"):
-            block = customers[start : start + BLOCK_SIZE]
-            ranked = recommender.rank(block, MAX_RECOMMENDATIONS, settings.exclude_bought)
-            waiting.append(rows(purchases, block, ranked, stamp))
-            if len(waiting) * BLOCK_SIZE >= WRITE_SIZE:
+        ranked = rank_blocks(recommender, customers, MAX_RECOMMENDATIONS, settings.exclude_bought)
+        for block, best in track(ranked, "scoring customers", total=len(blocks(customers))):
+            waiting.append(rows(purchases, block, best, stamp))
+            if len(waiting) == BLOCKS_WRITTEN:
                 yield pa.concat_tables(waiting)
                 waiting = []
         if waiting:
             yield pa.concat_tables(waiting)
 
-    count = job.publish(CANDIDATES, blocks(), replace)
+    count = job.publish(CANDIDATES, tables(), replace)
     return f"{count:,} candidates for {len(customers):,} customers by version {version}"
 
 

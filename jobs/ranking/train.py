@@ -23,7 +23,7 @@ import numpy as np
 from pytorch_lightning.loggers import MLFlowLogger
 
 from jobs.embeddings.versions import current_encoder
-from jobs.evaluation.metrics import Truth, average_precision, matches
+from jobs.evaluation.metrics import Truth, average_precision, places
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import EVALUATION_FOLDS, Settings
@@ -32,7 +32,7 @@ from jobs.ranking.fit import Plan, Weeks, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.rank import Recommender
-from jobs.ranking.retrieval import blocks
+from jobs.ranking.retrieval import BLOCK_SIZE
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.retrieval.purchases import Purchases, load_purchases
 
@@ -47,19 +47,14 @@ K = 12
 def validated_map(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> dict[str, float]:
     """MAP@12 of each of the model's rankers over the buyers of a week who have a history."""
     recommender, names = Recommender(model, snapshot), list(model.rankers)
-    bought = labels.where(np.isin(labels.customer, snapshot.history.customer))
-    truth = Truth.of(bought)
-    sizes = np.bincount(truth.buyer, minlength=len(truth.customers)).astype(np.int32)
-    values: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    first = 0
-    for block in blocks(truth.customers):
-        own = (truth.buyer >= first) & (truth.buyer < first + len(block))
-        part = Truth(block, truth.buyer[own] - first, truth.article[own])
-        for name, ranked in zip(names, recommender.rank_by(recommender.candidates(block), K, names), strict=True):
-            hits = matches(ranked.articles, part) >= 0
-            values[name].append(average_precision(hits, sizes[first : first + len(block)], K))
-        first += len(block)
-    return {name: float(np.concatenate(parts).mean()) for name, parts in values.items()}
+    truth = Truth.of(labels.where(np.isin(labels.customer, snapshot.history.customer)))
+    found = {name: np.empty(len(truth.buyer), dtype=np.int32) for name in names}
+    for first in range(0, len(truth.customers), BLOCK_SIZE):
+        buyers, pairs = truth.of_buyers(slice(first, first + BLOCK_SIZE))
+        candidates = recommender.candidates(buyers.customers)
+        for name, ranked in zip(names, recommender.rank_by(candidates, K, names), strict=True):
+            found[name][pairs] = places(ranked.articles, buyers)
+    return {name: float(average_precision(found[name], truth, K).mean()) for name in names}
 
 
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:
@@ -70,7 +65,7 @@ def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, setti
     limits = (settings.seed, settings.training_weeks, settings.max_epochs)
     digest = hashlib.sha256(json.dumps([str(settings.as_of_date), *limits, encoder, INPUTS_DIGEST]).encode())
     for array in chain(weeks.purchases.known(), *(weeks.snapshot(start).known() for start in starts)):
-        digest.update(np.ascontiguousarray(array).view(np.uint8))
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -23,6 +23,8 @@ from lightning_modules.pairs import PairTensors
 
 UNIFORM_NEGATIVES_PER_POSITIVE = 4
 CANDIDATE_NEGATIVES_PER_BUYER = 40
+#: Buyers of a week that the ranker learns from at most, drawn at random: a large shop has more than it needs.
+MAX_BUYERS = 30_000
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,9 @@ def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Gene
     snapshot = retrieval.snapshot
     size = len(snapshot.product)
     buyers, positive = buyers_of(snapshot, labels)
+    if len(buyers) > MAX_BUYERS:
+        some = rng.choice(buyers, MAX_BUYERS, replace=False)
+        buyers, positive = buyers_of(snapshot, labels.where(np.isin(labels.customer, some)))
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Floats]]] = []
     first_row = 0
     for block in blocks(buyers):
@@ -105,19 +110,13 @@ def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Gene
         rates = np.broadcast_to(rate, articles.shape)[place]
         parts.append((key, is_bought[place], rates, retrieval.columns(candidates, *place)))
     snapshot.release()
-    key, label, rate = (np.concatenate([part[i] for part in parts]) if parts else np.empty(0) for i in range(3))
-    names = INPUTS["pair"]
-    features = {name: np.concatenate([part[3][name] for part in parts]) for name in names} if parts else {}
-    key = key.astype(np.int64)
-    return WeekPairs(
-        snapshot,
-        buyers,
-        key // size,
-        (key % size).astype(np.int32),
-        label.astype(np.float32),
-        np.log(rate).astype(np.float32),
-        features,
-    )
+    if not parts:
+        none = np.empty(0)
+        parts = [(none.astype(np.int64), none, none, {name: none.astype(np.float32) for name in INPUTS["pair"]})]
+    key = np.concatenate([part[0] for part in parts])
+    label, rate = (np.concatenate([part[i] for part in parts]).astype(np.float32) for i in (1, 2))
+    features = {name: np.concatenate([part[3][name] for part in parts]) for name in INPUTS["pair"]}
+    return WeekPairs(snapshot, buyers, key // size, (key % size).astype(np.int32), label, np.log(rate), features)
 
 
 def pair_tensors(weeks: Sequence[WeekPairs], inputs: Inputs) -> PairTensors:
