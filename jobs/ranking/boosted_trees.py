@@ -14,14 +14,20 @@ from typing import Any, ClassVar
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.inputs import INPUTS
 from jobs.ranking.retrieval import Candidates
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.ranking.training_set import WeekPairs
+from jobs.retrieval.purchases import NO_ARTICLE
 
 MAX_TREES, PATIENCE = 400, 30
+#: What the first trees leave to the others, of each customer's candidates; see BoostedTrees.cascade.
+FIRST_TREES, KEPT = 20, 64
+#: More than scores of trees ever differ.
+BEHIND = 1e4
 PARAMETERS: dict[str, Any] = {
     "objective": "lambdarank",
     "metric": "ndcg",
@@ -37,6 +43,8 @@ PARAMETERS: dict[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
 }
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -85,15 +93,40 @@ class BoostedTrees:
         articles = _articles(inputs, snapshot)
 
         def scores(candidates: Candidates, columns: dict[str, Floats]) -> Floats:
-            article = np.maximum(candidates.merged.articles, 0)
-            customers = _customers(inputs, snapshot, candidates.customers)
-            matrix = _matrix(
-                columns, np.broadcast_to(customers[:, None], (*article.shape, customers.shape[1])), articles[article]
-            )
-            found = self.booster.predict(matrix.reshape(-1, matrix.shape[-1]), num_threads=1)
-            return np.asarray(found, dtype=np.float32).reshape(article.shape)
+            article = candidates.merged.articles
+            customers = _customers(inputs, snapshot, candidates.customers)[:, None]
+            customers = np.broadcast_to(customers, (*article.shape, customers.shape[-1]))
+            return self.cascade(_matrix(columns, customers, articles[np.maximum(article, 0)]), article != NO_ARTICLE)
 
         return scores
+
+    def cascade(self, features: Floats, is_article: Mask) -> Floats:
+        """Scores of candidates, (n, w): the first trees see all of them, the others the best KEPT of each customer.
+
+        Those that are dropped stay behind all that are kept, in the order of the first trees. Trees are a sum, so the
+        scores of the kept are those of all trees together.
+
+        Args:
+            features: (n, w, features).
+            is_article: places that hold a candidate, (n, w).
+        """
+        scores = np.full(is_article.shape, -np.inf, dtype=np.float32)
+        scores[is_article] = self._sum(features[is_article], 0, FIRST_TREES)
+        if self.booster.num_trees() <= FIRST_TREES or scores.shape[1] <= KEPT:
+            is_kept = is_article
+        else:
+            least = -np.partition(-scores, KEPT - 1, axis=1)[:, KEPT - 1 : KEPT]
+            is_kept = is_article & (scores >= least)
+            scores[~is_kept] -= BEHIND
+        scores[is_kept] += self._sum(features[is_kept], FIRST_TREES, -1)
+        return scores
+
+    def _sum(self, rows: Floats, first: int, count: int) -> Floats:
+        """Sum of `count` trees (-1: all that follow) from the `first`, (n,)."""
+        if first >= self.booster.num_trees() or not len(rows):
+            return np.zeros(len(rows), dtype=np.float32)
+        found = self.booster.predict(rows, start_iteration=first, num_iteration=count, raw_score=True, num_threads=1)
+        return np.asarray(found, dtype=np.float32)
 
 
 def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
