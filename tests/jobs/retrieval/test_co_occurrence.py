@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.retrieval import co_occurrence
 from jobs.retrieval.co_occurrence import CoOccurrence
 from jobs.retrieval.recent import RecentPurchases
 from tests.jobs.retrieval.small import found_by, on, purchases
@@ -51,3 +52,9 @@ def test_an_old_article_leads_to_a_new_one_and_not_back() -> None:
     fresh = 2 ** (-1 / 14)
     assert old == pytest.approx({4: 2**-3 * fresh / 6 / (2 * fresh) ** 0.5})
     assert new == {}
+
+
+def test_blocks_of_articles_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = found_by(source(ROWS), 0, 1, 2, 3)
+    monkeypatch.setattr(co_occurrence, "BLOCK", 2)
+    assert found_by(source(ROWS), 0, 1, 2, 3) == whole
