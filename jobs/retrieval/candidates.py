@@ -97,7 +97,7 @@ class Merged(NamedTuple):
         sources: index in SOURCES of the first source that found the article, (n, w).
         ranks: per source that was asked, the article's rank in it, 1 for its best, (n, w); NaN where it did not find
             the article.
-        scores: per source, its score, likewise.
+        scores: per source, its score of the article, likewise.
     """
 
     articles: Ints
@@ -131,16 +131,16 @@ def merge(found: Mapping[str, Found]) -> Merged:
         whole[place[:, own][where]] = np.broadcast_to(values, where.shape)[where]
         return whole.reshape(rows, width)
 
-    every, start = slice(columns), 0
-    sources = np.repeat([SOURCES.index(name) for name in order], [found[name].articles.shape[1] for name in order])
+    widths = [found[name].articles.shape[1] for name in order]
+    sources = np.repeat([SOURCES.index(name) for name in order], widths)
     merged = Merged(
-        placed(articles, every, is_kept, NO_ARTICLE, np.int32), placed(sources, every, is_kept, 0, np.int32), {}, {}
+        articles=placed(articles, slice(columns), is_kept, NO_ARTICLE, np.int32),
+        sources=placed(sources, slice(columns), is_kept, 0, np.int32),
+        ranks={},
+        scores={},
     )
-    for name in order:
-        part = found[name]
-        own = slice(start, start := start + part.articles.shape[1])
-        is_found = part.articles != NO_ARTICLE
-        rank = np.arange(1, part.articles.shape[1] + 1)
-        merged.ranks[name] = placed(rank, own, is_found, np.nan, np.float32)
-        merged.scores[name] = placed(part.scores, own, is_found, np.nan, np.float32)
+    for name, end, size in zip(order, np.cumsum(widths), widths, strict=True):
+        own, is_found = slice(end - size, end), found[name].articles != NO_ARTICLE
+        merged.ranks[name] = placed(np.arange(1, size + 1), own, is_found, np.nan, np.float32)
+        merged.scores[name] = placed(found[name].scores, own, is_found, np.nan, np.float32)
     return merged

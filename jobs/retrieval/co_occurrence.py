@@ -12,17 +12,17 @@ from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import Floats, Found, best, best_per_row, once
 
 SOURCE = "co_occurrence"
-COUNT = 60
+COUNT = 100
 #: Neighbours kept per article, and articles of a customer whose neighbours are added up.
 NEIGHBOURS, LATEST = 30, 15
 #: Articles of a customer that count as bought together with what they bought in the last DAYS days.
 BASKET, DAYS = 30, 56
 #: A purchase counts half as much every so many days: as what is found, and as what leads there.
-FOUND_HALF_LIFE_DAYS, OWN_HALF_LIFE_DAYS = 14, 30
+FOUND_HALF_LIFE_DAYS, OWN_HALF_LIFE_DAYS = 14, 60
 #: Customers an article is thought to have beside its own who bought nothing else: few buyers say little.
 SHRINKAGE = 5
 #: Power of an article's popularity that its similarities are divided by.
-DAMPING = 0.5
+DAMPING = 0.3
 #: Articles whose neighbours are computed at once.
 BLOCK = 2048
 

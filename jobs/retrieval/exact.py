@@ -14,13 +14,15 @@ class ExactSearch:
 
     Args:
         vectors: (m, d).
+        device: where torch searches; None: the GPU where there is one, else faiss on the processor.
     """
 
-    def __init__(self, vectors: Floats) -> None:
+    def __init__(self, vectors: Floats, device: str | None = None) -> None:
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         self._size = len(vectors)
-        self._on_gpu = torch.from_numpy(vectors).cuda() if torch.cuda.is_available() else None
-        if self._on_gpu is None:
+        device = device or ("cuda" if torch.cuda.is_available() else None)
+        self._resident = None if device is None else torch.from_numpy(vectors).to(device)
+        if self._resident is None:
             self._index = faiss.IndexFlatIP(vectors.shape[1])
             self._index.add(vectors)
 
@@ -34,9 +36,9 @@ class ExactSearch:
         count = min(count, self._size)
         if not count or not len(queries):
             return nothing(len(queries), count)
-        if self._on_gpu is None:
+        if self._resident is None:
             products, positions = self._index.search(queries, count)
         else:
-            top = (torch.from_numpy(queries).to(self._on_gpu.device) @ self._on_gpu.T).topk(count, dim=1)
+            top = (torch.from_numpy(queries).to(self._resident.device) @ self._resident.T).topk(count, dim=1)
             products, positions = top.values.cpu().numpy(), top.indices.cpu().numpy()
         return best(positions.astype(np.int32), products, count)

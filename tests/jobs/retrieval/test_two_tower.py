@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jobs.retrieval.exact import ExactSearch
 from jobs.retrieval.purchases import NO_ARTICLE
 from jobs.retrieval.source import Floats
 from jobs.retrieval.two_tower import NearestArticles
@@ -52,3 +53,11 @@ def test_nothing_on_sale_and_nobody_asking() -> None:
     found = NearestArticles(ITEMS, np.zeros(5, dtype=bool)).of(QUERIES)
     assert (found.articles == NO_ARTICLE).all() and np.isnan(found.scores).all()
     assert NearestArticles(ITEMS, ON_SALE).of(QUERIES[:0]).articles.shape == (0, 100)
+
+
+def test_torch_finds_what_faiss_finds() -> None:
+    queries, items = unit((30, 8), 0), unit((200, 8), 1)
+    for count in (7, 300):
+        by_faiss, by_torch = (ExactSearch(items, device).nearest(queries, count) for device in (None, "cpu"))
+        assert by_faiss.articles.tolist() == by_torch.articles.tolist()
+        assert by_torch.scores == pytest.approx(by_faiss.scores, abs=1e-6)
