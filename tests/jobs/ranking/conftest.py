@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 
 from expectations.articles import ARTICLES as ARTICLE_TABLE
 from expectations.contract import Contract
@@ -18,15 +19,17 @@ from expectations.customers import CUSTOMERS as CUSTOMER_TABLE
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from jobs.platform.job import Job
+from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.inputs import ARTICLE_CATEGORIES
-from jobs.ranking.model import Inputs
-from jobs.ranking.pairs import Tastes, pair_columns
+from jobs.ranking.retrieval import Candidates, Retrieval
 from jobs.ranking.snapshot import Snapshot, SnapshotLoader
 from jobs.retrieval.purchases import Purchases, day_number
+from lightning_modules.two_tower import TwoTower
 
 AS_OF = date(2020, 9, 16)
 CUSTOMERS, ARTICLES, SECTIONS = 60, 40, 4
 ENCODER, IMAGE_DIM = "e", 4
+EVERYONE = np.arange(CUSTOMERS, dtype=np.int32)
 
 
 def make_purchases(seed: int = 0, lines: int = 1500) -> Purchases:
@@ -39,7 +42,8 @@ def make_purchases(seed: int = 0, lines: int = 1500) -> Purchases:
     article = np.where(article >= ARTICLES - 2, 0, article).astype(np.int32)  # the last two never sell
     customer_ids = pa.array([f"c{i:03}" for i in range(CUSTOMERS)])
     article_ids = pa.array([f"{i:010}" for i in range(ARTICLES)])
-    return Purchases(day, customer, article, customer_ids, article_ids)
+    order = np.lexsort((article, customer, day))
+    return Purchases(day[order], customer[order], article[order], customer_ids, article_ids)
 
 
 @dataclass
@@ -156,17 +160,36 @@ def make_snapshot(purchases: Purchases, as_of: date = AS_OF) -> Snapshot:
     return SnapshotLoader(cast(Job, Shop(purchases)), purchases, ENCODER).at(as_of)
 
 
+def made_up_towers(inputs: Inputs) -> TwoTower:
+    """Towers of the right size that have learned nothing, always the same ones."""
+    torch.manual_seed(0)
+    return TwoTower(**inputs.sizes(IMAGE_DIM))
+
+
+def everyones(retrieval: Retrieval) -> tuple[Candidates, dict[str, np.ndarray]]:
+    """The candidates of every customer, and their pair features."""
+    candidates = retrieval.of(EVERYONE)
+    return candidates, retrieval.columns(candidates, *np.ogrid[tuple(map(slice, candidates.merged.articles.shape))])
+
+
 def scoring_inputs(inputs: Inputs, snapshot: Snapshot) -> dict[str, np.ndarray]:
-    """Everything the network is given to score every customer against every article."""
-    everyone = np.arange(CUSTOMERS, dtype=np.int32)
-    row, article = np.meshgrid(everyone, np.arange(ARTICLES, dtype=np.int32), indexing="ij")
-    tastes, articles = Tastes.of(snapshot, everyone), inputs.article_inputs(snapshot)
-    numeric, categories = inputs.customer_inputs(snapshot, tastes)
-    pairs = inputs.pairs.standardised(pair_columns(snapshot, tastes, row, article))
-    given = {f"article {name}": array for name, array in vars(articles).items()}
-    named = {f"pair {name}": pairs[..., i] for i, name in enumerate(inputs.pairs.means)}
-    named |= {f"customer {name}": numeric[:, i] for i, name in enumerate(inputs.customers.means)}
-    return given | named | {"customer": numeric, "customer categories": categories}
+    """Everything the rankers are given to score every customer's candidates, and the candidates themselves."""
+    candidates, columns = everyones(Retrieval(inputs, made_up_towers(inputs), snapshot))
+    given = {f"article {name}": array for name, array in vars(inputs.article_inputs(snapshot)).items()}
+    named = {f"pair {name}": values for name, values in columns.items()}
+    named |= {f"customer {name}": candidates.numeric[:, i] for i, name in enumerate(inputs.customers.means)}
+    found = {f"candidates of {name}": array for name, (array, _) in candidates.found.items()}
+    own = {"customer": candidates.numeric, "customer categories": candidates.categories}
+    return given | named | found | own | {"candidates": candidates.merged.articles}
+
+
+def moved_inputs(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> set[str]:
+    """Names of the inputs that differ."""
+    return {
+        name
+        for name, array in first.items()
+        if not np.array_equal(array, second[name], equal_nan=array.dtype.kind == "f")
+    }
 
 
 @pytest.fixture

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.ranking.inputs import ARTICLE_NUMERIC, CUSTOMER_NUMERIC, INPUTS, PAIR_NUMERIC
-from jobs.ranking.pairs import Tastes, pair_columns
-from tests.jobs.ranking.conftest import make_purchases, make_snapshot
+from jobs.platform.settings import WEEK
+from jobs.ranking.fit import fit_entities
+from jobs.ranking.inputs import ARTICLE_NUMERIC, CUSTOMER_NUMERIC, INPUTS
+from jobs.ranking.retrieval import Retrieval
+from jobs.ranking.training_set import purchase_pairs
+from tests.jobs.ranking.conftest import AS_OF, ENCODER, everyones, made_up_towers, make_purchases, make_snapshot
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "model_inputs.md"
 
@@ -32,14 +35,20 @@ def test_snapshots_and_pairs_yield_the_declared_inputs_in_order() -> None:
     snapshot = make_snapshot(make_purchases())
     assert tuple(snapshot.customers.numeric) == CUSTOMER_NUMERIC
     assert tuple(snapshot.articles.numeric) == ARTICLE_NUMERIC
-    one = np.zeros(1, dtype=np.int32)
-    assert tuple(pair_columns(snapshot, Tastes.of(snapshot, one), one, one)) == PAIR_NUMERIC
+    _, pairs = everyones(small_retrieval())
+    assert tuple(pairs) == INPUTS["pair"]
 
 
 def test_no_declared_input_is_empty() -> None:
     """Every number is known of somebody: a name that nothing fills would go unnoticed otherwise."""
-    snapshot = make_snapshot(make_purchases())
-    customers, articles = np.meshgrid(np.arange(55, dtype=np.int32), np.arange(38, dtype=np.int32), indexing="ij")
-    pairs = pair_columns(snapshot, Tastes.of(snapshot, customers[:, 0]), customers, articles)
+    retrieval = small_retrieval()
+    snapshot, (_, pairs) = retrieval.snapshot, everyones(retrieval)
     for name, values in (*snapshot.customers.numeric.items(), *snapshot.articles.numeric.items(), *pairs.items()):
         assert np.isfinite(values).any() and not np.isinf(values).any(), name
+
+
+def small_retrieval() -> Retrieval:
+    shop = make_purchases()
+    week = purchase_pairs(make_snapshot(shop), shop.between(AS_OF, AS_OF + WEEK), np.random.default_rng(0))
+    inputs = fit_entities([week], ENCODER)
+    return Retrieval(inputs, made_up_towers(inputs), make_snapshot(shop))

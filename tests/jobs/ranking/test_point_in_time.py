@@ -9,17 +9,22 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from jobs.ranking.model import Inputs
-from jobs.ranking.train import fit_inputs
-from jobs.ranking.training_set import week_pairs
+from jobs.ranking.fit import fit_entities
+from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.preprocessing import Preprocessing
+from jobs.ranking.retrieval import Retrieval
+from jobs.ranking.snapshot import Columns
+from jobs.ranking.training_set import candidate_pairs, purchase_pairs
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.ranking.conftest import (
     ARTICLES,
     CUSTOMERS,
     ENCODER,
     Shop,
+    made_up_towers,
     make_purchases,
     make_snapshot,
+    moved_inputs,
     scoring_inputs,
 )
 
@@ -46,11 +51,13 @@ def shuffled(purchases: Purchases, future: np.ndarray) -> Purchases:
     return replace(purchases, article=article)
 
 
-def fitted(purchases: Purchases) -> Inputs:
-    """Inputs fitted on the week before START."""
-    start = START - WEEK
-    week = week_pairs(make_snapshot(purchases, start), purchases.between(start, START), np.random.default_rng(0))
-    return fit_inputs([week], ENCODER)
+def fitted(purchases: Purchases, start: date = START - WEEK) -> Inputs:
+    """Inputs fitted on the week from `start`."""
+    labels = purchases.between(start, start + WEEK)
+    inputs = fit_entities([purchase_pairs(make_snapshot(purchases, start), labels, np.random.default_rng(0))], ENCODER)
+    retrieval = Retrieval(inputs, made_up_towers(inputs), make_snapshot(purchases, start))
+    pairs = candidate_pairs(retrieval, labels, np.random.default_rng(0))
+    return replace(inputs, pairs=Preprocessing.fit([(Columns(pairs.features, {}), np.arange(len(pairs.row)))]))
 
 
 def moved(change: Callable[[Purchases, np.ndarray], Purchases]) -> set[str]:
@@ -60,7 +67,7 @@ def moved(change: Callable[[Purchases, np.ndarray], Purchases]) -> set[str]:
     with np.errstate(all="ignore"):  # purchases of the future have a negative age
         first, second = (scoring_inputs(fitted(p), make_snapshot(p, START)) for p in (shop, other))
     assert first.keys() == second.keys()
-    return {name for name, array in first.items() if not np.array_equal(array, second[name], equal_nan=True)}
+    return moved_inputs(first, second)
 
 
 CHANGES = pytest.mark.parametrize("change", [forged, deleted, shuffled])
@@ -96,9 +103,5 @@ def test_preprocessing_learns_nothing_from_the_weeks_it_is_not_fitted_on() -> No
     other = forged(shop, shop.day >= day_number(START))
     assert fitted(shop) == fitted(other)
 
-    def with_label_week(purchases: Purchases) -> Inputs:
-        labels = purchases.between(START, START + WEEK)
-        return fit_inputs([week_pairs(make_snapshot(purchases, START), labels, np.random.default_rng(0))], ENCODER)
-
     for part in ("customers", "pairs"):
-        assert getattr(with_label_week(shop), part) != getattr(with_label_week(other), part), part
+        assert getattr(fitted(shop, START), part) != getattr(fitted(other, START), part), part

@@ -1,52 +1,47 @@
-"""Laws of the ranking: distinct articles on sale, nothing bought when excluded, saved = loaded, blind to the future."""
+"""Laws of the ranking: distinct articles on sale, nothing bought when excluded, saved = loaded, blocks in order."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from jobs.platform.errors import JobError
-from jobs.platform.settings import Settings
-from jobs.ranking.model import CONFIG, TwoStageModel
-from jobs.ranking.rank import rank_customers
-from jobs.ranking.snapshot import Snapshot
-from jobs.ranking.train import fit, fit_inputs
-from jobs.ranking.training_set import WeekPairs, week_pairs
+from jobs.platform.job import Job
+from jobs.platform.settings import WEEK, Settings
+from jobs.ranking.fit import Plan, Weeks, fit_two_stage, longest
+from jobs.ranking.model import CONFIG, RANKERS, TwoStageModel
+from jobs.ranking.rank import Ranked, Recommender, rank_blocks
+from jobs.ranking.snapshot import Snapshot, SnapshotLoader
 from jobs.retrieval.popularity import popular_articles
-from jobs.retrieval.purchases import NO_ARTICLE, Purchases
+from jobs.retrieval.purchases import NO_ARTICLE, Ints
 from tests.jobs.ranking.conftest import (
     AS_OF,
     CUSTOMERS,
     ENCODER,
+    EVERYONE,
     SECTIONS,
+    Shop,
     make_purchases,
-    make_snapshot,
+    moved_inputs,
     scoring_inputs,
 )
 
-WEEK = timedelta(days=7)
 SETTINGS = Settings(as_of_date=AS_OF)
-
-
-def weeks_before(purchases: Purchases, count: int, last: date = AS_OF) -> list[WeekPairs]:
-    starts = [last - j * WEEK for j in range(1, count + 1)]
-    return [
-        week_pairs(make_snapshot(purchases, s), purchases.between(s, s + WEEK), np.random.default_rng(i))
-        for i, s in enumerate(starts)
-    ]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> TwoStageModel:
-    weeks = weeks_before(make_purchases(), 4)
-    fitted, _ = fit(
-        "test", weeks[1:], weeks[0], fit_inputs(weeks[1:], ENCODER), 20, SETTINGS, tmp_path_factory.mktemp("fit")
-    )
+    purchases = make_purchases(lines=4000)
+    weeks = Weeks(SnapshotLoader(cast(Job, Shop(purchases)), purchases.before(AS_OF), ENCODER), purchases, 0)
+    starts = [AS_OF - j * WEEK for j in range(1, 6)]
+    plan = Plan("test", starts[1:], starts[0], longest(SETTINGS), list(RANKERS))
+    fitted, _ = fit_two_stage(plan, weeks, ENCODER, SETTINGS, tmp_path_factory.mktemp("fit"))
     return fitted
 
 
@@ -55,11 +50,16 @@ def snapshot(snapshot_at: Callable[[date], Snapshot]) -> Snapshot:
     return snapshot_at(AS_OF)
 
 
-EVERYONE = np.arange(CUSTOMERS, dtype=np.int32)
+def rank(
+    model: TwoStageModel, snapshot: Snapshot, customers: Ints, count: int, ranker: str | None = None, **how: bool
+) -> Ranked:
+    recommender = Recommender(model, snapshot)
+    return recommender.rank(recommender.candidates(customers, **how), count, ranker)
 
 
-def test_distinct_articles_on_sale_in_falling_order(model: TwoStageModel, snapshot: Snapshot) -> None:
-    ranked = rank_customers(model, snapshot, EVERYONE, 12)
+@pytest.mark.parametrize("ranker", RANKERS)
+def test_distinct_articles_on_sale_in_falling_order(model: TwoStageModel, snapshot: Snapshot, ranker: str) -> None:
+    ranked = rank(model, snapshot, EVERYONE, 12, ranker)
     assert ranked.articles.shape == (CUSTOMERS, 12)
     assert snapshot.on_sale[ranked.articles].all()
     assert all(len(set(row)) == 12 for row in ranked.articles.tolist())
@@ -67,7 +67,7 @@ def test_distinct_articles_on_sale_in_falling_order(model: TwoStageModel, snapsh
 
 
 def test_excluded_purchases_never_come_back(model: TwoStageModel, snapshot: Snapshot) -> None:
-    ranked = rank_customers(model, snapshot, EVERYONE, 12, exclude_bought=True)
+    ranked = rank(model, snapshot, EVERYONE, 12, exclude_bought=True)
     real = ranked.articles != NO_ARTICLE
     units = snapshot.bought.units_of(EVERYONE[:, None], np.maximum(ranked.articles, 0))
     assert (units[real] == 0).all()
@@ -75,14 +75,36 @@ def test_excluded_purchases_never_come_back(model: TwoStageModel, snapshot: Snap
         [len(set(snapshot.history.article[snapshot.history.customer == c])) for c in EVERYONE]
     )
     assert (real.sum(axis=1) == np.minimum(12, left)).all(), "as many as the catalogue allows"
+    assert np.isinf(ranked.scores[~real]).all()
 
 
-def test_the_model_learns_what_popularity_cannot_know(model: TwoStageModel, snapshot: Snapshot) -> None:
-    ranked = rank_customers(model, snapshot, EVERYONE[:-5], 6).articles
+@pytest.mark.parametrize("ranker", RANKERS)
+def test_the_model_learns_what_popularity_cannot_know(model: TwoStageModel, snapshot: Snapshot, ranker: str) -> None:
+    ranked = rank(model, snapshot, EVERYONE[:-5], 6, ranker).articles
     own = (ranked % SECTIONS == (EVERYONE[:-5] % SECTIONS)[:, None]).mean()
     popular = popular_articles(snapshot.history, AS_OF, 6)
     by_popularity = (popular[None, :] % SECTIONS == (EVERYONE[:-5] % SECTIONS)[:, None]).mean()
     assert own > 0.8 > 0.5 > by_popularity
+
+
+def test_both_rankers_order_the_same_candidates(model: TwoStageModel, snapshot: Snapshot) -> None:
+    recommender = Recommender(model, snapshot)
+    candidates = recommender.candidates(EVERYONE)
+    network, trees = recommender.rank_by(candidates, 1000, list(RANKERS))
+    assert np.array_equal(np.sort(network.articles, axis=1), np.sort(trees.articles, axis=1))
+    assert not np.array_equal(network.articles, trees.articles)
+    alone = recommender.rank(candidates, 5, "network")
+    assert np.array_equal(alone.articles, network.articles[:, :5])
+
+
+def test_blocks_on_all_cores_come_back_in_order(
+    model: TwoStageModel, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rank(model, snapshot, EVERYONE, 12)
+    monkeypatch.setattr("jobs.ranking.retrieval.BLOCK_SIZE", 7)
+    parts = list(rank_blocks(Recommender(model, snapshot), EVERYONE, 12))
+    assert np.array_equal(np.concatenate([block for block, _ in parts]), EVERYONE)
+    assert np.array_equal(np.concatenate([ranked.articles for _, ranked in parts]), whole.articles)
 
 
 def test_saved_and_loaded_has_the_same_inputs_and_ranks_alike(
@@ -91,9 +113,16 @@ def test_saved_and_loaded_has_the_same_inputs_and_ranks_alike(
     model.save(tmp_path / "m")
     loaded = TwoStageModel.load(tmp_path / "m")
     first, second = (scoring_inputs(m.inputs, snapshot) for m in (model, loaded))
-    assert {name for name, array in first.items() if not np.array_equal(array, second[name])} == set()
-    ranked, again = (rank_customers(m, snapshot, EVERYONE, 12) for m in (model, loaded))
-    assert np.array_equal(ranked.articles, again.articles) and np.array_equal(ranked.scores, again.scores)
+    assert moved_inputs(first, second) == set()
+    assert loaded.chosen == model.chosen
+    for ranker in RANKERS:
+        ranked, again = (rank(m, snapshot, EVERYONE, 12, ranker) for m in (model, loaded))
+        assert np.array_equal(ranked.articles, again.articles) and np.array_equal(ranked.scores, again.scores)
+
+
+def test_no_file_of_a_saved_model_is_a_pickle(model: TwoStageModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".safetensors", ".json", ".txt"}
 
 
 def test_a_model_of_other_inputs_is_refused(model: TwoStageModel, tmp_path: Path) -> None:
@@ -108,14 +137,3 @@ def test_a_model_of_other_inputs_is_refused(model: TwoStageModel, tmp_path: Path
     path.write_text(json.dumps(config))
     with pytest.raises(JobError, match=r"\(it does not say which\); run ranking.train"):
         TwoStageModel.load(tmp_path / "m")
-
-
-def test_a_killed_fit_resumes_to_the_same_model(tmp_path: Path) -> None:
-    weeks = weeks_before(make_purchases(), 2)
-    inputs = fit_inputs(weeks, ENCODER)
-    whole, _ = fit("whole", weeks, None, inputs, 4, SETTINGS, tmp_path / "whole")
-    fit("first half", weeks, None, inputs, 2, SETTINGS, tmp_path / "halves")
-    resumed, epochs = fit("second half", weeks, None, inputs, 4, SETTINGS, tmp_path / "halves")
-    assert epochs == 4
-    state = resumed.network.state_dict()
-    assert all(np.array_equal(value.numpy(), state[name].numpy()) for name, value in whole.network.state_dict().items())

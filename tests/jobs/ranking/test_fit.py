@@ -1,0 +1,123 @@
+"""Fitting: each stage learns from its own weeks and nothing later, and a killed fit resumes to the same model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job
+from jobs.platform.settings import WEEK, Settings
+from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
+from jobs.ranking.model import RANKERS, TwoStageModel
+from jobs.ranking.snapshot import SnapshotLoader
+from jobs.ranking.train import check_enough, fingerprint, validated_map
+from jobs.retrieval.purchases import Purchases, day_number
+from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Shop, make_purchases
+
+SETTINGS = Settings(as_of_date=AS_OF)
+STARTS = [AS_OF - j * WEEK for j in range(8)]
+ROUNDS = {TOWERS: 1, "network": 1, "boosted_trees": 3}
+#: Rankers on week 3, towers on week 4; nothing later.
+PLAN = Plan("test", STARTS[3:5], None, ROUNDS, list(RANKERS))
+
+
+def weeks_of(purchases: Purchases, as_of_date: date = AS_OF) -> Weeks:
+    known = purchases.before(as_of_date)
+    return Weeks(SnapshotLoader(cast(Job, Shop(purchases)), known, ENCODER), known, 0)
+
+
+def fitted(purchases: Purchases, folder: Path, plan: Plan = PLAN) -> TwoStageModel:
+    return fit_two_stage(plan, weeks_of(purchases), ENCODER, SETTINGS, folder)[0]
+
+
+def forged_from(purchases: Purchases, start: date) -> Purchases:
+    """The same shop, with everything from a day on by other customers and of other articles."""
+    later, rng = purchases.day >= day_number(start), np.random.default_rng(1)
+    customer = np.where(later, rng.integers(0, CUSTOMERS, len(later)), purchases.customer).astype(np.int32)
+    article = np.where(later, rng.integers(0, ARTICLES, len(later)), purchases.article).astype(np.int32)
+    order = np.lexsort((article, customer, purchases.day))
+    return replace(purchases, day=purchases.day[order], customer=customer[order], article=article[order])
+
+
+def parts(model: TwoStageModel, folder: Path) -> dict[str, bytes]:
+    """The saved model, by file."""
+    model.save(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def changed(change_from: date, tmp_path: Path) -> set[str]:
+    """Files of the model that change with everything from a day on."""
+    shop = make_purchases()
+    before, after = (
+        parts(fitted(purchases, tmp_path / name), tmp_path / f"{name} saved")
+        for name, purchases in (("one", shop), ("other", forged_from(shop, change_from)))
+    )
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_nothing_after_its_weeks_moves_a_fit(tmp_path: Path) -> None:
+    assert changed(STARTS[2], tmp_path) == set()
+
+
+def test_the_towers_know_nothing_of_the_rankers_weeks(tmp_path: Path) -> None:
+    files = changed(STARTS[3], tmp_path)
+    assert {"network.safetensors", "boosted_trees.txt"} <= files
+    assert "two_tower.safetensors" not in files
+
+
+def test_each_stage_learns_from_its_own_weeks(tmp_path: Path) -> None:
+    assert {"two_tower.safetensors", "network.safetensors", "boosted_trees.txt"} <= changed(STARTS[4], tmp_path)
+
+
+def test_the_newer_half_is_the_rankers() -> None:
+    plan = replace(PLAN, weeks=STARTS[1:6])
+    assert (plan.newer, plan.older) == (STARTS[1:4], STARTS[4:6])
+
+
+def test_a_killed_fit_resumes_to_the_same_model(tmp_path: Path) -> None:
+    shop = make_purchases()
+    longer = replace(PLAN, rounds={TOWERS: 4, "network": 4, "boosted_trees": 3})
+    half = replace(PLAN, rounds={TOWERS: 2, "network": 2, "boosted_trees": 3})
+    whole = fitted(shop, tmp_path / "whole", longer)
+    fitted(shop, tmp_path / "halves", half)
+    # The first half of the ranker learned from candidates of half-fitted towers: only the towers are resumed.
+    for path in (tmp_path / "halves" / "network").iterdir():
+        path.unlink()
+    resumed = fitted(shop, tmp_path / "halves", longer)
+    assert parts(whole, tmp_path / "a") == parts(resumed, tmp_path / "b")
+
+
+def test_the_same_data_have_the_same_fingerprint_whatever_comes_later() -> None:
+    shop = make_purchases()
+    until = STARTS[1]
+    settings = Settings(as_of_date=until)
+
+    def digest(purchases: Purchases, settings: Settings = settings) -> str:
+        return fingerprint(weeks_of(purchases, until), STARTS[2:6], ENCODER, settings)
+
+    same = digest(shop)
+    assert digest(forged_from(shop, until)) == same
+    assert digest(forged_from(shop, STARTS[2])) != same
+    assert digest(shop, replace_settings(settings, seed=1)) != same
+
+
+def replace_settings(settings: Settings, **values: object) -> Settings:
+    return settings.model_copy(update=values)
+
+
+def test_validation_judges_every_ranker(tmp_path: Path) -> None:
+    shop = make_purchases()
+    model, weeks = fitted(shop, tmp_path), weeks_of(shop)
+    scores = validated_map(model, weeks.snapshot(STARTS[2]), weeks.labels(STARTS[2]))
+    assert set(scores) == set(RANKERS) and all(0 < score < 1 for score in scores.values())
+
+
+def test_too_little_to_learn_from_is_said() -> None:
+    with pytest.raises(JobError, match=r"in the 1 weeks from 2020-08-19, those of retrieval; too few"):
+        check_enough(weeks_of(make_purchases(lines=60)), PLAN)
