@@ -6,9 +6,10 @@ towers that know nothing of its weeks. The same towers then serve, so the ranker
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,17 +129,17 @@ def fit_two_stage(
     sizes = inputs.sizes(purchases[0].snapshot.images.shape[1])
     rounds: dict[str, int] = {}
 
-    def fit_network(part: str, network: Module, training: list[WeekPairs], monitor: str) -> Module:
-        pl.seed_everything(settings.seed, verbose=False)
+    def fit_network(part: str, build: Callable[[], Module], training: list[WeekPairs], monitor: str) -> Module:
+        pl.seed_everything(settings.seed, verbose=False)  # before the first weights are drawn
         pairs, validation = pair_tensors(training, inputs), pair_tensors(held_out, inputs) if held_out else None
         print(f"{plan.name} {part}: {len(pairs):,} pairs of {len(training)} weeks")
         data = PairDataModule(pairs, validation, batch_size_for(len(pairs)), settings.seed)
         fitted, rounds[part] = fit(
-            network, data, plan.rounds[part], folder / part, monitor if validation else None, logger
+            build(), data, plan.rounds[part], folder / part, monitor if validation else None, logger
         )
         return fitted
 
-    towers = fit_network(TOWERS, TwoTower(**sizes), purchases, "val/retrieval_loss")
+    towers = fit_network(TOWERS, partial(TwoTower, **sizes), purchases, "val/retrieval_loss")
     candidates = weeks.candidate_pairs(plan.newer, inputs, towers)
     held_out = weeks.candidate_pairs(plan.validated, inputs, towers)
     fitted_on = ((Columns(week.features, {}), every_nth(len(week.row))) for week in candidates)
@@ -146,8 +147,8 @@ def fit_two_stage(
     rankers: dict[str, FittedRanker] = {}
     for name in plan.rankers:
         if name == Network.NAME:
-            network = Ranker(**sizes, pair_size=len(inputs.pairs.means))
-            rankers[name] = Network(fit_network(name, network, candidates, "val/ranking_loss"))
+            build = partial(Ranker, **sizes, pair_size=len(inputs.pairs.means))
+            rankers[name] = Network(fit_network(name, build, candidates, "val/ranking_loss"))
         else:
             validation = held_out[0] if held_out else None
             trees = BoostedTrees.fit(candidates, validation, inputs, plan.rounds[name], settings.seed)
