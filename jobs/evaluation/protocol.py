@@ -153,7 +153,7 @@ def reach(history: Purchases) -> Floats:
     pairs = np.sort(pair_keys(history.customer, history.article))  # faster by far than numpy's unique, which hashes
     is_first = np.diff(pairs, prepend=-1) != 0
     owners = np.bincount(pairs[is_first] & 0xFFFFFFFF, minlength=len(history.article_ids))
-    customers = np.count_nonzero(np.bincount(history.customer, minlength=1))
+    customers = int(np.count_nonzero(np.bincount(history.customer)))
     return owners / max(customers, 1)
 
 
