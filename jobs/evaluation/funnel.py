@@ -124,6 +124,7 @@ def picture(figures: Sequence[Figure], title: str) -> Picture:
         "best order there is": value[MERGED, CEILING, HEADLINE_K],
     }
     right.bar_label(right.bar(list(steps), list(steps.values()), color=["#9db8d2", "#24527a", "#d9d9d9"]), fmt="%.4f")
+    right.tick_params(axis="x", labelsize=8)
     right.set(ylabel="MAP@12", title="the same candidates, ordered")
     drawn.suptitle(title)
     return drawn

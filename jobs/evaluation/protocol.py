@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jobs.evaluation.metrics import Mask, Truth, novelty, pair_keys, places, popular_overlap
+from jobs.evaluation.metrics import Floats, Mask, Truth, novelty, pair_keys, places, popular_overlap
 from jobs.platform.errors import JobError
 from jobs.platform.settings import WEEK
 from jobs.retrieval.popularity import popular_articles
@@ -96,8 +96,7 @@ class LabelWeek:
         self.on_sale = history.articles_on_sale()
         self._history = history
         self._popular = popular_articles(history, start, HEADLINE_K)
-        owners = np.unique(pair_keys(history.customer, history.article)) & 0xFFFFFFFF
-        self._reach = np.bincount(owners, minlength=len(self.on_sale)) / max(len(np.unique(history.customer)), 1)
+        self._reach = reach(history)
         self._places: dict[str, Ints] = {}
         self._tallies: dict[str, _Tally] = {}
 
@@ -147,6 +146,15 @@ class LabelWeek:
             shares[system, "novelty", HEADLINE_K] = sums["bits"], sums["filled"]
             shares[system, "candidates_per_customer", 0] = sums["listed"], buyers
         return shares
+
+
+def reach(history: Purchases) -> Floats:
+    """Share of the customers with history who bought each article, by article code."""
+    pairs = np.sort(pair_keys(history.customer, history.article))  # faster by far than numpy's unique, which hashes
+    is_first = np.diff(pairs, prepend=-1) != 0
+    owners = np.bincount(pairs[is_first] & 0xFFFFFFFF, minlength=len(history.article_ids))
+    customers = int(np.count_nonzero(np.bincount(history.customer)))
+    return owners / max(customers, 1)
 
 
 def check_fold(history: Purchases, labels: Purchases, fold_start: date) -> None:

@@ -132,9 +132,9 @@ def test_a_missing_file_or_column_is_named(data: Path) -> None:
 
 
 def test_own_last_week_is_ordered_by_units_then_by_day() -> None:
-    rows = [(10, 0, 5), (13, 0, 1), (14, 0, 2), (14, 0, 4), (15, 0, 3), (16, 0, 3), (16, 0, 0), (3, 1, 2), (9, 1, 6)]
+    rows = [(9, 0, 5), (13, 0, 1), (14, 0, 2), (14, 0, 4), (15, 0, 3), (16, 0, 3), (16, 0, 0), (3, 1, 2), (9, 1, 6)]
     history = purchases([*rows, (9, 1, 6)], customers=3, articles=7)
-    ranked = own_last_week(history, np.array([1, 0, 2], dtype=np.int32), 5)
-    # Customer 0: days 10 to 16; 3 has two units; then 0 (day 16), 2 and 4 (14), 1 (13); 5 no longer fits.
+    ranked = own_last_week(history, np.array([1, 0, 2], dtype=np.int32), 6)
+    # Customer 0: days 10 to 16, so not 5; 3 has two units; then 0 (day 16), 2 and 4 (14), 1 (13).
     # Customer 1: days 3 to 9.
-    assert ranked.tolist() == [[6, 2, -1, -1, -1], [3, 0, 2, 4, 1], [-1] * 5]
+    assert ranked.tolist() == [[6, 2, -1, -1, -1, -1], [3, 0, 2, 4, 1, -1], [-1] * 6]

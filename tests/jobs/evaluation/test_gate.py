@@ -167,23 +167,25 @@ def test_lists_that_show_everybody_the_same_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("challenger", "baseline", "doubt"),
+    ("popular", "own", "limit"),
     [
-        (0.0451, 0.026, "above 0.045"),
-        (0.045, 0.026, None),
-        (0.1, 0.046, None),  # easier data: a baseline is above it too
-        (0.139, 0.046, "more than 3 times the best baseline"),
-        (0.11, 0.03, "more than 3 times the best baseline"),
+        (0.0087, 0.0264, 0.045),  # as on the full H&M data
+        (0.087, 0.0264, 0.45),  # a small catalogue, easy for the best sellers
+        (0.0087, 0.264, 0.45),  # groceries, easy for own purchases
+        (0.00435, 0.0132, 0.0225),
     ],
 )
-def test_a_planted_leak_is_too_good_to_be_true(challenger: float, baseline: float, doubt: str | None) -> None:
-    verdict = judge(challenger, own_recent_then_popularity=baseline)
-    assert verdict.is_promoted == (doubt is None)
-    assert doubt is None or verdict.reason.startswith(f"{doubt}: look for a leak first; MAP@12")
+def test_a_planted_leak_is_too_good_to_be_true(popular: float, own: float, limit: float) -> None:
+    baselines = {"popularity_7d": popular, "own_recent_then_popularity": own, "own_recent_purchases": 0.001}
+    honest = judge(limit - 1e-6, ceiling=0.9, noise=0.0, **baselines)
+    assert honest.is_promoted and "believe" not in honest.reason
+    leaking = judge(limit + 1e-6, ceiling=0.9, noise=0.0, **baselines)
+    assert not leaking.is_promoted
+    doubt = f"above {limit:.4f}, which these baselines make hard to believe"
+    assert leaking.reason.startswith(f"{doubt}: look for a leak first; MAP@12")
     # Somebody has looked, and found none.
-    accepted = judge(challenger, own_recent_then_popularity=baseline, accept_drift=True)
-    assert accepted.is_promoted
-    assert doubt is None or accepted.reason.endswith(f"{doubt}, and accepted")
+    accepted = judge(limit + 1e-6, ceiling=0.9, noise=0.0, accept_drift=True, **baselines)
+    assert accepted.is_promoted and accepted.reason.endswith(f"{doubt}, and accepted")
 
 
 def test_better_than_the_candidates_allow_is_refused_whatever_is_accepted() -> None:
