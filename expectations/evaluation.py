@@ -57,6 +57,21 @@ SIMILARITY_METRICS = Contract(
     partition_by=("as_of_date",),
 )
 
+PAPER_TRACK_METRICS = Contract(
+    layer="gold",
+    name="paper_track_metrics",
+    description="Figures of the two-stage paper's model under its own protocol: purchases split 70/15/15 by time, and "
+    "sampled negatives. Not comparable with evaluation_metrics.",
+    columns=_metric_columns(
+        system="The model trained jointly, and whether it leaves out what the customer bought before",
+        group="'sampled_pairs': purchases and four uniform negatives for each; 'all': a sample of the buyers",
+        metric="auc, precision, recall of pairs; precision, recall, ndcg, ndcg_of_k of lists; buyers, pairs",
+        value="Over the pairs, or mean over the buyers",
+    ),
+    key=("system", "as_of_date", "fold", "slice", "metric", "k"),
+    partition_by=("as_of_date",),
+)
+
 MODEL_DECISIONS = Contract(
     layer="gold",
     name="model_decisions",

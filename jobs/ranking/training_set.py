@@ -47,6 +47,38 @@ class WeekPairs:
     features: dict[str, Floats]
 
 
+def buyers_of(snapshot: Snapshot, labels: Purchases) -> tuple[Ints, np.ndarray]:
+    """Who bought what could be picked (on sale before the week): customer codes, and the sorted keys of their pairs.
+
+    The key of a pair is the buyer's position * articles + the article's code.
+    """
+    pickable = snapshot.on_sale[labels.article]
+    buyers, row = np.unique(labels.customer[pickable], return_inverse=True)
+    return buyers.astype(np.int32), np.unique(row.astype(np.int64) * len(snapshot.product) + labels.article[pickable])
+
+
+def purchase_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
+    """Purchases of the week that starts on the snapshot's date, and uniform negatives, four for each.
+
+    Args:
+        labels: the week's purchases. Articles not on sale before the week are left out: they could not be picked.
+    """
+    size = len(snapshot.product)
+    buyers, positive = buyers_of(snapshot, labels)
+    row = np.repeat(positive // size, UNIFORM_NEGATIVES_PER_POSITIVE)
+    article = rng.choice(np.flatnonzero(snapshot.on_sale), size=len(row)).astype(np.int32)
+    never = snapshot.bought.units_of(buyers[row], article) == 0
+    negative = np.setdiff1d(row[never] * size + article[never], positive)
+    key = np.concatenate([positive, negative])
+    order = np.argsort(key)
+    bought = np.bincount(positive // size, minlength=len(buyers))
+    rate = np.bincount(negative // size, minlength=len(buyers)) / np.maximum(int(snapshot.on_sale.sum()) - bought, 1)
+    key, label = key[order], (order < len(positive)).astype(np.float32)
+    log_rate = np.log(np.clip(rate, 1e-9, 1)[key // size]).astype(np.float32)
+    snapshot.release()
+    return WeekPairs(snapshot, buyers, key // size, (key % size).astype(np.int32), label, log_rate, {})
+
+
 def week_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
     """Pairs of the week that starts on the snapshot's date.
 
@@ -106,14 +138,18 @@ def _uniform_negatives(
 
 
 def pair_tensors(weeks: list[WeekPairs], inputs: Inputs) -> PairTensors:
-    """The pairs of several weeks as tensors; each week has its own rows in the customer and article tables."""
+    """The pairs of several weeks, the newest first, as tensors; each week has its own rows in the tables.
+
+    Pairs without features (for retrieval) have none here.
+    """
     size = len(weeks[0].snapshot.product)
     customers, categories, articles, article_categories, pairs = [], [], [], [], []
     rows, first_row = [], 0
     for week in weeks:
         article_inputs = inputs.article_inputs(week.snapshot)
         numeric, codes = inputs.customer_inputs(week.snapshot, Tastes.of(week.snapshot, week.buyers))
-        pairs.append(inputs.pairs.standardised(week.features))
+        known = inputs.pairs.standardised(week.features) if week.features else np.empty((len(week.row), 0), np.float32)
+        pairs.append(known)
         customers.append(numeric)
         categories.append(codes)
         articles.append(article_inputs.numeric)
