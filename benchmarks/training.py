@@ -147,5 +147,6 @@ def note(turns: Mapping[str, Sequence[Result]], pairs: int, batch_size: int) -> 
         f"{EPOCHS} epochs of {pairs:,} pairs in batches of {batch_size:,}, with {PAIR_SIZE} pair features,"
         f" {SIZES['customer_numeric']} numbers of the customer and {SIZES['article_numeric']} of the article, on"
         f" {where}; both ways cut the same batches for the same network. Lightning as the train job uses it:"
-        f" DataModule, progress bar, a checkpoint an epoch, MLflow in SQLite. Medians of {TURNS} turns. Examples a second: {said}."
+        f" DataModule, progress bar, a checkpoint an epoch, MLflow in SQLite. Medians of {TURNS} turns. Examples a"
+        f" second: {said}."
     )
