@@ -182,7 +182,8 @@ class Study:
         """The PLACES best articles on sale of each buyer of the held-out week."""
         with torch.inference_mode():
             queries, items = towers.query_tower(*self._queries), towers.item_tower(*self._items)
-            best, articles = (queries @ items.T).masked_fill(~self._on_sale, -torch.inf).topk(PLACES, dim=1)
+            scores = (queries @ items.T).masked_fill(~self._on_sale, -torch.inf)
+            best, articles = scores.topk(min(PLACES, scores.shape[1]), dim=1)
             return articles.masked_fill(best.isinf(), NO_ARTICLE).numpy().astype(np.int32)
 
     def popular(self) -> Ints:

@@ -147,16 +147,17 @@ def test_pair_figures_are_of_these_pairs_alone(joint: TwoStageRecommender, purch
     assert found["pairs"] == len(tensors)
 
 
-def test_the_whole_track_and_its_table(purchases: Purchases, tmp_path: Path) -> None:
-    known = purchases.before(AS_OF)
+def test_the_whole_track_and_its_table(tmp_path: Path) -> None:
+    known = make_purchases(lines=8000).before(AS_OF)
     loader = SnapshotLoader(cast(Job, Shop(known)), known, ENCODER)
-    figures, start = follow(loader, known, ENCODER, SETTINGS, tmp_path)
+    settings = SETTINGS.model_copy(update={"max_epochs": 30})
+    figures, start = follow(loader, known, ENCODER, settings, tmp_path)
     assert start == split_dates(known, AS_OF)[-1]
     table = figures_table(figures, PAPER_TRACK_METRICS, as_of_date=AS_OF, fold_start=start, run_id="r")
     keys = table.select(list(PAPER_TRACK_METRICS.key)).to_pylist()
     assert len({tuple(key.values()) for key in keys}) == len(keys) == 4 + 2 * (3 * 4 + 1)
     told = {(f.system, f.metric, f.k): f.value for f in figures}
-    assert 0.5 < told[SYSTEM, "auc", 0] <= 1
+    assert 0.54 < told[SYSTEM, "auc", 0] < 1
     assert told[SYSTEM, "recall", 30] > told[SYSTEM, "recall", 10] > 0
     assert told[SYSTEM_NEW, "buyers", 0] == len(np.unique(known.between(start, AS_OF).customer))
 
