@@ -84,7 +84,7 @@ VARIANTS = (
     Variant("hard negatives too (candidates not bought)", kinds=(BOUGHT, UNIFORM, CANDIDATE)),
     Variant("hard negatives instead of uniform ones", kinds=(BOUGHT, CANDIDATE)),
     Variant(f"purchases weighted by recency (half after {HALF_LIFE_WEEKS} weeks)", is_recent=True),
-    Variant("temperature 0.05", options={"temperature": 0.05}),
+    Variant("temperature 0.1", options={"temperature": 0.1}),
     Variant("temperature 0.2", options={"temperature": 0.2}),
 )
 
