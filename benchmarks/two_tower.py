@@ -151,9 +151,8 @@ class Study:
         self._age = torch.from_numpy(np.repeat(np.arange(len(older)), [len(week.row) for week in older]))
         self._validation, self._validation_kind = pair_tensors([weeks[0].pairs], self._inputs), weeks[0].kind
         self._snapshot, self.truth = snapshot, Truth.of(labels)
-        self.slices = {
-            n: s for n, s in slices(self.truth, snapshot.history, snapshot.as_of_date).items() if n in SLICES
-        }
+        found = slices(self.truth, snapshot.history, snapshot.as_of_date)
+        self.slices = {name: found[name] for name in SLICES if found[name].any()}
         self._on_sale = torch.from_numpy(snapshot.on_sale)
         tastes = Tastes.of(snapshot, self.truth.customers)
         self._queries = tuple(map(torch.from_numpy, self._inputs.customer_inputs(snapshot, tastes)))
