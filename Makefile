@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep conformance rollback docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-training bench-two-tower conformance rollback docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -75,6 +75,13 @@ bench-increments: setup ## the next week, and a year of snapshots, beside comput
 
 bench-upkeep: setup ## queries before and after housekeeping of the tables [SCALE=0.1]
 	$(JOBS) -m benchmarks upkeep $(call flag,scale,SCALE)
+
+bench-training: setup ## examples a second through Lightning beside the bare loop's [PAIRS=400000]
+	$(JOBS) -m benchmarks training $(call flag,pairs,PAIRS)
+
+bench-two-tower: setup ## what each choice in the towers' training does, into docs/systems.md [WAREHOUSE= AS_OF= DATA= WEEKS=6 SEEDS=2]
+	$(JOBS) -m benchmarks two-tower --warehouse '$(or $(WAREHOUSE),warehouse)' --as-of '$(or $(AS_OF),2020-09-23)' \
+		$(call flag,data,DATA) $(call flag,weeks,WEEKS) $(call flag,seeds,SEEDS)
 
 conformance: setup ## where DATA is the complete real H&M files: counts and baselines beside the published ones [DATA= WAREHOUSE=]
 	@$(JOBS) -m jobs.evaluation.conformance --as-of-date 2020-09-23 $(call flag,data,DATA) $(call flag,warehouse,WAREHOUSE)

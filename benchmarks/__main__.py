@@ -3,6 +3,7 @@ benchmarks/results/."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from benchmarks import fashion_mnist as fashion_mnist_
 from benchmarks import features as features_
 from benchmarks import increments as increments_
 from benchmarks import sample_data as sample_data_
+from benchmarks import training as training_
+from benchmarks import two_tower as two_tower_
 from benchmarks import upkeep as upkeep_
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -69,6 +72,29 @@ def increments(
 ) -> None:
     """The run of a further week, and a year of snapshots, beside computing all anew; 25 GB of disk at full size."""
     increments_.run(data, scale)
+
+
+@app.command()
+def training(
+    pairs: Annotated[
+        int, typer.Option(min=1_000, help="Of an epoch; batches are as large as the train job's")
+    ] = 400_000,
+) -> None:
+    """Examples a second of both networks through Lightning, beside the bare loop's."""
+    training_.run(pairs)
+
+
+@app.command()
+def two_tower(
+    warehouse: Annotated[Path, typer.Option(exists=True, file_okay=False, help="With silver and feature tables")],
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Its last week is held out")],
+    data: Annotated[Path, typer.Option(help="Folder with the retailer's images, if any")] = Path("data/sample"),
+    weeks: Annotated[int, typer.Option(min=2, help="Label weeks to learn from, the newest to validate on")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="At most")] = 20,
+    seeds: Annotated[int, typer.Option(min=1, help="Fits of each variant")] = 2,
+) -> None:
+    """Retrieval with each choice in the towers' training changed, on a held-out week, into docs/systems.md."""
+    two_tower_.run(data, warehouse, as_of.date(), weeks, epochs, seeds)
 
 
 @app.command()

@@ -84,11 +84,19 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
 
 
-def publish(name: str, command: str, results: Mapping[str, Result], first: str, note: str) -> None:
-    """Write the results as JSON, and as a table on the page; ratios are of `first` to each other contestant."""
-    ratios = {
-        f"{first}/{peer}": round(results[first].seconds / r.seconds, 3) for peer, r in results.items() if peer != first
-    }
+def publish(
+    name: str, command: str, results: Mapping[str, Result], first: str | Mapping[str, float], note: str
+) -> None:
+    """Write the results as JSON, and as a table on the page.
+
+    Args:
+        first: the contestant whose seconds are compared with each other one's; or the ratios themselves.
+    """
+    ratios = first
+    if isinstance(first, str):
+        ratios = {
+            f"{first}/{k}": round(results[first].seconds / r.seconds, 3) for k, r in results.items() if k != first
+        }
     RESULTS.mkdir(exist_ok=True)
     record = {"contestants": {k: asdict(v) for k, v in results.items()}, "ratios": ratios, "note": note}
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")

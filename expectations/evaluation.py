@@ -65,6 +65,21 @@ SIMILARITY_METRICS = Contract(
     partition_by=("as_of_date",),
 )
 
+PAPER_TRACK_METRICS = Contract(
+    layer="gold",
+    name="paper_track_metrics",
+    description="Figures of the two-stage paper's model under its own protocol: purchases split 70/15/15 by time, and "
+    "sampled negatives. Not comparable with evaluation_metrics.",
+    columns=_metric_columns(
+        system="The model trained jointly, and whether it leaves out what the customer bought before",
+        group="'sampled_pairs': purchases and four uniform negatives for each; 'all': a sample of the buyers",
+        metric="auc, precision, recall of pairs; precision, recall, ndcg, ndcg_of_k of lists; buyers, pairs",
+        value="Over the pairs, or mean over the buyers",
+    ),
+    key=("system", "as_of_date", "fold", "slice", "metric", "k"),
+    partition_by=("as_of_date",),
+)
+
 _LOW, _HIGH = "Lower end of its paired 95 % interval", "Upper end of its paired 95 % interval"
 
 MODEL_DECISIONS = Contract(
@@ -95,7 +110,7 @@ MODEL_DECISIONS = Contract(
         Column("coverage_at_12", "double", "Share of the articles on sale that anybody was shown", minimum=0),
         Column("coverage_at_12_floor", "double", "What that share must be at least", minimum=0),
         Column("ceiling_map_at_12", "double", "MAP@12 of the best order of the version's candidates"),
-        Column("rolled_back_as_of", "date", "As of when the version was taken back; null if never", nullable=True),
+        Column("rolled_back_date", "date", "As of when the version was taken back; null if never", nullable=True),
         Column("run_id", "string", "Run that decided, or rolled back"),
     ),
     key=("as_of_date",),

@@ -4,7 +4,13 @@ from expectations.articles import ARTICLES
 from expectations.contract import contracts_by_name
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
-from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE, SIMILARITY_METRICS
+from expectations.evaluation import (
+    EVALUATION_METRICS,
+    MODEL_DECISIONS,
+    PAPER_TRACK_METRICS,
+    REALISED_PERFORMANCE,
+    SIMILARITY_METRICS,
+)
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from expectations.images import IMAGE_FEATURES
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
@@ -29,5 +35,6 @@ CONTRACTS = contracts_by_name(
         REALISED_PERFORMANCE,
         SIMILAR_ARTICLES,
         SIMILARITY_METRICS,
+        PAPER_TRACK_METRICS,
     ]
 )

@@ -1,18 +1,18 @@
 """The two-stage recommender of "Fashion Recommendation System: A Hybrid Deep Learning Approach": both trained jointly.
 
-One optimiser minimises the ranking loss plus a share of the retrieval loss on the same batches (step 5). The weekly
-runs train the stages one after the other instead, so that the ranker learns from what the retriever finds.
+One optimiser minimises the sum of both losses on the same batches (step 5). The weekly runs train the stages one after
+the other instead, so that the ranker learns from what the retriever finds.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_modules.layers import Batch, Tower
+from lightning_modules.layers import Batch
 from lightning_modules.ranker import Ranker
 from lightning_modules.two_tower import TwoTower
 
@@ -23,10 +23,8 @@ class TwoStageRecommender(pl.LightningModule):
     Args:
         customer_numeric, article_numeric: numbers of numeric features.
         customer_vocabularies, article_vocabularies: sizes of the category vocabularies.
-        pair_size: number of pair features.
+        pair_size: number of pair features; the paper has none.
         learning_rate: of Adam.
-        retrieval_loss: see TwoTower.
-        retrieval_weight: weight of the retrieval loss against the ranking loss.
     """
 
     def __init__(
@@ -35,29 +33,19 @@ class TwoStageRecommender(pl.LightningModule):
         customer_vocabularies: list[int],
         article_numeric: int,
         article_vocabularies: list[int],
-        pair_size: int,
+        pair_size: int = 0,
         learning_rate: float = 0.001,
-        retrieval_loss: Literal["softmax", "contrastive"] = "softmax",
-        retrieval_weight: float = 0.1,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         sizes = (customer_numeric, customer_vocabularies, article_numeric, article_vocabularies)
-        self.two_tower = TwoTower(*sizes, loss=retrieval_loss)
+        self.two_tower = TwoTower(*sizes, loss="contrastive")
         self.ranker = Ranker(*sizes, pair_size)
-
-    @property
-    def query_tower(self) -> Tower:
-        return self.two_tower.query_tower
-
-    @property
-    def item_tower(self) -> Tower:
-        return self.two_tower.item_tower
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         ranking, _logits = self.ranker.loss(batch)
         retrieval = self.two_tower.loss(batch)
-        loss: Tensor = ranking + self.hparams["retrieval_weight"] * retrieval
+        loss = ranking + retrieval
         figures = {"train/loss": loss, "train/ranking_loss": ranking, "train/retrieval_loss": retrieval}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
         return loss

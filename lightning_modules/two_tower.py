@@ -51,7 +51,7 @@ class TwoTower(pl.LightningModule):
         article_vocabularies: list[int],
         loss: Literal["softmax", "contrastive"] = "softmax",
         log_q: float = 1.0,
-        temperature: float = 0.1,
+        temperature: float = 0.05,
         margin: float = 1.0,
         article_ids: int = 0,
         learning_rate: float = 0.001,

@@ -25,7 +25,6 @@ from jobs.evaluation.protocol import (
     ALL_BUYERS,
     CHALLENGER,
     CHAMPION,
-    EVALUATION_FOLDS,
     HEADLINE_K,
     MODEL_VERSION,
     WIDTH,
@@ -35,7 +34,7 @@ from jobs.evaluation.protocol import (
 from jobs.evaluation.registry import incumbent, version_of_run
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.platform.settings import WEEK
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import load_model_folder, start_run
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.rank import Recommender

@@ -28,7 +28,6 @@ from jobs.evaluation.protocol import (
     BUYER_SLICES,
     CHALLENGER,
     CHAMPION,
-    EVALUATION_FOLDS,
     HEADLINE_K,
     MODEL_VERSION,
     OLDER_BUYERS,
@@ -39,6 +38,7 @@ from jobs.evaluation.registry import incumbent, promotions, rolled_back, version
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
+from jobs.platform.settings import EVALUATION_FOLDS
 from jobs.platform.tracking import set_champion, use_tracking
 
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
@@ -277,7 +277,7 @@ def main(job: Job) -> str:
         "model_version": version,
         "reason": reason,
         "incumbent_version": champion,
-        "rolled_back_as_of": withdrawn,
+        "rolled_back_date": withdrawn,
         "run_id": settings.run_id,
     }
     table = pa.Table.from_pylist([row], schema=arrow_schema(MODEL_DECISIONS))

@@ -23,9 +23,6 @@ from jobs.platform.settings import WEEK
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
 
-#: Whole weeks before the as-of date that a model is judged on; its evaluated fit knows none of them.
-EVALUATION_FOLDS = 4
-
 HEADLINE_K = 12
 RANKING_KS, RETRIEVAL_KS = (10, 20, 30), (100, 300)
 #: Places per customer that say all there is to say about a system: as many as the deepest cut-off.

@@ -55,7 +55,7 @@ def promotions(job: Job) -> dict[date, str]:
 
 def rolled_back(job: Job) -> dict[str, date]:
     """The versions that somebody took back, and as of which date."""
-    return {row["model_version"]: row["rolled_back_as_of"] for row in decisions(job) if row["rolled_back_as_of"]}
+    return {row["model_version"]: row["rolled_back_date"] for row in decisions(job) if row["rolled_back_date"]}
 
 
 def newest(promoted: dict[date, str], until: date) -> str | None:

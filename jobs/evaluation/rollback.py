@@ -24,7 +24,7 @@ def main(job: Job) -> str:
     settings = job.settings
     use_tracking(settings)
     promoted = promotions(job)
-    done = [row for row in decisions(job) if row["rolled_back_as_of"] == settings.as_of_date]
+    done = [row for row in decisions(job) if row["rolled_back_date"] == settings.as_of_date]
     before = sorted(day for day in promoted if day <= settings.as_of_date)
     if done and before and before[-1] < done[-1]["as_of_date"]:
         restored = before[-1]
@@ -42,7 +42,7 @@ def main(job: Job) -> str:
         row |= {
             "is_promoted": False,
             "reason": f"rolled back as of {settings.as_of_date}; {row['reason']}",
-            "rolled_back_as_of": settings.as_of_date,
+            "rolled_back_date": settings.as_of_date,
             "run_id": settings.run_id,
         }
         table = pa.Table.from_pylist([row], schema=arrow_schema(MODEL_DECISIONS))

@@ -110,7 +110,7 @@ class BoostedTrees:
             features: (n, w, features).
             is_article: places that hold a candidate, (n, w).
         """
-        scores = np.full(is_article.shape, -np.inf, dtype=np.float32)
+        scores: Floats = np.full(is_article.shape, -np.inf, dtype=np.float32)
         scores[is_article] = self._sum(features[is_article], 0, FIRST_TREES)
         if self.booster.num_trees() <= FIRST_TREES or scores.shape[1] <= KEPT:
             is_kept = is_article

@@ -345,7 +345,7 @@ def test_a_rollback_is_honoured_by_what_runs_next(week: Callable[..., str], tmp_
     assert week.alias[-1] == "1"  # type: ignore[attr-defined]
     assert champion_as_of(job_of(tmp_path, WEEKS[1])) == incumbent(job_of(tmp_path, WEEKS[2])) == "1"
     row = decisions(tmp_path)[1]
-    assert (row["is_promoted"], row["rolled_back_as_of"], row["run_id"]) == (False, WEEKS[1], "back")
+    assert (row["is_promoted"], row["rolled_back_date"], row["run_id"]) == (False, WEEKS[1], "back")
     assert row["reason"].startswith("rolled back as of 2020-09-09; MAP@12 0.0400")
 
     # Once more: nothing changes, and only one version is taken back.
@@ -356,7 +356,7 @@ def test_a_rollback_is_honoured_by_what_runs_next(week: Callable[..., str], tmp_
 
     # A rerun of the gate does not bring it back; a model that was trained again is another version.
     assert week(WEEKS[1], "2", 0.04, champion=0.03).startswith("version 2 not promoted: rolled back as of 2020-09-09;")
-    assert decisions(tmp_path)[1]["rolled_back_as_of"] == WEEKS[1] and week.alias[-1] == "1"  # type: ignore[attr-defined]
+    assert decisions(tmp_path)[1]["rolled_back_date"] == WEEKS[1] and week.alias[-1] == "1"  # type: ignore[attr-defined]
 
     # The next week meets the champion that was put back.
     assert week(WEEKS[2], "3", 0.035, champion=0.03).startswith("version 3 promoted")

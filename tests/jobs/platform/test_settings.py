@@ -67,7 +67,9 @@ def test_flags_are_kebab_case_and_empty_means_absent():
 
 def test_dates_of_a_run():
     settings = Settings(as_of_date=AS_OF, training_weeks=2)
-    assert settings.snapshot_dates == [AS_OF - timedelta(7 * n) for n in range(4)]
+    # its own, four folds, the validation week, two to learn from
+    assert settings.snapshot_dates == [AS_OF - timedelta(7 * n) for n in range(8)]
+    assert settings.interaction_weeks == [AS_OF - timedelta(7 * n) for n in range(1, 12)]
 
 
 def test_the_tracking_store_is_beside_the_tables(tmp_path):
