@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-training bench-two-tower conformance rollback docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -75,6 +75,9 @@ bench-increments: setup ## the next week, and a year of snapshots, beside comput
 
 bench-upkeep: setup ## queries before and after housekeeping of the tables [SCALE=0.1]
 	$(JOBS) -m benchmarks upkeep $(call flag,scale,SCALE)
+
+bench-scoring: setup ## candidates, ranking and table for every customer, the search beside faiss [DATA= SCALE=1.0 WAREHOUSE=]
+	$(JOBS) -m benchmarks scoring $(call flag,data,DATA) $(call flag,scale,SCALE) $(call flag,warehouse,WAREHOUSE)
 
 bench-training: setup ## examples a second through Lightning beside the bare loop's [PAIRS=400000]
 	$(JOBS) -m benchmarks training $(call flag,pairs,PAIRS)

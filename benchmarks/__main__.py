@@ -14,6 +14,7 @@ from benchmarks import fashion_mnist as fashion_mnist_
 from benchmarks import features as features_
 from benchmarks import increments as increments_
 from benchmarks import sample_data as sample_data_
+from benchmarks import scoring as scoring_
 from benchmarks import training as training_
 from benchmarks import two_tower as two_tower_
 from benchmarks import upkeep as upkeep_
@@ -72,6 +73,18 @@ def increments(
 ) -> None:
     """The run of a further week, and a year of snapshots, beside computing all anew; 25 GB of disk at full size."""
     increments_.run(data, scale)
+
+
+@app.command()
+def scoring(
+    data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 1.0,
+    warehouse: Annotated[
+        Path | None, typer.Option(help="With features and a registered version as of 2020-09-23; else made")
+    ] = None,
+) -> None:
+    """Both stages for every customer into Delta, and the search in them beside faiss on its own."""
+    scoring_.run(data, scale, warehouse)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import faiss
 import numpy as np
 import torch
 
@@ -15,6 +16,8 @@ from jobs.ranking.model import TwoStageModel
 from jobs.ranking.retrieval import Candidates, Retrieval, blocks
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.purchases import NO_ARTICLE, Ints
+
+CORES = len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,12 @@ class Recommender:
         )
 
 
+def use_one_thread() -> None:
+    """For threads that each work on something of their own."""
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+
+
 def rank_blocks(
     recommender: Recommender, customers: Ints, count: int, exclude_bought: bool = False
 ) -> Iterator[tuple[Ints, Ranked]]:
@@ -78,14 +87,13 @@ def rank_blocks(
     def ranked(block: Ints) -> tuple[Ints, Ranked]:
         return block, recommender.rank(recommender.candidates(block, exclude_bought), count)
 
-    cores = len(os.sched_getaffinity(0))
     threads = torch.get_num_threads()
     waiting: deque[Future[tuple[Ints, Ranked]]] = deque()
-    pool = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(CORES, initializer=use_one_thread)
     try:
         for block in blocks(customers):
             waiting.append(pool.submit(ranked, block))
-            if len(waiting) > 2 * cores:
+            if len(waiting) > 2 * CORES:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

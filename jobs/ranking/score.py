@@ -52,14 +52,9 @@ def rows(purchases: Purchases, customers: Ints, ranked: Ranked, stamp: dict[str,
     return pa.table({name: columns[name] for name in schema.names})
 
 
-def main(job: Job) -> str:
+def score(job: Job, version: str) -> str:
+    """Publish what a registered version's final fit picks for every customer with history; how much, in words."""
     settings = job.settings
-    use_tracking(settings)
-    replace = {"as_of_date": [settings.as_of_date]}
-    version = champion_as_of(job)
-    if version is None:
-        job.publish(CANDIDATES, arrow_schema(CANDIDATES).empty_table(), replace)
-        return "no model that this code can use has been promoted: recommendations fall back to the baselines"
     with tempfile.TemporaryDirectory() as folder:
         model = TwoStageModel.load(load_model_folder(settings.model_name, version, Path(folder)) / FINAL)
     purchases = load_purchases(job, before=settings.as_of_date)
@@ -79,8 +74,17 @@ def main(job: Job) -> str:
         if waiting:
             yield pa.concat_tables(waiting)
 
-    count = job.publish(CANDIDATES, tables(), replace)
+    count = job.publish(CANDIDATES, tables(), {"as_of_date": [settings.as_of_date]})
     return f"{count:,} candidates for {len(customers):,} customers by version {version}"
+
+
+def main(job: Job) -> str:
+    use_tracking(job.settings)
+    version = champion_as_of(job)
+    if version is not None:
+        return score(job, version)
+    job.publish(CANDIDATES, arrow_schema(CANDIDATES).empty_table(), {"as_of_date": [job.settings.as_of_date]})
+    return "no model that this code can use has been promoted: recommendations fall back to the baselines"
 
 
 if __name__ == "__main__":
