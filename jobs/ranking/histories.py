@@ -50,10 +50,15 @@ class Bought:
     def position(self, customer: Ints, thing: Ints) -> npt.NDArray[np.int64]:
         """Position of pairs of any (equal) shape in the arrays; -1 for a pair never bought."""
         wanted = customer.astype(np.int64) * self.size + thing
-        if not len(self.keys):
+        if not wanted.size or not len(self.keys):
             return np.full(wanted.shape, -1)
-        position = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[position] == wanted, position, -1)
+        # Customers of a block lie near each other: searching among their keys alone stays in the processor's cache.
+        first, end = np.searchsorted(self.keys, [wanted.min(), wanted.max() + 1])
+        keys = self.keys[first:end]
+        if not len(keys):
+            return np.full(wanted.shape, -1)
+        position = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[position] == wanted, first + position, -1)
 
     def units_of(self, customer: Ints, thing: Ints) -> Ints:
         """Units of pairs of any (equal) shape; 0 for a pair never bought."""

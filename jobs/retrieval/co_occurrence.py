@@ -12,7 +12,7 @@ from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import Floats, Found, best, best_per_row, once
 
 SOURCE = "co_occurrence"
-COUNT = 100
+COUNT = 60
 #: Neighbours kept per article, and articles of a customer whose neighbours are added up.
 NEIGHBOURS, LATEST = 30, 15
 #: Articles of a customer that count as bought together with what they bought in the last DAYS days.

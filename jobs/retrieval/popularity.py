@@ -11,7 +11,7 @@ from jobs.retrieval.purchases import Ints, Purchases
 from jobs.retrieval.source import Found, nothing, repeated
 
 SOURCE = "popularity"
-COUNT = 100
+COUNT = 50
 DAYS = 7
 
 

@@ -11,7 +11,7 @@ from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from jobs.retrieval.source import Found, best, repeated
 
 SOURCE = "popularity_age_band"
-COUNT = 60
+COUNT = 30
 #: Units' worth of everybody's sales beside a band's own.
 PRIOR_UNITS = 1000
 

@@ -12,7 +12,7 @@ from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import Found, best, best_per_group
 
 SOURCE = "popularity_department"
-COUNT = 100
+COUNT = 40
 #: Articles of a customer that say where they buy, and a purchase's days to count half as much.
 LATEST, HALF_LIFE_DAYS = 30, 60
 #: Departments of a customer that are looked into.

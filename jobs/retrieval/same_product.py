@@ -12,7 +12,7 @@ from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import Found, best, best_per_group, once
 
 SOURCE = "same_product"
-COUNT = 30
+COUNT = 20
 #: Articles of a customer whose products are looked at, and best-selling variants of each product.
 LATEST, VARIANTS = 20, 8
 #: Variants that sold nothing for so long are not found: they are hardly there any more.

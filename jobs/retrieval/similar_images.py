@@ -12,7 +12,7 @@ from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import Floats, Found, best, nothing, once
 
 SOURCE = "similar_images"
-COUNT = 40
+COUNT = 20
 #: Articles of a customer whose look counts, and neighbours of each.
 LATEST, NEIGHBOURS = 5, 20
 #: A likeness counts half as much for every so many days since the purchase.

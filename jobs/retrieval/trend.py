@@ -10,7 +10,7 @@ from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
 from jobs.retrieval.source import Floats, Found, best, repeated
 
 SOURCE = "trend"
-COUNT = 50
+COUNT = 20
 #: A day's sales count half as much for the level every so many days, and nothing after DAYS.
 HALF_LIFE_DAYS, DAYS = 5, 42
 #: The forecast is of the middle of the coming week.
