@@ -19,7 +19,7 @@ from lightning_modules.autoencoder import AutoencoderImages, AutoencoderModule
 BATCH = 16
 LEARNING_RATE, EPOCHS = 1e-3, 30
 #: Bounds in steps: a tiny catalogue needs more passes; a large one takes some ten minutes on two cores.
-MIN_STEPS, MAX_STEPS = 100, 1_000
+MIN_STEPS, MAX_STEPS = 40, 1_000
 #: Images trained on at most, 1.5 GiB of them.
 MAX_IMAGES = 8_000
 #: Columns of the reconstruction picture.
