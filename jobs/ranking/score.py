@@ -1,7 +1,6 @@
-"""The champion ranks every customer with history: its best articles become `candidates`.
+"""The champion ranks for every customer, with or without history: its best articles become `candidates`.
 
-Customers without history, and runs without a champion, get no candidates here: publishing falls back for them, and
-says so in every row.
+Runs without a champion get no candidates here: publishing falls back, and says so in every row.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def main(job: Job) -> str:
     purchases = load_purchases(job, before=settings.as_of_date)
     snapshot = SnapshotLoader(job, purchases, model.inputs.encoder).at(settings.as_of_date)
     recommender = Recommender(model, snapshot)
-    customers = np.unique(purchases.customer)
+    customers = np.arange(len(purchases.customer_ids), dtype=np.int32)
     stamp = {"as_of_date": settings.as_of_date, "model_version": version, "run_id": settings.run_id}
 
     def tables() -> Iterator[pa.Table]:

@@ -45,9 +45,9 @@ K = 12
 
 
 def validated_map(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> dict[str, float]:
-    """MAP@12 of each of the model's rankers over the buyers of a week who have a history."""
+    """MAP@12 of each of the model's rankers over the buyers of a week."""
     recommender, names = Recommender(model, snapshot), list(model.rankers)
-    truth = Truth.of(labels.where(np.isin(labels.customer, snapshot.history.customer)))
+    truth = Truth.of(labels)
     found = {name: np.empty(len(truth.buyer), dtype=np.int32) for name in names}
     for first in range(0, len(truth.customers), BLOCK_SIZE):
         buyers, pairs = truth.of_buyers(slice(first, first + BLOCK_SIZE))
