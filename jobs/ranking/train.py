@@ -31,6 +31,7 @@ from jobs.platform.tracking import find_versions, log_model_folder, start_run
 from jobs.ranking.fit import Plan, Weeks, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import RANKERS, TwoStageModel
+from jobs.ranking.pyfunc import describe
 from jobs.ranking.rank import Recommender
 from jobs.ranking.retrieval import BLOCK_SIZE
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
@@ -102,6 +103,7 @@ def main(job: Job) -> str:
         mlflow.log_params(parameters(job, encoder, rounds, judged.chosen))
         judged.save(Path(folder) / EVALUATED)
         final.save(Path(folder) / FINAL)
+        describe(Path(folder), FINAL, settings)
         tags = {"encoder": encoder or "none", "fingerprint": digest, "inputs": INPUTS_DIGEST}
         version = log_model_folder(settings.model_name, Path(folder), settings, tags)
         shutil.rmtree(place)
