@@ -13,13 +13,13 @@ BUCKETS = 100
 CANDIDATES = Contract(
     layer="gold",
     name="candidates",
-    description="The champion's best articles per customer with history, ranked; empty when no model is champion.",
+    description="The champion's best articles per customer, ranked; empty when no model is champion.",
     columns=(
         as_of_column(),
         Column("customer_id", "string", "Customer"),
         Column("rank", "int", "1 is the best", minimum=1),
         Column("article_id", "string", "Article"),
-        Column("score", "double", "Ranker's log-odds of a purchase within the week"),
+        Column("score", "double", "The ranker's score: higher is better, comparable within one customer only"),
         Column("source", "string", "Candidate source that found the article (the first, where several did)"),
         Column("model_version", "string", "Version in the model registry"),
         Column("run_id", "string", "Run that wrote the row"),
@@ -28,7 +28,7 @@ CANDIDATES = Contract(
     partition_by=("as_of_date",),
     min_rows=0,
     references=_IDS,
-    row_change=RowChange(0.9, None, "every customer with history keeps as many; only a week without champion has none"),
+    row_change=RowChange(0.9, None, "every customer keeps as many; only a week without champion has none"),
 )
 
 RECOMMENDATIONS = Contract(
@@ -40,8 +40,16 @@ RECOMMENDATIONS = Contract(
         Column("customer_id", "string", "Customer"),
         Column("rank", "int", "1 is shown first", minimum=1, maximum=MAX_RECOMMENDATIONS),
         Column("article_id", "string", "Article; exists in articles and was on sale before the as-of date"),
-        Column("score", "double", "Higher is better; comparable within one customer and source only"),
-        Column("source", "string", "Candidate source, or the fallback that filled the place"),
+        Column(
+            "score",
+            "double",
+            "The ranker's: higher is better within one customer; a fallback's is 1 / its place in its list",
+        ),
+        Column(
+            "source",
+            "string",
+            "Candidate source that found the article (the first, where several did), or the fallback",
+        ),
         Column("reason", "string", "Why, in a phrase a shopper could read"),
         Column("model_version", "string", "Version in the model registry, or 'baseline'"),
         Column("run_id", "string", "Run that wrote the row"),

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pyarrow as pa
 from rich.progress import track
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
 from jobs.evaluation import funnel
-from jobs.evaluation.baselines import BASELINES, popularity_7d
+from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.figures import figures_of, figures_table
-from jobs.evaluation.metrics import Mask
 from jobs.evaluation.protocol import (
     ALL_BUYERS,
     CHALLENGER,
@@ -41,7 +39,7 @@ from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.ranking.train import EVALUATED
 from jobs.retrieval.candidates import SOURCES
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, load_purchases
+from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (EVALUATION_METRICS,)
 #: The verdicts of earlier runs name the champion to beat.
@@ -87,29 +85,24 @@ def judged_weeks(job: Job, purchases: Purchases, judged: Mapping[str, Entrant]) 
             continue
         week = LabelWeek(history, labels, start)
         buyers = week.truth.customers
-        fallback = popularity_7d(history, buyers, start, WIDTH)
-        has_history = np.isin(buyers, history.customer)
         for system, entrant in judged.items():
             recommender = Recommender(entrant.model, entrant.snapshots.at(start))
             add = add_challenger if system == CHALLENGER else add_champion
             for first in track(range(0, len(buyers), BLOCK_SIZE), f"{system} from {start}"):
-                rows = slice(first, first + BLOCK_SIZE)
-                add(week, entrant.model, recommender, rows, has_history[rows], fallback[rows])
+                add(week, entrant.model, recommender, slice(first, first + BLOCK_SIZE))
         for name, baseline in BASELINES.items():
             week.add(name, baseline(history, buyers, start, WIDTH))
         yield week
 
 
-def add_challenger(
-    week: LabelWeek, model: TwoStageModel, recommender: Recommender, rows: slice, has_history: Mask, fallback: Ints
-) -> None:
+def add_challenger(week: LabelWeek, model: TwoStageModel, recommender: Recommender, rows: slice) -> None:
     """A block's lists of the chosen ranker and of each one, and the funnel: all on the same candidates."""
     candidates, names = recommender.candidates(week.truth.customers[rows]), list(model.rankers)
     best = recommender.rank_by(candidates, WIDTH, names)
     ranked = {name: lists.articles for name, lists in zip(names, best, strict=True)}
     systems = {CHALLENGER: ranked[model.chosen]} | {f"{CHALLENGER}/{name}": lists for name, lists in ranked.items()}
     for system, lists in systems.items():
-        week.add(system, served(lists, has_history, fallback), rows)
+        week.add(system, lists, rows)
     merged, sources = candidates.merged, [source for source in SOURCES if source in candidates.found]
     for source in sources:
         week.add(funnel.PREFIX + source, candidates.found[source].articles, rows)
@@ -118,19 +111,10 @@ def add_challenger(
     week.add(funnel.RANKED, ranked[model.chosen], rows)
 
 
-def add_champion(
-    week: LabelWeek, model: TwoStageModel, recommender: Recommender, rows: slice, has_history: Mask, fallback: Ints
-) -> None:
-    """A block's lists of the champion."""
+def add_champion(week: LabelWeek, model: TwoStageModel, recommender: Recommender, rows: slice) -> None:
+    """A block's lists of the champion's chosen ranker."""
     ranked = recommender.rank(recommender.candidates(week.truth.customers[rows]), WIDTH)
-    week.add(CHAMPION, served(ranked.articles, has_history, fallback), rows)
-
-
-def served(ranked: Ints, has_history: Mask, fallback: Ints) -> Ints:
-    """What would have been published: ranked candidates (n, any) for those with history, the others' fallback."""
-    lists = np.where(has_history[:, None], np.int32(NO_ARTICLE), fallback)
-    lists[:, : ranked.shape[1]][has_history] = ranked[has_history]
-    return lists
+    week.add(CHAMPION, ranked.articles, rows)
 
 
 def log_figures(figures: Sequence[Figure]) -> None:

@@ -30,9 +30,7 @@ from jobs.evaluation.protocol import (
     CHAMPION,
     HEADLINE_K,
     MODEL_VERSION,
-    OLDER_BUYERS,
     PURCHASE_SLICES,
-    RECENT_BUYERS,
 )
 from jobs.evaluation.registry import incumbent, promotions, rolled_back, version_of_run
 from jobs.platform.errors import JobError
@@ -221,8 +219,7 @@ def slice_changes(scores: Scores, best: str, champion: str | None) -> tuple[str 
 def impossible(scores: Scores) -> list[str]:
     """Where the model is better than any order of its candidates: its figures come from elsewhere."""
     found = []
-    for group in (group for group in (RECENT_BUYERS, OLDER_BUYERS) if scores.has(group)):
-        # All their picks are candidates; those without history get a list that nobody ranked.
+    for group in (group for group in BUYER_SLICES if scores.has(group)):
         mine, ceiling = scores.figure(CHALLENGER, "map", group), scores.figure(MERGED, CEILING, group)
         if mine > ceiling + 1e-9:
             found.append(f"{group}: MAP@12 {mine:.4f} is above {ceiling:.4f}, all that its candidates allow")

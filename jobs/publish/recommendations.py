@@ -1,13 +1,14 @@
 """The published picks: exactly top-k distinct articles for every customer.
 
-The champion's candidates come first. Where they do not fill the places (customers without history, no champion, many
-articles excluded) the customer's own recent purchases follow, then, for customers without history, what sold most
-to their age band, and last what sold most to everyone. Each row says which of these it came from.
+The champion's candidates come first. Where they do not fill the places (no champion, a small catalogue, many articles
+excluded) the customer's own recent purchases follow, then, for customers without history, what sold most to their age
+band, and last what sold most to everyone. Each row says which of these it came from, and why in a phrase.
 """
 
 from __future__ import annotations
 
 from datetime import date
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -18,26 +19,13 @@ from expectations.recommendations import BUCKETS, CANDIDATES, RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.job import Job, run
-from jobs.retrieval import popularity, repurchase
+from jobs.publish.reasons import POPULARITY_ALL_TIME, reason
+from jobs.ranking.behaviour import AGE_BANDS
+from jobs.retrieval import popularity, popularity_age_band, repurchase, same_product
 
 READS, WRITES = (CANDIDATES, CUSTOMERS, ARTICLES, TRANSACTIONS), (RECOMMENDATIONS,)
 
 BASELINE = "baseline"
-POPULARITY_AGE_BAND = "popularity_age_band"
-POPULARITY_ALL_TIME = "popularity_all_time"
-#: What a shopper reads, by source; any other source is the model's taste.
-REASONS = {
-    repurchase.SOURCE: "You bought this before",
-    POPULARITY_AGE_BAND: "Popular with people your age",
-    popularity.SOURCE: "Popular this week",
-    POPULARITY_ALL_TIME: "A long-standing favourite",
-}
-MODEL_REASON = "Matches what you like"
-
-#: Customers of 16 to 19 and 70 and over are the outer age bands; the others are decades.
-YOUNGEST_BAND, OLDEST_BAND = 10, 70
-#: An age band that bought fewer units in the last 7 days says little, and is not used.
-MIN_BAND_UNITS = 100
 
 #: What one place of an offer holds; all offers of a customer are merged by tier, then position.
 OFFER = ("customer_id", "article_id", "tier", "position", "score", "source", "model_version")
@@ -64,20 +52,23 @@ def transform(
     bought = history.groupBy("customer_id", "article_id").agg(F.max("t_dat").alias("last"), F.count("*").alias("units"))
     popular = popular_list(history, as_of_date)
     excluded = bought if exclude_bought else bought.limit(0)
-    offers = candidate_offers(candidates.where(F.col("as_of_date") == F.lit(as_of_date)), popular)
+    people = customers.select("customer_id", "age", age_band().alias("band"))
+    bands = age_band_sales(history, people, as_of_date)
+    ranked = candidates.where(F.col("as_of_date") == F.lit(as_of_date))
+    offers = candidate_offers(ranked, popular)
     offers = offers.join(excluded, ["customer_id", "article_id"], "left_anti")
     served = offers.groupBy("customer_id").count().where(F.col("count") >= top_k)
-    short = customers.select("customer_id", "age").join(served, "customer_id", "left_anti")
+    short = people.join(served, "customer_id", "left_anti")
     cold = short.join(bought, "customer_id", "left_anti")
-    offers = offers.unionByName(age_band_offers(cold, history, customers, as_of_date, top_k))
+    offers = offers.unionByName(age_band_offers(cold, bands, top_k))
     offers = offers.unionByName(popular_offers(short, excluded, popular, top_k))
     if not exclude_bought:
         offers = offers.unionByName(own_offers(short, bought, top_k))
-    reason = F.coalesce(_lookup(REASONS)[F.col("source")], F.lit(MODEL_REASON))
+    picks = best_offers(offers.join(people, "customer_id", "left_semi"), top_k)
     return (
-        best_offers(offers.join(customers.select("customer_id"), "customer_id", "left_semi"), top_k)
+        with_facts(picks, people, articles, bought, ranked, bands)
         .withColumns({"as_of_date": F.lit(as_of_date), "run_id": F.lit(run_id), "bucket": bucket("customer_id")})
-        .withColumn("reason", reason)
+        .withColumn("reason", reason())
         .select(*RECOMMENDATIONS.column_names)
     )
 
@@ -106,23 +97,27 @@ def own_offers(short: DataFrame, bought: DataFrame, top_k: int) -> DataFrame:
     return _fallback(ranked.join(short, "customer_id", "left_semi"), 1, F.lit(repurchase.SOURCE))
 
 
-def age_band_offers(
-    cold: DataFrame, history: DataFrame, customers: DataFrame, as_of_date: date, top_k: int
-) -> DataFrame:
-    """For customers without history: what their age band bought most in the last 7 days, where it bought enough."""
+def age_band_sales(history: DataFrame, people: DataFrame, as_of_date: date) -> DataFrame:
+    """The lists of jobs.retrieval.popularity_age_band: per band, every article sold in the last 7 days by `position`.
+
+    Columns: band, article_id, units (bought by the band), position. The order is by whole numbers, the band's shares
+    times what all shares have in common.
+    """
     recent = history.where(F.col("t_dat") >= F.date_sub(F.lit(as_of_date), popularity.DAYS))
-    ages = customers.where(F.col("age").isNotNull()).select("customer_id", age_band().alias("band"))
-    sales = recent.join(ages, "customer_id").groupBy("band", "article_id").agg(F.count("*").alias("units"))
-    order = Window.partitionBy("band").orderBy(F.desc("units"), "article_id")
-    ranked = (
-        sales.withColumn("band_units", F.sum("units").over(Window.partitionBy("band")))
-        .where(F.col("band_units") >= MIN_BAND_UNITS)
-        .withColumn("position", F.row_number().over(order))
-        .where(F.col("position") <= top_k)
-    )
-    # Without an age the band is null, and joins nothing.
-    offers = cold.withColumn("band", age_band()).join(F.broadcast(ranked), "band")
-    return _fallback(offers, 2, F.lit(POPULARITY_AGE_BAND))
+    own = recent.join(people, "customer_id").groupBy("band", "article_id").agg(F.count("*").alias("units"))
+    everybody = recent.groupBy("article_id").agg(F.count("*").alias("everybody"))
+    total = recent.agg(F.count("*").alias("total"))
+    whole = people.select("band").distinct().crossJoin(everybody).crossJoin(total)
+    sales = whole.join(own, ["band", "article_id"], "left").withColumn("units", F.coalesce("units", F.lit(0)))
+    share = F.col("units") * F.col("total") + popularity_age_band.PRIOR_UNITS * F.col("everybody")
+    order = Window.partitionBy("band").orderBy(share.desc(), "article_id")
+    return sales.select("band", "article_id", "units", F.row_number().over(order).alias("position"))
+
+
+def age_band_offers(cold: DataFrame, bands: DataFrame, top_k: int) -> DataFrame:
+    """For customers without history: the best sellers of their age band."""
+    offers = cold.join(F.broadcast(bands.where(F.col("position") <= top_k)), "band")
+    return _fallback(offers, 2, F.lit(popularity_age_band.SOURCE))
 
 
 def popular_offers(short: DataFrame, bought: DataFrame, popular: DataFrame, top_k: int) -> DataFrame:
@@ -160,10 +155,32 @@ def best_offers(offers: DataFrame, top_k: int) -> DataFrame:
     return ranked.select("customer_id", "rank", "article_id", "offer.*")
 
 
+def with_facts(
+    picks: DataFrame, people: DataFrame, articles: DataFrame, bought: DataFrame, ranked: DataFrame, bands: DataFrame
+) -> DataFrame:
+    """The picks with what their reasons tell: the columns that jobs.publish.reasons.reason names."""
+    labels = articles.select("article_id", "product_code", "department_name", "product_type_name", "colour_group_name")
+    variants = ranked.where(F.col("source") == same_product.SOURCE).join(labels, "article_id")
+    wanted = variants.select("customer_id", "product_code").distinct()
+    # The order of jobs.retrieval.recent: the latest day, then more units, then the smaller id.
+    latest = F.min(F.struct(-F.unix_date("last"), -F.col("units"), "article_id", "colour_group_name"))
+    own = bought.join(labels, "article_id").join(wanted, ["customer_id", "product_code"], "left_semi")
+    own = own.groupBy("customer_id", "product_code").agg(latest["colour_group_name"].alias("own_colour_group_name"))
+    known = bought.select("customer_id").distinct().withColumn("has_history", F.lit(True))
+    by_band = bands.where(F.col("units") > 0).select("band", "article_id", F.lit(True).alias("is_bought_by_band"))
+    return (
+        picks.join(labels, "article_id")
+        .join(people, "customer_id")
+        .join(known, "customer_id", "left")
+        .join(own, ["customer_id", "product_code"], "left")
+        .join(by_band, ["band", "article_id"], "left")
+    )
+
+
 def age_band() -> Column:
-    """First year of the customer's age band; null without an age."""
-    decade = F.floor(F.col("age") / 10).cast("int") * 10
-    return F.when(F.col("age").isNotNull(), F.least(F.greatest(decade, F.lit(YOUNGEST_BAND)), F.lit(OLDEST_BAND)))
+    """The customer's age band, as jobs.ranking.behaviour.age_bands; those of unknown age are a band of their own."""
+    older_than = [(F.col("age") >= first_age).cast("int") for first_age in AGE_BANDS]
+    return F.coalesce(reduce(Column.__add__, older_than), F.lit(len(AGE_BANDS) + 1))
 
 
 def bucket(customer_id: str) -> Column:
@@ -173,10 +190,6 @@ def bucket(customer_id: str) -> Column:
     DuckDB: `('0x' || md5(customer_id)[:8])::BIGINT % 100`.
     """
     return (F.conv(F.substring(F.md5(customer_id), 1, 8), 16, 10).cast("bigint") % BUCKETS).cast("int")
-
-
-def _lookup(entries: dict[str, str]) -> Column:
-    return F.create_map(*[F.lit(part) for entry in entries.items() for part in entry])
 
 
 def check_counts(rows: DataFrame, customers: DataFrame, pickable: int, top_k: int, as_of_date: date) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -111,22 +112,32 @@ class BoostedTrees:
             is_article: places that hold a candidate, (n, w).
         """
         scores: Floats = np.full(is_article.shape, -np.inf, dtype=np.float32)
-        scores[is_article] = self._sum(features[is_article], 0, FIRST_TREES)
+        scores[is_article] = _sum(self._parts[0], features[is_article])
         if self.booster.num_trees() <= FIRST_TREES or scores.shape[1] <= KEPT:
             is_kept = is_article
         else:
             least = -np.partition(-scores, KEPT - 1, axis=1)[:, KEPT - 1 : KEPT]
             is_kept = is_article & (scores >= least)
             scores[~is_kept] -= BEHIND
-        scores[is_kept] += self._sum(features[is_kept], FIRST_TREES, -1)
+        scores[is_kept] += _sum(self._parts[1], features[is_kept])
         return scores
 
-    def _sum(self, rows: Floats, first: int, count: int) -> Floats:
-        """Sum of `count` trees (-1: all that follow) from the `first`, (n,)."""
-        if first >= self.booster.num_trees() or not len(rows):
-            return np.zeros(len(rows), dtype=np.float32)
-        found = self.booster.predict(rows, start_iteration=first, num_iteration=count, raw_score=True, num_threads=1)
-        return np.asarray(found, dtype=np.float32)
+    @cached_property
+    def _parts(self) -> tuple[lgb.Booster, lgb.Booster]:
+        """The first trees, and the others: a booster keeps the range of trees that a thread asks for, for all threads.
+
+        Asked for two ranges by several threads at once, one booster would give sums of the wrong trees.
+        """
+        text = self.booster.model_to_string
+        first, others = text(num_iteration=FIRST_TREES), text(start_iteration=FIRST_TREES, num_iteration=-1)
+        return lgb.Booster(model_str=first), lgb.Booster(model_str=others)
+
+
+def _sum(trees: lgb.Booster, rows: Floats) -> Floats:
+    """Sum of the trees, (n,)."""
+    if not trees.num_trees() or not len(rows):
+        return np.zeros(len(rows), dtype=np.float32)
+    return np.asarray(trees.predict(rows, raw_score=True, num_threads=1), dtype=np.float32)
 
 
 def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import torch
 
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.retrieval import Candidates, Retrieval, blocks
 from jobs.ranking.snapshot import Floats, Snapshot
-from jobs.retrieval.purchases import NO_ARTICLE, Ints
+from jobs.retrieval.candidates import SOURCES
+from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -33,6 +35,25 @@ class Ranked:
     articles: Ints
     scores: Floats
     sources: Ints
+
+    def table(self, purchases: Purchases, customers: Ints) -> pa.Table:
+        """One row per article: customer_id, rank, article_id, score, source.
+
+        Args:
+            purchases: whose ids the codes stand for.
+            customers: codes of those ranked for, (n,).
+        """
+        picked = self.articles != NO_ARTICLE
+        rank = np.broadcast_to(np.arange(1, picked.shape[1] + 1, dtype=np.int32), picked.shape)
+        return pa.table(
+            {
+                "customer_id": purchases.customer_ids.take(pa.array(np.repeat(customers, picked.sum(axis=1)))),
+                "rank": pa.array(rank[picked]),
+                "article_id": purchases.article_ids.take(pa.array(self.articles[picked])),
+                "score": pa.array(self.scores[picked].astype(np.float64)),
+                "source": pa.array(SOURCES).take(pa.array(self.sources[picked])),
+            }
+        )
 
 
 class Recommender:

@@ -1,7 +1,6 @@
-"""The champion ranks every customer with history: its best articles become `candidates`.
+"""The champion ranks for every customer, with or without history: its best articles become `candidates`.
 
-Customers without history, and runs without a champion, get no candidates here: publishing falls back for them, and
-says so in every row.
+Runs without a champion get no candidates here: publishing falls back, and says so in every row.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ from jobs.ranking.rank import Ranked, Recommender, rank_blocks
 from jobs.ranking.retrieval import blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.ranking.train import FINAL
-from jobs.retrieval.candidates import SOURCES
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, load_purchases
+from jobs.retrieval.purchases import Ints, Purchases, load_purchases
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
 
@@ -36,20 +34,10 @@ BLOCKS_WRITTEN = 64
 
 def rows(purchases: Purchases, customers: Ints, ranked: Ranked, stamp: dict[str, object]) -> pa.Table:
     """Ranked articles as rows of `candidates`; `stamp` holds as_of_date, model_version and run_id."""
-    picked = ranked.articles != NO_ARTICLE
-    count = picked.sum(axis=1)
-    rank = np.broadcast_to(np.arange(1, picked.shape[1] + 1, dtype=np.int32), picked.shape)
-    columns = {
-        "customer_id": purchases.customer_ids.take(pa.array(np.repeat(customers, count))),
-        "rank": pa.array(rank[picked]),
-        "article_id": purchases.article_ids.take(pa.array(ranked.articles[picked])),
-        "score": pa.array(ranked.scores[picked].astype(np.float64)),
-        "source": pa.array(SOURCES).take(pa.array(ranked.sources[picked])),
-    }
-    schema = arrow_schema(CANDIDATES)
-    size = int(count.sum())
-    columns |= {name: pa.repeat(pa.scalar(value, schema.field(name).type), size) for name, value in stamp.items()}
-    return pa.table({name: columns[name] for name in schema.names})
+    found, schema = ranked.table(purchases, customers), arrow_schema(CANDIDATES)
+    for name, value in stamp.items():
+        found = found.append_column(name, pa.repeat(pa.scalar(value, schema.field(name).type), len(found)))
+    return found.select(schema.names)
 
 
 def score(job: Job, version: str) -> str:
@@ -60,7 +48,7 @@ def score(job: Job, version: str) -> str:
     purchases = load_purchases(job, before=settings.as_of_date)
     snapshot = SnapshotLoader(job, purchases, model.inputs.encoder).at(settings.as_of_date)
     recommender = Recommender(model, snapshot)
-    customers = np.unique(purchases.customer)
+    customers = np.arange(len(purchases.customer_ids), dtype=np.int32)
     stamp = {"as_of_date": settings.as_of_date, "model_version": version, "run_id": settings.run_id}
 
     def tables() -> Iterator[pa.Table]:

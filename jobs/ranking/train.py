@@ -31,6 +31,7 @@ from jobs.platform.tracking import find_versions, log_model_folder, start_run
 from jobs.ranking.fit import Plan, Weeks, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import RANKERS, TwoStageModel
+from jobs.ranking.pyfunc import describe
 from jobs.ranking.rank import Recommender
 from jobs.ranking.retrieval import BLOCK_SIZE
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
@@ -45,9 +46,9 @@ K = 12
 
 
 def validated_map(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> dict[str, float]:
-    """MAP@12 of each of the model's rankers over the buyers of a week who have a history."""
+    """MAP@12 of each of the model's rankers over the buyers of a week."""
     recommender, names = Recommender(model, snapshot), list(model.rankers)
-    truth = Truth.of(labels.where(np.isin(labels.customer, snapshot.history.customer)))
+    truth = Truth.of(labels)
     found = {name: np.empty(len(truth.buyer), dtype=np.int32) for name in names}
     for first in range(0, len(truth.customers), BLOCK_SIZE):
         buyers, pairs = truth.of_buyers(slice(first, first + BLOCK_SIZE))
@@ -102,6 +103,7 @@ def main(job: Job) -> str:
         mlflow.log_params(parameters(job, encoder, rounds, judged.chosen))
         judged.save(Path(folder) / EVALUATED)
         final.save(Path(folder) / FINAL)
+        describe(Path(folder), FINAL, settings)
         tags = {"encoder": encoder or "none", "fingerprint": digest, "inputs": INPUTS_DIGEST}
         version = log_model_folder(settings.model_name, Path(folder), settings, tags)
         shutil.rmtree(place)

@@ -16,11 +16,13 @@ from expectations.customers import CUSTOMERS
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import ContractError, JobError
-from jobs.publish import recommendations
-from jobs.publish.recommendations import check_counts, popular_list, transform
+from jobs.publish.recommendations import age_band, age_band_sales, check_counts, popular_list, transform
+from jobs.ranking import behaviour
+from jobs.retrieval import popularity_age_band
 from jobs.retrieval.popularity import popular_articles
+from jobs.retrieval.purchases import NO_ARTICLE
 from tests.jobs.platform.checked import check
-from tests.jobs.retrieval.small import on, purchases
+from tests.jobs.retrieval.small import everyone, on, purchases
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
@@ -54,7 +56,9 @@ def transactions(spark: SparkSession, bought: list[tuple[int, str, str]] = BOUGH
     )
 
 
-def candidates(spark: SparkSession, picks: dict[str, list[str]], as_of_date: date = AS_OF) -> DataFrame:
+def candidates(
+    spark: SparkSession, picks: dict[str, list[str]], as_of_date: date = AS_OF, source: str = "two_tower"
+) -> DataFrame:
     return rows(
         spark,
         CANDIDATES,
@@ -65,7 +69,7 @@ def candidates(spark: SparkSession, picks: dict[str, list[str]], as_of_date: dat
                 "rank": rank,
                 "article_id": article,
                 "score": -float(rank),
-                "source": "two_tower",
+                "source": source,
                 "model_version": "7",
             }
             for customer, articles in picks.items()
@@ -82,12 +86,15 @@ def publish(
     top_k: int = 4,
     exclude_bought: bool = False,
     candidate_date: date = AS_OF,
+    people: dict[str, int | None] = AGES,
+    articles: list[dict[str, Any]] | None = None,
+    source: str = "two_tower",
 ) -> list[Row]:
     """The published rows, by customer and rank."""
     published = transform(
-        candidates(spark, picks or {}, candidate_date),
-        rows(spark, CUSTOMERS, [{"customer_id": c, "age": age} for c, age in AGES.items()]),
-        rows(spark, ARTICLES, [{"article_id": f"a{i}"} for i in range(1, 9)]),
+        candidates(spark, picks or {}, candidate_date, source),
+        rows(spark, CUSTOMERS, [{"customer_id": c, "age": age} for c, age in people.items()]),
+        rows(spark, ARTICLES, articles or [{"article_id": f"a{i}"} for i in range(1, 9)]),
         transactions(spark, bought),
         as_of_date=AS_OF,
         top_k=top_k,
@@ -124,8 +131,8 @@ def test_without_a_champion_own_purchases_then_the_best_sellers(spark: SparkSess
     # Same day: a4 has two units, a5 one. Four own articles fill four places.
     assert found["bob"] == [("a1", own), ("a3", own), ("a4", own), ("a5", own)]
     assert found["cat"] == [("a3", own), ("a1", week), ("a2", week), ("a4", ever)]
-    for cold in ("cold30", "cold20", "ageless", "later"):
-        assert found[cold] == [("a1", week), ("a3", week), ("a2", week), ("a4", ever)]
+    for cold in ("cold30", "cold20", "ageless"):
+        assert found[cold] == [(a, "popularity_age_band") for a in ("a1", "a3", "a2")] + [("a4", ever)], cold
     assert {row.model_version for row in plain} == {"baseline"}
 
 
@@ -185,19 +192,62 @@ def test_every_customer_gets_exactly_top_k_distinct_articles(spark: SparkSession
     assert all(len(set(picks)) == len(picks) == 6 for picks in found.values())
 
 
-def test_cold_customers_get_their_age_band_where_it_bought_enough(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # In the last week customers in their thirties bought a3 three times and a1 once; those in their twenties three
-    # units in all, too few.
-    monkeypatch.setattr(recommendations, "MIN_BAND_UNITS", 4)
-    found = lists(publish(spark))
-    band = "popularity_age_band"
-    assert found["cold30"] == [("a3", band), ("a1", band), ("a2", "popularity"), ("a4", "popularity_all_time")]
-    assert found["cold20"][0] == ("a1", "popularity")
-    assert found["ageless"][0] == ("a1", "popularity")
-    assert found["cat"][0] == ("a3", "repurchase")  # has history: no age band
-    assert ("a1", "popularity") in found["cat"]
+def test_cold_customers_get_the_list_of_their_age_band(spark: SparkSession) -> None:
+    # In the last week everybody bought a1 three times, a3 three times, a2 once. Of these those from 35 on (cat, 38)
+    # bought a3 twice, those from 25 on (ann) a1 twice and a2 once, those from 30 on (bob) a1 and a3 once each, the
+    # youngest and those of unknown age nothing: everybody's list, a1 before a3 by id.
+    people = AGES | {"cold37": 37, "cold26": 26}
+    published = publish(spark, people=people)
+    found, reasons = lists(published), {(row.customer_id, row["rank"]): row.reason for row in published}
+    band, ever = "popularity_age_band", ("a4", "popularity_all_time")
+    assert found["cold37"] == [("a3", band), ("a1", band), ("a2", band), ever]
+    for cold in ("cold26", "cold30", "cold20", "ageless"):
+        assert found[cold] == [("a1", band), ("a3", band), ("a2", band), ever]
+    assert ("a1", "popularity") in found["cat"]  # has history: no age band
+    mine, all_buy = "Popular this week with people your age", "Popular this week"
+    assert [reasons["cold37", rank] for rank in (1, 2, 3)] == [mine, all_buy, all_buy]
+    assert [reasons["cold26", rank] for rank in (1, 2, 3)] == [mine, all_buy, mine]
+    assert {reasons["ageless", rank] for rank in (1, 2, 3)} == {all_buy}
+
+
+def test_a_candidate_of_the_same_product_names_the_latest_purchase_of_it(spark: SparkSession) -> None:
+    picks = {"ann": ["a6", "a4"], "bob": ["a6", "a2"], "cat": ["a5"], "later": ["a2"]}
+    product = {"a1": "p", "a3": "p", "a6": "p", "a2": "q", "a4": "q", "a5": "q"}
+    colours = {"a1": "Black", "a2": "Dark Red", "a3": "White", "a4": "Blue", "a5": "Pink", "a6": "Green"}
+    articles = [
+        {"article_id": a, "product_code": product.get(a), "colour_group_name": colours.get(a),
+         "product_type_name": "Dress"} for a in [f"a{i}" for i in range(1, 9)]
+    ]  # fmt: skip
+    bought = [*BOUGHT, (9, "bob", "a5"), (9, "bob", "a5")]
+    published = publish(spark, picks, bought, articles=articles, source="same_product")
+    said = {(row.customer_id, row.article_id): row.reason for row in published if row.source == "same_product"}
+    assert said == {
+        ("ann", "a6"): "You bought the same dress in black",
+        ("ann", "a4"): "You bought the same dress in dark red",  # a2 three days ago, a5 long before
+        ("bob", "a6"): "You bought the same dress in black",  # a1 and a3 on one day: the smaller id
+        ("bob", "a2"): "You bought the same dress in pink",  # of one day a5 has three units, a4 two
+        ("cat", "a5"): "You bought this in another version",  # never bought: nothing to name
+        ("later", "a2"): "You bought this in another version",
+    }
+
+
+def test_the_lists_of_age_bands_are_the_candidate_source(spark: SparkSession) -> None:
+    generator = np.random.default_rng(5)
+    ages = [None if i % 6 == 0 else int(generator.integers(15, 90)) for i in range(24)]
+    sold = [tuple(int(v) for v in generator.integers([30, 0, 0], [40, 24, 9])) for _ in range(400)]
+    history = purchases(sold, customers=24, articles=9)
+    band = behaviour.age_bands(np.array([np.nan if age is None else age for age in ages], dtype=np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(popularity_age_band, "PRIOR_UNITS", 7)
+        ours = popularity_age_band.PopularityByAgeBand(history, on(40), band).of(everyone(history)).articles
+        people = rows(spark, CUSTOMERS, [{"customer_id": f"c{i}", "age": age} for i, age in enumerate(ages)])
+        people = people.select("customer_id", "age", age_band().alias("band"))
+        days = [(40 - day, f"c{customer}", f"a{article:02d}") for day, customer, article in sold]
+        bands = age_band_sales(transactions(spark, days), people, AS_OF)
+        theirs = people.join(bands, "band").orderBy("customer_id", "position").collect()
+    lists_of = {f"c{i}": [f"a{code:02d}" for code in row if code != NO_ARTICLE] for i, row in enumerate(ours.tolist())}
+    assert len({tuple(some) for some in lists_of.values()}) > 4  # the bands differ
+    assert {c: [row.article_id for row in theirs if row.customer_id == c] for c in lists_of} == lists_of
 
 
 def test_purchases_on_or_after_the_as_of_date_change_nothing(spark: SparkSession) -> None:

@@ -1,0 +1,126 @@
+"""The whole two stages through MLflow: trained on a small warehouse, registered, loaded and asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from expectations.articles import ARTICLES as ARTICLE_TABLE
+from expectations.customers import CUSTOMERS as CUSTOMER_TABLE
+from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
+from expectations.transactions import TRANSACTIONS
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job
+from jobs.platform.settings import WEEK, Settings
+from jobs.platform.tracking import load_model_folder, set_champion
+from jobs.ranking import train
+from jobs.ranking.model import TwoStageModel
+from jobs.ranking.rank import Recommender
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.retrieval.candidates import SOURCES
+from jobs.retrieval.purchases import load_purchases
+from tests.jobs.evaluation.silver import put
+from tests.jobs.ranking.conftest import AS_OF, Shop, make_purchases
+
+COUNT = 5
+#: Two with history, one without, and the first once more.
+ASKED = ["c007", "c001", "c059", "c007"]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A warehouse with a champion, trained as of AS_OF, and the features of that date and of a week later."""
+    root = tmp_path_factory.mktemp("shop")
+    settings = Settings(as_of_date=AS_OF, warehouse=str(root), training_weeks=2, max_epochs=1, top_k=COUNT)
+    shop = Shop(make_purchases())
+    customers, articles, lines = shop.customers().to_dicts(), shop.articles().to_dicts(), shop.lines.to_dicts()
+    put(root, CUSTOMER_TABLE, [row | {"customer_key": i} for i, row in enumerate(customers)])
+    put(root, ARTICLE_TABLE, [row | {"article_key": i} for i, row in enumerate(articles)])
+    put(root, TRANSACTIONS, lines)
+    weeks = [AS_OF - j * WEEK for j in range(-1, 13)]
+    put(root, INTERACTION_FEATURES, shop.interactions(weeks).to_dicts())
+    for table, features in ((CUSTOMER_FEATURES, shop.customer_features), (ARTICLE_FEATURES, shop.article_features)):
+        for day in [AS_OF + WEEK, *settings.snapshot_dates]:
+            dates = {"as_of_date": day, "first_sale_date": day - WEEK, "first_purchase_date": day - WEEK}
+            rows = [dates | {"last_purchase_date": day - WEEK} | row for row in features([day]).to_dicts()]
+            put(root, table, rows, {"as_of_date": [day]})
+    train.main(Job("ranking.train", settings, train.READS, train.WRITES))
+    set_champion(settings.model_name, "1")
+    return settings
+
+
+@pytest.fixture(scope="module")
+def model(settings: Settings) -> mlflow.pyfunc.PyFuncModel:
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    return mlflow.pyfunc.load_model(f"models:/{settings.model_name}@champion")
+
+
+def asked(model: mlflow.pyfunc.PyFuncModel, customers: list[str] = ASKED, **params: object) -> pd.DataFrame:
+    return model.predict(pd.DataFrame({"customer_id": customers}), params=params)
+
+
+def test_it_ranks_as_the_recommender_does(settings: Settings, model: mlflow.pyfunc.PyFuncModel, tmp_path: Path) -> None:
+    found = asked(model)
+    assert list(found) == ["customer_id", "rank", "article_id", "score", "source"]
+    assert found["customer_id"].tolist() == np.repeat(ASKED, COUNT).tolist()
+    assert found["rank"].tolist() == [1, 2, 3, 4, 5] * len(ASKED)
+    job = Job("test", settings, SNAPSHOT_TABLES, ())
+    purchases = load_purchases(job, before=AS_OF)
+    final = TwoStageModel.load(load_model_folder(settings.model_name, "1", tmp_path) / train.FINAL)
+    recommender = Recommender(final, SnapshotLoader(job, purchases, None).at(AS_OF))
+    ranked = recommender.rank(recommender.candidates(np.array([7, 1, 59, 7], dtype=np.int32)), COUNT)
+    assert found["article_id"].tolist() == [f"{code:010}" for code in ranked.articles.ravel()]
+    assert found["score"].to_numpy() == pytest.approx(ranked.scores.ravel())
+    assert found["source"].tolist() == [SOURCES[code] for code in ranked.sources.ravel()]
+    assert not set(found["source"][2 * COUNT : 3 * COUNT]) & {"repurchase", "same_product"}
+
+
+def test_a_later_date_sees_what_was_bought_since_and_nothing_later(model: mlflow.pyfunc.PyFuncModel) -> None:
+    assert not asked(model, as_of_date=str(AS_OF + WEEK)).equals(asked(model))
+    assert len(asked(model, count=2)) == 2 * len(ASKED)
+
+
+def test_what_cannot_be_answered_is_said_in_one_line(model: mlflow.pyfunc.PyFuncModel) -> None:
+    with pytest.raises(JobError, match=r"2 of 3 customers are unknown, such as nobody"):
+        asked(model, ["nobody", "c001", "c999"])
+    with pytest.raises(JobError, match="the model learnt from purchases up to 2020-09-16"):
+        asked(model, as_of_date=str(AS_OF - timedelta(days=1)))
+    with pytest.raises(JobError, match=r"article_features: nothing as of 2020-09-17; run the features"):
+        asked(model, as_of_date=str(AS_OF + timedelta(days=1)))
+    with pytest.raises(JobError, match="count 0"):
+        asked(model, count=0)
+
+
+def test_the_files_are_plain_and_signed(settings: Settings, model: mlflow.pyfunc.PyFuncModel, tmp_path: Path) -> None:
+    folder = load_model_folder(settings.model_name, "1", tmp_path)
+    endings = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert endings <= {".safetensors", ".json", ".txt", ".yaml", ""}, endings
+    signature = model.metadata.signature
+    assert signature.inputs.input_names() == ["customer_id"]
+    assert {param.name: param.default for param in signature.params} == {
+        "as_of_date": "2020-09-16", "warehouse": settings.warehouse, "count": COUNT
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_mlflows_own_command_predicts(settings: Settings, model: mlflow.pyfunc.PyFuncModel, tmp_path: Path) -> None:
+    given, out = tmp_path / "customers.csv", tmp_path / "picks.json"
+    given.write_text("customer_id\n" + "\n".join(ASKED) + "\n")
+    command = ["models", "predict", "-m", f"models:/{settings.model_name}@champion", "--env-manager", "local"]
+    paths = ["-i", str(given), "-t", "csv", "-o", str(out)]
+    subprocess.run(
+        [sys.executable, "-m", "mlflow", *command, *paths],
+        env={"MLFLOW_TRACKING_URI": settings.tracking_uri, "PATH": str(Path(sys.executable).parent)},
+        cwd=Path(__file__).resolve().parents[3],
+        check=True,
+    )
+    said = pd.DataFrame(json.loads(out.read_text())["predictions"])
+    pd.testing.assert_frame_equal(said, asked(model), check_dtype=False)
