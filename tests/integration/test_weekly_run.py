@@ -91,7 +91,9 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("stack"))
-    stack.call(JOBS_PYTHON, "-m", "sample_data", "generate", "--preset", "tiny", "--images", "48", "--out", stack.conf["data"])
+    stack.call(
+        JOBS_PYTHON, "-m", "sample_data", "generate", "--preset", "tiny", "--images", "48", "--out", stack.conf["data"]
+    )
     try:
         stack.call(PYTHON, "-m", "scripts.services", "up", "--warehouse", str(stack.warehouse))
         yield stack

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import lightgbm as lgb
 import numpy as np
 import pytest
@@ -57,3 +59,13 @@ def test_few_candidates_are_all_kept(trees: BoostedTrees, features: np.ndarray) 
     everything = np.ones((CUSTOMERS, WIDTH), dtype=bool)
     whole = trees.booster.predict(features.reshape(-1, FEATURES)).reshape(CUSTOMERS, WIDTH)
     assert trees.cascade(features, everything) == pytest.approx(whole, abs=1e-5)
+
+
+def test_threads_do_not_disturb_one_another(
+    trees: BoostedTrees, features: np.ndarray, is_article: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boosted_trees, "KEPT", 8)
+    alone = trees.cascade(features, is_article)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: trees.cascade(features, is_article), range(200)))
+    assert all(np.array_equal(scores, alone) for scores in together)

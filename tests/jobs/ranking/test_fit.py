@@ -16,7 +16,7 @@ from jobs.platform.settings import WEEK, Settings
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import SnapshotLoader
-from jobs.ranking.train import check_enough, fingerprint, validated_map
+from jobs.ranking.train import check_enough, chosen_ranker, fingerprint, validated
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Shop, make_purchases
 
@@ -114,8 +114,19 @@ def replace_settings(settings: Settings, **values: object) -> Settings:
 def test_validation_judges_every_ranker(tmp_path: Path) -> None:
     shop = make_purchases()
     model, weeks = fitted(shop, tmp_path), weeks_of(shop)
-    scores = validated_map(model, weeks.snapshot(STARTS[2]), weeks.labels(STARTS[2]))
-    assert set(scores) == set(RANKERS) and all(0 < score < 1 for score in scores.values())
+    labels = weeks.labels(STARTS[2])
+    precisions = validated(model, weeks.snapshot(STARTS[2]), labels)
+    assert set(precisions) == set(RANKERS)
+    for values in precisions.values():
+        assert len(values) == len(np.unique(labels.customer)) and 0 < values.mean() < 1
+
+
+def test_the_network_ranks_only_where_it_is_better_beyond_doubt() -> None:
+    trees = np.random.default_rng(0).random(200)
+    noise = np.random.default_rng(1).normal(size=200)
+    assert chosen_ranker({"network": trees + 0.001 + noise, "boosted_trees": trees}, 0) == "boosted_trees"
+    assert chosen_ranker({"network": trees + 0.5 + noise, "boosted_trees": trees}, 0) == "network"
+    assert chosen_ranker({"network": trees - 0.5 + noise, "boosted_trees": trees}, 0) == "boosted_trees"
 
 
 def test_too_little_to_learn_from_is_said() -> None:
