@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import sparse
 from torch import Tensor
 
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.candidates import SOURCES, KnownSources, Merged, merge
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, first_per_group
+from jobs.retrieval.purchases import NO_ARTICLE, Ints
 from jobs.retrieval.source import Found
 from jobs.retrieval.two_tower import SOURCE as TWO_TOWER
 from jobs.retrieval.two_tower import NearestArticles
@@ -75,7 +74,7 @@ class Retrieval:
             queries = self._towers.query_tower(
                 as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device)
             )
-        bought = own_articles(snapshot.weights[customers]) if exclude_bought else None
+        bought = self._known.recent.of(customers) if exclude_bought else None
         found = self._known.of(customers) | {TWO_TOWER: self._nearest.of(queries.cpu().numpy(), bought)}
         merged = merge(found)
         if exclude_bought:
@@ -96,13 +95,6 @@ class Retrieval:
             columns[f"{source}_closeness"] = np.where(np.isnan(rank), 0, 1 / rank).astype(np.float32)
             columns[f"{source}_score"] = np.arcsinh(score)
         return columns
-
-
-def own_articles(weights: sparse.csr_matrix) -> Ints:
-    """The articles of each row of a customer x article matrix, (n, most), padded with NO_ARTICLE."""
-    row = np.repeat(np.arange(weights.shape[0], dtype=np.int32), np.diff(weights.indptr))
-    most = int(np.diff(weights.indptr).max(initial=0))
-    return first_per_group(row, weights.indices, np.arange(weights.shape[0]), most)
 
 
 def blocks(customers: Ints) -> list[Ints]:
