@@ -4,7 +4,14 @@ from expectations.articles import ARTICLES
 from expectations.contract import contracts_by_name
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
-from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE, SIMILARITY_METRICS
+from expectations.evaluation import (
+    BACKTEST_BUYERS,
+    BACKTEST_METRICS,
+    EVALUATION_METRICS,
+    MODEL_DECISIONS,
+    REALISED_PERFORMANCE,
+    SIMILARITY_METRICS,
+)
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from expectations.images import IMAGE_FEATURES
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
@@ -27,6 +34,8 @@ CONTRACTS = contracts_by_name(
         CANDIDATES,
         RECOMMENDATIONS,
         REALISED_PERFORMANCE,
+        BACKTEST_METRICS,
+        BACKTEST_BUYERS,
         SIMILAR_ARTICLES,
         SIMILARITY_METRICS,
     ]

@@ -94,7 +94,7 @@ class LabelWeek:
         self.start, self.truth = start, Truth.of(labels)
         self.slices = slices(self.truth, history, start)
         self.on_sale = history.articles_on_sale()
-        self._history = history
+        self.history = history
         self._popular = popular_articles(history, start, HEADLINE_K)
         owners = np.unique(pair_keys(history.customer, history.article)) & 0xFFFFFFFF
         self._reach = np.bincount(owners, minlength=len(self.on_sale)) / max(len(np.unique(history.customer)), 1)
@@ -111,7 +111,7 @@ class LabelWeek:
         Raises:
             JobError: the system listed an article twice, or one that was not on sale.
         """
-        check_lists(system, ranked, self.on_sale, self._history)
+        check_lists(system, ranked, self.on_sale, self.history)
         truth, pairs = self.truth.of_buyers(rows)
         found = self._places.setdefault(system, np.empty(len(self.truth.buyer), dtype=np.int32))
         found[pairs] = places(ranked, truth)
