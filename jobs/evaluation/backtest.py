@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from datetime import date
 
 import mlflow
-import numpy as np
 import pyarrow as pa
 
 from expectations.evaluation import BACKTEST_BUYERS, BACKTEST_METRICS
@@ -87,36 +86,29 @@ def add_lists(
 
 def buyers_table(week: LabelWeek, age: int, purchases: Purchases, as_of_date: date, run_id: str) -> pa.Table:
     """What each buyer of the week got, by system, as rows of backtest_buyers."""
-    truth = week.truth
+    truth, tables = week.truth, []
     customers = purchases.customer_ids.take(pa.array(truth.customers))
-    tables = []
     for system, (places, _) in week.listed(week.slices[ALL_BUYERS]).items():
         if age and system != CHALLENGER:
             continue
-        columns = {
-            "system": system,
-            "as_of_date": as_of_date,
-            "fold": week.start.isoformat(),
-            "age_weeks": age,
+        stamp = {"system": system, "as_of_date": as_of_date, "fold": week.start.isoformat(), "age_weeks": age}
+        columns = {name: pa.repeat(value, len(customers)) for name, value in (stamp | {"run_id": run_id}).items()}
+        columns |= {
             "customer_id": customers,
             "average_precision_at_12": average_precision(places, truth, HEADLINE_K),
             "recall_at_100": recall(places, truth, RECALL_K),
-            "run_id": run_id,
         }
-        schema, size = arrow_schema(BACKTEST_BUYERS), len(customers)
-        arrays = [
-            pa.array(values, type=field.type) if isinstance(values, np.ndarray | pa.Array) else pa.repeat(values, size)
-            for field, values in ((schema.field(name), values) for name, values in columns.items())
-        ]
-        tables.append(pa.table(arrays, names=list(columns)).cast(schema))
-    return pa.concat_tables(tables)
+        tables.append(pa.table(columns).select(BACKTEST_BUYERS.column_names))
+    return pa.concat_tables(tables).cast(arrow_schema(BACKTEST_BUYERS))
 
 
 def main(job: Job) -> str:
     settings = job.settings
     start = settings.as_of_date - settings.backtest_week * WEEK
     then = settings.model_copy(update={"as_of_date": start})
-    metrics, buyers, fresh = [], [], {}
+    metrics: list[pa.Table] = []
+    buyers: list[pa.Table] = []
+    course: list[str] = []
     with start_run(settings, job.name):
         mlflow.log_params({"backtest_week": settings.backtest_week, "fitted_as_of": start})
         encoder = current_encoder(settings)
@@ -125,20 +117,30 @@ def main(job: Job) -> str:
         snapshots = SnapshotLoader(job, purchases, encoder)
         for age, week in judged(model, purchases, snapshots, start, settings.as_of_date):
             figures = figures_of([week], settings.seed)[week.start]
-            stamp = {"as_of_date": start, "run_id": settings.run_id}
-            metrics.append(figures_table(figures, BACKTEST_METRICS, fold_start=week.start, age_weeks=age, **stamp))
-            buyers.append(buyers_table(week, age, purchases, **stamp))
+            metrics.append(
+                figures_table(
+                    figures,
+                    BACKTEST_METRICS,
+                    as_of_date=start,
+                    fold_start=week.start,
+                    run_id=settings.run_id,
+                    age_weeks=age,
+                )
+            )
+            buyers.append(buyers_table(week, age, purchases, start, settings.run_id))
             score = {f.system: f.value for f in figures if (f.slice, f.metric) == (ALL_BUYERS, "map")}
             mlflow.log_metrics({f"{name}/map_at_{HEADLINE_K}": value for name, value in score.items()}, step=age)
-            fresh[age] = score[CHALLENGER]
+            course.append(f"{score[CHALLENGER]:.4f}")
     if not buyers:
         raise JobError(
             f"silver/transactions: nothing bought from {start} until {settings.as_of_date}; nothing to judge"
         )
     job.publish(BACKTEST_METRICS, pa.concat_tables(metrics), replace={"as_of_date": [start]})
     job.publish(BACKTEST_BUYERS, pa.concat_tables(buyers), replace={"as_of_date": [start]})
-    course = ", ".join(f"{value:.4f}" for value in fresh.values())
-    return f"model as of {start}, {model.chosen} ranks; MAP@{HEADLINE_K} in {len(fresh)} weeks as it ages: {course}"
+    return (
+        f"model as of {start}, {model.chosen} ranks; MAP@{HEADLINE_K} in {len(course)} weeks as it ages: "
+        f"{', '.join(course)}"
+    )
 
 
 if __name__ == "__main__":
