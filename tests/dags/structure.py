@@ -16,7 +16,8 @@ def described(dag):  # type: ignore[no-untyped-def]
         "updates": {asset.name: task.task_id for task in dag.tasks for asset in task.outlets},
         "waits_for": [asset.name for asset in getattr(dag.timetable.asset_condition, "objects", [])],
         "params": {
-            n: {"default": p.resolve(suppress_exception=True), "schema": p.schema, "description": p.description} for n, p in params.items()
+            n: {"default": p.resolve(suppress_exception=True), "schema": p.schema, "description": p.description}
+            for n, p in params.items()
         },
     }
 

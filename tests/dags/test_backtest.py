@@ -43,7 +43,11 @@ def test_the_as_of_date_has_to_be_given() -> None:
 
 def test_the_command_line() -> None:
     params = {name: PARAMS[name].resolve(suppress_exception=True) for name in PARAMS} | {"as_of_date": "2020-09-23"}
-    lines = [REPORT.arguments, EACH_WEEK.partial_kwargs["arguments"], dag.get_task("features.articles").application_args]
+    lines = [
+        REPORT.arguments,
+        EACH_WEEK.partial_kwargs["arguments"],
+        dag.get_task("features.articles").application_args,
+    ]
     for line in lines:
         assert REPORT.render_template(line, {"run_id": "manual__1", "params": params}) == [
             "--run-id=manual__1", "--as-of-date=2020-09-23", "--backtest-weeks=12", "--data=data/sample",
@@ -59,5 +63,5 @@ def test_a_mapped_tasks_own_arguments_come_last(tmp_path: Path, monkeypatch: pyt
     python.chmod(0o755)
     monkeypatch.setattr(operators, "REPOSITORY", tmp_path)
     job = JobOperator(task_id="evaluation.backtest", arguments=["--seed=1"], more=["--backtest-week=3"])
-    with pytest.raises(AirflowFailException, match="^-m jobs.evaluation.backtest --seed=1 --backtest-week=3$"):
+    with pytest.raises(AirflowFailException, match=r"^-m jobs\.evaluation\.backtest --seed=1 --backtest-week=3$"):
         job.execute({})
