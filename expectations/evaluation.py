@@ -11,10 +11,11 @@ def _metric_columns(
     group: str = "Group of buyers; 'all' for everyone",
     metric: str = "map, recall, precision, ndcg, coverage, ...",
     value: str = "Mean over the buyers of the slice",
+    as_of: Column | None = None,
 ) -> tuple[Column, ...]:
     return (
         Column("system", "string", system),
-        as_of_column(),
+        as_of or as_of_column(),
         Column("fold", "string", f"Label week, as its first day; '{POOLED}': all of them, a mean over buyer-weeks"),
         Column("slice", "string", group),
         Column("metric", "string", metric),
@@ -50,6 +51,7 @@ REALISED_PERFORMANCE = Contract(
     min_rows=0,
 )
 
+_FITTED = Column("as_of_date", "date", "The model's date: it has learnt from nothing dated on or after it")
 _AGE = Column("age_weeks", "int", "Whole weeks from the as-of date to the label week", minimum=0)
 
 BACKTEST_METRICS = Contract(
@@ -61,6 +63,7 @@ BACKTEST_METRICS = Contract(
         *_metric_columns(
             system="Model, baseline, or candidates/merged: all candidates in an order that nobody learnt",
             metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...",
+            as_of=_FITTED,
         ),
         _AGE,
     ),
@@ -75,7 +78,7 @@ BACKTEST_BUYERS = Contract(
     "model at every age; of the others, which do not age, at age 0.",
     columns=(
         Column("system", "string", "As in backtest_metrics"),
-        as_of_column(),
+        _FITTED,
         Column("fold", "string", "Label week, as its first day"),
         _AGE,
         Column("customer_id", "string", "Buyer of the label week"),

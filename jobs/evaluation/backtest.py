@@ -9,13 +9,14 @@ week's candidates and features are always as of its own start: only what the mod
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import mlflow
 import pyarrow as pa
 
 from expectations.evaluation import BACKTEST_BUYERS, BACKTEST_METRICS
+from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation import funnel
 from jobs.evaluation.evaluate import add_baselines, add_model, served, unlearned
@@ -54,19 +55,25 @@ def fit_as_of(job: Job, purchases: Purchases, encoder: str | None, settings: Set
     return fits.final
 
 
-def judged(
-    model: TwoStageModel, purchases: Purchases, snapshots: SnapshotLoader, start: date, end: date
-) -> Iterator[tuple[int, LabelWeek]]:
-    """The model's age in weeks and the label week, of each in which anything was bought.
+def require_features(job: Job, dates: Sequence[date]) -> None:
+    """Raise JobError where features of one of these dates are missing: all would be unknown, and nobody would notice."""
+    for table in (CUSTOMER_FEATURES, ARTICLE_FEATURES):
+        present = {part["as_of_date"] for part in job.partitions(table)}
+        if missing := sorted({str(day) for day in dates} - present):
+            raise JobError(
+                f"{table.path} has nothing as of {', '.join(missing)}; run the features with "
+                f"--backtest-weeks {job.settings.backtest_week} or more, and the same training weeks"
+            )
 
-    Args:
-        start: the model's as-of date.
-        end: no label week reaches beyond it.
-    """
-    for age in range(MAX_AGE + 1):
+
+def judged(
+    model: TwoStageModel, purchases: Purchases, snapshots: SnapshotLoader, start: date, ages: Sequence[int]
+) -> Iterator[tuple[int, LabelWeek]]:
+    """The label week at each of these ages, in weeks, in which anything was bought; `start` is the model's date."""
+    for age in ages:
         first = start + age * WEEK
         labels = purchases.between(first, first + WEEK)
-        if first + WEEK > end or not len(labels):
+        if not len(labels):
             continue
         week = LabelWeek(purchases.before(first), labels, first)
         add_model(week, CHALLENGER, model, snapshots.at(first), add_lists)
@@ -106,6 +113,8 @@ def main(job: Job) -> str:
     settings = job.settings
     start = settings.as_of_date - settings.backtest_week * WEEK
     then = settings.model_copy(update={"as_of_date": start})
+    ages = range(min(MAX_AGE + 1, settings.backtest_week))
+    require_features(job, [*then.snapshot_dates, *(start + age * WEEK for age in ages)])
     metrics: list[pa.Table] = []
     buyers: list[pa.Table] = []
     course: list[str] = []
@@ -115,7 +124,7 @@ def main(job: Job) -> str:
         purchases = load_purchases(job, before=settings.as_of_date)
         model = fit_as_of(job, purchases, encoder, then)
         snapshots = SnapshotLoader(job, purchases, encoder)
-        for age, week in judged(model, purchases, snapshots, start, settings.as_of_date):
+        for age, week in judged(model, purchases, snapshots, start, ages):
             figures = figures_of([week], settings.seed)[week.start]
             metrics.append(
                 figures_table(

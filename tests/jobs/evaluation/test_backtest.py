@@ -47,6 +47,7 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(backtest, "current_encoder", lambda _: None)
     monkeypatch.setattr(backtest, "SnapshotLoader", lambda *_: SimpleNamespace(at=lambda start: start))
     monkeypatch.setattr(backtest, "fit_as_of", fit_as_of)
+    monkeypatch.setattr(Job, "partitions", lambda *_: [{"as_of_date": str(on(day))} for day in range(-31, 60, 7)])
     monkeypatch.setattr(backtest, "asked", asked, raising=False)
     monkeypatch.setattr(evaluate, "Recommender", FakeRecommender)
     monkeypatch.setattr(evaluate, "BLOCK_SIZE", 1)
@@ -116,6 +117,15 @@ def test_no_purchase_since_then_is_an_error(warehouse: Path) -> None:
     put_purchases(warehouse, ROWS[:5], customers=4, articles=7)
     with pytest.raises(JobError, match=f"nothing bought from {on(46)} until {on(60)}"):
         walked(warehouse, 2)
+
+
+def test_features_of_every_date_are_needed(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the model's own weeks, back to eight before its date, and of the label weeks."""
+    for day in (39 - 7 * 8, 53):
+        kept = [{"as_of_date": str(on(d))} for d in range(-31, 60, 7) if d != day]
+        monkeypatch.setattr(Job, "partitions", lambda *_, kept=kept: kept)
+        with pytest.raises(JobError, match=rf"customer_features has nothing as of {on(day)}; run .*-weeks 3 or more"):
+            walked(warehouse, 3)
 
 
 # ---- what the fit may know
