@@ -56,7 +56,7 @@ def fit_as_of(job: Job, purchases: Purchases, encoder: str | None, settings: Set
 
 
 def require_features(job: Job, dates: Sequence[date]) -> None:
-    """Raise JobError where features of one of these dates are missing: all would be unknown, and nobody would notice."""
+    """Raise JobError where a date's features are missing: all of them would be unknown, and nobody would notice."""
     for table in (CUSTOMER_FEATURES, ARTICLE_FEATURES):
         present = {part["as_of_date"] for part in job.partitions(table)}
         if missing := sorted({str(day) for day in dates} - present):

@@ -39,7 +39,6 @@ BEGIN, END = "<!-- backtest: begin -->", "<!-- backtest: end -->"
 
 def told(found: Backtest, settings: Settings) -> str:
     """The generated section: what was run, the pooled figures, and the staleness table, as Markdown."""
-    weeks, images = len(found.folds), settings.encoder
     systems = [
         f"| {name} | {found.ap[name]:.4f} | {found.recall[name].value:.4f} | "
         + (f"{found.minus[name]:+.4f} |" if name in found.minus else "|")
@@ -52,9 +51,9 @@ def told(found: Backtest, settings: Settings) -> str:
     ]
     return "\n".join(
         [
-            f"{weeks} label weeks from {found.folds[0]} to the as-of date {settings.as_of_date}, {found.buyers:,} "
+            f"{len(found.folds)} label weeks from {found.folds[0]} to the as-of date {settings.as_of_date}, {found.buyers:,} "
             f"buyer-weeks, {settings.training_weeks} training weeks each, at most {settings.max_epochs} epochs, images "
-            f"by `{images}`. The merged candidates' recall@{RECALL_K}, in an order that nobody learnt, is "
+            f"by `{settings.encoder}`. The merged candidates' recall@{RECALL_K}, in an order that nobody learnt, is "
             f"{found.recall_to_popularity:.2f} times that of popularity_7d.",
             "",
             f"| system | MAP@{HEADLINE_K} | recall@{RECALL_K} | {CHALLENGER} less it, MAP@{HEADLINE_K} |",
