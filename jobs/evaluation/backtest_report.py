@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from expectations.evaluation import BACKTEST_BUYERS
 from jobs.evaluation.backtest import RECALL_K
 from jobs.evaluation.baselines import BASELINES
-from jobs.evaluation.funnel import MERGED
 from jobs.evaluation.protocol import CHALLENGER, HEADLINE_K
 from jobs.evaluation.walk_forward import Backtest, backtest_of
 from jobs.platform.errors import JobError
@@ -51,10 +50,10 @@ def told(found: Backtest, settings: Settings) -> str:
     ]
     return "\n".join(
         [
-            f"{len(found.folds)} label weeks from {found.folds[0]} to the as-of date {settings.as_of_date}, {found.buyers:,} "
-            f"buyer-weeks, {settings.training_weeks} training weeks each, at most {settings.max_epochs} epochs, images "
-            f"by `{settings.encoder}`. The merged candidates' recall@{RECALL_K}, in an order that nobody learnt, is "
-            f"{found.recall_to_popularity:.2f} times that of popularity_7d.",
+            f"{len(found.folds)} label weeks from {found.folds[0]} to the as-of date {settings.as_of_date}, "
+            f"{found.buyers:,} buyer-weeks, {settings.training_weeks} training weeks each, at most "
+            f"{settings.max_epochs} epochs, images by `{settings.encoder}`. The merged candidates' recall@{RECALL_K}, "
+            f"in an order that nobody learnt, is {found.recall_to_popularity:.2f} times that of popularity_7d.",
             "",
             f"| system | MAP@{HEADLINE_K} | recall@{RECALL_K} | {CHALLENGER} less it, MAP@{HEADLINE_K} |",
             "|---|---|---|---|",
@@ -76,27 +75,23 @@ def picture(found: Backtest) -> Picture:
     """Left: MAP@12 by label week. Right: of the fresh model's MAP@12, what an aged one and the best baseline keep."""
     from matplotlib.figure import Figure as Picture
 
-    drawn = Picture(figsize=(12, 4.2), layout="constrained")
+    drawn = Picture(figsize=(12, 4.6), layout="constrained")
     left, right = drawn.subplots(1, 2, width_ratios=[3, 2])
-    colours = {CHALLENGER: "#24527a", MERGED: "#9db8d2"}
-    for (name, values), grey in zip(found.by_fold.items(), ("0", "0.35", "0.55", "0.75", "0"), strict=True):
-        left.plot(found.folds, values, marker="o", color=colours.get(name, grey), label=name)
+    colours = dict(zip(found.by_fold, ("#24527a", "#c46a1b", "#7a7a7a", "#b5b5b5", "#9db8d2"), strict=True))
+    starts = [date.fromisoformat(fold) for fold in found.folds]
+    for name, values in found.by_fold.items():
+        left.plot(starts, values, marker="o", color=colours[name], label=name)
     left.set(ylabel=f"MAP@{HEADLINE_K}", title="the model fitted as of each week, on that week", ylim=(0, None))
-    left.tick_params(axis="x", rotation=45)
-    left.legend(fontsize="small")
+    step = 1 + len(starts) // 18  # as many names of weeks as can be read
+    left.set_xticks(starts[::step], found.folds[::step], rotation=45, ha="right")
+    drawn.legend(loc="outside lower left", ncols=len(colours), fontsize="small")
     ages, of = list(found.ages), list(found.ages.values())
-    right.fill_between(
-        ages, [a.to_fresh.low for a in of], [a.to_fresh.high for a in of], color="#9db8d2", alpha=0.5, linewidth=0
-    )
-    right.plot(ages, [a.to_fresh.value for a in of], marker="o", color="#24527a", label="aged model (95 % interval)")
-    right.plot(ages, [a.baseline / a.fresh for a in of], marker="o", color="0.55", label=found.best)
-    right.set(
-        xlabel="age of the model, weeks",
-        ylabel=f"MAP@{HEADLINE_K}, share of the fresh model's",
-        title="staleness: same label weeks, same buyers",
-        ylim=(0, None),
-    )
-    right.legend(fontsize="small", loc="lower left")
+    low, high = ([getattr(a.to_fresh, end) for a in of] for end in ("low", "high"))
+    right.fill_between(ages, low, high, color=colours[CHALLENGER], alpha=0.25, linewidth=0)
+    right.plot(ages, [a.to_fresh.value for a in of], marker="o", color=colours[CHALLENGER])
+    right.plot(ages, [a.baseline / a.fresh for a in of], marker="o", color=colours[found.best])
+    right.set(xlabel="age of the model, weeks (band: 95 % interval)", xticks=ages, ylim=(0, None))
+    right.set(ylabel=f"MAP@{HEADLINE_K} / fresh model's", title="staleness: same label weeks, same buyers")
     return drawn
 
 
