@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback backtest docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -91,6 +91,15 @@ conformance: setup ## where DATA is the complete real H&M files: counts and base
 
 rollback: setup ## make the champion before the one of AS_OF champion again [AS_OF=2020-09-16 WAREHOUSE=]
 	@$(JOBS) -m jobs.evaluation.rollback --as-of-date '$(AS_OF)' $(call flag,warehouse,WAREHOUSE)
+
+BACKTEST = --as-of-date '$(or $(AS_OF),2020-09-23)' --backtest-weeks '$(or $(WEEKS),12)' $(call flag,data,DATA) \
+	$(call flag,warehouse,WAREHOUSE) $(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER) \
+	$(call flag,training-weeks,TRAINING_WEEKS)
+
+backtest: setup ## walk through past weeks of an ingested warehouse, into docs/systems.md [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=10]
+	@for job in customers articles interactions; do $(JOBS) -m jobs.features.$$job $(BACKTEST); done
+	@for week in $$(seq '$(or $(WEEKS),12)'); do $(JOBS) -m jobs.evaluation.backtest $(BACKTEST) --backtest-week $$week; done
+	@$(JOBS) -m jobs.evaluation.backtest_report $(BACKTEST) --write-docs true
 
 docs: setup ## regenerate docs/tables.md from the contracts
 	$(JOBS) -m jobs.platform.data_dictionary

@@ -58,6 +58,40 @@ def retailer_settings() -> dict[str, Param]:
     }
 
 
+def encoder_setting() -> Param:
+    """What looks at the pictures."""
+    return setting(
+        "encoder",
+        "resnet152",
+        enum=["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue", "autoencoder", "eigenfaces"],
+        description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
+        " fashion_clip, catalogue (trained here on the catalogue's labels), autoencoder"
+        " (trained here on its images alone) or eigenfaces (PCA of grey pixels)",
+    )
+
+
+def fit_settings() -> dict[str, Param]:
+    """On how much, and for how long, a model is fitted."""
+    return {
+        "training_weeks": setting(
+            "training_weeks",
+            10,
+            type="integer",
+            minimum=2,
+            maximum=52,
+            description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",
+        ),
+        "max_epochs": setting(
+            "max_epochs",
+            20,
+            type="integer",
+            minimum=1,
+            maximum=200,
+            description="Epochs at most; the best on the validation week is kept",
+        ),
+    }
+
+
 def weights_setting() -> Param:
     """Where the image encoders' weights are."""
     return setting(

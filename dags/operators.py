@@ -52,21 +52,31 @@ class SparkJobOperator(SparkSubmitOperator):
 class JobOperator(BaseOperator):
     """Runs the job its task id names ("ranking.train") as a module in the `jobs` environment.
 
-    Where a DAG runs one job several times, each task has a `variant`: its id is then the job's, a dot, and that.
+    Where a DAG runs one job several times, each task has a `variant`: its id is then the job's, a dot, and that; or the
+    task is mapped, each with `more` arguments of its own.
     """
 
     template_fields = ("arguments",)
 
-    def __init__(self, *, task_id: str, arguments: Sequence[str], variant: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        task_id: str,
+        arguments: Sequence[str],
+        more: Sequence[str] = (),
+        variant: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(task_id=f"{task_id}.{variant}" if variant else task_id, **kwargs)
-        self.job, self.arguments = task_id, list(arguments)
+        self.job, self.arguments, self.more = task_id, list(arguments), list(more)
         self._process: SubprocessHook | None = None
 
     def execute(self, context: Context) -> None:
         """Run, stream the job's log, and tell its exit codes apart."""
         python = str(REPOSITORY / ".venv" / "jobs" / "bin" / "python")
         self._process = SubprocessHook()
-        result = self._process.run_command([python, "-m", f"jobs.{self.job}", *self.arguments], cwd=str(REPOSITORY))
+        command = [python, "-m", f"jobs.{self.job}", *self.arguments, *self.more]
+        result = self._process.run_command(command, cwd=str(REPOSITORY))
         if result.exit_code:
             fail(result.exit_code, result.output)
 

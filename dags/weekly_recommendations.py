@@ -29,6 +29,8 @@ from dags.common import (
     TASK_DEFAULTS,
     TRANSACTIONS,
     accept_drift_setting,
+    encoder_setting,
+    fit_settings,
     flags,
     retailer_settings,
     seed_setting,
@@ -87,14 +89,7 @@ PARAMS = {
         description="Nothing dated on or after this day touches the run; empty: the end of the data interval",
     ),
     **retailer_settings(),
-    "encoder": setting(
-        "encoder",
-        "resnet152",
-        enum=["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue", "autoencoder", "eigenfaces"],
-        description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
-        " fashion_clip, catalogue (trained here on the catalogue's labels), autoencoder"
-        " (trained here on its images alone) or eigenfaces (PCA of grey pixels)",
-    ),
+    "encoder": encoder_setting(),
     "weights_dir": weights_setting(),
     "top_k": setting("top_k", 12, type="integer", minimum=1, maximum=30, description="Recommendations per customer"),
     "exclude_bought": setting(
@@ -109,22 +104,7 @@ PARAMS = {
         description="Stop when more than this share of a file's rows is bad",
     ),
     "accept_drift": accept_drift_setting(),
-    "training_weeks": setting(
-        "training_weeks",
-        10,
-        type="integer",
-        minimum=2,
-        maximum=52,
-        description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",
-    ),
-    "max_epochs": setting(
-        "max_epochs",
-        20,
-        type="integer",
-        minimum=1,
-        maximum=200,
-        description="Epochs at most; the best on the validation week is kept",
-    ),
+    **fit_settings(),
     "seed": seed_setting(),
 }
 

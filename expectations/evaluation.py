@@ -1,4 +1,4 @@
-"""gold/evaluation_metrics, gold/model_decisions, gold/realised_performance: how good, and who decided what."""
+"""gold/evaluation_metrics, model_decisions, realised_performance and others: how good, and who decided what."""
 
 from expectations.contract import Column, Contract, as_of_column
 
@@ -11,10 +11,11 @@ def _metric_columns(
     group: str = "Group of buyers; 'all' for everyone",
     metric: str = "map, recall, precision, ndcg, coverage, ...",
     value: str = "Mean over the buyers of the slice",
+    as_of: Column | None = None,
 ) -> tuple[Column, ...]:
     return (
         Column("system", "string", system),
-        as_of_column(),
+        as_of or as_of_column(),
         Column("fold", "string", f"Label week, as its first day; '{POOLED}': all of them, a mean over buyer-weeks"),
         Column("slice", "string", group),
         Column("metric", "string", metric),
@@ -48,6 +49,45 @@ REALISED_PERFORMANCE = Contract(
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
     partition_by=("as_of_date",),
     min_rows=0,
+)
+
+_FITTED = Column("as_of_date", "date", "The model's date: it has learnt from nothing dated on or after it")
+_AGE = Column("age_weeks", "int", "Whole weeks from the as-of date to the label week", minimum=0)
+
+BACKTEST_METRICS = Contract(
+    layer="gold",
+    name="backtest_metrics",
+    description="Figures of the model fitted as of each past week, beside the baselines, on that week and on the ones "
+    "after it, as the model ages.",
+    columns=(
+        *_metric_columns(
+            system="Model, baseline, or candidates/merged: all candidates in an order that nobody learnt",
+            metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...",
+            as_of=_FITTED,
+        ),
+        _AGE,
+    ),
+    key=("system", "as_of_date", "fold", "slice", "metric", "k"),
+    partition_by=("as_of_date",),
+)
+
+BACKTEST_BUYERS = Contract(
+    layer="gold",
+    name="backtest_buyers",
+    description="The backtest buyer by buyer, so that weeks can be pooled and compared customer by customer. Of the "
+    "model at every age; of the others, which do not age, at age 0.",
+    columns=(
+        Column("system", "string", "As in backtest_metrics"),
+        _FITTED,
+        Column("fold", "string", "Label week, as its first day"),
+        _AGE,
+        Column("customer_id", "string", "Buyer of the label week"),
+        Column("average_precision_at_12", "double", "Its mean over buyers is MAP@12", minimum=0, maximum=1),
+        Column("recall_at_100", "double", "Share of the buyer's articles among the first 100", minimum=0, maximum=1),
+        Column("run_id", "string", "Run that wrote the row"),
+    ),
+    key=("system", "as_of_date", "fold", "customer_id"),
+    partition_by=("as_of_date",),
 )
 
 SIMILARITY_METRICS = Contract(

@@ -5,6 +5,8 @@ from expectations.contract import contracts_by_name
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import (
+    BACKTEST_BUYERS,
+    BACKTEST_METRICS,
     EVALUATION_METRICS,
     MODEL_DECISIONS,
     PAPER_TRACK_METRICS,
@@ -33,6 +35,8 @@ CONTRACTS = contracts_by_name(
         CANDIDATES,
         RECOMMENDATIONS,
         REALISED_PERFORMANCE,
+        BACKTEST_METRICS,
+        BACKTEST_BUYERS,
         SIMILAR_ARTICLES,
         SIMILARITY_METRICS,
         PAPER_TRACK_METRICS,

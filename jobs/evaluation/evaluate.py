@@ -7,7 +7,7 @@ features of each fold are as of its own start. The funnel of the run's candidate
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,11 @@ from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import load_model_folder, start_run
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.rank import Recommender
-from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.retrieval import Candidates
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.ranking.train import EVALUATED
 from jobs.retrieval.candidates import SOURCES
-from jobs.retrieval.purchases import Purchases, load_purchases
+from jobs.retrieval.purchases import Ints, Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (EVALUATION_METRICS,)
 #: The verdicts of earlier runs name the champion to beat.
@@ -47,6 +48,9 @@ READS_EARLIER_RUNS = (MODEL_DECISIONS,)
 
 #: Buyers whose candidates are in memory at once.
 BLOCK_SIZE = 1024
+
+#: Hands the lists of a block of buyers (rows) to a week.
+Add = Callable[[LabelWeek, TwoStageModel, Recommender, slice], None]
 
 
 @dataclass(frozen=True)
@@ -79,20 +83,34 @@ def judged_weeks(job: Job, purchases: Purchases, judged: Mapping[str, Entrant]) 
     """Each fold in which anything was bought, the oldest first, with every system's lists."""
     as_of_date = job.settings.as_of_date
     for start in (as_of_date - j * WEEK for j in range(EVALUATION_FOLDS, 0, -1)):
-        history, labels = purchases.before(start), purchases.between(start, start + WEEK)
+        labels = purchases.between(start, start + WEEK)
         if not len(labels):
             print(f"nothing was bought from {start} to {start + WEEK}: no fold")
             continue
-        week = LabelWeek(history, labels, start)
-        buyers = week.truth.customers
+        week = LabelWeek(purchases.before(start), labels, start)
         for system, entrant in judged.items():
-            recommender = Recommender(entrant.model, entrant.snapshots.at(start))
             add = add_challenger if system == CHALLENGER else add_champion
-            for first in track(range(0, len(buyers), BLOCK_SIZE), f"{system} from {start}"):
-                add(week, entrant.model, recommender, slice(first, first + BLOCK_SIZE))
-        for name, baseline in BASELINES.items():
-            week.add(name, baseline(history, buyers, start, WIDTH))
+            add_model(week, system, entrant.model, entrant.snapshots.at(start), add)
+        add_baselines(week)
         yield week
+
+
+def add_model(week: LabelWeek, system: str, model: TwoStageModel, snapshot: Snapshot, add: Add) -> None:
+    """All buyers' lists of a model, block by block.
+
+    Args:
+        snapshot: what was known at the start of the week.
+        add: hands a block's lists to the week.
+    """
+    recommender = Recommender(model, snapshot)
+    for first in track(range(0, len(week.truth.customers), BLOCK_SIZE), f"{system} from {week.start}"):
+        add(week, model, recommender, slice(first, first + BLOCK_SIZE))
+
+
+def add_baselines(week: LabelWeek) -> None:
+    """All buyers' lists of every baseline."""
+    for name, baseline in BASELINES.items():
+        week.add(name, baseline(week.history, week.truth.customers, week.start, WIDTH))
 
 
 def add_challenger(week: LabelWeek, model: TwoStageModel, recommender: Recommender, rows: slice) -> None:
@@ -103,12 +121,17 @@ def add_challenger(week: LabelWeek, model: TwoStageModel, recommender: Recommend
     systems = {CHALLENGER: ranked[model.chosen]} | {f"{CHALLENGER}/{name}": lists for name, lists in ranked.items()}
     for system, lists in systems.items():
         week.add(system, lists, rows)
-    merged, sources = candidates.merged, [source for source in SOURCES if source in candidates.found]
-    for source in sources:
+    for source in (source for source in SOURCES if source in candidates.found):
         week.add(funnel.PREFIX + source, candidates.found[source].articles, rows)
-    unlearned = funnel.round_robin(merged.articles, [merged.ranks[source] for source in sources])
-    week.add(funnel.MERGED, unlearned, rows)
+    week.add(funnel.MERGED, unlearned(candidates), rows)
     week.add(funnel.RANKED, ranked[model.chosen], rows)
+
+
+def unlearned(candidates: Candidates) -> Ints:
+    """All candidates of a block in an order that nobody learnt."""
+    merged = candidates.merged
+    ranks = [merged.ranks[source] for source in SOURCES if source in candidates.found]
+    return funnel.round_robin(merged.articles, ranks)
 
 
 def add_champion(week: LabelWeek, model: TwoStageModel, recommender: Recommender, rows: slice) -> None:

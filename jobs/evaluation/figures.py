@@ -137,9 +137,16 @@ def _list_figures(weeks: Iterable[LabelWeek]) -> list[Figure]:
 
 
 def figures_table(
-    figures: Sequence[Figure], contract: Contract, *, as_of_date: date, fold_start: date | None, run_id: str
+    figures: Sequence[Figure],
+    contract: Contract,
+    *,
+    as_of_date: date,
+    fold_start: date | None,
+    run_id: str,
+    **more: int,
 ) -> pa.Table:
-    """The figures of a fold, or of all pooled (fold_start None), as rows of `contract`."""
+    """The figures of a fold, or of all pooled (fold_start None), as rows of `contract`; `more` are columns of its."""
     fold = POOLED if fold_start is None else fold_start.isoformat()
-    rows = [{**vars(figure), "as_of_date": as_of_date, "fold": fold, "run_id": run_id} for figure in figures]
+    stamp = {"as_of_date": as_of_date, "fold": fold, "run_id": run_id, **more}
+    rows = [{**vars(figure), **stamp} for figure in figures]
     return pa.Table.from_pylist(rows, schema=arrow_schema(contract))

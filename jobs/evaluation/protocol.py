@@ -91,7 +91,7 @@ class LabelWeek:
         self.start, self.truth = start, Truth.of(labels)
         self.slices = slices(self.truth, history, start)
         self.on_sale = history.articles_on_sale()
-        self._history = history
+        self.history = history
         self._popular = popular_articles(history, start, HEADLINE_K)
         self._reach = reach(history)
         self._places: dict[str, Ints] = {}
@@ -107,7 +107,7 @@ class LabelWeek:
         Raises:
             JobError: the system listed an article twice, or one that was not on sale.
         """
-        check_lists(system, ranked, self.on_sale, self._history)
+        check_lists(system, ranked, self.on_sale, self.history)
         truth, pairs = self.truth.of_buyers(rows)
         found = self._places.setdefault(system, np.empty(len(self.truth.buyer), dtype=np.int32))
         found[pairs] = places(ranked, truth)

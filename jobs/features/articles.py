@@ -42,7 +42,7 @@ FORMULAS = Formulas(ARTICLE_FEATURES, "article_key", "customer_key", lifetime, a
 
 
 def main(job: Job) -> str:
-    return publish_snapshots(job, FORMULAS, ARTICLES, job.settings.snapshot_dates)
+    return publish_snapshots(job, FORMULAS, ARTICLES, job.settings.feature_dates)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ FORMULAS = Formulas(CUSTOMER_FEATURES, "customer_key", "article_key", lifetime, 
 
 
 def main(job: Job) -> str:
-    return publish_snapshots(job, FORMULAS, CUSTOMERS, job.settings.snapshot_dates)
+    return publish_snapshots(job, FORMULAS, CUSTOMERS, job.settings.feature_dates)
 
 
 if __name__ == "__main__":

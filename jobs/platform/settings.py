@@ -89,6 +89,13 @@ class Settings(BaseSettings):
         description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",
     )
     max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
+    backtest_weeks: int = Field(
+        0, ge=0, le=52, description="Past weeks of a walk-forward backtest, each with a model of its own"
+    )
+    backtest_week: int = Field(
+        1, ge=1, le=52, description="Which of them a task fits and judges, counted back from the as-of date"
+    )
+    write_docs: bool = Field(False, description="Also write the backtest's results into docs/systems.md")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
@@ -131,7 +138,12 @@ class Settings(BaseSettings):
         return [self.as_of_date - j * WEEK for j in range(EVALUATION_FOLDS + self.training_weeks + 2)]
 
     @property
+    def feature_dates(self) -> list[date]:
+        """As-of dates whose features are computed: the run's, and as many weeks more as a backtest walks back."""
+        return [self.as_of_date - j * WEEK for j in range(len(self.snapshot_dates) + self.backtest_weeks)]
+
+    @property
     def interaction_weeks(self) -> list[date]:
         """First days of the weeks whose interactions a run needs: the label weeks, and four before the oldest
         snapshot for what is computed over the last 28 days."""
-        return [self.as_of_date - j * WEEK for j in range(1, len(self.snapshot_dates) + 4)]
+        return [self.as_of_date - j * WEEK for j in range(1, len(self.feature_dates) + 4)]

@@ -16,11 +16,11 @@ from dataclasses import replace
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlflow
 import numpy as np
-from pytorch_lightning.loggers import MLFlowLogger
+from pytorch_lightning.loggers import Logger, MLFlowLogger
 
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation.bootstrap import bootstrap_means, interval
@@ -72,6 +72,42 @@ def chosen_ranker(precisions: Mapping[str, Floats], seed: int) -> str:
     return best if low[0] > 0 else PREFERRED
 
 
+class Fits(NamedTuple):
+    """Both fits of a run.
+
+    Attributes:
+        evaluated: all rankers, one of them chosen on the validation week.
+        final: that ranker alone, after as many rounds, on the newest weeks.
+        rounds: of each part.
+        scores: MAP@12 of each ranker on the validation week.
+    """
+
+    evaluated: TwoStageModel
+    final: TwoStageModel
+    rounds: dict[str, int]
+    scores: dict[str, float]
+
+
+def evaluated_plan(settings: Settings) -> Plan:
+    """The evaluated fit's weeks: week j starts at dates[j]; first the folds, then validation, then its own."""
+    dates, validation = settings.snapshot_dates, EVALUATION_FOLDS + 1
+    return Plan(EVALUATED, dates[validation + 1 :], dates[validation], longest(settings), list(RANKERS))
+
+
+def fit_both(
+    plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, place: Path, logger: Logger | None = None
+) -> Fits:
+    """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`."""
+    assert plan.validation, "the evaluated fit picks rounds and ranker"
+    evaluated, rounds = fit_two_stage(plan, weeks, encoder, settings, place / EVALUATED, logger)
+    precisions = validated(evaluated, weeks.snapshot(plan.validation), weeks.labels(plan.validation))
+    chosen = chosen_ranker(precisions, settings.seed)
+    scores = {name: float(values.mean()) for name, values in precisions.items()}
+    newest = settings.snapshot_dates[1 : settings.training_weeks + 1]
+    final, _ = fit_two_stage(Plan(FINAL, newest, None, rounds, [chosen]), weeks, encoder, settings, place / FINAL)
+    return Fits(replace(evaluated, chosen=chosen), final, rounds, scores)
+
+
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:
     """Digest of everything a fit depends on: purchases, what was known before each week, settings, list of inputs.
 
@@ -94,39 +130,32 @@ def parameters(job: Job, encoder: str | None, rounds: dict[str, int], chosen: st
 
 def main(job: Job) -> str:
     settings = job.settings
-    # Week j starts at dates[j]: the folds, the validation week, then the weeks of the evaluated fit.
-    dates, validation = settings.snapshot_dates, EVALUATION_FOLDS + 1
     with start_run(settings, job.name) as active, tempfile.TemporaryDirectory() as folder:
         encoder = current_encoder(settings)
         purchases = load_purchases(job, before=settings.as_of_date)
         weeks = Weeks(SnapshotLoader(job, purchases, encoder), purchases, settings.seed)
-        evaluated = Plan(EVALUATED, dates[validation + 1 :], dates[validation], longest(settings), list(RANKERS))
-        check_enough(weeks, evaluated)
-        digest = fingerprint(weeks, dates[1:], encoder, settings)
+        plan = evaluated_plan(settings)
+        check_enough(weeks, plan)
+        digest = fingerprint(weeks, settings.snapshot_dates[1:], encoder, settings)
         as_of = settings.as_of_date.isoformat()
         if same := find_versions(settings.model_name, as_of_date=as_of, fingerprint=digest):
             return f"{settings.model_name} version {same[0].version} was trained on the same data and settings: kept"
         logger = MLFlowLogger(run_id=active.info.run_id, tracking_uri=mlflow.get_tracking_uri())
         place = settings.work_dir / "checkpoints" / f"{as_of}-{digest}"
-        judged, rounds = fit_two_stage(evaluated, weeks, encoder, settings, place / EVALUATED, logger)
-        precisions = validated(judged, weeks.snapshot(dates[validation]), weeks.labels(dates[validation]))
-        judged = replace(judged, chosen=chosen_ranker(precisions, settings.seed))
-        scores = {name: float(values.mean()) for name, values in precisions.items()}
-        mlflow.log_metrics({f"validation/{name}/map_at_{K}": score for name, score in scores.items()})
-        plan = Plan(FINAL, dates[1 : settings.training_weeks + 1], None, rounds, [judged.chosen])
-        final, _ = fit_two_stage(plan, weeks, encoder, settings, place / FINAL)
-        mlflow.log_params(parameters(job, encoder, rounds, judged.chosen))
-        judged.save(Path(folder) / EVALUATED)
-        final.save(Path(folder) / FINAL)
+        fits = fit_both(plan, weeks, encoder, settings, place, logger)
+        mlflow.log_metrics({f"validation/{name}/map_at_{K}": score for name, score in fits.scores.items()})
+        mlflow.log_params(parameters(job, encoder, fits.rounds, fits.final.chosen))
+        fits.evaluated.save(Path(folder) / EVALUATED)
+        fits.final.save(Path(folder) / FINAL)
         describe(Path(folder), FINAL, settings)
         tags = {"encoder": encoder or "none", "fingerprint": digest, "inputs": INPUTS_DIGEST}
         version = log_model_folder(settings.model_name, Path(folder), settings, tags)
         shutil.rmtree(place)
-    images = f"images by {encoder}" if final.inputs.encoder else "no images: the model runs without them"
-    choice = ", ".join(f"{name} {score:.4f}" for name, score in scores.items())
+    images = f"images by {encoder}" if fits.final.inputs.encoder else "no images: the model runs without them"
+    choice = ", ".join(f"{name} {score:.4f}" for name, score in fits.scores.items())
     return (
-        f"{settings.model_name} version {version}, {images}; {judged.chosen} ranks (MAP@{K} of the week from "
-        f"{dates[validation]}: {choice})"
+        f"{settings.model_name} version {version}, {images}; {fits.final.chosen} ranks (MAP@{K} of the week from "
+        f"{plan.validation}: {choice})"
     )
 
 

@@ -19,7 +19,10 @@ IN_AIRFLOW = find_spec("airflow") is not None
 collect_ignore = (
     ["test_lineage.py", "test_params.py"]
     if IN_AIRFLOW
-    else [f"test_{of}.py" for of in ("catalogue_intelligence", "maintenance", "operators", "weekly_recommendations")]
+    else [
+        f"test_{of}.py"
+        for of in ("backtest", "catalogue_intelligence", "maintenance", "operators", "weekly_recommendations")
+    ]
 )
 
 if IN_AIRFLOW:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dags import catalogue_intelligence, maintenance, weekly_recommendations
+from dags import backtest, catalogue_intelligence, maintenance, weekly_recommendations
 
 
 def described(dag):  # type: ignore[no-untyped-def]
@@ -12,14 +12,15 @@ def described(dag):  # type: ignore[no-untyped-def]
     params = {name: dag.params.get_param(name) for name in dag.params}
     return {
         "tasks": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
-        "jobs": {task.task_id: getattr(task, "job", task.task_id) for task in dag.tasks},
+        "jobs": {t.task_id: getattr(t, "job", t.task_id) for t in dag.tasks if "Python" not in t.task_type},
         "updates": {asset.name: task.task_id for task in dag.tasks for asset in task.outlets},
         "waits_for": [asset.name for asset in getattr(dag.timetable.asset_condition, "objects", [])],
         "params": {
-            n: {"default": p.value, "schema": p.schema, "description": p.description} for n, p in params.items()
+            n: {"default": p.resolve(suppress_exception=True), "schema": p.schema, "description": p.description}
+            for n, p in params.items()
         },
     }
 
 
-MODULES = (weekly_recommendations, catalogue_intelligence, maintenance)
+MODULES = (weekly_recommendations, catalogue_intelligence, backtest, maintenance)
 print(json.dumps({module.dag.dag_id: described(module.dag) for module in MODULES}))

@@ -27,13 +27,13 @@ def ancestors(task_id: str) -> set[str]:
 def test_the_dags_folder_loads() -> None:
     bag = DagBag(dag_folder=str(ROOT / "dags"), known_pools={"heavy"})
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["catalogue_intelligence", "maintenance", "weekly_recommendations"]
+    assert sorted(bag.dags) == ["backtest", "catalogue_intelligence", "maintenance", "weekly_recommendations"]
     assert DagSerialization.to_dict(dag)["dag"]["dag_id"] == "weekly_recommendations"
 
 
 def test_loading_it_imports_nothing_heavy() -> None:
     code = (
-        "import sys, dags.catalogue_intelligence, dags.maintenance, dags.weekly_recommendations;"
+        "import sys, dags.backtest, dags.catalogue_intelligence, dags.maintenance, dags.weekly_recommendations;"
         " print(*{m.split('.')[0] for m in sys.modules})"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -30,6 +30,8 @@ def cli(*arguments: str) -> Settings:
         ("colour_tolerance", [0.5, 100], [0, 101]),
         ("colour_limit", [1, 100], [0, 101]),
         ("seed", [0], [-1]),
+        ("backtest_weeks", [0, 52], [-1, 53]),
+        ("backtest_week", [1, 52], [0, 53]),
         ("encoder", ["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"], ["vgg"]),
         ("as_of_date", ["2020-09-16"], ["2020-13-01", "yesterday"]),
     ],
@@ -63,6 +65,16 @@ def test_flags_are_kebab_case_and_empty_means_absent():
     settings = cli("--exclude-bought", "true", "--weights-dir", "", "--mlflow-tracking-uri", "", "--data", "/d")
     assert (settings.exclude_bought, settings.weights_dir, settings.mlflow_tracking_uri) == (True, None, None)
     assert settings.data == Path("/d")
+
+
+def test_dates_of_a_backtest():
+    """The model as of the oldest of its weeks needs as many dates as any run."""
+    settings = Settings(as_of_date=AS_OF, training_weeks=2, backtest_weeks=3)
+    weeks = [AS_OF - timedelta(7 * n) for n in range(15)]
+    oldest = settings.model_copy(update={"as_of_date": weeks[3]})
+    assert settings.snapshot_dates == weeks[:8]
+    assert settings.feature_dates == weeks[:11] and settings.feature_dates[-1] == oldest.snapshot_dates[-1]
+    assert settings.interaction_weeks == weeks[1:15]
 
 
 def test_dates_of_a_run():

@@ -1,0 +1,81 @@
+"""# Backtest
+
+What the recommender would have been worth in the past: as of each of the last `backtest_weeks` weeks the model is
+fitted again from nothing later, and judged on the week that followed and, as it ages, on up to eight more.
+
+**When.** By hand only, once a weekly run of the same as-of date, or a later one, has taken in the data and embedded its
+pictures: what stands in silver is what the past is made of. A table that is not there fails the task by one line.
+
+**As-of date.** The day the last judged week ends, a Wednesday; it has to be given. The first model is fitted as of a
+week before it.
+
+**Tasks.** A task id is a module. The features of all dates come first; then one mapped task `evaluation.backtest` per
+past week, `week 1` the newest, into `gold/backtest_metrics` and `gold/backtest_buyers`; then the report: table and
+picture of `evaluation.backtest_report` are in its MLflow run. A week that failed is cleared and run again by itself.
+All share the pool `heavy` with the weekly run, whose tasks go first.
+
+Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow dags unpause backtest`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from dags.common import TASK_DEFAULTS, encoder_setting, fit_settings, flags, retailer_settings, seed_setting, setting
+from dags.operators import JobOperator, SparkJobOperator
+
+FEATURES = ("features.customers", "features.articles", "features.interactions")
+
+# The form. Defaults, limits and words are those of jobs.platform.settings.Settings, but for the number of weeks, whose
+# default there is none; a test holds the two together.
+PARAMS = {
+    "as_of_date": Param(
+        type="string",
+        format="date",
+        description="Nothing dated on or after this day touches the run: the last judged week ends before it",
+    ),
+    "backtest_weeks": setting(
+        "backtest_weeks",
+        12,
+        type="integer",
+        minimum=1,
+        maximum=52,
+        description="Past weeks of a walk-forward backtest, each with a model of its own",
+    ),
+    **retailer_settings(),
+    "encoder": encoder_setting(),
+    **fit_settings(),
+    "seed": seed_setting(),
+}
+
+ARGUMENTS = ["--run-id={{ run_id }}", *flags(list(PARAMS))]
+
+
+@task(pool="heavy")
+def weeks(params: dict[str, Any] | None = None) -> list[list[str]]:
+    """What each week's task adds to the command line."""
+    assert params is not None, "Airflow fills it in"
+    return [[f"--backtest-week={week}"] for week in range(1, params["backtest_weeks"] + 1)]
+
+
+with DAG(
+    "backtest",
+    description="Fit the recommender as of past weeks and judge it as it ages",
+    doc_md=__doc__,
+    schedule=None,
+    start_date=datetime(2000, 1, 5, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    tags=["recommendations"],
+    default_args=TASK_DEFAULTS | {"priority_weight": 0},  # the weekly run's tasks, of weight 1, go first
+) as dag:
+    features = [SparkJobOperator(task_id=name, arguments=ARGUMENTS) for name in FEATURES]
+    each_week = JobOperator.partial(
+        task_id="evaluation.backtest", arguments=ARGUMENTS, map_index_template="week {{ ti.map_index + 1 }}"
+    ).expand(more=weeks())
+    report = JobOperator(task_id="evaluation.backtest_report", arguments=ARGUMENTS)
+    features >> each_week >> report

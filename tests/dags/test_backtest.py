@@ -1,0 +1,67 @@
+"""The DAG of the walk-forward backtest, as Airflow sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
+
+from dags import operators, weekly_recommendations
+from dags.backtest import FEATURES, PARAMS, dag, weeks
+from dags.operators import JobOperator
+
+ROOT = Path(__file__).resolve().parents[2]
+EACH_WEEK, REPORT = dag.get_task("evaluation.backtest"), dag.get_task("evaluation.backtest_report")
+
+
+def test_features_once_then_every_week_then_the_report() -> None:
+    assert EACH_WEEK.upstream_task_ids == {*FEATURES, "weeks"}
+    assert REPORT.upstream_task_ids == {"evaluation.backtest"} and not REPORT.downstream_task_ids
+    assert EACH_WEEK.is_mapped
+    for task_id in (*FEATURES, EACH_WEEK.task_id, REPORT.task_id):
+        assert ROOT.joinpath("jobs", *task_id.split(".")).with_suffix(".py").is_file()
+
+
+def test_a_task_per_week() -> None:
+    assert weeks.function(params={"backtest_weeks": 3}) == [[f"--backtest-week={week}"] for week in (1, 2, 3)]
+
+
+def test_by_hand_only_and_behind_the_weekly_run() -> None:
+    assert dag.schedule is None and dag.max_active_runs == 1 and dag.doc_md
+    weekly = {task.priority_weight for task in weekly_recommendations.dag.tasks}
+    pools = {(task.pool, task.weight_rule) for task in (EACH_WEEK, REPORT, *map(dag.get_task, (*FEATURES, "weeks")))}
+    assert len(pools) == 1 and pools.pop()[0] == "heavy"
+    assert max(task.priority_weight for task in dag.tasks) < min(weekly)
+
+
+def test_the_as_of_date_has_to_be_given() -> None:
+    with pytest.raises(ParamValidationError):
+        PARAMS["as_of_date"].resolve()
+    assert PARAMS["as_of_date"].resolve("2020-09-23") == "2020-09-23"
+
+
+def test_the_command_line() -> None:
+    params = {name: PARAMS[name].resolve(suppress_exception=True) for name in PARAMS} | {"as_of_date": "2020-09-23"}
+    lines = [
+        REPORT.arguments,
+        EACH_WEEK.partial_kwargs["arguments"],
+        dag.get_task("features.articles").application_args,
+    ]
+    for line in lines:
+        assert REPORT.render_template(line, {"run_id": "manual__1", "params": params}) == [
+            "--run-id=manual__1", "--as-of-date=2020-09-23", "--backtest-weeks=12", "--data=data/sample",
+            "--warehouse=warehouse", "--mapping=hm", "--encoder=resnet152", "--training-weeks=10", "--max-epochs=20",
+            "--seed=20200916",
+        ]  # fmt: skip
+
+
+def test_a_mapped_tasks_own_arguments_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / ".venv" / "jobs" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\nexit 2\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(operators, "REPOSITORY", tmp_path)
+    job = JobOperator(task_id="evaluation.backtest", arguments=["--seed=1"], more=["--backtest-week=3"])
+    with pytest.raises(AirflowFailException, match=r"^-m jobs\.evaluation\.backtest --seed=1 --backtest-week=3$"):
+        job.execute({})
