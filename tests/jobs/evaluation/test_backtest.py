@@ -70,7 +70,7 @@ def test_a_model_is_judged_week_after_week(warehouse: Path) -> None:
     assert backtest.asked == [(on(39), 3)]  # type: ignore[attr-defined]
     value = {(r["age_weeks"], r["fold"], r["system"], r["slice"], r["metric"], r["k"]): r["value"] for r in metrics}
     assert {row["as_of_date"] for row in metrics} == {on(39)}
-    # As in the evaluation of the same shop: hits at 2 and at 3; at 4; at 5, and for the new customer, ranked as well, at 1, one of two.
+    # As in the evaluation of the same shop: hits at 2 and at 3; at 4; at 5, and the new customer's one of two at 1.
     weeks = {0: on(39), 1: on(46), 2: on(53)}
     course = [value[age, str(start), "two_stage", "all", "map", 12] for age, start in weeks.items()]
     assert course == pytest.approx([(1 / 2 + 1 / 3) / 2, 1 / 4, (1 / 5 + 1 / 2) / 2])
