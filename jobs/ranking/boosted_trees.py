@@ -26,14 +26,14 @@ from jobs.retrieval.purchases import NO_ARTICLE
 
 MAX_TREES, PATIENCE = 400, 30
 #: What the first trees leave to the others, of each customer's candidates; see BoostedTrees.cascade.
-FIRST_TREES, KEPT = 20, 64
+FIRST_TREES, KEPT = 12, 40
 #: More than scores of trees ever differ.
 BEHIND = 1e4
 PARAMETERS: dict[str, Any] = {
     "objective": "lambdarank",
     "metric": "ndcg",
     "eval_at": [12],
-    "learning_rate": 0.05,
+    "learning_rate": 0.1,
     "num_leaves": 31,
     "min_data_in_leaf": 100,
     "feature_fraction": 0.7,
@@ -111,8 +111,8 @@ class BoostedTrees:
             features: (n, w, features).
             is_article: places that hold a candidate, (n, w).
         """
-        scores: Floats = np.full(is_article.shape, -np.inf, dtype=np.float32)
-        scores[is_article] = _sum(self._parts[0], features[is_article])
+        first = _sum(self._parts[0], features.reshape(-1, features.shape[-1]))
+        scores: Floats = np.where(is_article, first.reshape(is_article.shape), -np.inf)
         if self.booster.num_trees() <= FIRST_TREES or scores.shape[1] <= KEPT:
             is_kept = is_article
         else:
