@@ -27,8 +27,6 @@ from jobs.retrieval.purchases import NO_ARTICLE
 MAX_TREES, PATIENCE = 400, 30
 #: What the first trees leave to the others, of each customer's candidates; see BoostedTrees.cascade.
 FIRST_TREES, KEPT = 12, 40
-#: More than scores of trees ever differ.
-BEHIND = 1e4
 PARAMETERS: dict[str, Any] = {
     "objective": "lambdarank",
     "metric": "ndcg",
@@ -116,10 +114,12 @@ class BoostedTrees:
         if self.booster.num_trees() <= FIRST_TREES or scores.shape[1] <= KEPT:
             is_kept = is_article
         else:
-            least = -np.partition(-scores, KEPT - 1, axis=1)[:, KEPT - 1 : KEPT]
-            is_kept = is_article & (scores >= least)
-            scores[~is_kept] -= BEHIND
+            is_kept = is_article & (scores >= -np.partition(-scores, KEPT - 1, axis=1)[:, KEPT - 1 : KEPT])
+        is_dropped = is_article & ~is_kept
         scores[is_kept] += _sum(self._parts[1], features[is_kept])
+        least = np.where(is_kept, scores, np.inf).min(axis=1, initial=np.inf)
+        best = np.where(is_dropped, scores, -np.inf).max(axis=1, initial=-np.inf)
+        scores[is_dropped] += (least - best - 1)[np.nonzero(is_dropped)[0]]
         return scores
 
     @cached_property
