@@ -69,6 +69,12 @@ class Warehouse:
     ) -> pa.Table:
         """Rows of the table as Arrow: `columns` of those with column values in `where` and dates below `before`."""
         table = self._pin(contract)
+        there = {field.name for field in table.schema().fields}
+        if missing := sorted({*(columns or ()), *(where or ()), *(before or ())} - there):
+            raise JobError(
+                f"{self.uri(contract)}: made by another version of Atelier, has no {', '.join(missing)};"
+                " give another --warehouse"
+            )
         filters: list[tuple[str, str, object]] = [(c, "in", list(v)) for c, v in (where or {}).items()]
         filters += [(column, "<", day) for column, day in (before or {}).items()]
         return table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
