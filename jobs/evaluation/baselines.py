@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -29,8 +28,7 @@ def own_recent_purchases(purchases: Purchases, customers: Ints, as_of_date: date
     history, is_asked = purchases.before(as_of_date), np.zeros(len(purchases.customer_ids), dtype=bool)
     is_asked[customers] = True
     own = is_asked[history.customer]  # a week's buyers are few, and sorting everybody's purchases is what takes time
-    theirs = replace(history, day=history.day[own], customer=history.customer[own], article=history.article[own])
-    return recent_purchases(theirs, customers, width)
+    return recent_purchases(history.where(own), customers, width)
 
 
 def own_recent_then_popularity(purchases: Purchases, customers: Ints, as_of_date: date, width: int) -> Ints:

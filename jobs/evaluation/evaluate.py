@@ -36,7 +36,7 @@ from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import load_model_folder, start_run
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.rank import Recommender
-from jobs.ranking.retrieval import Candidates
+from jobs.ranking.retrieval import BLOCK_SIZE, Candidates
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.ranking.train import EVALUATED
 from jobs.retrieval.candidates import SOURCES
@@ -45,9 +45,6 @@ from jobs.retrieval.purchases import Ints, Purchases, load_purchases
 READS, WRITES = SNAPSHOT_TABLES, (EVALUATION_METRICS,)
 #: The verdicts of earlier runs name the champion to beat.
 READS_EARLIER_RUNS = (MODEL_DECISIONS,)
-
-#: Buyers whose candidates are in memory at once.
-BLOCK_SIZE = 1024
 
 #: Hands the lists of a block of buyers (rows) to a week.
 Add = Callable[[LabelWeek, TwoStageModel, Recommender, slice], None]

@@ -70,7 +70,7 @@ class Warehouse:
         """Rows of the table as Arrow: `columns` of those with column values in `where` and dates below `before`."""
         table = self._pin(contract)
         there = {field.name for field in table.schema().fields}
-        if missing := sorted({*(columns or ()), *(where or ()), *(before or ())} - there):
+        if missing := sorted({*(columns or contract.column_names), *(where or ()), *(before or ())} - there):
             raise JobError(
                 f"{self.uri(contract)}: made by another version of Atelier, has no {', '.join(missing)};"
                 " give another --warehouse"

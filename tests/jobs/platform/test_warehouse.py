@@ -212,7 +212,8 @@ def test_a_table_with_other_columns_is_left_alone(spark, warehouse, engine):
     assert DeltaTable(warehouse.uri(THINGS)).version() == 0
 
 
-def test_a_table_without_a_column_that_is_asked_for(warehouse):
+@pytest.mark.parametrize("columns", [["as_of_date", "kind"], None])
+def test_a_table_without_a_column_that_is_asked_for(warehouse, columns):
     write_deltalake(warehouse.uri(THINGS), arrow(day(WEEK_BEFORE, 1.0)).drop_columns(["kind"]))
     with pytest.raises(JobError, match=r"gold/things: made by another version of Atelier, has no kind; give another"):
-        warehouse.read_arrow(THINGS, ["as_of_date", "kind"])
+        warehouse.read_arrow(THINGS, columns)
