@@ -120,6 +120,39 @@ PAPER_TRACK_METRICS = Contract(
     partition_by=("as_of_date",),
 )
 
+SYSTEM_METRICS = Contract(
+    layer="gold",
+    name="system_metrics",
+    description="Figures of the sequence and collaborative systems under the protocol of evaluation_metrics, on the "
+    "same label weeks, beside the baselines; what each would add to the two-stage model's candidates, and what it "
+    "costs.",
+    columns=_metric_columns(
+        system="System, as in Settings.system, or baseline",
+        metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...; own_recall (without "
+        "the best sellers that fill up its lists), own_share (of the places), unique_recall (found by it and by no "
+        "candidate source that needs no model), merged_recall (of those sources together), merged_recall_with (with "
+        "it, as many places), merged_gain; fit_seconds, pick_seconds, peak_mib",
+    ),
+    key=("system", "as_of_date", "fold", "slice", "metric", "k"),
+    partition_by=("as_of_date", "system"),
+)
+
+NEXT_PURCHASE_METRICS = Contract(
+    layer="gold",
+    name="next_purchase_metrics",
+    description="Figures of the systems under the protocol of the paper on next purchases: each customer's last event "
+    "hidden, everything else known, later purchases of others included. Not comparable with system_metrics.",
+    columns=_metric_columns(
+        system="System, as in Settings.system, or baseline",
+        group="What is hidden: every_unit (the last unit bought), merged_lines (the last line; identical ones of a day "
+        "are one), last_day (the whole last day; any of it is a hit)",
+        metric="hit_rate: share of the customers who have it among the first k; customers, fit_seconds",
+        value="Mean over the customers",
+    ),
+    key=("system", "as_of_date", "fold", "slice", "metric", "k"),
+    partition_by=("as_of_date", "system"),
+)
+
 _LOW, _HIGH = "Lower end of its paired 95 % interval", "Upper end of its paired 95 % interval"
 
 MODEL_DECISIONS = Contract(

@@ -61,3 +61,28 @@ RECOMMENDATIONS = Contract(
     row_change=RowChange(0.3, 3, "exactly top-k for every customer, which the job checks; top-k may go from 12 to 30"),
     drifts=(Drift("source", 0.25, _NEW_MODEL, is_advisory=True),),
 )
+
+SYSTEM_RECOMMENDATIONS = Contract(
+    layer="gold",
+    name="system_recommendations",
+    description="What each sequence or collaborative system picks for every customer, best first; one slice per as-of "
+    "date and system.",
+    columns=(
+        as_of_column(),
+        Column("system", "string", "System, as in Settings.system"),
+        Column("customer_id", "string", "Customer"),
+        Column("rank", "int", "1 is the best", minimum=1, maximum=MAX_RECOMMENDATIONS),
+        Column("article_id", "string", "Article; was on sale before the as-of date"),
+        Column(
+            "score",
+            "double",
+            "The system's: higher is better, comparable within one customer only; null of the best sellers of the last "
+            "7 days that fill up a list",
+            nullable=True,
+        ),
+        Column("run_id", "string", "Run that wrote the row"),
+    ),
+    key=("as_of_date", "system", "customer_id", "article_id"),
+    partition_by=("as_of_date", "system"),
+    references=_IDS,
+)

@@ -9,13 +9,16 @@ from expectations.evaluation import (
     BACKTEST_METRICS,
     EVALUATION_METRICS,
     MODEL_DECISIONS,
+    NEXT_PURCHASE_METRICS,
     PAPER_TRACK_METRICS,
     REALISED_PERFORMANCE,
     SIMILARITY_METRICS,
+    SYSTEM_METRICS,
 )
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from expectations.images import IMAGE_FEATURES
-from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
+from expectations.keywords import ARTICLE_KEYWORDS
+from expectations.recommendations import CANDIDATES, RECOMMENDATIONS, SYSTEM_RECOMMENDATIONS
 from expectations.similarity import SIMILAR_ARTICLES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 
@@ -30,6 +33,7 @@ CONTRACTS = contracts_by_name(
         INTERACTION_FEATURES,
         ARTICLE_EMBEDDINGS,
         IMAGE_FEATURES,
+        ARTICLE_KEYWORDS,
         EVALUATION_METRICS,
         MODEL_DECISIONS,
         CANDIDATES,
@@ -40,5 +44,8 @@ CONTRACTS = contracts_by_name(
         SIMILAR_ARTICLES,
         SIMILARITY_METRICS,
         PAPER_TRACK_METRICS,
+        SYSTEM_METRICS,
+        SYSTEM_RECOMMENDATIONS,
+        NEXT_PURCHASE_METRICS,
     ]
 )

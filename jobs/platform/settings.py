@@ -64,6 +64,10 @@ class Settings(BaseSettings):
         12, gt=0, le=100, description="Colours of a picture nearer than this are one (CIELAB; black to white is 100)"
     )
     colour_limit: int = Field(8, ge=1, le=100, description="Dominant colours kept of a picture")
+    keyword_method: Literal["tfidf", "yake"] = Field(
+        "tfidf", description="How keywords of descriptions are found; yake is an optional package of licence GPL-3.0"
+    )
+    language: str = Field("en", description="Language of the descriptions, as ISO 639-1 code such as en or de")
     sweep_images: int = Field(
         3_000, ge=2, le=40_000, description="Images the autoencoder's sweep trains on and holds out"
     )
@@ -82,6 +86,23 @@ class Settings(BaseSettings):
         "euclidean_autoencoder",
         "eigenfaces",
     ] = Field("cosine_catalogue", description="How similar articles are found: metric and image encoder")
+    system: Literal[
+        "als",
+        "als_spark",
+        "bpr",
+        "logistic_mf",
+        "item_knn",
+        "user_knn",
+        "rnn",
+        "lstm",
+        "gru",
+        "rnn_features",
+        "lstm_features",
+        "gru_features",
+        "self_attentive",
+        "self_attentive_features",
+    ] = Field("als", description="Which sequence or collaborative system is fitted and judged")
+    system_epochs: int = Field(10, ge=1, le=200, description="Passes of such a system over the purchases at most")
     training_weeks: int = Field(
         10,
         ge=2,
@@ -95,7 +116,7 @@ class Settings(BaseSettings):
     backtest_week: int = Field(
         1, ge=1, le=52, description="Which of them a task fits and judges, counted back from the as-of date"
     )
-    write_docs: bool = Field(False, description="Also write the backtest's results into docs/systems.md")
+    write_docs: bool = Field(False, description="Also write a report's results into docs/systems.md")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
