@@ -15,6 +15,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.retrieval.purchases import Purchases
+from jobs.sequences.events import Reading
 from jobs.systems.inputs import SideFeatures, no_features, side_features
 from jobs.systems.registry import SYSTEMS, fit_of
 from jobs.systems.system import Known, Model
@@ -39,10 +40,10 @@ class Fitted:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def fitted(job: Job, history: Purchases, as_of_date: date) -> Fitted:
+def fitted(job: Job, history: Purchases, as_of_date: date, reading: Reading = "merged_lines") -> Fitted:
     """The system that the settings name, fitted on a history that ends before that date.
 
-    Raises JobError where the history is empty.
+    `reading` is what one event is, for those that ask. Raises JobError where the history is empty.
     """
     settings = job.settings
     if not len(history):
@@ -51,7 +52,7 @@ def fitted(job: Job, history: Purchases, as_of_date: date) -> Fitted:
     features = side_features(job, history, as_of_date) if takes_features else no_features(history)
     folder = checkpoints(settings, history, as_of_date, features)
     folder.mkdir(parents=True, exist_ok=True)
-    fit = fit_of(settings.system)
+    fit = fit_of(settings.system, reading)
     started = time.perf_counter()
     model = fit(Known(history, as_of_date, features.values, settings.system_epochs, settings.seed, folder))
     return Fitted(model, time.perf_counter() - started, features, folder)

@@ -1,8 +1,9 @@
 """Side features of the articles as of a date: colours, outline, keywords and price, as one matrix.
 
 Those of "FOR sequence recommender" (2.1): dominant colours and shape of the picture, keywords of the description,
-price. A table that nobody has written yet leaves its columns out. Only articles sold before the date count, in the
-scales and the keywords' components, too: what is delivered later changes nothing.
+price. Like the catalogue, pictures and descriptions have no dates, so that articles not sold yet have theirs. But
+scales and the keywords' components are those of the articles sold before the date: what comes later changes none of
+them. A table that nobody has written yet leaves its columns out.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ SHAPE = ("image_aspect", "garment_share", "garment_aspect", "garment_fill", "gar
 KEYWORD_DIM = 32
 
 Columns = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -63,26 +65,25 @@ def no_features(history: Purchases) -> SideFeatures:
 
 
 def side_features(job: Job, history: Purchases, as_of_date: date) -> SideFeatures:
-    """Features of the articles in the history, which ends before that date."""
-    articles = np.flatnonzero(history.articles_on_sale())
-    ids = history.article_ids.take(pa.array(articles))
+    """Features of all articles, as of a history that ends before that date."""
+    ids, is_sold = history.article_ids, history.articles_on_sale()
     colours, shape = _pictures(job, ids)
-    groups = {"colours": colours, "shape": shape, "keywords": _keywords(job, ids)}
-    groups["price"] = _price(job, as_of_date, ids)
-    values = np.zeros((len(history.article_ids), sum(group.shape[1] for group in groups.values())), dtype=np.float32)
-    values[articles] = standardised(np.hstack(list(groups.values())))
+    groups = {"colours": colours, "shape": shape, "keywords": _keywords(job, ids, is_sold)}
+    groups["price"] = _price(job, ids, as_of_date)
+    values = standardised(np.hstack(list(groups.values())), is_sold).astype(np.float32)
     return SideFeatures(values, {name: group.shape[1] for name, group in groups.items()})
 
 
-def standardised(values: Columns) -> Columns:
-    """Columns (n, d) with mean 0 and standard deviation 1 where they are known, 0 where they are NaN.
+def standardised(values: Columns, is_sold: Mask) -> Columns:
+    """Columns (n, d) with mean 0 and standard deviation 1 over some of the rows, 0 where they are NaN.
 
-    A column that says the same of all, or nothing, is 0.
+    A column that says the same of all of those, or nothing, is 0.
     """
     known = ~np.isnan(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    centred = np.where(known, values - np.where(known, values, 0).sum(axis=0) / count, 0)
-    deviation = np.sqrt((centred**2).sum(axis=0) / count)
+    counts = known & is_sold[:, None]
+    count = np.maximum(counts.sum(axis=0), 1)
+    centred = np.where(known, values - np.where(counts, values, 0).sum(axis=0) / count, 0)
+    deviation = np.sqrt(np.where(counts, centred**2, 0).sum(axis=0) / count)
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-9)
 
 
@@ -112,7 +113,7 @@ def _pictures(job: Job, ids: pa.StringArray) -> tuple[Columns, Columns]:
     return colours.reshape(len(ids), -1), np.hstack([outline, hu])
 
 
-def _keywords(job: Job, ids: pa.StringArray) -> Columns:
+def _keywords(job: Job, ids: pa.StringArray, is_sold: Mask) -> Columns:
     """The leading components of TF-IDF over each article's keywords, (n, at most KEYWORD_DIM); NaN without any."""
     if not job.exists(ARTICLE_KEYWORDS):
         return np.zeros((len(ids), 0))
@@ -120,20 +121,21 @@ def _keywords(job: Job, ids: pa.StringArray) -> Columns:
     rows = job.read_arrow(ARTICLE_KEYWORDS, ["article_id", "keyword"], where=method)
     article = pc.index_in(rows["article_id"], value_set=ids)
     rows, article = rows.filter(pc.is_valid(article)), article.drop_null().to_numpy()
-    words = rows["keyword"].unique().sort()
-    word = pc.index_in(rows["keyword"], value_set=words).to_numpy()
-    has = sparse.csr_matrix((np.ones(len(article)), (article, word)), shape=(len(ids), len(words))).sign()
-    dimensions = min(KEYWORD_DIM, *has.shape)
+    words = rows["keyword"].filter(pa.array(is_sold[article])).unique().sort()
+    word = pc.index_in(rows["keyword"], value_set=words)
+    article, word = article[word.is_valid().to_numpy()], word.drop_null().to_numpy()
+    has = sparse.csr_matrix((np.ones(len(article)), (article, word)), shape=(len(ids), len(words)))
+    dimensions = min(KEYWORD_DIM, int(is_sold.sum()), len(words))
     if not dimensions:
         return np.zeros((len(ids), 0))
-    rarity = np.log(len(ids) / np.asarray(has.sum(axis=0)).ravel()) + 1
+    rarity = np.log(is_sold.sum() / np.bincount(word[is_sold[article]], minlength=len(words))) + 1
     weights = normalize(has @ sparse.diags_array(rarity))
-    components = TruncatedSVD(dimensions, random_state=0).fit_transform(weights)
+    components = TruncatedSVD(dimensions, random_state=0).fit(weights[is_sold]).transform(weights)
     components[np.diff(has.indptr) == 0] = np.nan
     return components
 
 
-def _price(job: Job, as_of_date: date, ids: pa.StringArray) -> Columns:
+def _price(job: Job, ids: pa.StringArray, as_of_date: date) -> Columns:
     """Log of the mean price that was paid before that date, (n, 1)."""
     rows = job.read_arrow(TRANSACTIONS, ["article_id", "price"], before={"t_dat": as_of_date})
     prices = _aligned(rows.group_by("article_id").aggregate([("price", "mean")]), ids)

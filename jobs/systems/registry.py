@@ -12,6 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from jobs.sequences.events import Reading
 from jobs.systems.system import Fit
 
 CELLS = ("rnn", "lstm", "gru")
@@ -25,15 +26,17 @@ class Entry:
         module: has the function `fit`.
         arguments: given to it beside what is known.
         takes_features: whether it looks at `Known.features`, which are left empty otherwise.
+        takes_reading: whether its `fit` asks what one event is, as `reading` (jobs.sequences.events).
     """
 
     module: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     takes_features: bool = False
+    takes_reading: bool = False
 
 
 def _network(module: str, takes_features: bool, **arguments: str) -> Entry:
-    return Entry(f"jobs.sequences.{module}", arguments | {"with_features": takes_features}, takes_features)
+    return Entry(f"jobs.sequences.{module}", arguments | {"with_features": takes_features}, takes_features, True)
 
 
 SYSTEMS: dict[str, Entry] = {
@@ -48,7 +51,8 @@ SYSTEMS: dict[str, Entry] = {
 }
 
 
-def fit_of(name: str) -> Fit:
-    """How the named system is fitted."""
+def fit_of(name: str, reading: Reading) -> Fit:
+    """How the named system is fitted, where it asks what one event is on this reading."""
     entry = SYSTEMS[name]
-    return partial(import_module(entry.module).fit, **entry.arguments)
+    asked = {"reading": reading} if entry.takes_reading else {}
+    return partial(import_module(entry.module).fit, **entry.arguments, **asked)
