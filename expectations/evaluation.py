@@ -128,9 +128,9 @@ SYSTEM_METRICS = Contract(
     "costs.",
     columns=_metric_columns(
         system="System, as in Settings.system, or baseline",
-        metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...; own_recall (without "
-        "the best sellers that fill up its lists), own_share (of the places), unique_recall (found by it and by no "
-        "candidate source that needs no model), merged_recall (of those sources together), merged_recall_with (with "
+        metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...; own_recall "
+        "(without the best sellers that fill up its lists), own_share (of the places), unique_recall (found by it and "
+        "by no candidate source that needs no model), merged_recall (of those sources), merged_recall_with (with "
         "it, as many places), merged_gain; fit_seconds, pick_seconds, peak_mib",
     ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from expectations.evaluation import BACKTEST_BUYERS
 from jobs.evaluation.backtest import RECALL_K
 from jobs.evaluation.baselines import BASELINES
+from jobs.evaluation.docs_section import IMAGES, write_section
 from jobs.evaluation.protocol import CHALLENGER, HEADLINE_K
 from jobs.evaluation.walk_forward import Backtest, backtest_of
 from jobs.platform.errors import JobError
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 READS, WRITES = (BACKTEST_BUYERS,), ()
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGE, PICTURE = "systems.md", "images/backtest.png"
-BEGIN, END = "<!-- backtest: begin -->", "<!-- backtest: end -->"
+SECTION, PICTURE = "backtest", "backtest.png"
 
 
 def told(found: Backtest, settings: Settings) -> str:
@@ -66,7 +64,7 @@ def told(found: Backtest, settings: Settings) -> str:
             "|" + "---|" * 8,
             *ages,
             "",
-            f"![MAP@{HEADLINE_K} by label week, and as the model ages]({PICTURE})",
+            f"![MAP@{HEADLINE_K} by label week, and as the model ages]({IMAGES}/{PICTURE})",
         ]
     )
 
@@ -93,18 +91,6 @@ def picture(found: Backtest) -> Picture:
     right.set(xlabel="age of the model, weeks (band: 95 % interval)", xticks=ages, ylim=(0, None))
     right.set(ylabel=f"MAP@{HEADLINE_K} / fresh model's", title="staleness: same label weeks, same buyers")
     return drawn
-
-
-def write_section(text: str, drawn: Picture) -> None:
-    """Put text and picture where the docs have their marks; JobError where they have none."""
-    page = DOCS / PAGE
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise JobError(f"{page}: the marks {BEGIN} and {END} are missing")
-    (DOCS / PICTURE).parent.mkdir(exist_ok=True)
-    drawn.savefig(DOCS / PICTURE, dpi=100)
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def rows_of(job: Job, starts: Sequence[date]) -> pa.Table:
@@ -150,7 +136,7 @@ def main(job: Job) -> str:
         mlflow.log_text(text, "backtest.md")
         mlflow.log_figure(drawn, "backtest.png")
     if settings.write_docs:
-        write_section(text, drawn)
+        write_section(SECTION, text, {PICTURE: drawn})
     return in_words(found)
 
 

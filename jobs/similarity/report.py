@@ -8,9 +8,9 @@ Not a task of a DAG. What stands around the table, and between its marks before,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from expectations.evaluation import SIMILARITY_METRICS
+from jobs.evaluation.docs_section import write_section
 from jobs.evaluation.protocol import NEW_ARTICLES
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
@@ -20,8 +20,7 @@ from jobs.similarity.newness import PLACES, POPULAR, RANDOM
 
 READS, WRITES = (SIMILARITY_METRICS,), ()
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "systems.md"
-BEGIN, END = "<!-- similar articles: begin -->", "<!-- similar articles: end -->"
+SECTION = "similar articles"
 #: (system, slice, metric, k) -> its row of similarity_metrics.
 Figures = Mapping[tuple[str, str, str, int], Mapping[str, float | None]]
 
@@ -73,13 +72,7 @@ def main(job: Job) -> str:
     rows = job.read_arrow(SIMILARITY_METRICS, where={"as_of_date": [job.settings.as_of_date]}).to_pylist()
     if not rows:
         raise JobError(f"{SIMILARITY_METRICS.path} has no rows of {job.settings.as_of_date}; run similarity.quality")
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise JobError(f"{PAGE}: the marks {BEGIN} and {END} are missing")
-    PAGE.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
-    return f"wrote {PAGE}"
+    return f"wrote {write_section(SECTION, table(rows))}"
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def judged(job: Job, purchases: Purchases, reading: str) -> list[Figure]:
     fit = fitted(job, history, as_of_date, "every_unit" if reading == "every_unit" else "merged_lines")
     source = fit.model.at(history, as_of_date, width)
     own = [source.of(block).articles for block in track(blocks(truth.customers), f"{settings.system}, {reading}")]
-    ranked = {settings.system: np.concatenate(own)}
+    ranked: dict[str, Ints] = {settings.system: np.concatenate(own)}
     for name, baseline in BASELINES.items():
         ranked[name] = baseline(history, truth.customers, as_of_date, width)
     figures = [Figure(settings.system, reading, "fit_seconds", 0, fit.seconds)]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from expectations.evaluation import BACKTEST_BUYERS
-from jobs.evaluation import backtest_report
+from jobs.evaluation import backtest_report, docs_section
 from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.bootstrap import bootstrap_means, interval
 from jobs.evaluation.walk_forward import Backtest, backtest_of
@@ -110,7 +110,7 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     logged: dict[Any, Any] = {}
     monkeypatch.setattr(backtest_report, "start_run", no_run)
-    monkeypatch.setattr(backtest_report, "DOCS", tmp_path)
+    monkeypatch.setattr(docs_section, "DOCS", tmp_path)
     monkeypatch.setattr(backtest_report, "logged", logged, raising=False)
     mlflow = backtest_report.mlflow
     monkeypatch.setattr(mlflow, "log_metric", lambda name, value: logged.update({name: value}))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from expectations.evaluation import SIMILARITY_METRICS
+from jobs.evaluation import docs_section
 from jobs.evaluation.figures import figures_table
 from jobs.evaluation.protocol import NEW_ARTICLES, Figure
 from jobs.platform.errors import JobError
@@ -45,6 +46,9 @@ recall@12 of new articles |
 | best sellers among the new |  |  |  |  | 0.4000 (0.3000-0.5000) |"""
 
 
+BEGIN, END = docs_section.marks(report.SECTION)
+
+
 def run(warehouse: Path) -> str:
     settings = Settings(as_of_date=on(57), warehouse=str(warehouse))
     return report.main(Job("similarity.report", settings, report.READS, report.WRITES))
@@ -55,15 +59,15 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The figures of a run; the page is a file of our own."""
     rows = figures_table(FIGURES, SIMILARITY_METRICS, as_of_date=on(57), fold_start=on(50), run_id="r")
     Warehouse(str(tmp_path), {}).publish_arrow(SIMILARITY_METRICS, rows, {})
-    monkeypatch.setattr(report, "PAGE", tmp_path / "systems.md")
+    monkeypatch.setattr(docs_section, "DOCS", tmp_path)
     return tmp_path
 
 
 def test_what_stands_between_the_marks_is_replaced(warehouse: Path) -> None:
     page = warehouse / "systems.md"
-    page.write_text(f"# Before\n{report.BEGIN}\nold\n{report.END}\nAfter\n")
+    page.write_text(f"# Before\n{BEGIN}\nold\n{END}\nAfter\n")
     run(warehouse)
-    assert page.read_text() == f"# Before\n{report.BEGIN}\n{TABLE}\n{report.END}\nAfter\n"
+    assert page.read_text() == f"# Before\n{BEGIN}\n{TABLE}\n{END}\nAfter\n"
     run(warehouse)
     assert page.read_text().count("cosine_resnet50") == 1
 
@@ -80,5 +84,5 @@ def test_without_marks_or_figures_it_says_so(warehouse: Path, tmp_path: Path) ->
 
 
 def test_the_page_has_the_marks() -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs" / "systems.md").read_text()
-    assert page.index(report.BEGIN) < page.index(report.END)
+    page = (docs_section.DOCS / docs_section.PAGE).read_text()
+    assert page.index(BEGIN) < page.index(END)
