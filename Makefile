@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback backtest docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback backtest model-systems systems-report docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -100,6 +100,21 @@ backtest: setup ## walk through past weeks of an ingested warehouse, into docs/s
 	@for job in customers articles interactions; do $(JOBS) -m jobs.features.$$job $(BACKTEST); done
 	@for week in $$(seq '$(or $(WEEKS),12)'); do $(JOBS) -m jobs.evaluation.backtest $(BACKTEST) --backtest-week $$week; done
 	@$(JOBS) -m jobs.evaluation.backtest_report $(BACKTEST) --write-docs true
+
+SYSTEMS ?= als bpr logistic_mf item_knn user_knn als_spark rnn lstm gru self_attentive \
+	rnn_features lstm_features gru_features self_attentive_features
+MODEL_SYSTEMS = --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) $(call flag,warehouse,WAREHOUSE) \
+	$(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER) $(call flag,system-epochs,EPOCHS)
+
+model-systems: setup ## judge sequence and collaborative systems, into docs/systems.md [SYSTEMS="als gru" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10]
+	@$(JOBS) -m jobs.features.keywords $(MODEL_SYSTEMS)
+	@failed=; for system in $(SYSTEMS); do for job in weekly next_purchase; do \
+		$(JOBS) -m jobs.systems.$$job $(MODEL_SYSTEMS) --system $$system || failed="$$failed $$job:$$system"; done; done; \
+		$(JOBS) -m jobs.systems.report $(MODEL_SYSTEMS) --write-docs true; \
+		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+systems-report: setup ## write what `make model-systems` measured into docs/systems.md again [AS_OF= WAREHOUSE=]
+	@$(JOBS) -m jobs.systems.report $(MODEL_SYSTEMS) --write-docs true
 
 docs: setup ## regenerate docs/tables.md from the contracts
 	$(JOBS) -m jobs.platform.data_dictionary

@@ -117,6 +117,11 @@ def seed_setting() -> Param:
     return setting("seed", 20200916, type="integer", minimum=0, description="Seed of every random choice")
 
 
+def top_k_setting() -> Param:
+    """How long the lists are."""
+    return setting("top_k", 12, type="integer", minimum=1, maximum=30, description="Recommendations per customer")
+
+
 def flags(names: list[str]) -> list[str]:
     """The form's fields on a job's command line, an empty value for an empty field."""
     return [f"--{name.replace('_', '-')}={{{{ '' if params.{name} is none else params.{name} }}}}" for name in names]

@@ -35,6 +35,7 @@ from dags.common import (
     retailer_settings,
     seed_setting,
     setting,
+    top_k_setting,
     weights_setting,
 )
 from dags.operators import JobOperator, SparkJobOperator
@@ -91,7 +92,7 @@ PARAMS = {
     **retailer_settings(),
     "encoder": encoder_setting(),
     "weights_dir": weights_setting(),
-    "top_k": setting("top_k", 12, type="integer", minimum=1, maximum=30, description="Recommendations per customer"),
+    "top_k": top_k_setting(),
     "exclude_bought": setting(
         "exclude_bought", False, type="boolean", description="Leave out articles that the customer already bought"
     ),

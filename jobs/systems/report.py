@@ -2,9 +2,9 @@
 
     python -m jobs.systems.report --as-of-date 2020-09-23 --write-docs true
 
-One of each customer's next purchase beside the paper's figures, one of the weekly protocol. Both go to MLflow, and with
-`write_docs` into docs/systems.md; what stands around the generated sections is a person's. Systems that were not run are
-not told of.
+One of each customer's next purchase beside the paper's figures, one of the weekly protocol. Both go to MLflow, and
+with `write_docs` into docs/systems.md; what stands around the generated sections is a person's. Systems that were not
+run are not told of.
 """
 
 from __future__ import annotations
@@ -45,6 +45,18 @@ PAPER = {
     "lstm_features": (0.00163, 0.00365, 0.00475, 0.00950, 0.01437),
     "gru_features": (0.00089, 0.00226, 0.00315, 0.00769, 0.01143),
 }
+#: Of the weekly protocol: heading, (slice, metric, k), format.
+COLUMNS: tuple[tuple[str, tuple[str, str, int], str], ...] = (
+    (f"MAP@{HEADLINE_K}", (ALL_BUYERS, "map", HEADLINE_K), ".4f"),
+    *((name.replace("_", " "), (name, "map", HEADLINE_K), ".4f") for name in BUYER_SLICES),
+    ("less popularity_7d", (ALL_BUYERS, f"map_minus_{popularity_7d.__name__}", HEADLINE_K), "+.4f"),
+    ("own places", (ALL_BUYERS, "own_share", HEADLINE_K), ".2f"),
+    (f"recall@{CANDIDATES}", (ALL_BUYERS, "recall", CANDIDATES), ".4f"),
+    (f"unique recall@{CANDIDATES}", (ALL_BUYERS, "unique_recall", CANDIDATES), ".4f"),
+    ("gain", (ALL_BUYERS, "merged_gain", CANDIDATES), "+.4f"),
+    ("fit, seconds", (ALL_BUYERS, "fit_seconds", 0), ",.0f"),
+    ("peak MiB", (ALL_BUYERS, "peak_mib", 0), ",.0f"),
+)
 _COLOURS = ("#24527a", "#9db8d2", "#7a7a7a", "#c46a1b")
 
 
@@ -99,9 +111,6 @@ def cell(rows: Rows, key: tuple[str, str, str, int], number: str) -> str:
 
 def next_purchases(rows: Rows) -> str:
     """The table of hit rates: of each system the paper's, then those under each reading."""
-    customers = {
-        name: max(row.value for key, row in rows.items() if key[1:3] == (name, "customers")) for name in READINGS
-    }
     lines = []
     for system in judged(rows):
         if system in PAPER:
@@ -109,7 +118,8 @@ def next_purchases(rows: Rows) -> str:
         for reading in READINGS:
             rates = [cell(rows, (system, reading, HIT_RATE, k), ".5f") for k in KS]
             lines.append(line(system, reading, *rates))
-    judged_on = ", ".join(f"{count:,.0f} ({name})" for name, count in customers.items())
+    counts = {key[1]: row.value for key, row in rows.items() if key[2] == "customers"}  # the same for every system
+    judged_on = ", ".join(f"{counts[reading]:,.0f} ({reading})" for reading in READINGS)
     return "\n".join(
         [
             f"Share of the customers whose hidden purchase is among the first k; customers judged: {judged_on}.",
@@ -126,28 +136,19 @@ def next_purchases(rows: Rows) -> str:
 def by_week(rows: Rows, weeks: Sequence[str]) -> str:
     """The table of the weekly protocol: quality, warm and cold customers apart, worth and cost."""
     systems = judged(rows)
-    lines = []
-    for system in systems:
-        scores = [cell(rows, (system, name, "map", HEADLINE_K), ".4f") for name in (ALL_BUYERS, *BUYER_SLICES)]
-        numbers = ((f"map_minus_{popularity_7d.__name__}", HEADLINE_K, "+.4f"), ("own_share", HEADLINE_K, ".2f"))
-        numbers += (("recall", CANDIDATES, ".4f"), ("unique_recall", CANDIDATES, ".4f"))
-        numbers += (("merged_gain", CANDIDATES, "+.4f"), ("fit_seconds", 0, ",.0f"), ("peak_mib", 0, ",.0f"))
-        lines.append(line(system, *scores, *(cell(rows, (system, ALL_BUYERS, m, k), n) for m, k, n in numbers)))
+    lines = [line(system, *(cell(rows, (system, *key), number) for _, key, number in COLUMNS)) for system in systems]
     buyers = rows[systems[0], ALL_BUYERS, "buyers", 0].value
     merged = next(row.value for key, row in rows.items() if key[1:] == (ALL_BUYERS, "merged_recall", CANDIDATES))
-    map_, recall = f"MAP@{HEADLINE_K}", f"recall@{CANDIDATES}"
-    slices = [f"{map_}, {name.replace('_', ' ')}" for name in BUYER_SLICES]
-    worth = [f"unique {recall}", f"gain of {recall}", "fit, seconds", "peak MiB"]
     return "\n".join(
         [
             f"{len(weeks)} label weeks from {weeks[0]}, {buyers:,.0f} buyer-weeks. The candidate sources that need no "
-            f"model have {recall} {merged:.4f} together, in an order that nobody learnt.",
+            f"model have recall@{CANDIDATES} {merged:.4f} together, in an order that nobody learnt.",
             "",
-            line("system", map_, *slices, f"{map_} less {popularity_7d.__name__}", "own places", recall, *worth),
-            "|---" * 12 + "|",
+            line("system", *(heading for heading, *_ in COLUMNS)),
+            "|---" * (1 + len(COLUMNS)) + "|",
             *lines,
             "",
-            f"![{map_}, and what a system adds for what it costs]({IMAGES}/{WEEKLY_PICTURE})",
+            f"![MAP@{HEADLINE_K}, and what a system adds for what it costs]({IMAGES}/{WEEKLY_PICTURE})",
         ]
     )
 
@@ -166,14 +167,14 @@ def next_picture(rows: Rows) -> Picture:
         axes.plot([], [], "o", color=colour, label=reading)
     paper = [(PAPER[name][KS.index(10)], y) for y, name in enumerate(systems) if name in PAPER]
     axes.plot(*(zip(*paper, strict=True) if paper else ([], [])), "x", color=_COLOURS[-1], label="the paper's")
-    axes.set(xscale="symlog", xlabel="hit rate@10 (95 % intervals)", yticks=range(len(systems)), yticklabels=systems)
+    axes.set(xlabel="hit rate@10 (95 % intervals)", yticks=range(len(systems)), yticklabels=systems)
     axes.set_xscale("symlog", linthresh=1e-3)
     axes.legend(fontsize="small", loc="lower right")
     return drawn
 
 
 def weekly_picture(rows: Rows) -> Picture:
-    """Left: MAP@12 of all buyers, and of those without history. Right: what a system adds, by the seconds of its fit."""
+    """Left: MAP@12 of all buyers, and of those without history. Right: what a system adds, by its fit's seconds."""
     from matplotlib.figure import Figure as Picture
 
     systems = judged(rows)[::-1]

@@ -21,7 +21,14 @@ collect_ignore = (
     if IN_AIRFLOW
     else [
         f"test_{of}.py"
-        for of in ("backtest", "catalogue_intelligence", "maintenance", "operators", "weekly_recommendations")
+        for of in (
+            "backtest",
+            "catalogue_intelligence",
+            "maintenance",
+            "model_systems",
+            "operators",
+            "weekly_recommendations",
+        )
     ]
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dags import backtest, catalogue_intelligence, maintenance, weekly_recommendations
+from dags import backtest, catalogue_intelligence, maintenance, model_systems, weekly_recommendations
 
 
 def described(dag):  # type: ignore[no-untyped-def]
@@ -22,5 +22,5 @@ def described(dag):  # type: ignore[no-untyped-def]
     }
 
 
-MODULES = (weekly_recommendations, catalogue_intelligence, backtest, maintenance)
+MODULES = (weekly_recommendations, catalogue_intelligence, backtest, model_systems, maintenance)
 print(json.dumps({module.dag.dag_id: described(module.dag) for module in MODULES}))

@@ -11,6 +11,7 @@ import pytest
 
 from jobs.platform.settings import Settings
 from jobs.similarity.methods import METHODS
+from jobs.systems.registry import SYSTEMS
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,10 @@ def ancestors(tasks: dict[str, list[str]], task: str) -> set[str]:
 
 
 #: What has run before a DAG that nothing starts by itself: DAG -> another, and the last of its tasks that are needed.
-STANDS_ON = {"backtest": ("weekly_recommendations", ("ingest.transactions", "embeddings.images"))}
+STANDS_ON = {
+    "backtest": ("weekly_recommendations", ("ingest.transactions", "embeddings.images")),
+    "model_systems": ("weekly_recommendations", ("ranking.train",)),
+}
 
 
 def unwritten(dags: dict[str, dict[str, Any]], name: str, modules: dict[str, dict[str, ModuleType]]) -> dict[str, set]:
@@ -52,7 +56,7 @@ def unwritten(dags: dict[str, dict[str, Any]], name: str, modules: dict[str, dic
     return {task: tables for task, tables in missing.items() if tables}
 
 
-WITH_LINEAGE = ("weekly_recommendations", "catalogue_intelligence", "backtest")
+WITH_LINEAGE = ("weekly_recommendations", "catalogue_intelligence", "backtest", "model_systems")
 
 
 @pytest.mark.parametrize("name", WITH_LINEAGE)
@@ -97,3 +101,14 @@ def test_every_method_has_a_task_after_its_encoders(dags: dict[str, dict[str, An
     tasks = {task: upstream for task, upstream in dag["tasks"].items() if dag["jobs"][task] == "similarity.articles"}
     assert tasks == {f"similarity.articles.{n}": [f"embeddings.images.{m.encoder}"] for n, m in METHODS.items()}
     assert set(METHODS) == set(get_args(Settings.model_fields["method"].annotation))
+
+
+def test_every_system_is_judged_both_ways_after_the_keywords_it_looks_at(
+    dags: dict[str, dict[str, Any]],
+) -> None:
+    tasks = dags["model_systems"]["tasks"]
+    for job in ("systems.weekly", "systems.next_purchase"):
+        judged = {task: upstream for task, upstream in tasks.items() if dags["model_systems"]["jobs"][task] == job}
+        after = {name: ["features.keywords"] if entry.takes_features else [] for name, entry in SYSTEMS.items()}
+        assert judged == {f"{job}.{name}": upstream for name, upstream in after.items()}
+    assert set(SYSTEMS) == set(get_args(Settings.model_fields["system"].annotation))

@@ -15,7 +15,7 @@ SCHEMA = Settings.model_json_schema()["properties"]
 OWN = {"backtest_weeks": {"default": 12, "minimum": 1}}
 
 
-@pytest.fixture(params=["weekly_recommendations", "catalogue_intelligence", "backtest", "maintenance"])
+@pytest.fixture(params=["weekly_recommendations", "catalogue_intelligence", "backtest", "model_systems", "maintenance"])
 def dag(dags: dict[str, dict[str, Any]], request: pytest.FixtureRequest) -> dict[str, Any]:
     """Each DAG in turn."""
     return dags[request.param]

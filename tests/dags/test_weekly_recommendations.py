@@ -27,14 +27,15 @@ def ancestors(task_id: str) -> set[str]:
 def test_the_dags_folder_loads() -> None:
     bag = DagBag(dag_folder=str(ROOT / "dags"), known_pools={"heavy"})
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["backtest", "catalogue_intelligence", "maintenance", "weekly_recommendations"]
+    others = ["backtest", "catalogue_intelligence", "maintenance", "model_systems"]
+    assert sorted(bag.dags) == [*others, "weekly_recommendations"]
     assert DagSerialization.to_dict(dag)["dag"]["dag_id"] == "weekly_recommendations"
 
 
 def test_loading_it_imports_nothing_heavy() -> None:
     code = (
-        "import sys, dags.backtest, dags.catalogue_intelligence, dags.maintenance, dags.weekly_recommendations;"
-        " print(*{m.split('.')[0] for m in sys.modules})"
+        "import sys, dags.backtest, dags.catalogue_intelligence, dags.maintenance, dags.model_systems;"
+        " import dags.weekly_recommendations; print(*{m.split('.')[0] for m in sys.modules})"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -112,7 +112,12 @@ def test_every_table_is_there_and_opens_without_spark(first: dict[str, pl.DataFr
     may_be_empty = {"quarantine", "realised_performance"}  # clean data, and no week before
     may_be_empty |= {"image_features", "similar_articles", "similarity_metrics"}  # another DAG's
     may_be_empty |= {"paper_track_metrics", "backtest_metrics", "backtest_buyers"}  # by hand
-    may_be_empty |= {"system_metrics", "system_recommendations", "next_purchase_metrics"}  # likewise
+    may_be_empty |= {
+        "article_keywords",
+        "system_metrics",
+        "system_recommendations",
+        "next_purchase_metrics",
+    }  # likewise
     if not first["model_decisions"]["is_promoted"].item():
         may_be_empty.add("candidates")  # one epoch on a tiny shop need not beat the baselines
     assert set(CONTRACTS) - set(first) <= may_be_empty

@@ -1,0 +1,90 @@
+"""# Model systems
+
+Sequence and collaborative recommenders beside the two-stage model: each is judged on the same label weeks, and asked
+for each customer's next purchase as in the paper; then the tables and pictures of all.
+
+**When.** By hand only, once a weekly run of the same as-of date has taken in the data and computed its features: the
+networks take hours on the full data. What the pictures show comes from the DAG `catalogue_intelligence`; where that has
+not run, the systems with side features do without, and say so.
+
+**As-of date.** The day the last label week ends, a Wednesday; it has to be given.
+
+**When a task fails.** A system that fails stops no other, and the report tells of those that were judged. Cleared and
+run again, a network goes on from its last checkpoint.
+
+**Tasks.** A task id is a module and, where the module runs once per system, its name: `systems.weekly.als` runs
+`jobs/systems/weekly.py --system als`, into `gold/system_metrics` and `gold/system_recommendations`;
+`systems.next_purchase.als` writes `gold/next_purchase_metrics`. Table and pictures of `systems.report` are in its
+MLflow run. All share the pool `heavy` with the weekly run, whose tasks go first.
+
+Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow dags unpause model_systems`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG, Param
+
+from dags.common import TASK_DEFAULTS, encoder_setting, flags, retailer_settings, seed_setting, setting, top_k_setting
+from dags.operators import JobOperator
+
+# The systems of jobs.systems.registry; a test holds the two together.
+SYSTEMS = ("als", "als_spark", "bpr", "logistic_mf", "item_knn", "user_knn", "rnn", "lstm", "gru", "self_attentive")
+WITH_FEATURES = ("rnn_features", "lstm_features", "gru_features", "self_attentive_features")
+
+# The form. Defaults, limits and words are those of jobs.platform.settings.Settings; a test holds the two together.
+PARAMS = {
+    "as_of_date": Param(
+        type="string",
+        format="date",
+        description="Nothing dated on or after this day touches the run: the last label week ends before it",
+    ),
+    **retailer_settings(),
+    "encoder": encoder_setting(),
+    "keyword_method": setting(
+        "keyword_method",
+        "tfidf",
+        enum=["tfidf", "yake"],
+        description="How keywords of descriptions are found; yake is an optional package of licence GPL-3.0",
+    ),
+    "language": setting(
+        "language",
+        "en",
+        type="string",
+        description="Language of the descriptions, as ISO 639-1 code such as en or de",
+    ),
+    "system_epochs": setting(
+        "system_epochs",
+        10,
+        type="integer",
+        minimum=1,
+        maximum=200,
+        description="Passes of such a system over the purchases at most",
+    ),
+    "top_k": top_k_setting(),
+    "seed": seed_setting(),
+}
+
+ARGUMENTS = ["--run-id={{ run_id }}", *flags(list(PARAMS))]
+
+with DAG(
+    "model_systems",
+    description="Fit and judge the sequence and collaborative recommenders",
+    doc_md=__doc__,
+    schedule=None,
+    start_date=datetime(2000, 1, 5, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    tags=["recommendations"],
+    default_args=TASK_DEFAULTS | {"priority_weight": 0},  # the weekly run's tasks, of weight 1, go first
+) as dag:
+    keywords = JobOperator(task_id="features.keywords", arguments=ARGUMENTS)
+    report = JobOperator(task_id="systems.report", arguments=ARGUMENTS, trigger_rule="all_done")
+    for system in (*SYSTEMS, *WITH_FEATURES):
+        for job in ("systems.weekly", "systems.next_purchase"):
+            judge = JobOperator(task_id=job, variant=system, arguments=[*ARGUMENTS, f"--system={system}"])
+            judge >> report
+            if system in WITH_FEATURES:
+                keywords >> judge
