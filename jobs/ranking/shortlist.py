@@ -79,11 +79,12 @@ class Shortlist:
         columns = source_columns(merged.ranks, merged.scores)
         columns |= affinity_columns(retrieval.snapshot, candidates.tastes, row, article)
         known = retrieval.snapshot.articles.numeric
-        features = np.empty((*article.shape, len(PAIR_FEATURES) + len(ARTICLE_FEATURES)), dtype=np.float32)
-        for i, name in enumerate(PAIR_FEATURES):
-            features[..., i] = columns[name]
-        features[..., len(PAIR_FEATURES) :] = np.column_stack([known[name] for name in ARTICLE_FEATURES])[article]
-        found = sum_of_trees(self.booster, features.reshape(-1, features.shape[-1])).reshape(article.shape)
+        columns |= {name: known[name][article] for name in ARTICLE_FEATURES}
+        names = (*PAIR_FEATURES, *ARTICLE_FEATURES)
+        features = np.empty((len(names), article.size), dtype=np.float32)  # a row per feature is several times faster
+        for own, name in zip(features, names, strict=True):
+            own[:] = columns[name].ravel()
+        found = sum_of_trees(self.booster, features.T).reshape(article.shape)
         return np.where(merged.articles == NO_ARTICLE, -np.inf, found)
 
 
