@@ -1,0 +1,40 @@
+"""System: alternating least squares on a cluster, by Spark MLlib.
+
+The objective of jobs.collaborative.als, but for the regularisation: as in Zhou et al. (Large-Scale Parallel
+Collaborative Filtering for the Netflix Prize, AAIM 2008) MLlib multiplies it by the number of pairs of a customer or an
+article.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from pyspark.ml.recommendation import ALS
+
+from jobs.collaborative.als import ALPHA, ITERATIONS, REGULARISATION, FoldedIn
+from jobs.collaborative.factors import FACTORS
+from jobs.collaborative.weights import bought, weights
+from jobs.platform.spark import spark_session
+from jobs.systems.system import Known
+
+
+def fit(known: Known) -> FoldedIn:
+    """The same for a seed but for the last bits: in which order a sum's terms arrive depends on the cluster."""
+    pairs = bought(weights(known.history, known.as_of_date))
+    matrix = pairs.matrix.tocoo()
+    rows = pa.table({"customer": matrix.row, "article": matrix.col, "units": matrix.data})
+    als = ALS(
+        rank=FACTORS,
+        maxIter=min(ITERATIONS, known.epochs),
+        regParam=REGULARISATION,
+        implicitPrefs=True,
+        alpha=ALPHA,
+        userCol="customer",
+        itemCol="article",
+        ratingCol="units",
+        seed=known.seed,
+    )
+    spark = spark_session("als_spark")
+    found = als.fit(spark.createDataFrame(rows)).itemFactors.toArrow().sort_by("id")
+    vectors = np.stack(found["features"].to_numpy()).astype(np.float32, copy=False)
+    return FoldedIn(pairs.articles[found["id"].to_numpy()], vectors, per_purchase=True)
