@@ -22,7 +22,7 @@ from jobs.retrieval.source import Floats
 from jobs.systems.system import Known
 
 ITERATIONS = 15
-ALPHA, REGULARISATION = 10.0, 1.0
+ALPHA, REGULARISATION = 10.0, 10.0
 
 
 def confidence(weight: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -40,12 +40,14 @@ class FoldedIn:
     Attributes:
         articles: codes of the articles that were sold before the fit.
         vectors: of these, (articles, FACTORS).
-        per_purchase: the regularisation of a customer is multiplied by the number of their articles.
+        regularisation: of a customer's vector.
+        per_article: it is multiplied by the number of the customer's articles.
     """
 
     articles: Ints
     vectors: Floats
-    per_purchase: bool = False
+    regularisation: float = REGULARISATION
+    per_article: bool = False
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> ByDotProduct:
         trusted = confidence(weights(history, as_of_date)[:, self.articles])
@@ -60,13 +62,13 @@ class FoldedIn:
     def customer_vectors(self, trusted: sparse.csr_matrix) -> Floats:
         """Vectors of customers, (n, FACTORS), from their confidences in `articles`, (n, articles)."""
         found = np.zeros((trusted.shape[0], self.vectors.shape[1]), dtype=np.float32)
-        size = np.diff(trusted.indptr) if self.per_purchase else np.ones(trusted.shape[0], dtype=np.int32)
+        size = np.diff(trusted.indptr) if self.per_article else np.ones(trusted.shape[0], dtype=np.int32)
         with threadpool_limits(1, "blas"):  # the solver has threads of its own
             solver = AlternatingLeastSquares(self.vectors.shape[1])
             solver.item_factors = self.vectors
             for n in np.unique(size):  # the solver has one regularisation for all
                 rows = np.flatnonzero(size == n)
-                solver.regularization = REGULARISATION * int(n)
+                solver.regularization = self.regularisation * int(n)
                 found[rows] = solver.recalculate_user(rows, trusted[rows])
         return found
 

@@ -11,18 +11,24 @@ import numpy as np
 import pyarrow as pa
 from pyspark.ml.recommendation import ALS
 
-from jobs.collaborative.als import ALPHA, ITERATIONS, REGULARISATION, FoldedIn
+from jobs.collaborative.als import ALPHA, ITERATIONS, FoldedIn
 from jobs.collaborative.factors import FACTORS
 from jobs.collaborative.weights import bought, weights
 from jobs.platform.spark import spark_session
 from jobs.systems.system import Known
 
+#: For each article that a customer bought, and the other way round.
+REGULARISATION = 0.5
+#: Pairs of a block: vectors travel from each block of customers to each of articles, and back.
+BLOCK_PAIRS = 1_000_000
+
 
 def fit(known: Known) -> FoldedIn:
-    """The same for a seed but for the last bits: in which order a sum's terms arrive depends on the cluster."""
+    """The same for a seed but, with several blocks, for the last bits: sums are of terms in the order they arrive."""
     pairs = bought(weights(known.history, known.as_of_date))
     matrix = pairs.matrix.tocoo()
     rows = pa.table({"customer": matrix.row, "article": matrix.col, "units": matrix.data})
+    blocks = 1 + len(matrix.data) // BLOCK_PAIRS
     als = ALS(
         rank=FACTORS,
         maxIter=min(ITERATIONS, known.epochs),
@@ -33,8 +39,10 @@ def fit(known: Known) -> FoldedIn:
         itemCol="article",
         ratingCol="units",
         seed=known.seed,
+        numUserBlocks=blocks,
+        numItemBlocks=blocks,
     )
     spark = spark_session("als_spark")
     found = als.fit(spark.createDataFrame(rows)).itemFactors.toArrow().sort_by("id")
     vectors = np.stack(found["features"].to_numpy()).astype(np.float32, copy=False)
-    return FoldedIn(pairs.articles[found["id"].to_numpy()], vectors, per_purchase=True)
+    return FoldedIn(pairs.articles[found["id"].to_numpy()], vectors, REGULARISATION, per_article=True)

@@ -17,7 +17,7 @@ from jobs.retrieval.source import Floats
 from jobs.systems.system import Known
 
 EPOCHS = 100
-LEARNING_RATE, REGULARISATION = 0.05, 0.01
+LEARNING_RATE, REGULARISATION = 0.1, 0.01
 
 
 def factorise(bought: Bought, epochs: int, seed: int) -> tuple[Floats, Floats]:

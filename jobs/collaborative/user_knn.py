@@ -38,7 +38,7 @@ class BoughtByNeighbours:
         self._count = count
         weight = weights(history, as_of_date)
         buyers = np.bincount(weight.indices, minlength=weight.shape[1])
-        rarity = np.log(weight.shape[0] / np.maximum(buyers, 1))
+        rarity = np.log(np.count_nonzero(np.diff(weight.indptr)) / np.maximum(buyers, 1))
         self._tastes = unit_rows(scaled_rows(weight.T.tocsr(), rarity).T.tocsr())
         late = history.day >= day_number(as_of_date) - ACTIVE_DAYS
         self._active = np.unique(history.customer[late])
