@@ -7,6 +7,8 @@ article.
 
 from __future__ import annotations
 
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pyarrow as pa
 from pyspark.ml.recommendation import ALS
@@ -23,12 +25,21 @@ REGULARISATION = 0.5
 BLOCK_PAIRS = 1_000_000
 
 
+#: Iterations after which vectors are written out. Else each remembers how all before it came to be, and the description
+#: of a task becomes deeper than Java's stack.
+CHECKPOINT_ITERATIONS = 2
+
+
 def fit(known: Known) -> FoldedIn:
-    """The same for a seed but, with several blocks, for the last bits: sums are of terms in the order they arrive."""
+    """The same for a seed but, with several blocks, for the last bits: sums are of terms in the order they arrive.
+
+    All machines of the cluster must reach `known.folder`.
+    """
     pairs = bought(weights(known.history, known.as_of_date))
     matrix = pairs.matrix.tocoo()
     rows = pa.table({"customer": matrix.row, "article": matrix.col, "units": matrix.data})
     blocks = 1 + len(matrix.data) // BLOCK_PAIRS
+    spark = spark_session("als_spark")
     als = ALS(
         rank=FACTORS,
         maxIter=min(ITERATIONS, known.epochs),
@@ -41,8 +52,11 @@ def fit(known: Known) -> FoldedIn:
         seed=known.seed,
         numUserBlocks=blocks,
         numItemBlocks=blocks,
+        checkpointInterval=CHECKPOINT_ITERATIONS,
     )
-    spark = spark_session("als_spark")
-    found = als.fit(spark.createDataFrame(rows)).itemFactors.toArrow().sort_by("id")
+    known.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=known.folder) as folder:
+        spark.sparkContext.setCheckpointDir(folder)
+        found = als.fit(spark.createDataFrame(rows)).itemFactors.toArrow().sort_by("id")
     vectors = np.stack(found["features"].to_numpy()).astype(np.float32, copy=False)
     return FoldedIn(pairs.articles[found["id"].to_numpy()], vectors, REGULARISATION, per_article=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def known(history: Purchases, as_of_date: date | None = None, epochs: int = 5, s
     """What a system learns from: here nothing but the purchases before the date."""
     as_of_date = as_of_date or on(AS_OF_DAY)
     features = np.zeros((len(history.article_ids), 0), dtype=np.float32)
-    return Known(history.before(as_of_date), as_of_date, features, epochs, seed, Path())
+    return Known(history.before(as_of_date), as_of_date, features, epochs, seed, Path(tempfile.gettempdir()))
 
 
 def two_tastes_lines() -> list[tuple[int, int, int]]:
