@@ -15,7 +15,9 @@ ARTICLE_KEYWORDS = Contract(
         Column("article_id", "string", "Article"),
         Column("rank", "int", "1 says most", minimum=1),
         Column("keyword", "string", "One to three words in lower case, as they stand in the description"),
-        Column("score", "double", "TF-IDF weight (higher says more) or YAKE's score (lower does), by method", minimum=0),
+        Column(
+            "score", "double", "TF-IDF weight (higher says more) or YAKE's score (lower does), by method", minimum=0
+        ),
         Column("language", "string", "ISO 639-1 code of the language whose stop words were left out"),
         Column("run_id", "string", "Run that found them"),
     ),
