@@ -70,7 +70,7 @@ sweep-autoencoder: setup ## the autoencoder's learning rates x epochs on a catal
 	$(JOBS) -m jobs.embeddings.autoencoder_sweep --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) \
 		$(call flag,warehouse,WAREHOUSE) $(call flag,sweep-images,IMAGES) $(call flag,sweep-epochs,EPOCHS)
 
-bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.05]
+bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.02]
 	$(JOBS) -m benchmarks collaborative $(call flag,data,DATA) $(call flag,scale,SCALE)
 
 bench-increments: setup ## the next week, and a year of snapshots, beside computing all anew [DATA= SCALE=1.0]

@@ -70,7 +70,7 @@ def fashion_mnist(
 @app.command()
 def collaborative(
     data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
-    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 0.05,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 0.02,
 ) -> None:
     """Alternating least squares by Spark MLlib beside `implicit`: seconds, memory, recall of a held-out week."""
     collaborative_.run(data, scale)

@@ -1,4 +1,4 @@
-"""One contestant of `make bench-collaborative`: python -m ... WAREHOUSE SYSTEM FILE; FILE gets what there is to tell."""
+"""A contestant of `make bench-collaborative`: python -m ... WAREHOUSE SYSTEM FILE; FILE gets what is to tell."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from jobs.systems.system import Known
 #: For each article that a customer bought, and the other way round.
 REGULARISATION = 0.5
 #: Pairs of a block: vectors travel from each block of customers to each of articles, and back.
-BLOCK_PAIRS = 1_000_000
+BLOCK_PAIRS = 100_000
 
 
 #: Iterations after which vectors are written out. Else each remembers how all before it came to be, and the description

@@ -9,11 +9,9 @@ bought.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from scipy import sparse
 
 from jobs.collaborative.neighbours import as_matrix, largest, scaled_rows, unit_rows
 from jobs.collaborative.weights import weights

@@ -17,7 +17,26 @@ from jobs.platform.errors import JobError
 #: Keywords of a text, and words of a keyword, at most.
 KEYWORDS, WORDS = 10, 3
 #: Words that lists of stop words have, and that tell garments apart.
-GARMENT_WORDS = {"en": frozenset("back bottom front full high length long low open round side sides small top".split())}
+GARMENT_WORDS = {
+    "en": frozenset(
+        (
+            "back",
+            "bottom",
+            "front",
+            "full",
+            "high",
+            "length",
+            "long",
+            "low",
+            "open",
+            "round",
+            "side",
+            "sides",
+            "small",
+            "top",
+        )
+    )
+}
 #: Languages that do not put spaces between words.
 UNSPACED = frozenset(("ja", "th", "zh"))
 _TOKEN = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|\S")
@@ -105,7 +124,7 @@ def by_yake(texts: Sequence[str], stop: frozenset[str], language: str) -> list[S
         from yake import KeywordExtractor
     except ModuleNotFoundError as error:
         raise JobError(
-            "keyword-method yake: the package yake is not installed; its licence is GPL-3.0, so it is for you to decide:"
+            "keyword-method yake: the package yake is not installed; its licence is GPL-3.0, so it is yours to decide:"
             " `.venv/jobs/bin/python -m pip install yake`, or keyword-method tfidf"
         ) from error
     extractor = KeywordExtractor(lan=language, n=WORDS, top=KEYWORDS, stopwords=set(stop))
