@@ -16,9 +16,15 @@ from jobs.systems.system import Model
 from tests.jobs.collaborative.shops import AS_OF_DAY, SYSTEMS, known, two_tastes, two_tastes_lines
 from tests.jobs.retrieval.small import codes, everyone, on, purchases
 
-pytestmark = pytest.mark.usefixtures("spark")
 each_system = pytest.mark.parametrize("name", SYSTEMS)
 COUNT = 7
+
+
+@pytest.fixture(autouse=True)
+def session(name: str, request: pytest.FixtureRequest) -> None:
+    """Spark's, for the one system that needs it."""
+    if name == "als_spark":
+        request.getfixturevalue("spark")
 
 
 def shop() -> Purchases:
