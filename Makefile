@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback backtest docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-collaborative bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback backtest docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -69,6 +69,9 @@ bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, int
 sweep-autoencoder: setup ## the autoencoder's learning rates x epochs on a catalogue [AS_OF= DATA= WAREHOUSE= IMAGES=3000 EPOCHS=30,50,100]
 	$(JOBS) -m jobs.embeddings.autoencoder_sweep --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) \
 		$(call flag,warehouse,WAREHOUSE) $(call flag,sweep-images,IMAGES) $(call flag,sweep-epochs,EPOCHS)
+
+bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.02]
+	$(JOBS) -m benchmarks collaborative $(call flag,data,DATA) $(call flag,scale,SCALE)
 
 bench-increments: setup ## the next week, and a year of snapshots, beside computing all anew [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks increments $(call flag,data,DATA) $(call flag,scale,SCALE)

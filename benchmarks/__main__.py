@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks import collaborative as collaborative_
 from benchmarks import embeddings as embeddings_
 from benchmarks import fashion_mnist as fashion_mnist_
 from benchmarks import features as features_
@@ -64,6 +65,15 @@ def fashion_mnist(
 ) -> None:
     """Autoencoder, Eigenfaces and raw pixels: reconstruction error and neighbours' classes, into docs/systems.md."""
     fashion_mnist_.run(data, epochs, seed)
+
+
+@app.command()
+def collaborative(
+    data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 0.02,
+) -> None:
+    """Alternating least squares by Spark MLlib beside `implicit`: seconds, memory, recall of a held-out week."""
+    collaborative_.run(data, scale)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from expectations.evaluation import (
 )
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from expectations.images import IMAGE_FEATURES
+from expectations.keywords import ARTICLE_KEYWORDS
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
 from expectations.similarity import SIMILAR_ARTICLES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
@@ -30,6 +31,7 @@ CONTRACTS = contracts_by_name(
         INTERACTION_FEATURES,
         ARTICLE_EMBEDDINGS,
         IMAGE_FEATURES,
+        ARTICLE_KEYWORDS,
         EVALUATION_METRICS,
         MODEL_DECISIONS,
         CANDIDATES,

@@ -64,6 +64,10 @@ class Settings(BaseSettings):
         12, gt=0, le=100, description="Colours of a picture nearer than this are one (CIELAB; black to white is 100)"
     )
     colour_limit: int = Field(8, ge=1, le=100, description="Dominant colours kept of a picture")
+    keyword_method: Literal["tfidf", "yake"] = Field(
+        "tfidf", description="How keywords of descriptions are found; yake is an optional package of licence GPL-3.0"
+    )
+    language: str = Field("en", description="Language of the descriptions, as ISO 639-1 code such as en or de")
     sweep_images: int = Field(
         3_000, ge=2, le=40_000, description="Images the autoencoder's sweep trains on and holds out"
     )
