@@ -40,7 +40,12 @@ class ArticleVectors(nn.Module):
         self.register_buffer("features", features, persistent=False)
         self.ids = nn.Embedding(len(counts), SIZE)
         self.projection = nn.Linear(features.shape[1], SIZE, bias=False) if features.shape[1] else None
-        nn.init.normal_(self.ids.weight, std=SIZE**-0.5 if self.projection is None else 0.0)
+        # Vectors begin about one long, from whichever part.
+        if self.projection is None:
+            nn.init.normal_(self.ids.weight, std=SIZE**-0.5)
+        else:
+            nn.init.zeros_(self.ids.weight)
+            nn.init.normal_(self.projection.weight, std=(features.shape[1] * SIZE) ** -0.5)
         self.bias = nn.Parameter(self.prior(counts))
 
     def prior(self, counts: Tensor) -> Tensor:
