@@ -110,12 +110,13 @@ class WindowBatches:
         nth_last = torch.repeat_interleave(count.cumsum(0), count) - torch.arange(len(customer)) - 1
         end = pairs[customer] - nth_last * window
         start = (end - window).clamp(min=0)
+        length = end - start
         order = shuffled(len(customer), seed, epoch)
-        order = order[torch.argsort((end - start)[order], stable=True)]
+        order = order[torch.argsort(length[order], stable=True)]
         batches = order.split(windows) if len(order) else ()
         self._batches = [batches[i] for i in shuffled(len(batches), seed, epoch)]
-        self._longest = [int((end - start)[rows].max()) for rows in self._batches]
-        self._length = (end - start).to(device)
+        self._longest = [int(length[rows[-1]]) for rows in self._batches]
+        self._length = length.to(device)
         self._first = (events.offsets[customer] + start).to(device)
 
     def __len__(self) -> int:

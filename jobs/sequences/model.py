@@ -33,7 +33,7 @@ def fit_network(known: Known, reading: Reading, with_features: bool, name: str, 
     """Train a network on all pairs of an event and the next one.
 
     Args:
-        name: of this kind of fit: its checkpoints are in a folder of that name.
+        name: of this kind of fit: its checkpoints are in a folder of that name and the as-of date.
         build: the network; its random first weights depend on the seed alone.
         cut: an epoch's batches.
 
@@ -48,14 +48,14 @@ def fit_network(known: Known, reading: Reading, with_features: bool, name: str, 
             f"silver/transactions: nobody bought twice before {known.as_of_date}, and a sequence recommender learns "
             "from what was bought next; check --data and --as-of-date"
         )
-    counts = np.bincount(events.article, minlength=len(known.features))
+    counts = np.bincount(events.article, minlength=len(known.history.article_ids))
     articles = np.flatnonzero(counts).astype(np.int32)
     row = np.cumsum(counts > 0) - 1
     tensors = EventTensors(torch.from_numpy(events.offsets), torch.from_numpy(row[events.article]))
     features = known.features if with_features else known.features[:, :0]
     pl.seed_everything(known.seed, verbose=False)
     network = build(torch.from_numpy(counts[articles]), torch.from_numpy(features[articles]), known.seed)
-    network, _ = fit(network, EventDataModule(tensors, cut), known.epochs, known.folder / name)
+    network, _ = fit(network, EventDataModule(tensors, cut), known.epochs, known.folder / f"{name}-{known.as_of_date}")
     return Sequences(network, articles, features, reading)
 
 
