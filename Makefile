@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-collaborative bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback backtest docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-collaborative bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-sequences bench-training bench-two-tower conformance rollback backtest docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -81,6 +81,9 @@ bench-upkeep: setup ## queries before and after housekeeping of the tables [SCAL
 
 bench-scoring: setup ## candidates, ranking and table for every customer, the search beside faiss [DATA= SCALE=1.0 WAREHOUSE=]
 	$(JOBS) -m benchmarks scoring $(call flag,data,DATA) $(call flag,scale,SCALE) $(call flag,warehouse,WAREHOUSE)
+
+bench-sequences: setup ## sequences a second through Lightning beside the bare loop's, and everybody's top 100 [CUSTOMERS=2000]
+	$(JOBS) -m benchmarks sequences $(call flag,customers,CUSTOMERS)
 
 bench-training: setup ## examples a second through Lightning beside the bare loop's [PAIRS=400000]
 	$(JOBS) -m benchmarks training $(call flag,pairs,PAIRS)

@@ -16,6 +16,7 @@ from benchmarks import features as features_
 from benchmarks import increments as increments_
 from benchmarks import sample_data as sample_data_
 from benchmarks import scoring as scoring_
+from benchmarks import sequences as sequences_
 from benchmarks import training as training_
 from benchmarks import two_tower as two_tower_
 from benchmarks import upkeep as upkeep_
@@ -95,6 +96,14 @@ def scoring(
 ) -> None:
     """Both stages for every customer into Delta, and the search in them beside faiss on its own."""
     scoring_.run(data, scale, warehouse)
+
+
+@app.command()
+def sequences(
+    customers: Annotated[int, typer.Option(min=500, help="Each with 20 lines on average")] = 2_000,
+) -> None:
+    """Sequences a second of recurrent and self-attentive networks through Lightning, beside the bare loop's."""
+    sequences_.run(customers)
 
 
 @app.command()
