@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-training bench-two-tower conformance rollback backtest model-systems systems-report docs lock clean
+.PHONY: help setup demo up down data data-report test lint unit integration bench bench-collaborative bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-sequences bench-training bench-two-tower conformance rollback backtest model-systems systems-report docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -70,6 +70,9 @@ sweep-autoencoder: setup ## the autoencoder's learning rates x epochs on a catal
 	$(JOBS) -m jobs.embeddings.autoencoder_sweep --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) \
 		$(call flag,warehouse,WAREHOUSE) $(call flag,sweep-images,IMAGES) $(call flag,sweep-epochs,EPOCHS)
 
+bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.02]
+	$(JOBS) -m benchmarks collaborative $(call flag,data,DATA) $(call flag,scale,SCALE)
+
 bench-increments: setup ## the next week, and a year of snapshots, beside computing all anew [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks increments $(call flag,data,DATA) $(call flag,scale,SCALE)
 
@@ -78,6 +81,9 @@ bench-upkeep: setup ## queries before and after housekeeping of the tables [SCAL
 
 bench-scoring: setup ## candidates, ranking and table for every customer, the search beside faiss [DATA= SCALE=1.0 WAREHOUSE=]
 	$(JOBS) -m benchmarks scoring $(call flag,data,DATA) $(call flag,scale,SCALE) $(call flag,warehouse,WAREHOUSE)
+
+bench-sequences: setup ## sequences a second through Lightning beside the bare loop's, and everybody's top 100 [CUSTOMERS=2000]
+	$(JOBS) -m benchmarks sequences $(call flag,customers,CUSTOMERS)
 
 bench-training: setup ## examples a second through Lightning beside the bare loop's [PAIRS=400000]
 	$(JOBS) -m benchmarks training $(call flag,pairs,PAIRS)

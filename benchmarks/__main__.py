@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from benchmarks import collaborative as collaborative_
 from benchmarks import embeddings as embeddings_
 from benchmarks import fashion_mnist as fashion_mnist_
 from benchmarks import features as features_
 from benchmarks import increments as increments_
 from benchmarks import sample_data as sample_data_
 from benchmarks import scoring as scoring_
+from benchmarks import sequences as sequences_
 from benchmarks import training as training_
 from benchmarks import two_tower as two_tower_
 from benchmarks import upkeep as upkeep_
@@ -67,6 +69,15 @@ def fashion_mnist(
 
 
 @app.command()
+def collaborative(
+    data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 0.02,
+) -> None:
+    """Alternating least squares by Spark MLlib beside `implicit`: seconds, memory, recall of a held-out week."""
+    collaborative_.run(data, scale)
+
+
+@app.command()
 def increments(
     data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
     scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 1.0,
@@ -85,6 +96,14 @@ def scoring(
 ) -> None:
     """Both stages for every customer into Delta, and the search in them beside faiss on its own."""
     scoring_.run(data, scale, warehouse)
+
+
+@app.command()
+def sequences(
+    customers: Annotated[int, typer.Option(min=500, help="Each with 20 lines on average")] = 2_000,
+) -> None:
+    """Sequences a second of recurrent and self-attentive networks through Lightning, beside the bare loop's."""
+    sequences_.run(customers)
 
 
 @app.command()

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.inputs import INPUTS
-from jobs.ranking.retrieval import Candidates
+from jobs.ranking.retrieval import Candidates, Retrieval
+from jobs.ranking.shortlist import Shortlist, behind, kept, sum_of_trees
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.ranking.training_set import WeekPairs
-from jobs.retrieval.purchases import NO_ARTICLE
 
 MAX_TREES, PATIENCE = 400, 30
-#: What the first trees leave to the others, of each customer's candidates; see BoostedTrees.cascade.
-FIRST_TREES, KEPT = 12, 40
 PARAMETERS: dict[str, Any] = {
     "objective": "lambdarank",
     "metric": "ndcg",
@@ -43,8 +39,6 @@ PARAMETERS: dict[str, Any] = {
     "verbosity": -1,
 }
 
-Mask = npt.NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class BoostedTrees:
@@ -53,6 +47,7 @@ class BoostedTrees:
     NAME: ClassVar[str] = "boosted_trees"
     FILE: ClassVar[str] = "boosted_trees.txt"
 
+    shortlist: Shortlist
     booster: lgb.Booster
 
     @classmethod
@@ -74,82 +69,41 @@ class BoostedTrees:
             callbacks=[lgb.early_stopping(PATIENCE, verbose=False)] if validation else [],
         )
         best = booster.best_iteration if validation else trees
-        return cls(lgb.Booster(model_str=booster.model_to_string(num_iteration=best)))
+        fitted = lgb.Booster(model_str=booster.model_to_string(num_iteration=best))
+        return cls(Shortlist.fit(weeks, PARAMETERS | {"seed": seed}), fitted)
 
     def save(self, folder: Path) -> None:
         """As LightGBM's own text."""
+        self.shortlist.save(folder)
         self.booster.save_model(folder / self.FILE)
 
     @classmethod
     def load(cls, folder: Path) -> BoostedTrees:
-        return cls(lgb.Booster(model_file=folder / cls.FILE))
+        return cls(Shortlist.load(folder), lgb.Booster(model_file=folder / cls.FILE))
 
-    def scorer(self, inputs: Inputs, snapshot: Snapshot) -> Callable[[Candidates, dict[str, Floats]], Floats]:
-        """A function that scores a block's candidates as of the snapshot's date, (n, w), larger is better.
+    def scorer(self, retrieval: Retrieval) -> Callable[[Candidates], Floats]:
+        """A function that scores a block's candidates, (n, w): those on the shortlist by all trees, larger is better.
 
-        Its arguments: the candidates, and the pair features of all their places, (n, w) each.
+        The others stay behind them, in the shortlist's order.
         """
+        inputs, snapshot = retrieval.inputs, retrieval.snapshot
         articles = _articles(inputs, snapshot)
 
-        def scores(candidates: Candidates, columns: dict[str, Floats]) -> Floats:
-            article = candidates.merged.articles
-            customers = _customers(inputs, snapshot, candidates.customers)[:, None]
-            customers = np.broadcast_to(customers, (*article.shape, customers.shape[-1]))
-            return self.cascade(_matrix(columns, customers, articles[np.maximum(article, 0)]), article != NO_ARTICLE)
+        def scores(candidates: Candidates) -> Floats:
+            first = self.shortlist.scores(retrieval, candidates)
+            is_kept = kept(first)
+            row, column = np.nonzero(is_kept)
+            customers = _customers(inputs, snapshot, candidates.customers)[row]
+            article = articles[candidates.merged.articles[row, column]]
+            rows = _matrix(retrieval.columns(candidates, row, column), customers, article)
+            return behind(first, is_kept, sum_of_trees(self.booster, rows))
 
         return scores
-
-    def cascade(self, features: Floats, is_article: Mask) -> Floats:
-        """Scores of candidates, (n, w): the first trees see all of them, the others the best KEPT of each customer.
-
-        Those that are dropped stay behind all that are kept, in the order of the first trees. Trees are a sum, so the
-        scores of the kept are those of all trees together.
-
-        Args:
-            features: (n, w, features).
-            is_article: places that hold a candidate, (n, w).
-        """
-        first = _sum(self._parts[0], features.reshape(-1, features.shape[-1]))
-        scores: Floats = np.where(is_article, first.reshape(is_article.shape), -np.inf)
-        if self.booster.num_trees() <= FIRST_TREES or scores.shape[1] <= KEPT:
-            is_kept = is_article
-        else:
-            is_kept = is_article & (scores >= -np.partition(-scores, KEPT - 1, axis=1)[:, KEPT - 1 : KEPT])
-        is_dropped = is_article & ~is_kept
-        scores[is_kept] += _sum(self._parts[1], features[is_kept])
-        least = np.where(is_kept, scores, np.inf).min(axis=1, initial=np.inf)
-        best = np.where(is_dropped, scores, -np.inf).max(axis=1, initial=-np.inf)
-        scores[is_dropped] += (least - best - 1)[np.nonzero(is_dropped)[0]]
-        return scores
-
-    @cached_property
-    def _parts(self) -> tuple[lgb.Booster, lgb.Booster]:
-        """The first trees, and the others: a booster keeps the range of trees that a thread asks for, for all threads.
-
-        Asked for two ranges by several threads at once, one booster would give sums of the wrong trees.
-        """
-        text = self.booster.model_to_string
-        first, others = text(num_iteration=FIRST_TREES), text(start_iteration=FIRST_TREES, num_iteration=-1)
-        return lgb.Booster(model_str=first), lgb.Booster(model_str=others)
-
-
-def _sum(trees: lgb.Booster, rows: Floats) -> Floats:
-    """Sum of the trees, (n,)."""
-    if not trees.num_trees() or not len(rows):
-        return np.zeros(len(rows), dtype=np.float32)
-    return np.asarray(trees.predict(rows, raw_score=True, num_threads=1), dtype=np.float32)
 
 
 def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
-    """Pair features, then the customer's, then the article's, (*shape, features)."""
-    names = INPUTS["pair"]
-    matrix = np.empty((*articles.shape[:-1], len(names) + customers.shape[-1] + articles.shape[-1]), dtype=np.float32)
-    for i, name in enumerate(names):
-        matrix[..., i] = columns[name]
-    end = len(names) + customers.shape[-1]
-    matrix[..., len(names) : end] = customers
-    matrix[..., end:] = articles
-    return matrix
+    """Pair features, then the customer's, then the article's, (n, features)."""
+    return np.column_stack([*(columns[name] for name in INPUTS["pair"]), customers, articles])
 
 
 def _customers(inputs: Inputs, snapshot: Snapshot, customers: np.ndarray) -> Floats:

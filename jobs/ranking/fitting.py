@@ -1,4 +1,4 @@
-"""Fit a network on pairs with Lightning: the epoch that validates best is kept, and a killed fit resumes."""
+"""Fit a network with Lightning: the epoch that validates best is kept, and a killed fit resumes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
-
-from lightning_modules.pairs import PairDataModule
 
 #: Batches per epoch that the batch size aims at, within its limits: a small shop needs small steps, and a large one
 #: large batches.
@@ -28,7 +26,7 @@ def batch_size_for(pairs: int) -> int:
 
 def fit(
     network: Module,
-    data: PairDataModule,
+    data: pl.LightningDataModule,
     epochs: int,
     folder: Path,
     monitor: str | None = None,

@@ -78,6 +78,7 @@ ARTICLE_CATEGORIES = (
 TASTES = ("index_group_name", "product_group_name", "perceived_colour_master_name", "garment_group_name")
 #: Attributes for which a pair feature says how much of the history has the article's own value.
 AFFINITIES = (*TASTES, "product_type_name", "department_name", "section_name", "colour_group_name")
+AFFINITY_NUMERIC = tuple(f"{name}_affinity" for name in AFFINITIES)
 #: How often a customer bought: the article itself, its product (any variant), its product type.
 BOUGHT = ("bought", "product_bought", "product_type_bought")
 PAIR_NUMERIC = (
@@ -87,7 +88,7 @@ PAIR_NUMERIC = (
     "image_similarity",
     "newness_difference",
     "age_band_lift",
-    *(f"{name}_affinity" for name in AFFINITIES),
+    *AFFINITY_NUMERIC,
 )
 
 #: What each candidate source says of the pair: 1 / rank, 0 where it did not find the article, and its score.

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.inputs import INPUTS
-from jobs.ranking.retrieval import Candidates, as_tensor
-from jobs.ranking.snapshot import Floats, Snapshot
+from jobs.ranking.retrieval import Candidates, Retrieval, as_tensor
+from jobs.ranking.snapshot import Floats
 from lightning_modules.ranker import Ranker
 
 
@@ -39,17 +38,16 @@ class Network:
         module.load_state_dict(load_file(folder / cls.FILE))
         return cls(module.eval())
 
-    def scorer(self, inputs: Inputs, snapshot: Snapshot) -> Callable[[Candidates, dict[str, Floats]], Floats]:
-        """A function that scores a block's candidates as of the snapshot's date, (n, w): log-odds of a purchase.
-
-        Its arguments: the candidates, and the pair features of all their places, (n, w) each.
-        """
+    def scorer(self, retrieval: Retrieval) -> Callable[[Candidates], Floats]:
+        """A function that scores a block's candidates, (n, w): log-odds of a purchase."""
+        inputs = retrieval.inputs
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module = self.module.to(device).eval()
         with torch.inference_mode():
-            articles = module.article_branch(*inputs.article_inputs(snapshot).tensors(device))
+            articles = module.article_branch(*retrieval.articles.tensors(device))
 
-        def scores(candidates: Candidates, columns: dict[str, Floats]) -> Floats:
+        def scores(candidates: Candidates) -> Floats:
+            columns = retrieval.columns(candidates, *np.ogrid[tuple(map(slice, candidates.merged.articles.shape))])
             pair = as_tensor(inputs.pairs.standardised({name: columns[name] for name in INPUTS["pair"]})).to(device)
             code = as_tensor(np.maximum(candidates.merged.articles, 0)).to(device)
             with torch.inference_mode():

@@ -8,7 +8,7 @@ import numpy as np
 
 from jobs.ranking.behaviour import Floats, age_bands
 from jobs.ranking.histories import Bought
-from jobs.ranking.inputs import AFFINITIES, BOUGHT, PAIR_NUMERIC
+from jobs.ranking.inputs import AFFINITIES, AFFINITY_NUMERIC, BOUGHT, PAIR_NUMERIC
 from jobs.ranking.snapshot import Snapshot
 from jobs.retrieval.purchases import Ints, day_number
 
@@ -16,8 +16,6 @@ from jobs.retrieval.purchases import Ints, day_number
 PRICE_GROUP = "product_group_name"
 #: Days after which the recency of a purchase has fallen to a half.
 RECENCY_DAYS = 14
-#: Customers whose pairs are computed together.
-BLOCK_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -71,9 +69,14 @@ def pair_columns(snapshot: Snapshot, tastes: Tastes, row: np.ndarray, article: I
     columns["image_similarity"] = np.einsum("...d,...d->...", tastes.image[row], snapshot.unit_images[article])
     columns["newness_difference"] = articles["days_on_sale"][article] - customers["newness"][customer]
     columns["age_band_lift"] = snapshot.age_band_lift[article, age_bands(customers["age"])[customer]]
-    for name in AFFINITIES:
-        columns[f"{name}_affinity"] = tastes.shares[name][row, snapshot.codes(name)[article]]
+    columns |= affinity_columns(snapshot, tastes, row, article)
     return {name: columns[name].astype(np.float32, copy=False) for name in PAIR_NUMERIC}
+
+
+def affinity_columns(snapshot: Snapshot, tastes: Tastes, row: np.ndarray, article: Ints) -> dict[str, Floats]:
+    """The features AFFINITY_NUMERIC of pairs, arguments as above: how much of the history has the article's value."""
+    values = (tastes.shares[name][row, snapshot.codes(name)[article]] for name in AFFINITIES)
+    return dict(zip(AFFINITY_NUMERIC, values, strict=True))
 
 
 def bought_columns(bought: Bought, customer: Ints, thing: Ints, snapshot: Snapshot) -> dict[str, np.ndarray]:
@@ -92,19 +95,6 @@ def bought_columns(bought: Bought, customer: Ints, thing: Ints, snapshot: Snapsh
         "recency": np.where(found, np.exp2(-waited / RECENCY_DAYS), 0),
         "overdue": np.where(visits > 1, np.log1p(waited) - np.log1p(gap), np.nan),
     }
-
-
-def week_columns(snapshot: Snapshot, customers: Ints, row: np.ndarray, article: Ints) -> dict[str, Floats]:
-    """`pair_columns` of any number of pairs (n,), computed in blocks of customers."""
-    columns = {name: np.empty(len(row), dtype=np.float32) for name in PAIR_NUMERIC}
-    order = np.argsort(row, kind="stable")
-    for start in range(0, len(customers), BLOCK_SIZE):
-        first, last = np.searchsorted(row[order], (start, start + BLOCK_SIZE))
-        pairs = order[first:last]
-        tastes = Tastes.of(snapshot, customers[start : start + BLOCK_SIZE])
-        for name, values in pair_columns(snapshot, tastes, row[pairs] - start, article[pairs]).items():
-            columns[name][pairs] = values
-    return columns
 
 
 def finite(values: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ class Recommender:
     def __init__(self, model: TwoStageModel, snapshot: Snapshot) -> None:
         self._model = model
         self._retrieval = Retrieval(model.inputs, model.towers, snapshot)
-        self._scorers = {name: ranker.scorer(model.inputs, snapshot) for name, ranker in model.rankers.items()}
+        self._scorers = {name: ranker.scorer(self._retrieval) for name, ranker in model.rankers.items()}
 
     def candidates(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
         """What the ranker gets to see for a block of customers; see Retrieval.of."""
@@ -74,9 +74,7 @@ class Recommender:
 
     def rank_by(self, candidates: Candidates, count: int, rankers: list[str]) -> list[Ranked]:
         """The `count` best of the same candidates by each of several rankers."""
-        merged = candidates.merged
-        columns = self._retrieval.columns(candidates, *np.ogrid[tuple(map(slice, merged.articles.shape))])
-        return [self._best(candidates, self._scorers[name](candidates, columns), count) for name in rankers]
+        return [self._best(candidates, self._scorers[name](candidates), count) for name in rankers]
 
     def _best(self, candidates: Candidates, scores: Floats, count: int) -> Ranked:
         merged = candidates.merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,8 @@ from jobs.retrieval.two_tower import SOURCE as TWO_TOWER
 from jobs.retrieval.two_tower import NearestArticles
 from lightning_modules.two_tower import TwoTower
 
-#: Customers whose candidates are found, described and ranked together.
-BLOCK_SIZE = 1024
+#: Customers whose candidates are found, described and ranked together: as many as faiss takes at once.
+BLOCK_SIZE = 4096
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -89,12 +90,17 @@ class Retrieval:
         """
         merged = candidates.merged
         article = np.maximum(merged.articles[row, column], 0)
-        columns = pair_columns(self.snapshot, candidates.tastes, row, article)
-        for source in SOURCES:
-            rank, score = merged.ranks[source][row, column], merged.scores[source][row, column]
-            columns[f"{source}_closeness"] = np.where(np.isnan(rank), 0, 1 / rank).astype(np.float32)
-            columns[f"{source}_score"] = np.arcsinh(score)
-        return columns
+        said = ({source: values[row, column] for source, values in of.items()} for of in (merged.ranks, merged.scores))
+        return pair_columns(self.snapshot, candidates.tastes, row, article) | source_columns(*said)
+
+
+def source_columns(ranks: Mapping[str, Floats], scores: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The features SOURCE_NUMERIC of candidates, from each source's rank and score of them, NaN where it has none."""
+    columns = {}
+    for source in SOURCES:
+        columns[f"{source}_closeness"] = np.nan_to_num(np.reciprocal(ranks[source]))
+        columns[f"{source}_score"] = np.arcsinh(scores[source])
+    return columns
 
 
 def blocks(customers: Ints) -> list[Ints]:

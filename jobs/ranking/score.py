@@ -29,7 +29,7 @@ from jobs.retrieval.purchases import Ints, Purchases, load_purchases
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
 
 #: Blocks of customers that are checked and written together.
-BLOCKS_WRITTEN = 64
+BLOCKS_WRITTEN = 16
 
 
 def rows(purchases: Purchases, customers: Ints, ranked: Ranked, stamp: dict[str, object]) -> pa.Table:

@@ -42,6 +42,8 @@ from jobs.retrieval.purchases import Purchases, load_purchases
 READS, WRITES = SNAPSHOT_TABLES, ()
 
 MIN_POSITIVES = 50
+#: Whatever is changed here makes another model of the same data.
+ROOT, FITTING_CODE = Path(__file__).resolve().parents[2], ("jobs/ranking", "jobs/retrieval", "lightning_modules")
 EVALUATED, FINAL = "evaluated", "final"
 #: Places that the choice between rankers looks at, and the one that ranks where they cannot be told apart.
 K, PREFERRED = 12, BoostedTrees.NAME
@@ -109,12 +111,14 @@ def fit_both(
 
 
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:
-    """Digest of everything a fit depends on: purchases, what was known before each week, settings, list of inputs.
+    """Digest of everything a fit depends on: purchases, what was known before each week, settings, code.
 
     The same digest means the same model, whatever was delivered for later dates and however often tables were written.
     """
     limits = (settings.seed, settings.training_weeks, settings.max_epochs)
-    digest = hashlib.sha256(json.dumps([str(settings.as_of_date), *limits, encoder, INPUTS_DIGEST]).encode())
+    digest = hashlib.sha256(json.dumps([str(settings.as_of_date), *limits, encoder]).encode())
+    for file in sorted(file for room in FITTING_CODE for file in (ROOT / room).rglob("*.py")):
+        digest.update(file.read_bytes())
     for array in chain(weeks.purchases.known(), *(weeks.snapshot(start).known() for start in starts)):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]

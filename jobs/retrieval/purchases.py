@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.articles import ARTICLES
+from expectations.contract import Contract, key_of
 from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
@@ -20,6 +21,8 @@ from jobs.platform.job import Job
 Ints = npt.NDArray[np.int32]
 #: Pads rows of a matrix of article codes that hold fewer articles than its width.
 NO_ARTICLE = -1
+#: Of a surrogate key that no id has.
+NO_CODE = -1
 
 
 def day_number(day: date) -> int:
@@ -109,16 +112,49 @@ PURCHASE_TABLES = (ARTICLES, CUSTOMERS, TRANSACTIONS)
 
 def load_purchases(job: Job, before: date) -> Purchases:
     """All purchases dated before `before`, from the silver tables."""
-    customer_ids = sorted_ids(job.read_arrow(CUSTOMERS, ["customer_id"])["customer_id"])
-    article_ids = sorted_ids(job.read_arrow(ARTICLES, ["article_id"])["article_id"])
-    rows = job.read_arrow(TRANSACTIONS, ["t_dat", "customer_id", "article_id"], before={"t_dat": before})
+    sides = {what: _coded(job, table, what) for what, table in (("customer", CUSTOMERS), ("article", ARTICLES))}
+    columns = ["t_dat", *(key_of(f"{what}_id") for what in sides)]
+    rows = job.read_arrow(TRANSACTIONS, columns, before={"t_dat": before})
     if not rows.num_rows:
         raise JobError(f"silver/transactions: no purchase before {before}; check --data and --as-of-date")
+    codes = [_codes_of(rows[key_of(f"{what}_id")].to_numpy(), by_key, what) for what, (_, by_key) in sides.items()]
+    ids = [ids for ids, _ in sides.values()]
     day = rows["t_dat"].cast(pa.int32()).to_numpy()
-    customer = encode(rows["customer_id"], customer_ids, "customer")
-    article = encode(rows["article_id"], article_ids, "article")
-    order = np.lexsort((article, customer, day))
-    return Purchases(day[order], customer[order], article[order], customer_ids, article_ids)
+    # One number per line: sorting those is many times faster than sorting positions.
+    bits = [len(some).bit_length() for some in ids]
+    first = int(day.min())
+    packed = (day - first).astype(np.int64)
+    for code, width in zip(codes, bits, strict=True):
+        packed <<= width
+        packed |= code
+    packed.sort()
+    article = (packed & (1 << bits[1]) - 1).astype(np.int32)
+    packed >>= bits[1]
+    customer = (packed & (1 << bits[0]) - 1).astype(np.int32)
+    packed >>= bits[0]
+    return Purchases((packed + first).astype(np.int32), customer, article, *ids)
+
+
+def _coded(job: Job, table: Contract, what: str) -> tuple[pa.StringArray, Ints]:
+    """The ids of a table in ascending order, and each one's code by surrogate key; NO_CODE where no id has the key."""
+    rows = job.read_arrow(table, [f"{what}_id", key_of(f"{what}_id")])
+    ids, keys = rows[0].combine_chunks(), rows[1].to_numpy()
+    order = pc.array_sort_indices(ids)
+    by_key = np.full(keys.max(initial=-1) + 1, NO_CODE, dtype=np.int32)
+    by_key[keys[order.to_numpy()]] = np.arange(len(ids), dtype=np.int32)
+    return ids.take(order), by_key
+
+
+def _codes_of(keys: Ints, by_key: Ints, what: str) -> Ints:
+    """Codes of surrogate keys; raises JobError when one is unknown."""
+    codes = np.append(by_key, NO_CODE)[np.minimum(keys, len(by_key))]
+    unknown = codes == NO_CODE
+    if unknown.any():
+        raise JobError(
+            f"silver/transactions: {int(unknown.sum()):,} rows name an unknown {what}, such as {what}_key "
+            f"{keys[unknown][0]}; rerun ingest"
+        )
+    return codes
 
 
 def first_per_group(groups: Ints, values: Ints, wanted: Sequence[int] | Ints, width: int) -> Ints:

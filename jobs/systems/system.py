@@ -24,7 +24,7 @@ class Known:
         as_of_date: nothing dated on or after it touches the fit.
         features: numbers of each article as of that date, standardised, 0 for unknown, (articles, d) float32; d may
             be 0.
-        epochs: passes over the history at most.
+        epochs: passes of a network over the history; other systems know how many they need.
         seed: of every random choice.
         folder: for checkpoints of a fit that takes long; a fit that was killed resumes from there.
     """

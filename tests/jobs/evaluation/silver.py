@@ -18,11 +18,18 @@ from tests.jobs.retrieval.small import on
 _VALUES = {"string": "x", "boolean": False, "int": 1, "double": 0.5}
 
 
-def put(warehouse: Path, contract: Contract, rows: Sequence[dict], replace: dict | None = None) -> None:
+def put(
+    warehouse: Path,
+    contract: Contract,
+    rows: Sequence[dict],
+    replace: dict | None = None,
+    *,
+    accept_drift: bool = False,
+) -> None:
     """Publish rows; a column that is not given is null where it may be, else any value."""
     anything = {c.name: None if c.nullable else _VALUES.get(c.type) for c in contract.columns}
     table = pa.Table.from_pylist([anything | row for row in rows], schema=arrow_schema(contract))
-    Warehouse(str(warehouse), {}).publish_arrow(contract, table, replace or {})
+    Warehouse(str(warehouse), {}, accept_drift=accept_drift).publish_arrow(contract, table, replace or {})
 
 
 def put_purchases(warehouse: Path, rows: Sequence[tuple[int, int, int]], customers: int, articles: int) -> None:

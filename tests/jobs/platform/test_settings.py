@@ -29,6 +29,7 @@ def cli(*arguments: str) -> Settings:
         ("embedding_dim", [2, 2048], [1, 2049]),
         ("colour_tolerance", [0.5, 100], [0, 101]),
         ("colour_limit", [1, 100], [0, 101]),
+        ("keyword_method", ["tfidf", "yake"], ["rake"]),
         ("seed", [0], [-1]),
         ("backtest_weeks", [0, 52], [-1, 53]),
         ("backtest_week", [1, 52], [0, 53]),

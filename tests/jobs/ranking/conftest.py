@@ -61,6 +61,8 @@ class Shop:
                 "t_dat": pl.Series(p.day).cast(pl.Date),
                 "customer_id": pl.Series(p.customer_ids.to_pylist())[p.customer],
                 "article_id": pl.Series(p.article_ids.to_pylist())[p.article],
+                "customer_key": p.customer,
+                "article_key": p.article,
                 "price": 0.01 + 0.003 * (p.article % 7) + 0.0001 * (p.day % 5),
                 "sales_channel_id": (p.customer + p.day) % 2 + 1,
             }

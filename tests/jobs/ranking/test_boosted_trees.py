@@ -1,71 +1,118 @@
-"""Trees in a cascade: the best of each customer get the scores of all trees, the others stay behind them."""
+"""Trees behind a shortlist: the best of each customer get the scores of all trees, the others stay behind them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
 
-import lightgbm as lgb
 import numpy as np
 import pytest
 
-from jobs.ranking import boosted_trees
+from jobs.platform.settings import WEEK
+from jobs.ranking import shortlist
 from jobs.ranking.boosted_trees import BoostedTrees
+from jobs.ranking.fit import fit_entities
+from jobs.ranking.retrieval import Candidates, Retrieval
+from jobs.ranking.shortlist import behind, kept, sum_of_trees
+from jobs.ranking.training_set import candidate_pairs, purchase_pairs
+from jobs.retrieval.purchases import NO_ARTICLE
+from tests.jobs.ranking.conftest import AS_OF, ENCODER, EVERYONE, made_up_towers, make_purchases
 
-CUSTOMERS, WIDTH, FEATURES = 20, 30, 5
+NONE = -np.inf
+
+
+def test_the_best_are_kept_with_their_equals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortlist, "KEPT", 2)
+    scores = np.array([[1, 5, 3, 3], [NONE, 2, NONE, NONE], [NONE] * 4, [4, 3, 2, 1]], dtype=np.float32)
+    assert kept(scores).tolist() == [[False, True, True, True], [False, True, False, False], [False] * 4, [1, 1, 0, 0]]
+    monkeypatch.setattr(shortlist, "KEPT", 4)
+    assert (kept(scores) == np.isfinite(scores)).all(), "few candidates are all kept"
+
+
+def test_dropped_candidates_stay_behind_in_their_order() -> None:
+    scores = np.array([[1, 5, 3, 2], [NONE, 2, NONE, NONE]], dtype=np.float32)
+    is_kept = np.array([[False, True, True, False], [False, True, False, False]])
+    ranked = behind(scores, is_kept, np.array([-9, -7, 0.5], dtype=np.float32))
+    assert ranked.tolist() == [[-11, -9, -7, -10], [NONE, 0.5, NONE, NONE]]
+    assert scores.tolist() == [[1, 5, 3, 2], [NONE, 2, NONE, NONE]], "untouched"
 
 
 @pytest.fixture(scope="module")
-def trees() -> BoostedTrees:
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(2000, FEATURES)).astype(np.float32)
-    labels = (rows[:, 0] + rng.normal(size=2000) > 1).astype(int)
-    data = lgb.Dataset(rows, labels, group=np.full(100, 20))
-    return BoostedTrees(lgb.train(boosted_trees.PARAMETERS | {"min_data_in_leaf": 5}, data, 40))
+def fitted() -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
+    from tests.jobs.ranking.conftest import make_snapshot
+
+    purchases = make_purchases(lines=4000)
+    before = AS_OF - WEEK
+    labels = purchases.between(before, AS_OF)
+    snapshot = make_snapshot(purchases.before(before), before)
+    inputs = fit_entities([purchase_pairs(snapshot, labels, np.random.default_rng(0))], ENCODER)
+    towers = made_up_towers(inputs)
+    week = candidate_pairs(Retrieval(inputs, towers, snapshot), labels, np.random.default_rng(0))
+
+    def retrieval(as_of: date) -> Retrieval:
+        return Retrieval(inputs, towers, make_snapshot(purchases.before(as_of), as_of))
+
+    return BoostedTrees.fit([week], None, inputs, 30, 0), retrieval
 
 
-@pytest.fixture
-def features() -> np.ndarray:
-    return np.random.default_rng(1).normal(size=(CUSTOMERS, WIDTH, FEATURES)).astype(np.float32)
+def scored(trees: BoostedTrees, retrieval: Retrieval) -> tuple[Candidates, np.ndarray]:
+    candidates = retrieval.of(EVERYONE)
+    return candidates, trees.scorer(retrieval)(candidates)
 
 
-@pytest.fixture
-def is_article() -> np.ndarray:
-    is_article = np.random.default_rng(2).random((CUSTOMERS, WIDTH)) < 0.9
-    is_article[0], is_article[1, 3:] = False, False  # a customer without candidates, one with few
-    return is_article
-
-
-def test_the_kept_have_all_trees_scores_and_the_dropped_stay_behind(
-    trees: BoostedTrees, features: np.ndarray, is_article: np.ndarray, monkeypatch: pytest.MonkeyPatch
+def test_a_short_shortlist_changes_no_score_of_the_kept(
+    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boosted_trees, "FIRST_TREES", 10)
-    monkeypatch.setattr(boosted_trees, "KEPT", 8)
-    scores = trees.cascade(features, is_article)
-    rows = features.reshape(-1, FEATURES)
-    whole = trees.booster.predict(rows).reshape(CUSTOMERS, WIDTH)
-    first = trees.booster.predict(rows, num_iteration=10).reshape(CUSTOMERS, WIDTH).astype(np.float32)
-    assert np.isneginf(scores[~is_article]).all()
-    for customer in range(CUSTOMERS):
-        own = np.flatnonzero(is_article[customer])
-        cut = np.sort(first[customer, own])[::-1][:8].min(initial=np.inf)
-        kept, dropped = own[first[customer, own] >= cut], own[first[customer, own] < cut]
-        assert scores[customer, kept].min(initial=np.inf) > scores[customer, dropped].max(initial=-np.inf)
-        assert scores[customer, kept] == pytest.approx(whole[customer, kept], abs=1e-5)
-        order = dropped[np.argsort(-scores[customer, dropped], kind="stable")]
-        assert (np.diff(first[customer, order]) <= 1e-6).all()
+    trees, at = fitted
+    monkeypatch.setattr(shortlist, "KEPT", 10_000)
+    candidates, everything = scored(trees, at(AS_OF))
+    is_article = candidates.merged.articles != NO_ARTICLE
+    assert np.isneginf(everything[~is_article]).all() and np.isfinite(everything[is_article]).all()
+    monkeypatch.setattr(shortlist, "KEPT", 8)
+    _, short = scored(trees, at(AS_OF))
+    first = trees.shortlist.scores(at(AS_OF), candidates)
+    is_kept = kept(first)
+    assert (is_kept.sum(axis=1) >= np.minimum(is_article.sum(axis=1), 8)).all() and not is_kept[~is_article].any()
+    assert short[is_kept] == pytest.approx(everything[is_kept], abs=1e-6)
+    dropped = is_article & ~is_kept
+    lowest, highest = np.where(is_kept, short, np.inf).min(axis=1), np.where(dropped, short, NONE).max(axis=1)
+    assert dropped.any() and (lowest[dropped.any(axis=1)] > highest[dropped.any(axis=1)]).all()
 
 
-def test_few_candidates_are_all_kept(trees: BoostedTrees, features: np.ndarray) -> None:
-    everything = np.ones((CUSTOMERS, WIDTH), dtype=bool)
-    whole = trees.booster.predict(features.reshape(-1, FEATURES)).reshape(CUSTOMERS, WIDTH)
-    assert trees.cascade(features, everything) == pytest.approx(whole, abs=1e-5)
-
-
-def test_threads_do_not_disturb_one_another(
-    trees: BoostedTrees, features: np.ndarray, is_article: np.ndarray, monkeypatch: pytest.MonkeyPatch
+def test_the_shortlist_scores_what_it_was_fitted_on(
+    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]],
 ) -> None:
-    monkeypatch.setattr(boosted_trees, "KEPT", 8)
-    alone = trees.cascade(features, is_article)
+    """Pair by pair, from the same features as in training, found by name."""
+    trees, at = fitted
+    retrieval = at(AS_OF)
+    candidates = retrieval.of(EVERYONE)
+    row, column = np.nonzero(candidates.merged.articles != NO_ARTICLE)
+    columns = retrieval.columns(candidates, row, column)
+    known = retrieval.snapshot.articles.numeric
+    article = candidates.merged.articles[row, column]
+    features = np.column_stack(
+        [*(columns[n] for n in shortlist.PAIR_FEATURES), *(known[n][article] for n in shortlist.ARTICLE_FEATURES)]
+    )
+    expected = sum_of_trees(trees.shortlist.booster, features)
+    assert trees.shortlist.scores(retrieval, candidates)[row, column] == pytest.approx(expected, abs=1e-6)
+
+
+def test_threads_do_not_disturb_one_another(fitted: tuple[BoostedTrees, Callable[[date], Retrieval]]) -> None:
+    trees, at = fitted
+    retrieval = at(AS_OF)
+    candidates, alone = scored(trees, retrieval)
+    scorer = trees.scorer(retrieval)
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda _: trees.cascade(features, is_article), range(200)))
+        together = list(pool.map(lambda _: scorer(candidates), range(40)))
     assert all(np.array_equal(scores, alone) for scores in together)
+
+
+def test_saved_and_loaded_trees_are_the_same(
+    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], tmp_path: Path
+) -> None:
+    trees, at = fitted
+    trees.save(tmp_path)
+    retrieval = at(AS_OF + timedelta(days=1))
+    assert np.array_equal(scored(BoostedTrees.load(tmp_path), retrieval)[1], scored(trees, retrieval)[1])

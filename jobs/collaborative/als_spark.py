@@ -1,0 +1,60 @@
+"""System: alternating least squares on a cluster, by Spark MLlib.
+
+The objective of jobs.collaborative.als, but for the regularisation: as in Zhou et al. (Large-Scale Parallel
+Collaborative Filtering for the Netflix Prize, AAIM 2008) MLlib multiplies it by the number of pairs of a customer or an
+article.
+"""
+
+from __future__ import annotations
+
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+from pyspark.ml.recommendation import ALS
+
+from jobs.collaborative.als import ALPHA, ITERATIONS, FoldedIn
+from jobs.collaborative.factors import FACTORS
+from jobs.collaborative.weights import bought, weights
+from jobs.platform.spark import spark_session
+from jobs.systems.system import Known
+
+#: For each article that a customer bought, and the other way round.
+REGULARISATION = 0.5
+#: Pairs of a block: vectors travel from each block of customers to each of articles, and back.
+BLOCK_PAIRS = 100_000
+#: Iterations after which vectors are written out. Else each remembers how all before it came to be, and the description
+#: of a task becomes deeper than Java's stack.
+CHECKPOINT_ITERATIONS = 2
+
+
+def fit(known: Known) -> FoldedIn:
+    """The same for a seed but, with several blocks, for the last bits: sums are of terms in the order they arrive.
+
+    All machines of the cluster must reach `known.folder`.
+    """
+    pairs = bought(weights(known.history, known.as_of_date))
+    matrix = pairs.matrix.tocoo()
+    rows = pa.table({"customer": matrix.row, "article": matrix.col, "units": matrix.data})
+    blocks = 1 + len(matrix.data) // BLOCK_PAIRS
+    spark = spark_session("als_spark")
+    als = ALS(
+        rank=FACTORS,
+        maxIter=ITERATIONS,
+        regParam=REGULARISATION,
+        implicitPrefs=True,
+        alpha=ALPHA,
+        userCol="customer",
+        itemCol="article",
+        ratingCol="units",
+        seed=known.seed,
+        numUserBlocks=blocks,
+        numItemBlocks=blocks,
+        checkpointInterval=CHECKPOINT_ITERATIONS,
+    )
+    known.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=known.folder) as folder:
+        spark.sparkContext.setCheckpointDir(folder)
+        found = als.fit(spark.createDataFrame(rows)).itemFactors.toArrow().sort_by("id")
+    vectors = np.stack(found["features"].to_numpy()).astype(np.float32, copy=False)
+    return FoldedIn(pairs.articles[found["id"].to_numpy()], vectors, REGULARISATION, per_article=True)
