@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +61,10 @@ class Retrieval:
         self.inputs, self.snapshot = inputs, snapshot
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._towers = towers.to(self.device).eval()
-        self._known = KnownSources(snapshot.facts)
-        self.articles = inputs.article_inputs(snapshot)
+        with ThreadPoolExecutor() as pool:
+            known = pool.submit(KnownSources, snapshot.facts)
+            self.articles = inputs.article_inputs(snapshot)
+        self._known = known.result()
         with torch.inference_mode():
             items = self._towers.item_tower(*self.articles.tensors(self.device))
         self._nearest = NearestArticles(items.cpu().numpy(), snapshot.on_sale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -138,8 +139,11 @@ class Snapshot:
         """Each customer's articles, products (the same thing in any colour) and product types."""
         article, day, customer = self.history.article, self.history.day, self.history.customer
         things = (self.product, self.codes("product_type_name"))
-        product, product_type = (Bought.of(customer, t[article], day, int(t.max()) + 1) for t in things)
-        return self.bought, product, product_type
+        with ThreadPoolExecutor() as pool:  # each sorts all purchases, which leaves the interpreter to others
+            counted = [pool.submit(Bought.of, customer, t[article], day, int(t.max()) + 1) for t in things]
+            bought = self.bought
+        product, product_type = (thing.result() for thing in counted)
+        return bought, product, product_type
 
     @cached_property
     def weights(self) -> sparse.csr_matrix:
