@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -23,6 +25,8 @@ from lightning_modules.two_tower import TwoTower
 
 #: Customers whose candidates are found, described and ranked together: as many as faiss takes at once.
 BLOCK_SIZE = 4096
+#: Blocks whose rows are checked and written together.
+BLOCKS_WRITTEN = 16
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -109,3 +113,10 @@ def source_columns(ranks: Mapping[str, Floats], scores: Mapping[str, Floats]) ->
 def blocks(customers: Ints) -> list[Ints]:
     """Customers cut into blocks."""
     return [customers[start : start + BLOCK_SIZE] for start in range(0, len(customers), BLOCK_SIZE)]
+
+
+def written_together(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of blocks, BLOCKS_WRITTEN of them in one table, in order."""
+    tables = iter(tables)
+    while some := list(islice(tables, BLOCKS_WRITTEN)):
+        yield pa.concat_tables(some)

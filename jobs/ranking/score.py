@@ -6,7 +6,6 @@ Runs without a champion get no candidates here: publishing falls back, and says 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +20,12 @@ from jobs.platform.schemas import arrow_schema
 from jobs.platform.tracking import load_model_folder, use_tracking
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.rank import Ranked, Recommender, rank_blocks
-from jobs.ranking.retrieval import blocks
+from jobs.ranking.retrieval import blocks, written_together
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.ranking.train import FINAL
 from jobs.retrieval.purchases import Ints, Purchases, load_purchases
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
-
-#: Blocks of customers that are checked and written together.
-BLOCKS_WRITTEN = 16
 
 
 def rows(purchases: Purchases, customers: Ints, ranked: Ranked, stamp: dict[str, object]) -> pa.Table:
@@ -51,18 +47,10 @@ def score(job: Job, version: str) -> str:
     customers = np.arange(len(purchases.customer_ids), dtype=np.int32)
     stamp = {"as_of_date": settings.as_of_date, "model_version": version, "run_id": settings.run_id}
 
-    def tables() -> Iterator[pa.Table]:
-        waiting: list[pa.Table] = []
-        ranked = rank_blocks(recommender, customers, MAX_RECOMMENDATIONS, settings.exclude_bought)
-        for block, best in track(ranked, "scoring customers", total=len(blocks(customers))):
-            waiting.append(rows(purchases, block, best, stamp))
-            if len(waiting) == BLOCKS_WRITTEN:
-                yield pa.concat_tables(waiting)
-                waiting = []
-        if waiting:
-            yield pa.concat_tables(waiting)
-
-    count = job.publish(CANDIDATES, tables(), {"as_of_date": [settings.as_of_date]})
+    ranked = rank_blocks(recommender, customers, MAX_RECOMMENDATIONS, settings.exclude_bought)
+    told = track(ranked, "scoring customers", total=len(blocks(customers)))
+    tables = (rows(purchases, block, best, stamp) for block, best in told)
+    count = job.publish(CANDIDATES, written_together(tables), {"as_of_date": [settings.as_of_date]})
     return f"{count:,} candidates for {len(customers):,} customers by version {version}"
 
 

@@ -11,14 +11,11 @@ import pyarrow as pa
 from expectations.recommendations import SYSTEM_RECOMMENDATIONS
 from jobs.evaluation.baselines import first_distinct
 from jobs.platform.schemas import arrow_schema
-from jobs.ranking.retrieval import blocks
+from jobs.ranking.retrieval import blocks, written_together
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from jobs.retrieval.source import Found, Source, nothing
 from jobs.systems.system import Model
-
-#: Blocks of customers that are checked and written together.
-BLOCKS_WRITTEN = 64
 
 
 class Picks:
@@ -62,11 +59,5 @@ def rows(purchases: Purchases, customers: Ints, found: Found, stamp: Mapping[str
 
 def tables(purchases: Purchases, picks: Picks, stamp: Mapping[str, object]) -> Iterator[pa.Table]:
     """Everybody's lists, with or without history, as rows of system_recommendations, some blocks at a time."""
-    waiting: list[pa.Table] = []
-    for block in blocks(np.arange(len(purchases.customer_ids), dtype=np.int32)):
-        waiting.append(rows(purchases, block, picks.of(block)[1], stamp))
-        if len(waiting) == BLOCKS_WRITTEN:
-            yield pa.concat_tables(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
+    everyone = blocks(np.arange(len(purchases.customer_ids), dtype=np.int32))
+    return written_together(rows(purchases, block, picks.of(block)[1], stamp) for block in everyone)
