@@ -169,17 +169,18 @@ def next_picture(rows: Rows) -> Picture:
     axes.plot(*(zip(*paper, strict=True) if paper else ([], [])), "x", color=_COLOURS[-1], label="the paper's")
     axes.set(xlabel="hit rate@10 (95 % intervals)", yticks=range(len(systems)), yticklabels=systems)
     axes.set_xscale("symlog", linthresh=1e-3)
-    axes.legend(fontsize="small", loc="lower right")
+    axes.set_xlim(left=0)
+    drawn.legend(loc="outside lower center", ncols=4, fontsize="small")
     return drawn
 
 
 def weekly_picture(rows: Rows) -> Picture:
-    """Left: MAP@12 of all buyers, and of those without history. Right: what a system adds, by its fit's seconds."""
+    """Left: MAP@12 of all buyers, and of those without history. Right: what a system adds, and its fit's seconds."""
     from matplotlib.figure import Figure as Picture
 
     systems = judged(rows)[::-1]
     drawn = Picture(figsize=(12, 1.8 + 0.32 * len(systems)), layout="constrained")
-    left, right = drawn.subplots(1, 2)
+    left, right = drawn.subplots(1, 2, sharey=True)
     for name, colour in zip((ALL_BUYERS, BUYER_SLICES[-1]), (_COLOURS[0], _COLOURS[3]), strict=True):
         for y, system in enumerate(systems):
             if row := rows.get((system, name, "map", HEADLINE_K)):
@@ -187,13 +188,14 @@ def weekly_picture(rows: Rows) -> Picture:
         left.plot([], [], "o", color=colour, label=f"{name.replace('_', ' ')} buyers")
     left.set(xlabel=f"MAP@{HEADLINE_K} (95 % intervals)", yticks=range(len(systems)), yticklabels=systems)
     left.set_xlim(left=0)
-    left.legend(fontsize="small")
-    for system in systems:
+    drawn.legend(loc="outside lower left", ncols=2, fontsize="small")
+    for y, system in enumerate(systems):
         if row := rows.get((system, ALL_BUYERS, "unique_recall", CANDIDATES)):
-            seconds = max(rows[system, ALL_BUYERS, "fit_seconds", 0].value, 0.1)
-            right.errorbar(seconds, row.value, yerr=row.error, color=_COLOURS[0], fmt="o", markersize=4)
-            right.annotate(system, (seconds, row.value), xytext=(4, 3), textcoords="offset points", fontsize=8)
-    right.set(xscale="log", xlabel="seconds of the fit", ylabel=f"unique recall@{CANDIDATES}", ylim=(0, None))
+            right.errorbar(row.value, y, xerr=row.error, color=_COLOURS[0], fmt="o", markersize=4)
+            seconds = f"{rows[system, ALL_BUYERS, 'fit_seconds', 0].value:,.0f} s"
+            right.annotate(seconds, (row.value, y), xytext=(0, 4), textcoords="offset points", fontsize=8, ha="center")
+    right.set(xlabel=f"unique recall@{CANDIDATES} (95 % intervals), and how long the fit took")
+    right.set_xlim(left=0)
     return drawn
 
 
