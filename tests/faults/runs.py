@@ -51,7 +51,9 @@ def rows_of(contract: Contract, day: date = DAY, count: int = 5, seed: int = 0) 
 
 def _values(column: Column, contract: Contract, day: date, count: int, random: np.random.Generator) -> list[Any]:
     if column.name in contract.partition_by:
-        return [day if column.type == "date" else column.allowed[0] if column.allowed else f"{day}"] * count
+        # Days of different weeks are different slices, whatever the table is cut by.
+        names = column.allowed or (f"{day}",)
+        return [day if column.type == "date" else names[(day - DAY).days % len(names)]] * count
     if column.allowed:
         return [column.allowed[0]] * count
     if column.name in contract.key or column.is_unique:

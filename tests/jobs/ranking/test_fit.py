@@ -13,6 +13,7 @@ import pytest
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
+from jobs.ranking import train
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import SnapshotLoader
@@ -107,6 +108,17 @@ def test_the_same_data_have_the_same_fingerprint_whatever_comes_later() -> None:
     assert digest(shop, replace_settings(settings, seed=1)) != same
 
 
+def test_other_code_makes_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weeks, settings = weeks_of(make_purchases(), STARTS[1]), Settings(as_of_date=STARTS[1])
+    monkeypatch.setattr(train, "ROOT", tmp_path)
+    (tmp_path / "jobs" / "ranking").mkdir(parents=True)
+    digests = set()
+    for text in ("LEARNING_RATE = 0.1", "LEARNING_RATE = 0.2"):
+        (tmp_path / "jobs" / "ranking" / "trees.py").write_text(text)
+        digests.add(fingerprint(weeks, STARTS[2:6], ENCODER, settings))
+    assert len(digests) == 2
+
+
 def replace_settings(settings: Settings, **values: object) -> Settings:
     return settings.model_copy(update=values)
 
@@ -124,6 +136,7 @@ def test_validation_judges_every_ranker(tmp_path: Path) -> None:
 def test_the_network_ranks_only_where_it_is_better_beyond_doubt() -> None:
     trees = np.random.default_rng(0).random(200)
     noise = np.random.default_rng(1).normal(size=200)
+    noise -= noise.mean()
     assert chosen_ranker({"network": trees + 0.001 + noise, "boosted_trees": trees}, 0) == "boosted_trees"
     assert chosen_ranker({"network": trees + 0.5 + noise, "boosted_trees": trees}, 0) == "network"
     assert chosen_ranker({"network": trees - 0.5 + noise, "boosted_trees": trees}, 0) == "boosted_trees"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from jobs.ranking import training_set
 from jobs.ranking.fit import fit_entities
-from jobs.ranking.retrieval import Retrieval
+from jobs.ranking.retrieval import Candidates, Retrieval
 from jobs.ranking.snapshot import Snapshot
 from jobs.ranking.training_set import (
     CANDIDATE_NEGATIVES_PER_BUYER,
@@ -82,6 +83,27 @@ def test_rankers_learn_the_candidates_of_buyers_with_a_hit(retrieval: Retrieval,
     negatives = pairs_of(week, week.label == 0)
     assert negatives == {(c, a) for c, a in shown - hits if c in {c for c, _ in hits}}, "few enough to keep them all"
     assert (np.diff(week.row) >= 0).all() and (week.log_sampling_rate == 0).all()
+
+
+def test_a_buyer_none_of_whose_purchases_is_a_candidate_teaches_nothing(
+    retrieval: Retrieval, labels: Purchases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = candidate_pairs(retrieval, labels, np.random.default_rng(0))
+    first, find = int(whole.buyers[0]), retrieval.of
+
+    def without_hits(customers: np.ndarray) -> Candidates:
+        found = find(customers)
+        is_hit = (customers == first)[:, None] & np.isin(
+            found.merged.articles, labels.article[labels.customer == first]
+        )
+        return replace(
+            found, merged=found.merged._replace(articles=np.where(is_hit, NO_ARTICLE, found.merged.articles))
+        )
+
+    monkeypatch.setattr(retrieval, "of", without_hits)
+    week = candidate_pairs(retrieval, labels, np.random.default_rng(0))
+    everything = pairs_of(whole, whole.label >= 0)
+    assert pairs_of(week, week.label >= 0) == {(c, a) for c, a in everything if c != first} != everything
 
 
 def test_rankers_see_a_sample_where_there_are_many(
