@@ -7,9 +7,11 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from itertools import product
 from pathlib import Path
+from statistics import median
 from threading import Event, Thread
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +79,29 @@ def _processor_seconds(pid: int) -> float | None:
     except OSError:  # ended meanwhile
         return None
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def medians(turns: Mapping[str, Sequence[Result]]) -> dict[str, Result]:
+    """Of each contestant the medians of its turns."""
+    return {
+        name: Result(*(round(median(column), 2) for column in zip(*map(astuple, of), strict=True)))
+        for name, of in turns.items()
+    }
+
+
+def shares(turns: Mapping[str, Sequence[Result]], kinds: Iterable[str], ways: tuple[str, str]) -> dict[str, float]:
+    """What the second way's speed is of the first's: the median of the turns, by clock and by processor.
+
+    Args:
+        turns: by "<kind>, <way>".
+    """
+    figures = {}
+    for kind, what in product(kinds, ("seconds", "cpu_seconds")):
+        both = zip(*(turns[f"{kind}, {way}"] for way in ways), strict=True)
+        figures[f"{kind}, {'/'.join(ways)}, {what.replace('_', ' ')}"] = round(
+            median(getattr(one, what) / getattr(other, what) for one, other in both), 3
+        )
+    return figures
 
 
 def machine() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
 from datetime import date
 from functools import partial
 from itertools import product
@@ -17,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from benchmarks.contest import Result, publish
+from benchmarks.contest import Result, medians, publish, shares
 from benchmarks.training import SEED, WAYS, timed
 from jobs.ranking.fitting import fit
 from jobs.retrieval.purchases import Purchases, day_number
@@ -109,22 +108,13 @@ def run(customers: int) -> None:
                 result = timed(work)
                 if turn >= 0:  # the first turn warms up
                     turns[f"{kind}, {what}"].append(result)
-    results = {
-        name: Result(*(round(median(column), 2) for column in zip(*map(astuple, of), strict=True)))
-        for name, of in turns.items()
-    }
-    publish("sequences", f"make bench-sequences CUSTOMERS={customers}", results, shares(turns), note(turns, history))
-
-
-def shares(turns: Mapping[str, Sequence[Result]]) -> dict[str, float]:
-    """Sequences a second of Lightning over those of the bare loop: the median of the turns, by clock and processor."""
-    figures = {}
-    for kind, what in product(KINDS, ("seconds", "cpu_seconds")):
-        both = zip(*(turns[f"{kind}, {way}"] for way in WAYS), strict=True)
-        figures[f"{kind}, bare/Lightning, {what.replace('_', ' ')}"] = round(
-            median(getattr(one, what) / getattr(other, what) for one, other in both), 3
-        )
-    return figures
+    publish(
+        "sequences",
+        f"make bench-sequences CUSTOMERS={customers}",
+        medians(turns),
+        shares(turns, KINDS, WAYS),
+        note(turns, history),
+    )
 
 
 def note(turns: Mapping[str, Sequence[Result]], history: Purchases) -> str:

@@ -6,7 +6,6 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -16,7 +15,7 @@ import torch
 from pytorch_lightning.loggers import MLFlowLogger
 from torch import Tensor
 
-from benchmarks.contest import Result, publish
+from benchmarks.contest import Result, medians, publish, shares
 from jobs.ranking.fitting import batch_size_for, fit
 from lightning_modules.pairs import BatchSlices, PairDataModule, PairTensors, log_frequency
 from lightning_modules.ranker import Ranker
@@ -120,22 +119,13 @@ def run(pairs: int) -> None:
             for way, result in zip(WAYS, times, strict=True):
                 if turn >= 0:  # the first turn warms up
                     turns[f"{stage}, {way}"].append(result)
-    results = {
-        name: Result(*(round(median(column), 2) for column in zip(*map(astuple, of), strict=True)))
-        for name, of in turns.items()
-    }
-    publish("training", f"make bench-training PAIRS={pairs}", results, shares(turns), note(turns, pairs, batch_size))
-
-
-def shares(turns: Mapping[str, Sequence[Result]]) -> dict[str, float]:
-    """Examples a second of Lightning over those of the bare loop: the median of the turns, by clock and processor."""
-    figures = {}
-    for stage, what in product(STAGES, ("seconds", "cpu_seconds")):
-        both = zip(*(turns[f"{stage}, {way}"] for way in WAYS), strict=True)
-        figures[f"{stage}, bare/Lightning, {what.replace('_', ' ')}"] = round(
-            median(getattr(one, what) / getattr(other, what) for one, other in both), 3
-        )
-    return figures
+    publish(
+        "training",
+        f"make bench-training PAIRS={pairs}",
+        medians(turns),
+        shares(turns, STAGES, WAYS),
+        note(turns, pairs, batch_size),
+    )
 
 
 def note(turns: Mapping[str, Sequence[Result]], pairs: int, batch_size: int) -> str:

@@ -19,12 +19,11 @@ Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.common import TASK_DEFAULTS, encoder_setting, fit_settings, flags, retailer_settings, seed_setting, setting
+from dags.common import BY_HAND, encoder_setting, fit_settings, flags, retailer_settings, seed_setting, setting
 from dags.operators import JobOperator, SparkJobOperator
 
 FEATURES = ("features.customers", "features.articles", "features.interactions")
@@ -65,13 +64,9 @@ with DAG(
     "backtest",
     description="Fit the recommender as of past weeks and judge it as it ages",
     doc_md=__doc__,
-    schedule=None,
-    start_date=datetime(2000, 1, 5, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     params=PARAMS,
     tags=["recommendations"],
-    default_args=TASK_DEFAULTS | {"priority_weight": 0},  # the weekly run's tasks, of weight 1, go first
+    **BY_HAND,
 ) as dag:
     features = [SparkJobOperator(task_id=name, arguments=ARGUMENTS) for name in FEATURES]
     each_week = JobOperator.partial(

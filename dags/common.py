@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, Param
@@ -17,6 +17,15 @@ TASK_DEFAULTS: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
     "execution_timeout": timedelta(hours=12),
+}
+
+#: Of DAGs that nobody but a person starts; the weekly run's tasks, of weight 1, go before theirs.
+BY_HAND: dict[str, Any] = {
+    "schedule": None,
+    "start_date": datetime(2000, 1, 5, tzinfo=UTC),
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": TASK_DEFAULTS | {"priority_weight": 0},
 }
 
 #: What the weekly DAG takes in, for DAGs that wait for it. Each event's `extra` holds the parameters of its run, as-of

@@ -22,11 +22,9 @@ Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from airflow.sdk import DAG, Param
 
-from dags.common import TASK_DEFAULTS, encoder_setting, flags, retailer_settings, seed_setting, setting, top_k_setting
+from dags.common import BY_HAND, encoder_setting, flags, retailer_settings, seed_setting, setting, top_k_setting
 from dags.operators import JobOperator
 
 # The systems of jobs.systems.registry; a test holds the two together.
@@ -60,7 +58,7 @@ PARAMS = {
         type="integer",
         minimum=1,
         maximum=200,
-        description="Passes of such a system over the purchases at most",
+        description="Passes of such a network over the purchases",
     ),
     "top_k": top_k_setting(),
     "seed": seed_setting(),
@@ -72,13 +70,9 @@ with DAG(
     "model_systems",
     description="Fit and judge the sequence and collaborative recommenders",
     doc_md=__doc__,
-    schedule=None,
-    start_date=datetime(2000, 1, 5, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     params=PARAMS,
     tags=["recommendations"],
-    default_args=TASK_DEFAULTS | {"priority_weight": 0},  # the weekly run's tasks, of weight 1, go first
+    **BY_HAND,
 ) as dag:
     keywords = JobOperator(task_id="features.keywords", arguments=ARGUMENTS)
     report = JobOperator(task_id="systems.report", arguments=ARGUMENTS, trigger_rule="all_done")

@@ -1,7 +1,7 @@
 """System: logistic matrix factorisation, by `implicit`.
 
 Johnson, Logistic Matrix Factorization for Implicit Feedback Data, NIPS workshop 2014: that a customer buys an article
-has probability sigmoid(dot product + biases); what was bought counts ALPHA times its recency-weighted units.
+has probability sigmoid(dot product + biases); what was bought counts as often as its recency-weighted units.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jobs.retrieval.source import Floats
 from jobs.systems.system import Known
 
 EPOCHS = 30
-ALPHA, LEARNING_RATE, REGULARISATION = 1.0, 1.0, 0.6
+LEARNING_RATE, REGULARISATION = 1.0, 0.6
 #: Of the solver; the result depends on their number, but not on the machine's.
 THREADS = 8
 
@@ -31,7 +31,7 @@ def factorise(bought: Bought, seed: int) -> tuple[Floats, Floats]:
         num_threads=THREADS,
         random_state=seed,
     )
-    solver.fit(ALPHA * bought.matrix, show_progress=False)
+    solver.fit(bought.matrix, show_progress=False)
     return solver.user_factors, solver.item_factors
 
 

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         "self_attentive",
         "self_attentive_features",
     ] = Field("als", description="Which sequence or collaborative system is fitted and judged")
-    system_epochs: int = Field(10, ge=1, le=200, description="Passes of such a system over the purchases at most")
+    system_epochs: int = Field(10, ge=1, le=200, description="Passes of such a network over the purchases")
     training_weeks: int = Field(
         10,
         ge=2,

@@ -22,7 +22,7 @@ from jobs.ranking.snapshot import Floats
 from jobs.ranking.training_set import WeekPairs
 from jobs.retrieval.purchases import NO_ARTICLE
 
-#: Candidates of each customer that are kept: more than anything asks for of them.
+#: Candidates of each customer that all trees rank: somewhat more than are published.
 KEPT = 32
 TREES = 10
 PAIR_FEATURES = (*SOURCE_NUMERIC, *AFFINITY_NUMERIC)

@@ -4,7 +4,8 @@
 
 Source: "FOR sequence recommender". Each customer's last event is hidden, everything else is known to the fit, and a hit
 is a list that holds the hidden article among its first 1, 5, 10, 50 or 100. This leaks: what others bought *after* the
-hidden event is known, such as what became popular only then. So figures say how systems compare under that protocol,
+hidden event is known, such as what became popular only then, and the side features' mean prices are of all purchases,
+hidden ones too. So figures say how systems compare under that protocol,
 not how they would do next week (jobs.systems.weekly does).
 
 The paper does not say what an event is, so there is one fit and one row of figures for each reading: `every_unit`, the
