@@ -18,9 +18,10 @@ import numpy as np
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.inputs import INPUTS
 from jobs.ranking.retrieval import Candidates, Retrieval
-from jobs.ranking.shortlist import Shortlist, behind, kept, sum_of_trees
+from jobs.ranking.shortlist import Shortlist, behind, kept
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.ranking.training_set import WeekPairs
+from jobs.ranking.tree_sums import TreeSums
 
 MAX_TREES, PATIENCE = 400, 30
 PARAMETERS: dict[str, Any] = {
@@ -87,45 +88,44 @@ class BoostedTrees:
         The others stay behind them, in the shortlist's order.
         """
         inputs, snapshot = retrieval.inputs, retrieval.snapshot
-        articles = _articles(inputs, snapshot)
+        articles, sums = _articles(inputs, snapshot), TreeSums(self.booster)
 
         def scores(candidates: Candidates) -> Floats:
             first = self.shortlist.scores(retrieval, candidates)
             is_kept = kept(first)
             row, column = np.nonzero(is_kept)
-            customers = _customers(inputs, snapshot, candidates.customers)[row]
-            article = articles[candidates.merged.articles[row, column]]
-            rows = _matrix(retrieval.columns(candidates, row, column), customers, article)
-            return behind(first, is_kept, sum_of_trees(self.booster, rows))
+            customers = _customers(inputs, snapshot, candidates.customers)[:, row]
+            article = articles[:, candidates.merged.articles[row, column]]
+            return behind(
+                first, is_kept, sums.of(_matrix(retrieval.columns(candidates, row, column), customers, article))
+            )
 
         return scores
 
 
 def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
-    """Pair features, then the customer's, then the article's, (n, features)."""
-    return np.column_stack([*(columns[name] for name in INPUTS["pair"]), customers, articles])
+    """Pair features, then the customer's, then the article's, (features, n)."""
+    return np.vstack([*(columns[name] for name in INPUTS["pair"]), customers, articles])
 
 
 def _customers(inputs: Inputs, snapshot: Snapshot, customers: np.ndarray) -> Floats:
-    """Features of these customers as counted, their categories as codes, (n, features)."""
+    """Features of these customers as counted, their categories as codes, (features, n)."""
     numeric = [values[customers] for values in snapshot.customers.numeric.values()]
-    return np.column_stack([*numeric, inputs.customers.categories(snapshot.customers, customers)]).astype(np.float32)
+    return np.vstack([*numeric, inputs.customers.categories(snapshot.customers, customers).T]).astype(np.float32)
 
 
 def _articles(inputs: Inputs, snapshot: Snapshot) -> Floats:
-    """Features of every article as counted, its categories as codes, (articles, features)."""
+    """Features of every article as counted, its categories as codes, (features, articles)."""
     codes = np.arange(len(snapshot.product))
     categories = inputs.articles.categories(snapshot.articles, codes)
-    return np.column_stack([*snapshot.articles.numeric.values(), categories]).astype(np.float32)
+    return np.vstack([*snapshot.articles.numeric.values(), categories.T]).astype(np.float32)
 
 
 def _dataset(weeks: Sequence[WeekPairs], inputs: Inputs, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     parts, groups = [], []
     for week in weeks:
-        customers = _customers(inputs, week.snapshot, week.buyers)
-        parts.append(_matrix(week.features, customers[week.row], _articles(inputs, week.snapshot)[week.article]))
+        customers, articles = _customers(inputs, week.snapshot, week.buyers), _articles(inputs, week.snapshot)
+        parts.append(_matrix(week.features, customers[:, week.row], articles[:, week.article]))
         groups.append(np.unique(week.row, return_counts=True)[1])
-    labels = np.concatenate([week.label for week in weeks])
-    return lgb.Dataset(
-        np.concatenate(parts), labels, group=np.concatenate(groups), reference=reference, free_raw_data=True
-    )
+    rows, labels = np.concatenate(parts, axis=1).T, np.concatenate([week.label for week in weeks])
+    return lgb.Dataset(rows, labels, group=np.concatenate(groups), reference=reference, free_raw_data=True)

@@ -15,7 +15,7 @@ from jobs.ranking import shortlist
 from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.retrieval import Candidates, Retrieval
-from jobs.ranking.shortlist import behind, kept, sum_of_trees
+from jobs.ranking.shortlist import behind, kept
 from jobs.ranking.training_set import candidate_pairs, purchase_pairs
 from jobs.retrieval.purchases import NO_ARTICLE
 from tests.jobs.ranking.conftest import AS_OF, ENCODER, EVERYONE, made_up_towers, make_purchases
@@ -95,7 +95,7 @@ def test_the_shortlist_scores_what_it_was_fitted_on(
     features = np.column_stack(
         [*(columns[n] for n in shortlist.PAIR_FEATURES), *(known[n][article] for n in shortlist.ARTICLE_FEATURES)]
     )
-    expected = sum_of_trees(trees.shortlist.booster, features)
+    expected = trees.shortlist.booster.predict(features, raw_score=True)
     assert trees.shortlist.scores(retrieval, candidates)[row, column] == pytest.approx(expected, abs=1e-6)
 
 

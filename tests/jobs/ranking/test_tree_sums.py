@@ -1,0 +1,81 @@
+"""Trees asked by columns say what LightGBM says row by row, to the bit."""
+
+from __future__ import annotations
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from jobs.ranking import tree_sums
+from jobs.ranking.tree_sums import Tree, TreeSums
+
+FEATURES = 6
+
+
+def split(
+    feature: int, threshold: float, left: dict, right: dict, missing: str = "None", none_left: bool = True
+) -> dict:
+    return {
+        "split_feature": feature,
+        "threshold": threshold,
+        "missing_type": missing,
+        "default_left": none_left,
+        "left_child": left,
+        "right_child": right,
+    }
+
+
+def leaf(value: float) -> dict:
+    return {"leaf_value": value}
+
+
+def test_by_hand() -> None:
+    inner = split(1, 0.5, leaf(20.0), leaf(30.0), missing="NaN", none_left=False)
+    tree = Tree.of(split(0, 1.5, split(1, -1.0, leaf(1.0), leaf(2.0)), inner))
+    nan = np.nan
+    first = [1.5, 1.0, 1.0, 2.0, 2.0, 2.0, nan]
+    second = [-1.0, 0.0, nan, 0.5, 0.6, nan, -2.0]
+    rows = np.array([first, second], dtype=np.float32)
+    # NaN stands for 0 where a split knows none: second of the third row is above -1, first of the last below 1.5.
+    assert tree.of_rows(rows).tolist() == [1.0, 2.0, 2.0, 20.0, 30.0, 30.0, 1.0]
+    assert Tree.of(leaf(7.0)).of_rows(rows).tolist() == [7.0] * 7
+
+
+def test_more_leaves_than_bits() -> None:
+    comb = leaf(0.0)
+    for n in range(63):
+        comb = split(0, float(n), leaf(1.0), comb)
+    with pytest.raises(ValueError, match="64 leaves: at most 63"):
+        Tree.of(comb)
+
+
+def training_rows(rng: np.random.Generator, has_missing: bool) -> np.ndarray:
+    """Features of few values and of many, thresholds between neighbouring float32 among them, zeros, and NaN."""
+    rows = rng.normal(size=(3_000, FEATURES)).astype(np.float32)
+    rows[:, 0] = rng.integers(-3, 4, len(rows))
+    rows[:, 1] *= 1e-7
+    rows[:, 2] = np.where(rng.random(len(rows)) < 0.6, 0, rows[:, 2])
+    if has_missing:
+        rows[rng.random(rows.shape) < 0.2] = np.nan
+    return rows
+
+
+@pytest.mark.parametrize("leaves", [2, 8, 15, 31, 63])
+@pytest.mark.parametrize("has_missing", [False, True])
+def test_equal_to_lightgbm(leaves: int, has_missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_sums, "ROWS", 1_000)  # several blocks, the last one not full
+    rng = np.random.default_rng(leaves)
+    rows = training_rows(rng, has_missing)
+    target = np.nan_to_num(rows[:, 0] + rows[:, 2] ** 2) + np.isnan(rows[:, 3]) + rng.normal(size=len(rows))
+    parameters = {"num_leaves": leaves, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1, "seed": leaves}
+    booster = lgb.train(parameters, lgb.Dataset(rows, target), num_boost_round=25)
+    asked = training_rows(rng, has_missing=True)
+    asked[:1_000] = rows[:1_000]
+    expected = booster.predict(asked, raw_score=True, num_threads=1).astype(np.float32)
+    assert np.array_equal(TreeSums(booster).of(np.ascontiguousarray(asked.T)), expected)
+    assert len(np.unique(expected)) > leaves
+
+
+def test_no_row() -> None:
+    booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), num_boost_round=1)
+    assert TreeSums(booster).of(np.empty((1, 0), dtype=np.float32)).tolist() == []
