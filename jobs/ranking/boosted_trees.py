@@ -94,8 +94,8 @@ class BoostedTrees:
             first = self.shortlist.scores(retrieval, candidates)
             is_kept = kept(first)
             row, column = np.nonzero(is_kept)
-            customers = _customers(inputs, snapshot, candidates.customers)[:, row]
-            article = articles[:, candidates.merged.articles[row, column]]
+            customers = _customers(inputs, snapshot, candidates.customers).take(row, axis=1)
+            article = articles.take(candidates.merged.articles[row, column], axis=1)
             return behind(
                 first, is_kept, sums.of(_matrix(retrieval.columns(candidates, row, column), customers, article))
             )
@@ -125,7 +125,7 @@ def _dataset(weeks: Sequence[WeekPairs], inputs: Inputs, reference: lgb.Dataset 
     parts, groups = [], []
     for week in weeks:
         customers, articles = _customers(inputs, week.snapshot, week.buyers), _articles(inputs, week.snapshot)
-        parts.append(_matrix(week.features, customers[:, week.row], articles[:, week.article]))
+        parts.append(_matrix(week.features, customers.take(week.row, axis=1), articles.take(week.article, axis=1)))
         groups.append(np.unique(week.row, return_counts=True)[1])
     rows, labels = np.concatenate(parts, axis=1).T, np.concatenate([week.label for week in weeks])
     return lgb.Dataset(rows, labels, group=np.concatenate(groups), reference=reference, free_raw_data=True)

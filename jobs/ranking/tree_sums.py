@@ -9,7 +9,6 @@ copy of every row and for branches that nothing can predict.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import lightgbm as lgb
@@ -32,44 +31,27 @@ class Split(NamedTuple):
     on_its_left: np.signedinteger[Any]
 
 
-@dataclass(frozen=True)
-class Tree:
-    """A tree's splits, the values of its leaves from left to right, (leaves,), and integers with a bit for each."""
+class Tree(NamedTuple):
+    """A tree's splits, and the values of its leaves from left to right, (leaves,)."""
 
     splits: list[Split]
     leaves: npt.NDArray[np.float64]
-    bits: np.dtype[Any]
-
-    @classmethod
-    def of(cls, root: dict[str, Any]) -> Tree:
-        """From LightGBM's dump of a tree; raises ValueError if it has more than MAX_LEAVES."""
-        leaves = list(_leaves(root))
-        if len(leaves) > MAX_LEAVES:
-            raise ValueError(f"a tree of {len(leaves)} leaves: at most {MAX_LEAVES} have a bit each")
-        bits = np.min_scalar_type(-(1 << len(leaves)))
-        return cls(list(_splits(root, 0, bits)), np.array(leaves), bits)
-
-    def of_rows(self, columns: Floats) -> npt.NDArray[np.float64]:
-        """The tree's value of each row, (n,)."""
-        failed = np.empty(columns.shape[1], dtype=bool)
-        gone = np.zeros(columns.shape[1], dtype=self.bits)
-        left = np.empty_like(gone)
-        for feature, threshold, none_fails, on_its_left in self.splits:
-            if none_fails:
-                np.less_equal(columns[feature], threshold, out=failed)
-                np.logical_not(failed, out=failed)
-            else:
-                np.greater(columns[feature], threshold, out=failed)
-            np.multiply(failed, on_its_left, out=left)
-            np.bitwise_or(gone, left, out=gone)
-        return self.leaves[_lowest(~gone)]
 
 
 class TreeSums:
-    """The sum of fitted trees, equal to LightGBM's raw score to the bit."""
+    """The sum of fitted trees, equal to LightGBM's raw score to the bit.
+
+    Raises ValueError if a tree has more than MAX_LEAVES.
+    """
 
     def __init__(self, booster: lgb.Booster) -> None:
-        self._trees = [Tree.of(tree["tree_structure"]) for tree in booster.dump_model()["tree_info"]]
+        roots = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+        leaves = [np.array(list(_leaves(root))) for root in roots]
+        most = max(map(len, leaves))
+        if most > MAX_LEAVES:
+            raise ValueError(f"a tree of {most} leaves: at most {MAX_LEAVES} have a bit each")
+        self._bits = np.min_scalar_type(-(1 << most))
+        self._trees = [Tree(list(_splits(root, 0, self._bits)), of) for root, of in zip(roots, leaves, strict=True)]
 
     def of(self, columns: Floats) -> Floats:
         """The trees' sum of each row, (n,).
@@ -77,11 +59,25 @@ class TreeSums:
         Args:
             columns: a row of this array per feature, (features, n) float32; finite, or NaN where unknown.
         """
+        columns = np.ascontiguousarray(columns)  # a feature whose values are far apart takes ten times as long
         sums = np.zeros(columns.shape[1])
+        # Memory is got once: fresh pages for every tree would take longer than the comparisons.
+        memory = np.empty((2, ROWS), self._bits), np.empty(ROWS, bool), np.empty(ROWS)
         for start in range(0, columns.shape[1], ROWS):
             some = columns[:, start : start + ROWS]
+            (gone, left), failed, value = (array[..., : some.shape[1]] for array in memory)
             for tree in self._trees:
-                sums[start : start + ROWS] += tree.of_rows(some)
+                gone[:] = 0
+                for feature, threshold, none_fails, on_its_left in tree.splits:
+                    if none_fails:
+                        np.less_equal(some[feature], threshold, out=failed)
+                        np.logical_not(failed, out=failed)
+                    else:
+                        np.greater(some[feature], threshold, out=failed)
+                    np.multiply(failed, on_its_left, out=left)
+                    np.bitwise_or(gone, left, out=gone)
+                np.take(tree.leaves, _lowest(np.invert(gone, out=gone), left), out=value, mode="clip")
+                sums[start : start + ROWS] += value
         return sums.astype(np.float32)
 
 
@@ -114,8 +110,7 @@ def _rounded_down(threshold: float) -> np.float32:
     return near if float(near) <= threshold else np.nextafter(near, np.float32(-np.inf))
 
 
-def _lowest(bits: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+def _lowest(bits: npt.NDArray[Any], memory: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     """The position of each number's lowest set bit: a power of two says it in a float's exponent."""
-    alone = bits & -bits
-    exponents: npt.NDArray[np.int32] = (alone.astype(np.float32).view(np.int32) >> 23) - 127
-    return exponents
+    alone = np.bitwise_and(bits, np.negative(bits, out=memory), out=memory).astype(np.float32).view(np.int32)
+    return np.subtract(np.right_shift(alone, 23, out=alone), 127, out=alone)

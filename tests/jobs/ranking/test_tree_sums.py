@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jobs.ranking import tree_sums
-from jobs.ranking.tree_sums import Tree, TreeSums
+from jobs.ranking.tree_sums import TreeSums
 
 FEATURES = 6
 
@@ -29,16 +29,27 @@ def leaf(value: float) -> dict:
     return {"leaf_value": value}
 
 
+class Dumped:
+    """What a booster says of its trees."""
+
+    def __init__(self, *roots: dict) -> None:
+        self._roots = roots
+
+    def dump_model(self) -> dict:
+        return {"tree_info": [{"tree_structure": root} for root in self._roots]}
+
+
 def test_by_hand() -> None:
     inner = split(1, 0.5, leaf(20.0), leaf(30.0), missing="NaN", none_left=False)
-    tree = Tree.of(split(0, 1.5, split(1, -1.0, leaf(1.0), leaf(2.0)), inner))
+    tree = split(0, 1.5, split(1, -1.0, leaf(1.0), leaf(2.0)), inner)
     nan = np.nan
     first = [1.5, 1.0, 1.0, 2.0, 2.0, 2.0, nan]
     second = [-1.0, 0.0, nan, 0.5, 0.6, nan, -2.0]
     rows = np.array([first, second], dtype=np.float32)
     # NaN stands for 0 where a split knows none: second of the third row is above -1, first of the last below 1.5.
-    assert tree.of_rows(rows).tolist() == [1.0, 2.0, 2.0, 20.0, 30.0, 30.0, 1.0]
-    assert Tree.of(leaf(7.0)).of_rows(rows).tolist() == [7.0] * 7
+    assert TreeSums(Dumped(tree)).of(rows).tolist() == [1.0, 2.0, 2.0, 20.0, 30.0, 30.0, 1.0]
+    assert TreeSums(Dumped(leaf(7.0))).of(rows).tolist() == [7.0] * 7
+    assert TreeSums(Dumped(tree, leaf(7.0))).of(rows).tolist() == [8.0, 9.0, 9.0, 27.0, 37.0, 37.0, 8.0]
 
 
 def test_more_leaves_than_bits() -> None:
@@ -46,7 +57,7 @@ def test_more_leaves_than_bits() -> None:
     for n in range(63):
         comb = split(0, float(n), leaf(1.0), comb)
     with pytest.raises(ValueError, match="64 leaves: at most 63"):
-        Tree.of(comb)
+        TreeSums(Dumped(comb))
 
 
 def training_rows(rng: np.random.Generator, has_missing: bool) -> np.ndarray:
@@ -71,6 +82,11 @@ def test_equal_to_lightgbm(leaves: int, has_missing: bool, monkeypatch: pytest.M
     booster = lgb.train(parameters, lgb.Dataset(rows, target), num_boost_round=25)
     asked = training_rows(rng, has_missing=True)
     asked[:1_000] = rows[:1_000]
+    splits = booster.trees_to_dataframe().dropna(subset="threshold")
+    for feature, thresholds in splits.groupby("split_feature")["threshold"]:  # the nearest to a threshold, on any side
+        nearest = np.unique(thresholds.to_numpy(dtype=np.float32))[:1_000]
+        nearest = nearest[np.abs(nearest) > 1e-34]  # what is nearer to 0 is 0 to LightGBM
+        asked[1_000 : 1_000 + len(nearest), booster.feature_name().index(feature)] = nearest
     expected = booster.predict(asked, raw_score=True, num_threads=1).astype(np.float32)
     assert np.array_equal(TreeSums(booster).of(np.ascontiguousarray(asked.T)), expected)
     assert len(np.unique(expected)) > leaves
