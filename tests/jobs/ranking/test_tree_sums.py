@@ -83,9 +83,8 @@ def test_equal_to_lightgbm(leaves: int, has_missing: bool, monkeypatch: pytest.M
     asked = training_rows(rng, has_missing=True)
     asked[:1_000] = rows[:1_000]
     splits = booster.trees_to_dataframe().dropna(subset="threshold")
-    for feature, thresholds in splits.groupby("split_feature")["threshold"]:  # the nearest to a threshold, on any side
-        nearest = np.unique(thresholds.to_numpy(dtype=np.float32))[:1_000]
-        nearest = nearest[np.abs(nearest) > 1e-34]  # what is nearer to 0 is 0 to LightGBM
+    for feature, thresholds in splits.groupby("split_feature")["threshold"]:  # neither 0 nor infinite to LightGBM
+        nearest = np.unique(thresholds[thresholds.abs().between(1e-34, 1e34)].to_numpy(dtype=np.float32))[:1_000]
         asked[1_000 : 1_000 + len(nearest), booster.feature_name().index(feature)] = nearest
     expected = booster.predict(asked, raw_score=True, num_threads=1).astype(np.float32)
     assert np.array_equal(TreeSums(booster).of(np.ascontiguousarray(asked.T)), expected)
