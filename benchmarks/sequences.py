@@ -24,8 +24,9 @@ from jobs.sequences import recurrent, self_attentive
 from jobs.sequences.events import events_of
 from jobs.sequences.model import Sequences
 from lightning_modules.next_article import NextArticle
-from lightning_modules.recurrent import DRAWN, FULL_SOFTMAX, Recurrent
-from lightning_modules.self_attentive import NEGATIVES, SelfAttentive
+from lightning_modules.next_article import DRAWN, FULL_SOFTMAX
+from lightning_modules.recurrent import Recurrent
+from lightning_modules.self_attentive import SelfAttentive
 from lightning_modules.sessions import Cut, EventDataModule, EventTensors
 
 #: Epochs of a fit, and turns of each; their median counts.
@@ -126,8 +127,8 @@ def note(turns: Mapping[str, Sequence[Result]], history: Purchases) -> str:
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "one thread"
     return (
         f"{EPOCHS} epoch of {customers:,} customers' sequences, {len(history):,} lines of {ARTICLES:,} articles, on"
-        f" {where}; both ways cut the same batches for the same network: gru on session-parallel lanes with a sampled"
-        f" softmax of {DRAWN:,}, self-attentive on windows with {NEGATIVES} negatives. Lightning as the job uses it:"
+        f" {where}; both ways cut the same batches for the same network: gru on session-parallel lanes, self-attentive"
+        f" on windows, with a sampled softmax of {DRAWN:,}. Lightning as the job uses it:"
         f" DataModule, progress bar, a checkpoint an epoch. Then the {COUNT} best articles for everybody, in blocks of"
         f" {BLOCK:,}, from the lines on. Medians of {TURNS} turns. Sequences or customers a second: {said}."
     )

@@ -1,12 +1,13 @@
-"""What networks of the next article share: the articles' vectors, the losses, and how an epoch begins.
+"""What networks of the next article share: the articles' vectors, the loss, and how an epoch begins.
 
 Full softmax: cross-entropy over all articles. Sampled softmax: over the target and articles drawn from the training
 distribution, each drawn one divided by how often it is expected (logQ; Bengio and Senecal 2008), so that the sum
-estimates that over all articles. gBCE: Petrov and Macdonald, gSASRec (RecSys 2023), equations 8 to 10.
+estimates that over all articles.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,6 +19,8 @@ from lightning_modules.layers import Batch, EpochMean
 
 #: Of an article's vector and of the state that it is multiplied with.
 SIZE = 128
+#: The softmax is over all articles where there are at most so many, else over DRAWN ones that a batch shares.
+FULL_SOFTMAX, DRAWN = 20_000, 2048
 
 
 class ArticleVectors(nn.Module):
@@ -81,43 +84,38 @@ def sampled_softmax(own: Tensor, drawn: Tensor, log_expected: Tensor, is_target:
     return torch.cat([own[:, None], others], dim=1).logsumexp(dim=1) - own
 
 
-def gbce(own: Tensor, drawn: Tensor, is_target: Tensor, rate: float, t: float) -> Tensor:
-    """Generalised binary cross-entropy of each target against k negatives, (n,).
-
-    The target's probability is raised to the power of beta = rate (t (1 - 1 / rate) + 1 / rate): t = 0 is plain binary
-    cross-entropy, t = 1 takes all of the overconfidence away that negatives cause by being sampled.
-
-    Args:
-        own, drawn, is_target: as for `sampled_softmax`.
-        rate: k over the number of articles that could be negatives.
-        t: calibration, 0 to 1.
-    """
-    beta = rate * (t * (1 - 1 / rate) + 1 / rate)
-    negatives = F.softplus(drawn).masked_fill(is_target, 0.0).sum(dim=1)
-    return (beta * F.softplus(-own) + negatives) / (1 + drawn.shape[1])
-
-
 class NextArticle(pl.LightningModule):
-    """A network that says which article a customer buys next. Subclasses give `states` and `losses`.
+    """A network that says which article a customer buys next. Subclasses give `states` and `after`.
 
     Args:
         counts, features: of the articles' vectors.
         seed: of what an epoch draws, with its number.
+        full_softmax, drawn: the softmax is over all articles up to so many, else over so many drawn ones.
         learning_rate: of Adam.
     """
 
-    def __init__(self, counts: Tensor, features: Tensor, seed: int, learning_rate: float) -> None:
+    draws: Tensor
+
+    def __init__(
+        self,
+        counts: Tensor,
+        features: Tensor,
+        seed: int,
+        full_softmax: int = FULL_SOFTMAX,
+        drawn: int = DRAWN,
+        learning_rate: float = 0.001,
+    ) -> None:
         super().__init__()
         self.vectors = ArticleVectors(counts, features)
+        self.full_softmax, self.drawn = len(counts) <= full_softmax, drawn
+        self.events = int(counts.sum())
+        # Whole numbers: a share of 1 in 30 million is lost in floats.
+        self.register_buffer("draws", counts.cumsum(0), persistent=False)
         self.seed, self.learning_rate = seed, learning_rate
         self.mean_loss = EpochMean()
 
     def states(self, batch: Batch) -> Tensor:
         """The state after each input, whose products with the articles' vectors are their logits, (..., SIZE)."""
-        raise NotImplementedError
-
-    def losses(self, states: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each state (n, SIZE) and the article bought next (n,), (n,)."""
         raise NotImplementedError
 
     def after(self, table: Tensor, article: Tensor, start: Tensor, count: Tensor) -> Tensor:
@@ -137,6 +135,22 @@ class NextArticle(pl.LightningModule):
     def own_logits(self, states: Tensor, targets: Tensor) -> Tensor:
         """Each state's logit of its own target, (n,)."""
         return (states * self.vectors(targets)).sum(dim=1) + self.vectors.bias[targets]
+
+    def losses(self, states: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each state (n, SIZE) and the article bought next (n,), (n,)."""
+        if self.full_softmax:
+            logits = F.linear(states, self.vectors.all(), self.vectors.bias)
+            return F.cross_entropy(logits, targets, reduction="none")
+        drawn, log_expected = self.draw()
+        return sampled_softmax(
+            self.own_logits(states, targets), self.logits(states, drawn), log_expected, drawn == targets[:, None]
+        )
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Articles from the training distribution, and the log of how often each is expected among them, (drawn,)."""
+        events = torch.randint(self.events, (self.drawn,), device=self.draws.device)
+        drawn = torch.searchsorted(self.draws, events, right=True)
+        return drawn, torch.log(self.vectors.counts[drawn]) + math.log(self.drawn / self.events)
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean over the batch's valid pairs."""

@@ -7,20 +7,16 @@ Karatzoglou, 2018: constrained embeddings).
 
 from __future__ import annotations
 
-import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lightning_modules.layers import Batch
-from lightning_modules.next_article import SIZE, NextArticle, sampled_softmax
+from lightning_modules.next_article import SIZE, NextArticle
 
 Cell = Literal["rnn", "lstm", "gru"]
 CELLS = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
-#: The softmax is over all articles where there are at most so many, else over DRAWN ones that a batch shares.
-FULL_SOFTMAX, DRAWN = 20_000, 2048
 
 #: Hidden state, and the LSTM's cell state beside it, each (n, SIZE).
 State = tuple[Tensor, ...]
@@ -31,12 +27,8 @@ class Recurrent(NextArticle):
 
     Args:
         cell: "rnn" (tanh), "lstm" or "gru".
-        counts, features, seed: as for `NextArticle`.
-        full_softmax, drawn: the softmax is over all articles up to so many, else over so many drawn ones.
-        learning_rate: of Adam.
+        counts, features, seed, others: as for `NextArticle`.
     """
-
-    draws: Tensor
 
     def __init__(
         self,
@@ -44,18 +36,12 @@ class Recurrent(NextArticle):
         counts: Tensor,
         features: Tensor,
         seed: int,
-        full_softmax: int = FULL_SOFTMAX,
-        drawn: int = DRAWN,
-        learning_rate: float = 0.001,
+        **others: Any,
     ) -> None:
-        super().__init__(counts, features, seed, learning_rate)
+        super().__init__(counts, features, seed, **others)
         self.save_hyperparameters()
         self.cell = CELLS[cell](SIZE, SIZE)
         self.parts = 2 if cell == "lstm" else 1
-        self.full_softmax, self.drawn = len(counts) <= full_softmax, drawn
-        self.events = int(counts.sum())
-        # Whole numbers: a share of 1 in 30 million is lost in floats.
-        self.register_buffer("draws", counts.cumsum(0), persistent=False)
         self._carried: State | None = None
 
     def start_epoch(self, epoch: int) -> None:
@@ -93,21 +79,6 @@ class Recurrent(NextArticle):
         hidden, state = self(batch["inputs"], batch["reset"], state)
         self._carried = tuple(part.detach() for part in state)
         return hidden
-
-    def losses(self, states: Tensor, targets: Tensor) -> Tensor:
-        if self.full_softmax:
-            logits = F.linear(states, self.vectors.all(), self.vectors.bias)
-            return F.cross_entropy(logits, targets, reduction="none")
-        drawn, log_expected = self.draw()
-        return sampled_softmax(
-            self.own_logits(states, targets), self.logits(states, drawn), log_expected, drawn == targets[:, None]
-        )
-
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """Articles from the training distribution, and the log of how often each is expected among them, (drawn,)."""
-        events = torch.randint(self.events, (self.drawn,), device=self.draws.device)
-        drawn = torch.searchsorted(self.draws, events, right=True)
-        return drawn, torch.log(self.vectors.counts[drawn]) + math.log(self.drawn / self.events)
 
     def after(self, table: Tensor, article: Tensor, start: Tensor, count: Tensor) -> Tensor:
         """All of a customer's events are run through, as in training."""

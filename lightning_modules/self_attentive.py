@@ -1,22 +1,24 @@
 """A self-attentive network of the next article, which looks at a customer's last events.
 
-Source: Kang and McAuley, Self-Attentive Sequential Recommendation (SASRec, ICDM 2018), with the loss of Petrov and
-Macdonald, gSASRec (RecSys 2023). Departures: articles have a bias that starts at their popularity; the negatives, drawn
-uniformly, are shared by a batch, so that many more of them cost little; windows begin at position 0.
+Source: Kang and McAuley, Self-Attentive Sequential Recommendation (SASRec, ICDM 2018), with a softmax for a loss, which
+makes it better than its successors: Klenitskiy and Vasilev, Turning Dross Into Gold Loss (RecSys 2023). gSASRec's loss
+(Petrov and Macdonald, RecSys 2023) was tried on 1,364 customers: five passes with it gave a MAP@12 of 0.0003, thirty
+0.0016, five with softmax 0.0058, over all articles or over drawn ones. Departures: articles have a bias that starts at
+their popularity; windows begin at position 0.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_modules.layers import Batch
-from lightning_modules.next_article import SIZE, NextArticle, gbce
+from lightning_modules.next_article import SIZE, NextArticle
 
 #: Events that the network looks back on.
 WINDOW = 50
-#: Negatives that a batch shares: all articles where they are no more; and gSASRec's calibration.
-NEGATIVES, CALIBRATION = 512, 0.75
 BLOCKS, HEADS, DROPOUT = 2, 2, 0.2
 
 
@@ -24,11 +26,8 @@ class SelfAttentive(NextArticle):
     """Blocks of causal self-attention between the articles' vectors, which the output is tied to.
 
     Args:
-        counts, features, seed: as for `NextArticle`.
+        counts, features, seed, others: as for `NextArticle`.
         window: events that it looks back on.
-        negatives: that a batch shares.
-        calibration: t of the loss; 0 is plain binary cross-entropy.
-        learning_rate: of Adam.
     """
 
     def __init__(
@@ -37,13 +36,11 @@ class SelfAttentive(NextArticle):
         features: Tensor,
         seed: int,
         window: int = WINDOW,
-        negatives: int = NEGATIVES,
-        calibration: float = CALIBRATION,
-        learning_rate: float = 0.001,
+        **others: Any,
     ) -> None:
-        super().__init__(counts, features, seed, learning_rate)
+        super().__init__(counts, features, seed, **others)
         self.save_hyperparameters()
-        self.articles, self.window, self.negatives, self.calibration = len(counts), window, negatives, calibration
+        self.window = window
         self.positions = nn.Parameter(torch.randn(window, SIZE) * SIZE**-0.5)
         self.dropout = nn.Dropout(DROPOUT)
         block = nn.TransformerEncoderLayer(SIZE, HEADS, SIZE, DROPOUT, batch_first=True, norm_first=True)
@@ -59,20 +56,6 @@ class SelfAttentive(NextArticle):
 
     def states(self, batch: Batch) -> Tensor:
         return self(self.vectors(batch["inputs"]))
-
-    def losses(self, states: Tensor, targets: Tensor) -> Tensor:
-        others, device = max(self.articles - 1, 1), states.device
-        if self.negatives < others:
-            drawn = torch.randint(self.articles, (self.negatives,), device=device)
-        else:
-            drawn = torch.arange(self.articles, device=device)
-        return gbce(
-            self.own_logits(states, targets),
-            self.logits(states, drawn),
-            drawn == targets[:, None],
-            rate=min(self.negatives / others, 1),
-            t=self.calibration,
-        )
 
     def after(self, table: Tensor, article: Tensor, start: Tensor, count: Tensor) -> Tensor:
         """The last window of a customer's events, as the last one in training."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.nn import functional as F
 
-from lightning_modules.next_article import ArticleVectors, gbce, sampled_softmax
+from lightning_modules.next_article import ArticleVectors, sampled_softmax
 
 COUNTS = torch.tensor([3, 0, 9])
 
@@ -47,18 +46,3 @@ def test_the_sampled_softmax_by_hand() -> None:
         torch.tensor([[False, True]]),
     )
     assert math.isclose(float(loss), -math.log(math.exp(1) / (math.exp(1) + math.exp(2) / 2)), rel_tol=1e-6)
-
-
-def test_gbce_without_calibration_is_binary_cross_entropy() -> None:
-    own, drawn = torch.tensor([0.3, -2.0]), torch.tensor([[1.0, -1.0, 0.5], [0.2, 0.0, -3.0]])
-    logits, labels = torch.cat([own[:, None], drawn], dim=1), torch.tensor([[1.0, 0, 0, 0]] * 2)
-    expected = F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(dim=1)
-    torch.testing.assert_close(gbce(own, drawn, torch.zeros(2, 3, dtype=torch.bool), rate=0.1, t=0), expected)
-
-
-def test_gbce_by_hand() -> None:
-    # Half of the articles are negatives: beta = 1/2 (3/4 (1 - 2) + 2) = 0.625; the target drawn does not count.
-    loss = gbce(torch.tensor([0.0]), torch.tensor([[0.0, 9.0]]), torch.tensor([[False, True]]), rate=0.5, t=0.75)
-    assert math.isclose(float(loss), (0.625 * math.log(2) + math.log(2)) / 3, rel_tol=1e-6)
-    full = gbce(torch.tensor([0.4]), torch.zeros(1, 0), torch.zeros(1, 0, dtype=torch.bool), rate=0.25, t=1)
-    assert math.isclose(float(full), 0.25 * math.log1p(math.exp(-0.4)), rel_tol=1e-6)

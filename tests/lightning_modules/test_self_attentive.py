@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
+from torch.nn import functional as F
 
-from lightning_modules.next_article import gbce
 from lightning_modules.self_attentive import SelfAttentive
 from lightning_modules.sessions import EventTensors, WindowBatches
 
 ARTICLES = 7
 
 
-def network(**choices: float) -> SelfAttentive:
+def network() -> SelfAttentive:
     torch.manual_seed(0)
-    made = SelfAttentive(torch.arange(ARTICLES), torch.zeros(ARTICLES, 0), seed=0, window=5, **choices)  # type: ignore[arg-type]
-    return made.eval()
+    return SelfAttentive(torch.arange(ARTICLES), torch.zeros(ARTICLES, 0), seed=0, window=5).eval()
 
 
 def test_what_follows_an_event_does_not_reach_it() -> None:
@@ -47,24 +44,11 @@ def test_the_state_after_all_events_is_that_of_the_last_window_in_training(infer
             torch.testing.assert_close(state, of(of.vectors(last[None]))[0, -1], rtol=1e-4, atol=1e-5)
 
 
-def test_few_articles_are_all_negatives() -> None:
+def test_few_articles_are_all_in_the_softmax() -> None:
     of = network()
     states, targets = torch.randn(4, 128), torch.tensor([0, 3, 3, 6])
-    logits = of.logits(states, torch.arange(ARTICLES))
-    own = logits[torch.arange(4), targets]
-    expected = gbce(own, logits, torch.arange(ARTICLES) == targets[:, None], rate=1, t=0.75)
+    expected = F.cross_entropy(of.logits(states, torch.arange(ARTICLES)), targets, reduction="none")
     torch.testing.assert_close(of.losses(states, targets), expected)
-
-
-def test_negatives_are_drawn_and_their_rate_is_known() -> None:
-    of = network(negatives=3, calibration=1.0)
-    states = torch.zeros(1, 128)
-    with torch.no_grad():
-        of.vectors.bias.zero_()
-    # All logits are 0: beta = 3/6, three draws of which some may be the target.
-    losses = [float(of.losses(states, torch.tensor([2])).detach()) for _ in range(60)]
-    hits = {round(4 * loss / math.log(2), 3) for loss in losses}
-    assert hits <= {0.5, 1.5, 2.5, 3.5} and 3.5 in hits and len(hits) > 1
 
 
 def test_the_loss_is_the_mean_over_valid_pairs() -> None:
