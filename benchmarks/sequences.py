@@ -23,8 +23,7 @@ from jobs.retrieval.purchases import Purchases, day_number
 from jobs.sequences import recurrent, self_attentive
 from jobs.sequences.events import events_of
 from jobs.sequences.model import Sequences
-from lightning_modules.next_article import NextArticle
-from lightning_modules.next_article import DRAWN, FULL_SOFTMAX
+from lightning_modules.next_article import DRAWN, FULL_SOFTMAX, NextArticle
 from lightning_modules.recurrent import Recurrent
 from lightning_modules.self_attentive import SelfAttentive
 from lightning_modules.sessions import Cut, EventDataModule, EventTensors
