@@ -24,7 +24,16 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
-from dags.common import BY_HAND, encoder_setting, flags, retailer_settings, seed_setting, setting, top_k_setting
+from dags.common import (
+    BY_HAND,
+    encoder_setting,
+    epochs_setting,
+    flags,
+    retailer_settings,
+    seed_setting,
+    setting,
+    top_k_setting,
+)
 from dags.operators import JobOperator
 
 # The systems of jobs.systems.registry; a test holds the two together.
@@ -52,14 +61,7 @@ PARAMS = {
         type="string",
         description="Language of the descriptions, as ISO 639-1 code such as en or de",
     ),
-    "system_epochs": setting(
-        "system_epochs",
-        10,
-        type="integer",
-        minimum=1,
-        maximum=200,
-        description="Passes of such a network over the purchases",
-    ),
+    "system_epochs": epochs_setting(),
     "top_k": top_k_setting(),
     "seed": seed_setting(),
 }

@@ -16,7 +16,6 @@ import lightgbm as lgb
 import numpy as np
 
 from jobs.ranking.fitted_inputs import Inputs
-from jobs.ranking.inputs import INPUTS
 from jobs.ranking.retrieval import Candidates, Retrieval
 from jobs.ranking.shortlist import Shortlist, behind, kept, sum_of_trees
 from jobs.ranking.snapshot import Floats, Snapshot
@@ -103,7 +102,7 @@ class BoostedTrees:
 
 def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
     """Pair features, then the customer's, then the article's, (n, features)."""
-    return np.column_stack([*(columns[name] for name in INPUTS["pair"]), customers, articles])
+    return np.column_stack([*columns.values(), customers, articles])
 
 
 def _customers(inputs: Inputs, snapshot: Snapshot, customers: np.ndarray) -> Floats:

@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 import pytest
 
+from jobs.platform import code
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
-from jobs.ranking import train
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import SnapshotLoader
@@ -110,7 +110,7 @@ def test_the_same_data_have_the_same_fingerprint_whatever_comes_later() -> None:
 
 def test_other_code_makes_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weeks, settings = weeks_of(make_purchases(), STARTS[1]), Settings(as_of_date=STARTS[1])
-    monkeypatch.setattr(train, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
     (tmp_path / "jobs" / "ranking").mkdir(parents=True)
     digests = set()
     for text in ("LEARNING_RATE = 0.1", "LEARNING_RATE = 0.2"):
