@@ -118,7 +118,7 @@ def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, setti
     The same digest means the same model, whatever was delivered for later dates and however often tables were written.
     """
     limits = (settings.seed, settings.training_weeks, settings.max_epochs)
-    extra = settings.extra_sources and (*settings.extra_sources, settings.system_epochs)
+    extra = [*settings.extra_sources, settings.system_epochs] if settings.extra_sources else []
     digest = hashlib.sha256(json.dumps([str(settings.as_of_date), *limits, encoder, *extra]).encode())
     digest.update(code_digest(SYSTEMS_CODE if extra else FITTING_CODE))
     for array in chain(weeks.purchases.known(), *(weeks.snapshot(start).known() for start in starts)):
@@ -159,11 +159,11 @@ def main(job: Job) -> str:
         version = log_model_folder(settings.model_name, Path(folder), settings, tags)
         shutil.rmtree(place)
     images = f"images by {encoder}" if fits.final.inputs.encoder else "no images: the model runs without them"
-    sources = "".join(f", {name} as a source" for name in fits.final.systems)
+    sources = "".join(f", {name} among the sources" for name in fits.final.systems)
     choice = ", ".join(f"{name} {score:.4f}" for name, score in fits.scores.items())
     return (
-        f"{settings.model_name} version {version}, {images}{sources}; {fits.final.chosen} ranks (MAP@{K} of the week from "
-        f"{plan.validation}: {choice})"
+        f"{settings.model_name} version {version}, {images}{sources}; {fits.final.chosen} ranks (MAP@{K} of the week "
+        f"from {plan.validation}: {choice})"
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from jobs.platform.settings import Settings
 from jobs.retrieval.purchases import Purchases
+from jobs.sequences.events import Reading
 from jobs.systems.inputs import no_features
 from jobs.systems.registry import SYSTEMS, fit_of
 from jobs.systems.system import Known, Lasting, State
@@ -28,7 +30,7 @@ SYSTEMS_CODE = (
     "lightning_modules",
 )
 #: What one event is where a system asks: who buys two of a size has not decided twice.
-READING = "merged_lines"
+READING: Reading = "merged_lines"
 
 
 def fit_sources(
@@ -39,12 +41,13 @@ def fit_sources(
     Args:
         folder: of their checkpoints, from which a killed fit resumes.
     """
-    history, fitted = purchases.before(as_of_date), {}
+    history = purchases.before(as_of_date)
+    fitted: dict[str, Lasting] = {}
     for name in names:
         print(f"{name}: fitted on {len(history):,} units before {as_of_date}")
         features = no_features(history).values
         known = Known(history, as_of_date, features, settings.system_epochs, settings.seed, folder / name)
-        fitted[name] = fit_of(name, READING)(known)
+        fitted[name] = cast(Lasting, fit_of(name, READING)(known))
     return fitted
 
 
