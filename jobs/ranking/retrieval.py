@@ -68,7 +68,7 @@ class Retrieval:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._towers = towers.to(self.device).eval()
         with ThreadPoolExecutor() as pool:
-            known = pool.submit(KnownSources, snapshot.facts)
+            known = pool.submit(KnownSources, snapshot)
             self.articles = inputs.article_inputs(snapshot)
         self._known = known.result()
         with torch.inference_mode():
