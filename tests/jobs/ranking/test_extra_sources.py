@@ -20,6 +20,7 @@ from jobs.ranking.snapshot import SnapshotLoader
 from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import NO_ARTICLE, Purchases, day_number
 from jobs.retrieval.two_tower import COUNT
+from jobs.systems.sources import fit_sources
 from tests.jobs.ranking.conftest import AS_OF, ENCODER, EVERYONE, Shop, everyones, make_purchases, make_snapshot
 from tests.jobs.ranking.test_fit import forged_from
 
@@ -36,6 +37,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TwoStageModel:
     settings = Settings(as_of_date=AS_OF, extra_sources=NAMES, system_epochs=2)
     plan = Plan("test", STARTS[1:], None, ROUNDS, list(RANKERS))
     return fit_two_stage(plan, weeks, ENCODER, settings, tmp_path_factory.mktemp("fit"))[0]
+
+
+def test_they_know_what_was_before_the_rankers_weeks(model: TwoStageModel, tmp_path: Path) -> None:
+    """Those start on STARTS[2] and STARTS[1]."""
+    shop, settings = make_purchases(lines=3000), Settings(as_of_date=AS_OF)
+    for start, same in ((STARTS[2], True), (STARTS[1], False), (STARTS[3], False)):
+        own = fit_sources(["als"], shop.before(start), start, settings, tmp_path)["als"].state()
+        kept = model.systems["als"].state()
+        assert np.array_equal(own.arrays["vectors"], kept.arrays["vectors"]) == same
 
 
 def retrieval(model: TwoStageModel, purchases: Purchases, as_of: date = AS_OF) -> Retrieval:
