@@ -42,7 +42,7 @@ class SimilarToBought:
 
     def of(self, customers: Ints) -> Found:
         found = largest(self.weight[customers], self.similar, self.count)
-        return found._replace(articles=np.append(self.codes, NO_ARTICLE)[found.articles])
+        return found._replace(articles=np.append(self.codes, np.int32(NO_ARTICLE))[found.articles])
 
 
 @dataclass(frozen=True)
