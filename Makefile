@@ -100,9 +100,9 @@ rollback: setup ## make the champion before the one of AS_OF champion again [AS_
 
 BACKTEST = --as-of-date '$(or $(AS_OF),2020-09-23)' --backtest-weeks '$(or $(WEEKS),12)' $(call flag,data,DATA) \
 	$(call flag,warehouse,WAREHOUSE) $(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER) \
-	$(call flag,training-weeks,TRAINING_WEEKS)
+	$(call flag,training-weeks,TRAINING_WEEKS) $(call flag,extra-sources,SOURCES)
 
-backtest: setup ## walk through past weeks of an ingested warehouse, into docs/systems.md [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=10]
+backtest: setup ## walk through past weeks of an ingested warehouse, into docs/systems.md [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=10 SOURCES=als,gru]
 	@for job in customers articles interactions; do $(JOBS) -m jobs.features.$$job $(BACKTEST); done
 	@for week in $$(seq '$(or $(WEEKS),12)'); do $(JOBS) -m jobs.evaluation.backtest $(BACKTEST) --backtest-week $$week; done
 	@$(JOBS) -m jobs.evaluation.backtest_report $(BACKTEST) --write-docs true

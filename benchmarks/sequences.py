@@ -80,9 +80,7 @@ def lightning(kind: str, events: EventTensors, counts: Tensor, folder: Path) -> 
 
 def pick(kind: str, history: Purchases, counts: Tensor) -> None:
     """Picks for all customers in blocks, the preparation of their events included."""
-    model = Sequences(
-        network(kind, counts).eval(), np.arange(ARTICLES, dtype=np.int32), np.empty((ARTICLES, 0), np.float32), READING
-    )
+    model = Sequences(network(kind, counts).eval(), history.article_ids, np.empty((ARTICLES, 0), np.float32), READING)
     source = model.at(history, AS_OF, COUNT)
     for customers in np.array_split(np.arange(len(history.customer_ids)), -(-len(history.customer_ids) // BLOCK)):
         source.of(customers)

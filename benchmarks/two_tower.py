@@ -120,7 +120,7 @@ def label_week(snapshot: Snapshot, labels: Purchases, seed: int) -> Week:
     random = np.random.default_rng([seed, snapshot.as_of_date.toordinal()])
     pairs, size = purchase_pairs(snapshot, labels, random), len(snapshot.product)
     buyers, bought = buyers_of(snapshot, labels)
-    shown = merge(KnownSources(snapshot.facts).of(buyers)).articles
+    shown = merge(KnownSources(snapshot).of(buyers)).articles
     found = (np.arange(len(buyers), dtype=np.int64)[:, None] * size + shown)[shown != NO_ARTICLE]
     candidate = np.setdiff1d(found, bought)
     chances = np.bincount(candidate // size, minlength=len(buyers))[candidate // size]

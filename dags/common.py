@@ -33,10 +33,16 @@ BY_HAND: dict[str, Any] = {
 ARTICLES, TRANSACTIONS = Asset("silver/articles"), Asset("silver/transactions")
 
 
+#: Systems that can be candidate sources: jobs.platform.settings.SystemSource; a test holds the two together.
+SOURCES = ["als", "item_knn", "user_knn", "rnn", "lstm", "gru", "self_attentive"]
+
+
 def setting(name: str, default: Any, **schema: Any) -> Param:
     """A field of the trigger form. The default is ATELIER_<NAME> where that is set, as for the jobs themselves."""
     text = os.environ.get(f"ATELIER_{name.upper()}")
-    if text is not None:
+    if text is not None and isinstance(default, list):
+        default = [part for part in text.split(",") if part]
+    elif text is not None:
         default = text if isinstance(default, str | None) else json.loads(text.lower())
     return Param(default, **schema)
 
@@ -98,7 +104,28 @@ def fit_settings() -> dict[str, Param]:
             maximum=200,
             description="Epochs at most; the best on the validation week is kept",
         ),
+        "extra_sources": setting(
+            "extra_sources",
+            [],
+            type="array",
+            items={"type": "string", "enum": SOURCES},
+            examples=SOURCES,
+            description="Systems that are candidate sources of the two-stage model beside its own, with commas between",
+        ),
+        "system_epochs": epochs_setting(),
     }
+
+
+def epochs_setting() -> Param:
+    """How long a sequence network is fitted."""
+    return setting(
+        "system_epochs",
+        10,
+        type="integer",
+        minimum=1,
+        maximum=200,
+        description="Passes of such a network over the purchases",
+    )
 
 
 def weights_setting() -> Param:
@@ -132,5 +159,6 @@ def top_k_setting() -> Param:
 
 
 def flags(names: list[str]) -> list[str]:
-    """The form's fields on a job's command line, an empty value for an empty field."""
-    return [f"--{name.replace('_', '-')}={{{{ '' if params.{name} is none else params.{name} }}}}" for name in names]
+    """The form's fields on a job's command line: an empty value for an empty field, several with commas between."""
+    values = "'' if {0} is none else {0} if {0} is string or {0} is not sequence else {0} | join(',')"
+    return [f"--{name.replace('_', '-')}={{{{ {values.format(f'params.{name}')} }}}}" for name in names]

@@ -6,11 +6,12 @@ wanted by who bought it and as not wanted by all others, with confidence 1 + ALP
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
 from threadpoolctl import threadpool_limits
@@ -19,7 +20,7 @@ from jobs.collaborative.factors import FACTORS, ByDotProduct, articles_on_sale
 from jobs.collaborative.weights import bought, weights
 from jobs.retrieval.purchases import Ints, Purchases
 from jobs.retrieval.source import Floats
-from jobs.systems.system import Known
+from jobs.systems.system import Known, State, rows_and_codes
 
 ITERATIONS = 15
 ALPHA, REGULARISATION = 10.0, 10.0
@@ -38,26 +39,28 @@ class FoldedIn:
     the paper). So every purchase up to the date asked for counts, and so does who bought nothing before the fit.
 
     Attributes:
-        articles: codes of the articles that were sold before the fit.
+        articles: ids of the articles that were sold before the fit.
         vectors: of these, (articles, FACTORS).
         regularisation: of a customer's vector.
         per_article: it is multiplied by the number of the customer's articles.
     """
 
-    articles: Ints
+    articles: pa.StringArray
     vectors: Floats
     regularisation: float = REGULARISATION
     per_article: bool = False
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> ByDotProduct:
-        trusted = confidence(weights(history, as_of_date)[:, self.articles])
+        rows, codes = rows_and_codes(self.articles, history)
+        known = replace(self, articles=self.articles.take(pa.array(rows)), vectors=self.vectors[rows])
+        trusted = confidence(weights(history, as_of_date)[:, codes])
 
         def vectors(customers: Ints) -> tuple[npt.NDArray[np.bool_], Floats]:
             own = trusted[customers]
             is_known = np.diff(own.indptr) > 0
-            return is_known, self.customer_vectors(own[is_known])
+            return is_known, known.customer_vectors(own[is_known])
 
-        return ByDotProduct(articles_on_sale(self.vectors, self.articles, history), vectors, count)
+        return ByDotProduct(articles_on_sale(known.vectors, codes, history), vectors, count)
 
     def customer_vectors(self, trusted: sparse.csr_matrix) -> Floats:
         """Vectors of customers, (n, FACTORS), from their confidences in `articles`, (n, articles)."""
@@ -72,6 +75,15 @@ class FoldedIn:
                 found[rows] = solver.recalculate_user(rows, trusted[rows])
         return found
 
+    def state(self) -> State:
+        options = {"regularisation": self.regularisation, "per_article": self.per_article}
+        return State(self.articles, {"vectors": self.vectors}, options)
+
+
+def restored(state: State) -> FoldedIn:
+    """The fitted system that was kept."""
+    return FoldedIn(state.articles, state.arrays["vectors"], **state.options)
+
 
 def fit(known: Known) -> FoldedIn:
     """Deterministic for a seed: each vector is solved for by itself, on whatever core."""
@@ -79,4 +91,4 @@ def fit(known: Known) -> FoldedIn:
     with threadpool_limits(1, "blas"):
         solver = AlternatingLeastSquares(FACTORS, REGULARISATION, iterations=ITERATIONS, random_state=known.seed)
         solver.fit(confidence(pairs.matrix), show_progress=False)
-    return FoldedIn(pairs.articles, solver.item_factors)
+    return FoldedIn(known.history.article_ids.take(pa.array(pairs.articles)), solver.item_factors)

@@ -57,4 +57,5 @@ def fit(known: Known) -> FoldedIn:
         spark.sparkContext.setCheckpointDir(folder)
         found = als.fit(spark.createDataFrame(rows)).itemFactors.toArrow().sort_by("id")
     vectors = np.stack(found["features"].to_numpy()).astype(np.float32, copy=False)
-    return FoldedIn(pairs.articles[found["id"].to_numpy()], vectors, REGULARISATION, per_article=True)
+    articles = known.history.article_ids.take(pa.array(pairs.articles[found["id"].to_numpy()]))
+    return FoldedIn(articles, vectors, REGULARISATION, per_article=True)

@@ -17,7 +17,7 @@ from jobs.collaborative.neighbours import as_matrix, largest, scaled_rows, unit_
 from jobs.collaborative.weights import weights
 from jobs.retrieval.purchases import Ints, Purchases, day_number
 from jobs.retrieval.source import Found
-from jobs.systems.system import Known
+from jobs.systems.system import Known, State
 
 NEIGHBOURS = 100
 #: Neighbours bought something in the last so many days: the others only have what was on sale long ago.
@@ -55,6 +55,14 @@ class UserNeighbours:
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> BoughtByNeighbours:
         return BoughtByNeighbours(history, as_of_date, count)
+
+    def state(self) -> State:
+        return State()
+
+
+def restored(_: State) -> UserNeighbours:
+    """The system that was kept."""
+    return UserNeighbours()
 
 
 def fit(known: Known) -> UserNeighbours:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WEEK = timedelta(days=7)
 #: Whole weeks before the as-of date that a model is judged on, unknown to its evaluated fit: one decides nothing.
 EVALUATION_FOLDS = 4
+
+#: Systems (jobs.systems.registry) that can be candidate sources of the two-stage model: those whose fit can be kept
+#: with it. The matrix factorisations of `implicit` but als are fitted anew for each date, Spark's makes what als does,
+#: and side features are of the catalogue that a fit found.
+SystemSource = Literal["als", "item_knn", "user_knn", "rnn", "lstm", "gru", "self_attentive"]
 
 
 class Settings(BaseSettings):
@@ -103,6 +108,10 @@ class Settings(BaseSettings):
         "self_attentive_features",
     ] = Field("als", description="Which sequence or collaborative system is fitted and judged")
     system_epochs: int = Field(10, ge=1, le=200, description="Passes of such a network over the purchases")
+    extra_sources: Annotated[tuple[SystemSource, ...], NoDecode] = Field(
+        (),
+        description="Systems that are candidate sources of the two-stage model beside its own, with commas between",
+    )
     training_weeks: int = Field(
         10,
         ge=2,
@@ -131,6 +140,16 @@ class Settings(BaseSettings):
     def _empty_is_absent(cls, value: object) -> object:
         """An empty text field of the DAG's form means "not given"."""
         return None if value == "" else value
+
+    @field_validator("extra_sources", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """Names with commas between, as on the command line; each once, in the order of the choices."""
+        names = [name.strip() for name in value.split(",") if name] if isinstance(value, str) else value
+        offered = get_args(SystemSource)
+        if isinstance(names, list | tuple) and set(names) <= set(offered):
+            return tuple(name for name in offered if name in names)
+        return names
 
     @property
     def tracking_uri(self) -> str:

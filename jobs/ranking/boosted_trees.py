@@ -16,7 +16,6 @@ import lightgbm as lgb
 import numpy as np
 
 from jobs.ranking.fitted_inputs import Inputs
-from jobs.ranking.inputs import INPUTS
 from jobs.ranking.retrieval import Candidates, Retrieval
 from jobs.ranking.shortlist import Shortlist, behind, kept
 from jobs.ranking.snapshot import Floats, Snapshot
@@ -105,7 +104,7 @@ class BoostedTrees:
 
 def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
     """Pair features, then the customer's, then the article's, (features, n)."""
-    return np.vstack([*(columns[name] for name in INPUTS["pair"]), customers, articles])
+    return np.vstack([*columns.values(), customers, articles])
 
 
 def _customers(inputs: Inputs, snapshot: Snapshot, customers: np.ndarray) -> Floats:

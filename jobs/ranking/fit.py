@@ -1,7 +1,8 @@
 """Fit the two stages on label weeks: retrieval on the older half, then the rankers on the newer half.
 
 Whatever scores the labels of a week, at either stage, was fitted on earlier weeks: the ranker's candidates come from
-towers that know nothing of its weeks. The same towers then serve, so the ranker meets what it learned from.
+towers, and from systems where any are sources, that know nothing of its weeks. The same then serve, so the ranker meets
+what it learned from.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from jobs.ranking.retrieval import Retrieval
 from jobs.ranking.snapshot import Columns, Snapshot, SnapshotLoader
 from jobs.ranking.training_set import WeekPairs, buyers_of, candidate_pairs, pair_tensors, purchase_pairs
 from jobs.retrieval.purchases import Purchases
+from jobs.systems.sources import fit_sources
+from jobs.systems.system import Model
 from lightning_modules.pairs import PairDataModule
 from lightning_modules.ranker import Ranker
 from lightning_modules.two_tower import TwoTower
@@ -68,9 +71,11 @@ class Weeks:
         pairs = [purchase_pairs(self.snapshot(s), self.labels(s), self._random(s)) for s in starts if self.positives(s)]
         return [week for week in pairs if len(week.row)]
 
-    def candidate_pairs(self, starts: Sequence[date], inputs: Inputs, towers: TwoTower) -> list[WeekPairs]:
+    def candidate_pairs(
+        self, starts: Sequence[date], inputs: Inputs, towers: TwoTower, systems: Mapping[str, Model]
+    ) -> list[WeekPairs]:
         """Pairs that rankers learn from, of the weeks that have any."""
-        retrievals = (Retrieval(inputs, towers, self.snapshot(s)) for s in starts)
+        retrievals = (Retrieval(inputs, towers, systems, self.snapshot(s)) for s in starts)
         pairs = [candidate_pairs(r, self.labels(s), self._random(s)) for s, r in zip(starts, retrievals, strict=True)]
         return [week for week in pairs if len(week.row)]
 
@@ -103,7 +108,7 @@ class Plan:
 
     @property
     def older(self) -> Sequence[date]:
-        """The weeks of the towers."""
+        """The weeks of the towers, whose end is also what systems know."""
         return self.weeks[-(-len(self.weeks) // 2) :]
 
     @property
@@ -140,8 +145,9 @@ def fit_two_stage(
         return fitted
 
     towers = fit_network(TOWERS, partial(TwoTower, **sizes), purchases, "val/retrieval_loss")
-    candidates = weeks.candidate_pairs(plan.newer, inputs, towers)
-    held_out = weeks.candidate_pairs(plan.validated, inputs, towers)
+    systems = fit_sources(settings.extra_sources, weeks.purchases, plan.older[0] + WEEK, settings, folder)
+    candidates = weeks.candidate_pairs(plan.newer, inputs, towers, systems)
+    held_out = weeks.candidate_pairs(plan.validated, inputs, towers, systems)
     fitted_on = ((Columns(week.features, {}), every_nth(len(week.row))) for week in candidates)
     inputs = replace(inputs, pairs=Preprocessing.fit(fitted_on))
     rankers: dict[str, FittedRanker] = {}
@@ -154,7 +160,7 @@ def fit_two_stage(
             trees = BoostedTrees.fit(candidates, validation, inputs, plan.rounds[name], settings.seed)
             rankers[name], rounds[name] = trees, trees.booster.num_trees()
             print(f"{plan.name} {name}: {rounds[name]} trees")
-    return TwoStageModel(inputs, towers, rankers, plan.rankers[0]), rounds
+    return TwoStageModel(inputs, towers, systems, rankers, plan.rankers[0]), rounds
 
 
 def fit_entities(weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 
-from jobs.retrieval.candidates import SOURCES
+from jobs.retrieval.candidates import SOURCES, SYSTEMS
 
 #: Customer features as in the tables; the skewed ones (counts, money, days) are taken as log(1 + x).
 CUSTOMER_PLAIN = ("price_mean", "price_min", "price_max", "price_stddev", "price_mean_30d")
@@ -91,14 +92,22 @@ PAIR_NUMERIC = (
     *AFFINITY_NUMERIC,
 )
 
-#: What each candidate source says of the pair: 1 / rank, 0 where it did not find the article, and its score.
-SOURCE_NUMERIC = tuple(f"{source}_{what}" for source in SOURCES for what in ("closeness", "score"))
 
-#: Every input, by what it describes.
-INPUTS = {
-    "customer": (*CUSTOMER_NUMERIC, *CUSTOMER_CATEGORIES, *(f"{name}_shares" for name in TASTES), "mean_image"),
-    "article": (*ARTICLE_NUMERIC, *ARTICLE_CATEGORIES, "image"),
-    "pair": (*PAIR_NUMERIC, *SOURCE_NUMERIC),
-}
-#: Digest of the names, the tag `inputs` of a registered version: a version with another one cannot be used.
+def inputs_with(systems: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Every input of a model that was given these systems as candidate sources, by what it describes.
+
+    Each candidate source says of the pair: 1 / rank, 0 where it did not find the article, and its score.
+    """
+    sources = [source for source in SOURCES if source in systems or source not in SYSTEMS]
+    said = (f"{source}_{what}" for source in sources for what in ("closeness", "score"))
+    return {
+        "customer": (*CUSTOMER_NUMERIC, *CUSTOMER_CATEGORIES, *(f"{name}_shares" for name in TASTES), "mean_image"),
+        "article": (*ARTICLE_NUMERIC, *ARTICLE_CATEGORIES, "image"),
+        "pair": (*PAIR_NUMERIC, *said),
+    }
+
+
+#: Those of every model.
+INPUTS = inputs_with(())
+#: Digest of their names, the tag `inputs` of a registered version: a version with another one cannot be used.
 INPUTS_DIGEST = hashlib.sha256(json.dumps(INPUTS).encode()).hexdigest()[:16]

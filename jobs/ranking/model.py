@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 from jobs.platform.errors import JobError
 from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.fitted_inputs import Inputs
-from jobs.ranking.inputs import INPUTS
+from jobs.ranking.inputs import inputs_with
 from jobs.ranking.network import Network
+from jobs.systems import sources
+from jobs.systems.system import Lasting
 from lightning_modules.two_tower import TwoTower
 
 TOWERS, CONFIG = "two_tower.safetensors", "model.json"
@@ -28,12 +30,14 @@ class TwoStageModel:
     """Fitted towers for retrieval, fitted rankers, and the inputs that both were fitted on.
 
     Attributes:
+        systems: fitted systems that are candidate sources beside the towers, by name.
         rankers: by name, one or more.
         chosen: name of the one that ranks unless another is asked for.
     """
 
     inputs: Inputs
     towers: TwoTower
+    systems: Mapping[str, Lasting]
     rankers: Mapping[str, Ranker]
     chosen: str
 
@@ -43,12 +47,15 @@ class TwoStageModel:
         save_file(self.towers.state_dict(), folder / TOWERS)
         for ranker in self.rankers.values():
             ranker.save(folder)
+        for name, system in self.systems.items():
+            sources.save(name, system, folder)
         config = {
             "towers": dict(self.towers.hparams),
             "rankers": list(self.rankers),
             "chosen": self.chosen,
             "preprocessing": self.inputs.to_dict(),
-            "inputs": INPUTS,
+            "systems": list(self.systems),
+            "inputs": inputs_with(self.systems),
         }
         (folder / CONFIG).write_text(json.dumps(config, indent=1))
 
@@ -56,7 +63,8 @@ class TwoStageModel:
     def load(cls, folder: Path) -> TwoStageModel:
         """Read what `save` wrote; raises JobError when the model was trained with other inputs."""
         config = json.loads((folder / CONFIG).read_text())
-        theirs, ours = config.get("inputs", {}), {kind: list(names) for kind, names in INPUTS.items()}
+        systems = config.get("systems", [])
+        theirs, ours = config.get("inputs", {}), {kind: list(names) for kind, names in inputs_with(systems).items()}
         if theirs != ours:
             changes = _changes(theirs, ours)
             raise JobError(
@@ -67,7 +75,8 @@ class TwoStageModel:
         towers.load_state_dict(load_file(folder / TOWERS))
         inputs = Inputs.from_dict(config["preprocessing"])
         rankers = {name: RANKERS[name].load(folder) for name in config["rankers"]}
-        return cls(inputs, towers.eval(), rankers, config["chosen"])
+        fitted = {name: sources.load(name, folder) for name in systems}
+        return cls(inputs, towers.eval(), fitted, rankers, config["chosen"])
 
 
 def _changes(theirs: Mapping[str, Sequence[str]], ours: Mapping[str, Sequence[str]]) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from jobs.ranking.inputs import INPUTS
 from jobs.ranking.retrieval import Candidates, Retrieval, as_tensor
 from jobs.ranking.snapshot import Floats
 from lightning_modules.ranker import Ranker
@@ -48,7 +47,7 @@ class Network:
 
         def scores(candidates: Candidates) -> Floats:
             columns = retrieval.columns(candidates, *np.ogrid[tuple(map(slice, candidates.merged.articles.shape))])
-            pair = as_tensor(inputs.pairs.standardised({name: columns[name] for name in INPUTS["pair"]})).to(device)
+            pair = as_tensor(inputs.pairs.standardised(columns)).to(device)
             code = as_tensor(np.maximum(candidates.merged.articles, 0)).to(device)
             with torch.inference_mode():
                 customer = module.customer_branch(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.ranking.behaviour import Floats, age_bands
+from jobs.ranking.behaviour import Floats
 from jobs.ranking.histories import Bought
 from jobs.ranking.inputs import AFFINITIES, AFFINITY_NUMERIC, BOUGHT, PAIR_NUMERIC
 from jobs.ranking.snapshot import Snapshot
@@ -68,7 +68,7 @@ def pair_columns(snapshot: Snapshot, tastes: Tastes, row: np.ndarray, article: I
         columns["group_price_difference"] = finite(np.log(price / tastes.price[row, group]))
     columns["image_similarity"] = np.einsum("...d,...d->...", tastes.image[row], snapshot.unit_images[article])
     columns["newness_difference"] = articles["days_on_sale"][article] - customers["newness"][customer]
-    columns["age_band_lift"] = snapshot.age_band_lift[article, age_bands(customers["age"])[customer]]
+    columns["age_band_lift"] = snapshot.age_band_lift[article, snapshot.age_band[customer]]
     columns |= affinity_columns(snapshot, tastes, row, article)
     return {name: columns[name].astype(np.float32, copy=False) for name in PAIR_NUMERIC}
 

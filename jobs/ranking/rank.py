@@ -61,7 +61,7 @@ class Recommender:
 
     def __init__(self, model: TwoStageModel, snapshot: Snapshot) -> None:
         self._model = model
-        self._retrieval = Retrieval(model.inputs, model.towers, snapshot)
+        self._retrieval = Retrieval(model.inputs, model.towers, model.systems, snapshot)
         self._scorers = {name: ranker.scorer(self._retrieval) for name, ranker in model.rankers.items()}
 
     def candidates(self, customers: Ints, exclude_bought: bool = False) -> Candidates:

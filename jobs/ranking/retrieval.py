@@ -16,11 +16,12 @@ from torch import Tensor
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.snapshot import Floats, Snapshot
-from jobs.retrieval.candidates import SOURCES, KnownSources, Merged, merge
+from jobs.retrieval.candidates import KnownSources, Merged, merge
 from jobs.retrieval.purchases import NO_ARTICLE, Ints
 from jobs.retrieval.source import Found
+from jobs.retrieval.two_tower import COUNT, NearestArticles
 from jobs.retrieval.two_tower import SOURCE as TWO_TOWER
-from jobs.retrieval.two_tower import NearestArticles
+from jobs.systems.system import Model
 from lightning_modules.two_tower import TwoTower
 
 #: Customers whose candidates are found, described and ranked together: as many as faiss takes at once.
@@ -59,19 +60,22 @@ class Retrieval:
     Args:
         inputs: fitted preprocessing of customers and articles.
         towers: fitted on days before those it is asked about.
+        systems: further sources by name, fitted likewise.
     """
 
-    def __init__(self, inputs: Inputs, towers: TwoTower, snapshot: Snapshot) -> None:
+    def __init__(self, inputs: Inputs, towers: TwoTower, systems: Mapping[str, Model], snapshot: Snapshot) -> None:
         self.inputs, self.snapshot = inputs, snapshot
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._towers = towers.to(self.device).eval()
         with ThreadPoolExecutor() as pool:
-            known = pool.submit(KnownSources, snapshot.facts)
+            known = pool.submit(KnownSources, snapshot)
             self.articles = inputs.article_inputs(snapshot)
         self._known = known.result()
         with torch.inference_mode():
             items = self._towers.item_tower(*self.articles.tensors(self.device))
         self._nearest = NearestArticles(items.cpu().numpy(), snapshot.on_sale)
+        history, as_of_date = snapshot.history, snapshot.as_of_date
+        self._systems = {name: model.at(history, as_of_date, COUNT) for name, model in systems.items()}
 
     def of(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
         """The candidates of a block of customers; with `exclude_bought` none that the customer bought before."""
@@ -84,6 +88,7 @@ class Retrieval:
             )
         bought = self._known.recent.of(customers) if exclude_bought else None
         found = self._known.of(customers) | {TWO_TOWER: self._nearest.of(queries.cpu().numpy(), bought)}
+        found |= {name: source.of(customers) for name, source in self._systems.items()}
         merged = merge(found)
         if exclude_bought:
             is_bought = snapshot.bought.units_of(customers[:, None], np.maximum(merged.articles, 0)) > 0
@@ -102,9 +107,9 @@ class Retrieval:
 
 
 def source_columns(ranks: Mapping[str, Floats], scores: Mapping[str, Floats]) -> dict[str, Floats]:
-    """The features SOURCE_NUMERIC of candidates, from each source's rank and score of them, NaN where it has none."""
+    """What the sources say of candidates, as inputs: from each one's rank and score of them, NaN where it has none."""
     columns = {}
-    for source in SOURCES:
+    for source in ranks:
         columns[f"{source}_closeness"] = np.nan_to_num(np.reciprocal(ranks[source]))
         columns[f"{source}_score"] = np.arcsinh(scores[source])
     return columns

@@ -16,7 +16,7 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from jobs.ranking.inputs import AFFINITY_NUMERIC, SOURCE_NUMERIC
+from jobs.ranking.inputs import AFFINITY_NUMERIC, PAIR_NUMERIC
 from jobs.ranking.pairs import affinity_columns
 from jobs.ranking.retrieval import Candidates, Retrieval, source_columns
 from jobs.ranking.snapshot import Floats
@@ -27,7 +27,6 @@ from jobs.retrieval.purchases import NO_ARTICLE
 #: Candidates of each customer that all trees rank: somewhat more than are published.
 KEPT = 32
 TREES = 10
-PAIR_FEATURES = (*SOURCE_NUMERIC, *AFFINITY_NUMERIC)
 ARTICLE_FEATURES = (
     "sales_count_7d",
     "trend",
@@ -51,9 +50,10 @@ class Shortlist:
     @classmethod
     def fit(cls, weeks: Sequence[WeekPairs], parameters: dict[str, Any]) -> Shortlist:
         """Trees fitted on the pairs that the ranker learns from, half as large as its own."""
+        said = (name for name in weeks[0].features if name not in PAIR_NUMERIC)
         features = np.column_stack(
             [
-                *(np.concatenate([week.features[name] for week in weeks]) for name in PAIR_FEATURES),
+                *(np.concatenate([week.features[name] for week in weeks]) for name in (*said, *AFFINITY_NUMERIC)),
                 *(
                     np.concatenate([week.snapshot.articles.numeric[name][week.article] for week in weeks])
                     for name in ARTICLE_FEATURES
@@ -86,10 +86,9 @@ class Shortlist:
         columns |= affinity_columns(retrieval.snapshot, candidates.tastes, row, article)
         known = retrieval.snapshot.articles.numeric
         columns |= {name: known[name][article] for name in ARTICLE_FEATURES}
-        names = (*PAIR_FEATURES, *ARTICLE_FEATURES)
-        features = np.empty((len(names), article.size), dtype=np.float32)
-        for own, name in zip(features, names, strict=True):
-            own[:] = columns[name].ravel()
+        features = np.empty((len(columns), article.size), dtype=np.float32)
+        for own, values in zip(features, columns.values(), strict=True):
+            own[:] = values.ravel()
         found = self._sums.of(features).reshape(article.shape)
         return np.where(merged.articles == NO_ARTICLE, -np.inf, found)
 

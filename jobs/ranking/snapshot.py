@@ -60,23 +60,15 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """What is known as of a date.
+class Snapshot(Facts):
+    """What is known as of a date: what the candidate sources know, and the features; nothing dated on or after it.
 
     Attributes:
-        as_of_date: nothing dated on or after it is in here.
-        history: all purchases before it.
         customer_table, article_table: columns of the tables by code.
-        product: code of the product each article is a variant of, (articles,).
-        images: image embeddings by article code, zero where there is none, (articles, d).
     """
 
-    as_of_date: date
-    history: Purchases
     customer_table: Columns
     article_table: Columns
-    product: Ints
-    images: Floats
 
     @cached_property
     def on_sale(self) -> npt.NDArray[np.bool_]:
@@ -153,20 +145,7 @@ class Snapshot:
     @cached_property
     def age_band_lift(self) -> Floats:
         """Article x age band: how much better than elsewhere an article sells in the band."""
-        band = behaviour.age_bands(self.customer_table.numeric["age"])
-        return behaviour.age_band_lift(self.history, self.as_of_date, band)
-
-    @cached_property
-    def facts(self) -> Facts:
-        """What the candidate sources know."""
-        return Facts(
-            history=self.history,
-            as_of_date=self.as_of_date,
-            product=self.product,
-            department=self.codes("department_name"),
-            age_band=behaviour.age_bands(self.customer_table.numeric["age"]),
-            images=self.images,
-        )
+        return behaviour.age_band_lift(self.history, self.as_of_date, self.age_band)
 
     @cached_property
     def unit_images(self) -> Floats:
@@ -176,9 +155,7 @@ class Snapshot:
 
     @cached_property
     def _codes(self) -> dict[str, Ints]:
-        texts = self.article_table.categories
-        encoded = {n: t.dictionary_encode(null_encoding="encode").indices.to_numpy() for n, t in texts.items()}
-        return {name: codes.astype(np.int32) for name, codes in encoded.items()}
+        return {name: _codes(texts) for name, texts in self.article_table.categories.items()}
 
     def release(self) -> None:
         """Forget the large tables that only pairs need; they are computed again if asked for."""
@@ -207,7 +184,20 @@ class SnapshotLoader:
         codes = self._articles["product_code"].combine_chunks()
         # An article without a product code is a product of its own.
         codes = pc.coalesce(codes, self._articles["article_id"].combine_chunks())
-        self._product = codes.dictionary_encode().indices.to_numpy().astype(np.int32)
+        self._product = _codes(codes)
+        self._department = _codes(self._articles["department_name"].cast(pa.string()).combine_chunks())
+        self._age_band = behaviour.age_bands(_floats(self._customers["age"]))
+
+    def facts(self, as_of_date: date) -> Facts:
+        """What the candidate sources know as of a date, whose features they need not."""
+        return Facts(
+            history=self._purchases.before(as_of_date),
+            as_of_date=as_of_date,
+            product=self._product,
+            department=self._department,
+            age_band=self._age_band,
+            images=self.images,
+        )
 
     def at(self, as_of_date: date) -> Snapshot:
         """The snapshot as of a date whose feature slices exist."""
@@ -228,12 +218,9 @@ class SnapshotLoader:
         for name, value in (("season_sin", math.sin(angle)), ("season_cos", math.cos(angle))):
             article_numeric[name] = np.full(len(self._product), value, dtype=np.float32)
         return Snapshot(
-            as_of_date=as_of_date,
-            history=self._purchases.before(as_of_date),
+            **vars(self.facts(as_of_date)),
             customer_table=Columns(customer_numeric, _texts(CUSTOMER_CATEGORIES, customers, self._customers)),
             article_table=Columns(article_numeric, _texts(ARTICLE_CATEGORIES, articles, self._articles)),
-            product=self._product,
-            images=self.images,
         )
 
     def _calendar(self, as_of_date: date) -> tuple[Floats, Floats]:
@@ -277,6 +264,11 @@ class SnapshotLoader:
 
 def _floats(values: pa.ChunkedArray) -> Floats:
     return values.cast(pa.float32()).to_numpy().astype(np.float32)
+
+
+def _codes(texts: pa.StringArray) -> Ints:
+    """Codes from 0 in the order in which values appear; null is a value of its own."""
+    return texts.dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int32)
 
 
 def _numeric(rows: pa.Table, names: tuple[str, ...], logged: tuple[str, ...]) -> dict[str, Floats]:

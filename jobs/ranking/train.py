@@ -25,6 +25,7 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation.bootstrap import bootstrap_means, interval
 from jobs.evaluation.metrics import Floats, Truth, average_precision, places
+from jobs.platform.code import code_digest
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import EVALUATION_FOLDS, Settings
@@ -38,12 +39,13 @@ from jobs.ranking.rank import Recommender
 from jobs.ranking.retrieval import BLOCK_SIZE
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.retrieval.purchases import Purchases, load_purchases
+from jobs.systems.sources import SYSTEMS_CODE
 
 READS, WRITES = SNAPSHOT_TABLES, ()
 
 MIN_POSITIVES = 50
-#: Whatever is changed here makes another model of the same data.
-ROOT, FITTING_CODE = Path(__file__).resolve().parents[2], ("jobs/ranking", "jobs/retrieval", "lightning_modules")
+#: Rooms of the code that makes a model without extra sources.
+FITTING_CODE = ("jobs/ranking", "jobs/retrieval", "lightning_modules")
 EVALUATED, FINAL = "evaluated", "final"
 #: Places that the choice between rankers looks at, and the one that ranks where they cannot be told apart.
 K, PREFERRED = 12, BoostedTrees.NAME
@@ -116,9 +118,9 @@ def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, setti
     The same digest means the same model, whatever was delivered for later dates and however often tables were written.
     """
     limits = (settings.seed, settings.training_weeks, settings.max_epochs)
-    digest = hashlib.sha256(json.dumps([str(settings.as_of_date), *limits, encoder]).encode())
-    for file in sorted(file for room in FITTING_CODE for file in (ROOT / room).rglob("*.py")):
-        digest.update(file.read_bytes())
+    extra = [*settings.extra_sources, settings.system_epochs] if settings.extra_sources else []
+    digest = hashlib.sha256(json.dumps([str(settings.as_of_date), *limits, encoder, *extra]).encode())
+    digest.update(code_digest(SYSTEMS_CODE if extra else FITTING_CODE))
     for array in chain(weeks.purchases.known(), *(weeks.snapshot(start).known() for start in starts)):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
@@ -129,7 +131,8 @@ def parameters(job: Job, encoder: str | None, rounds: dict[str, int], chosen: st
     names = ("as_of_date", "training_weeks", "max_epochs", "seed", "mapping")
     versions = {f"version/{table}": version for table, version in sorted(job.warehouse.versions_read.items())}
     values = {name: getattr(job.settings, name) for name in names} | {f"rounds/{k}": v for k, v in rounds.items()}
-    return values | versions | {"encoder_version": encoder or "none", "ranker": chosen}
+    sources = ", ".join(job.settings.extra_sources) or "none"
+    return values | versions | {"encoder_version": encoder or "none", "ranker": chosen, "extra_sources": sources}
 
 
 def main(job: Job) -> str:
@@ -156,10 +159,11 @@ def main(job: Job) -> str:
         version = log_model_folder(settings.model_name, Path(folder), settings, tags)
         shutil.rmtree(place)
     images = f"images by {encoder}" if fits.final.inputs.encoder else "no images: the model runs without them"
+    sources = "".join(f", {name} among the sources" for name in fits.final.systems)
     choice = ", ".join(f"{name} {score:.4f}" for name, score in fits.scores.items())
     return (
-        f"{settings.model_name} version {version}, {images}; {fits.final.chosen} ranks (MAP@{K} of the week from "
-        f"{plan.validation}: {choice})"
+        f"{settings.model_name} version {version}, {images}{sources}; {fits.final.chosen} ranks (MAP@{K} of the week "
+        f"from {plan.validation}: {choice})"
     )
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from jobs.ranking.fitted_inputs import Inputs
-from jobs.ranking.inputs import INPUTS
 from jobs.ranking.pairs import Tastes
 from jobs.ranking.retrieval import Retrieval, as_tensor, blocks
 from jobs.ranking.snapshot import Floats, Snapshot
@@ -95,7 +94,7 @@ def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Gene
         buyers, positive = buyers_of(snapshot, labels.where(np.isin(labels.customer, some)))
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Floats]]] = []
     first_row = 0
-    for block in blocks(buyers):
+    for block in blocks(buyers) or [buyers]:
         candidates = retrieval.of(block)
         articles = candidates.merged.articles
         row = np.arange(first_row, first_row + len(block))[:, None]
@@ -110,12 +109,9 @@ def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Gene
         rates = np.broadcast_to(rate, articles.shape)[place]
         parts.append((key, is_bought[place], rates, retrieval.columns(candidates, *place)))
     snapshot.release()
-    if not parts:
-        none = np.empty(0)
-        parts = [(none.astype(np.int64), none, none, {name: none.astype(np.float32) for name in INPUTS["pair"]})]
     key = np.concatenate([part[0] for part in parts])
     label, rate = (np.concatenate([part[i] for part in parts]).astype(np.float32) for i in (1, 2))
-    features = {name: np.concatenate([part[3][name] for part in parts]) for name in INPUTS["pair"]}
+    features = {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]}
     return WeekPairs(snapshot, buyers, key // size, (key % size).astype(np.int32), label, np.log(rate), features)
 
 

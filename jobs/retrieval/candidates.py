@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from jobs.platform.settings import SystemSource
 from jobs.retrieval import (
     co_occurrence,
     popularity,
@@ -25,12 +26,15 @@ from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
 from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import Floats, Found, Source
 
+#: Sources that a model has only where it was given them (Settings.extra_sources).
+SYSTEMS = get_args(SystemSource)
 #: In order of precedence, the personal before the general: an article found by several is credited to the first.
 SOURCES = (
     repurchase.SOURCE,
     same_product.SOURCE,
     co_occurrence.SOURCE,
     two_tower.SOURCE,
+    *SYSTEMS,
     similar_images.SOURCE,
     popularity_department.SOURCE,
     popularity_age_band.SOURCE,
@@ -61,7 +65,7 @@ class Facts:
 
 
 class KnownSources:
-    """Every source that needs no fitted model (all but two_tower), ready for any customers as of one date.
+    """Every source that needs no fitted model (all but two_tower and SYSTEMS), ready for any customers as of one date.
 
     Attributes:
         recent: every customer's articles before that date.
@@ -95,8 +99,8 @@ class Merged(NamedTuple):
         articles: article codes by precedence of their source, then by their rank in it, (n, w); NO_ARTICLE at the
             right of rows that hold fewer.
         sources: index in SOURCES of the first source that found the article, (n, w).
-        ranks: per source that was asked, the article's rank in it, 1 for its best, (n, w); NaN where it did not find
-            the article.
+        ranks: per source that was asked, in order of precedence, the article's rank in it, 1 for its best, (n, w);
+            NaN where it did not find the article.
         scores: per source, its score of the article, likewise.
     """
 

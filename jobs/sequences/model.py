@@ -8,6 +8,7 @@ from datetime import date
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from jobs.retrieval.purchases import Ints, Purchases
 from jobs.retrieval.source import Floats, Found, nothing
 from jobs.retrieval.two_tower import NearestArticles
 from jobs.sequences.events import Events, Reading, events_of
-from jobs.systems.system import Known
+from jobs.systems.system import Known, State, rows_and_codes
 from lightning_modules.next_article import NextArticle
 from lightning_modules.sessions import Cut, EventDataModule, EventTensors
 
@@ -56,7 +57,17 @@ def fit_network(known: Known, reading: Reading, with_features: bool, name: str, 
     pl.seed_everything(known.seed, verbose=False)
     network = build(torch.from_numpy(counts[articles]), torch.from_numpy(features[articles]), known.seed)
     network, _ = fit(network, EventDataModule(tensors, cut), known.epochs, known.folder / f"{name}-{known.as_of_date}")
-    return Sequences(network, articles, features, reading)
+    return Sequences(network, known.history.article_ids.take(pa.array(articles)), features, reading)
+
+
+def restored_network(kind: type[NextArticle], state: State) -> Sequences:
+    """The fitted network of this kind that was kept."""
+    tensors = {name: torch.from_numpy(array) for name, array in state.arrays.items()}
+    counts, options = tensors.pop("counts"), dict(state.options)
+    features, reading = torch.empty(len(counts), 0), options.pop("reading")
+    network = kind(counts=counts, features=features, **options)
+    network.load_state_dict(tensors)
+    return Sequences(network.eval(), state.articles, features.numpy(), reading)
 
 
 @dataclass(frozen=True)
@@ -68,35 +79,44 @@ class Sequences:
 
     Attributes:
         network: fitted, in evaluation mode.
-        trained: codes of the articles that it was fitted on, ascending.
-        features: of every article by code, (articles, d); d = 0 without.
+        trained: ids of the articles that it was fitted on, ascending.
+        features: of every article by code, as of the fit, (articles, d); d = 0 without.
         reading: what an event is.
     """
 
     network: NextArticle
-    trained: Ints
+    trained: pa.StringArray
     features: Floats
     reading: Reading
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> NextArticles:
         history = history.before(as_of_date)
         network = self.network.to("cuda" if torch.cuda.is_available() else "cpu")
-        vectors, biases, is_known = self._articles(network)
+        vectors, biases, is_known = self._articles(network, history)
         items = torch.cat([vectors, biases[:, None]], dim=1).cpu().numpy()
         nearest = NearestArticles(items, history.articles_on_sale() & is_known)
         events = events_of(history, self.reading)
         return NextArticles(network, vectors, only(events, is_known), nearest, count)
 
+    def state(self) -> State:
+        """Of a network without features: they are of the catalogue that the fit found."""
+        assert not self.features.shape[1], "features of articles are not kept"
+        options = {name: value for name, value in self.network.hparams.items() if name not in ("counts", "features")}
+        arrays = {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        counts = self.network.vectors.counts.cpu().numpy()
+        return State(self.trained, arrays | {"counts": counts}, options | {"reading": self.reading})
+
     @torch.inference_mode()
-    def _articles(self, network: NextArticle) -> tuple[Tensor, Tensor, npt.NDArray[np.bool_]]:
+    def _articles(self, network: NextArticle, history: Purchases) -> tuple[Tensor, Tensor, npt.NDArray[np.bool_]]:
         """By code: vectors, biases, and whether they mean anything."""
-        is_trained = np.zeros(len(self.features), dtype=bool)
-        is_trained[self.trained] = True
+        rows, codes = rows_and_codes(self.trained, history)
+        is_trained = np.zeros(len(history.article_ids), dtype=bool)
+        is_trained[codes] = True
         inner = network.vectors
-        vectors = inner.all().new_zeros(len(self.features), inner.all().shape[1])
+        vectors = inner.all().new_zeros(len(is_trained), inner.all().shape[1])
         biases = vectors.new_zeros(len(vectors))
-        trained = torch.from_numpy(is_trained).to(vectors.device)
-        vectors[trained], biases[trained] = inner.all(), inner.bias
+        trained, row = (torch.from_numpy(of).to(vectors.device) for of in (is_trained, rows))
+        vectors[trained], biases[trained] = inner.all()[row], inner.bias[row]
         if not self.features.shape[1]:
             return vectors, biases, is_trained
         vectors[~trained], biases[~trained] = inner.unseen(torch.from_numpy(self.features[~is_trained]).to(vectors))

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from jobs.sequences.events import Reading
-from jobs.sequences.model import Sequences, fit_network
+from jobs.sequences.model import Sequences, fit_network, restored_network
 from jobs.systems.system import Known
 from lightning_modules.recurrent import Cell, Recurrent
 from lightning_modules.sessions import EventTensors, SessionBatches
@@ -28,6 +28,10 @@ def fit(
     """A fitted `cell`; raises JobError where nobody bought twice."""
     name = "-".join([cell, *(["features"] if with_features else []), reading])
     return fit_network(known, reading, with_features, name, partial(Recurrent, cell), partial(batches, seed=known.seed))
+
+
+#: The fitted system that was kept, from its state.
+restored = partial(restored_network, Recurrent)
 
 
 def batches(events: EventTensors, epoch: int, seed: int) -> SessionBatches:

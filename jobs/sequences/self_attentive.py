@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from jobs.sequences.events import Reading
-from jobs.sequences.model import Sequences, fit_network
+from jobs.sequences.model import Sequences, fit_network, restored_network
 from jobs.systems.system import Known
 from lightning_modules.self_attentive import WINDOW, SelfAttentive
 from lightning_modules.sessions import EventTensors, WindowBatches
@@ -23,6 +23,10 @@ def fit(known: Known, *, with_features: bool = False, reading: Reading = "merged
     """A fitted network; raises JobError where nobody bought twice."""
     name = "-".join(["self_attentive", *(["features"] if with_features else []), reading])
     return fit_network(known, reading, with_features, name, SelfAttentive, partial(batches, seed=known.seed))
+
+
+#: The fitted system that was kept, from its state.
+restored = partial(restored_network, SelfAttentive)
 
 
 def batches(events: EventTensors, epoch: int, seed: int) -> WindowBatches:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from jobs.platform.code import code_digest
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
@@ -18,6 +19,7 @@ from jobs.retrieval.purchases import Purchases
 from jobs.sequences.events import Reading
 from jobs.systems.inputs import SideFeatures, no_features, side_features
 from jobs.systems.registry import SYSTEMS, fit_of
+from jobs.systems.sources import SYSTEMS_CODE
 from jobs.systems.system import Known, Model
 
 
@@ -62,6 +64,7 @@ def checkpoints(settings: Settings, history: Purchases, as_of_date: date, featur
     """The folder of a fit's checkpoints: another one wherever the fit would be another."""
     limits = (settings.system, str(as_of_date), settings.system_epochs, settings.seed, len(history.customer_ids))
     digest = hashlib.sha256(repr(limits).encode())
+    digest.update(code_digest(SYSTEMS_CODE))
     digest.update("\n".join(history.article_ids.to_pylist()).encode())
     for array in (history.day, history.customer, history.article, features.values):
         digest.update(array.tobytes())

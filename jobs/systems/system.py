@@ -1,17 +1,22 @@
 """What a recommender system is here: fitted as of a date, then asked for anybody's picks as of that or a later one.
 
 Every system, a matrix factorisation or a network, is one file with a `fit` function; `jobs.systems.registry` knows them
-by name, and the same jobs judge them all.
+by name, and the same jobs judge them all. Some can be kept (`State`): their files have a function `restored` too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from jobs.retrieval.purchases import Purchases
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.retrieval.purchases import Ints, Purchases
 from jobs.retrieval.source import Floats, Source
 
 
@@ -52,3 +57,32 @@ class Fit(Protocol):
     """How a system is fitted; every file of a system has one."""
 
     def __call__(self, known: Known) -> Model: ...
+
+
+@dataclass(frozen=True)
+class State:
+    """All there is to a fitted system, as it is kept.
+
+    Attributes:
+        articles: ids that the arrays' rows stand for, ascending: codes are another catalogue's tomorrow.
+        arrays: numbers by name.
+        options: what JSON can hold.
+    """
+
+    articles: pa.StringArray = field(default_factory=lambda: pa.array([], pa.string()))
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Lasting(Model, Protocol):
+    """A fitted system that can be kept."""
+
+    def state(self) -> State:
+        """From which the `restored` of its file makes a model of the same picks."""
+
+
+def rows_and_codes(articles: pa.StringArray, history: Purchases) -> tuple[np.ndarray, Ints]:
+    """Which of these articles the catalogue of a history has, as ascending positions, and their codes there."""
+    codes = pc.index_in(articles, value_set=history.article_ids)
+    rows = np.flatnonzero(codes.is_valid().to_numpy(zero_copy_only=False))
+    return rows, codes.drop_null().to_numpy().astype(np.int32)

@@ -35,16 +35,16 @@ from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.staging import Slice
 from jobs.platform.tracking import start_run
 from jobs.ranking.retrieval import BLOCK_SIZE
-from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.snapshot import SnapshotLoader
 from jobs.retrieval.candidates import KnownSources
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, load_purchases
+from jobs.retrieval.purchases import NO_ARTICLE, PURCHASE_TABLES, Ints, Purchases, load_purchases
 from jobs.systems.fitting import Fitted, fitted, peak_mib
 from jobs.systems.inputs import OPTIONAL_TABLES
 from jobs.systems.picks import Picks, tables
 from jobs.systems.system import Model
 from jobs.systems.worth import CANDIDATES, add_candidates, measure
 
-READS, WRITES = SNAPSHOT_TABLES, (SYSTEM_METRICS, SYSTEM_RECOMMENDATIONS)
+READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS), (SYSTEM_METRICS, SYSTEM_RECOMMENDATIONS)
 #: Side features are of what there is.
 READS_EARLIER_RUNS = OPTIONAL_TABLES
 
@@ -90,7 +90,7 @@ def judged(job: Job, purchases: Purchases, weeks: Sequence[LabelWeek], fit: Fitt
     snapshots = SnapshotLoader(job, purchases, encoder)
     for week, found in zip(weeks, own, strict=True):
         add_baselines(week)
-        add_candidates(week, found, KnownSources(snapshots.at(week.start).facts))
+        add_candidates(week, found, KnownSources(snapshots.facts(week.start)))
     figures = figures_of(weeks, job.settings.seed, measure)
     shares = [found[:, :HEADLINE_K] != NO_ARTICLE for found in own]
     for start, share in [*zip([week.start for week in weeks], shares, strict=True), (None, np.concatenate(shares))]:

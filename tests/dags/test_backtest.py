@@ -42,7 +42,8 @@ def test_the_as_of_date_has_to_be_given() -> None:
 
 
 def test_the_command_line() -> None:
-    params = {name: PARAMS[name].resolve(suppress_exception=True) for name in PARAMS} | {"as_of_date": "2020-09-23"}
+    params = {name: PARAMS[name].resolve(suppress_exception=True) for name in PARAMS}
+    params |= {"as_of_date": "2020-09-23", "extra_sources": ["als", "gru"]}
     lines = [
         REPORT.arguments,
         EACH_WEEK.partial_kwargs["arguments"],
@@ -52,7 +53,7 @@ def test_the_command_line() -> None:
         assert REPORT.render_template(line, {"run_id": "manual__1", "params": params}) == [
             "--run-id=manual__1", "--as-of-date=2020-09-23", "--backtest-weeks=12", "--data=data/sample",
             "--warehouse=warehouse", "--mapping=hm", "--encoder=resnet152", "--training-weeks=10", "--max-epochs=20",
-            "--seed=20200916",
+            "--extra-sources=als,gru", "--system-epochs=10", "--seed=20200916",
         ]  # fmt: skip
 
 

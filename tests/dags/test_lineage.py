@@ -34,7 +34,7 @@ def ancestors(tasks: dict[str, list[str]], task: str) -> set[str]:
 #: What has run before a DAG that nothing starts by itself: DAG -> another, and the last of its tasks that are needed.
 STANDS_ON = {
     "backtest": ("weekly_recommendations", ("ingest.transactions", "embeddings.images")),
-    "model_systems": ("weekly_recommendations", ("ranking.train",)),
+    "model_systems": ("weekly_recommendations", ("ingest.transactions", "embeddings.images")),
 }
 
 
@@ -108,7 +108,9 @@ def test_every_system_is_judged_both_ways_after_the_keywords_it_looks_at(
 ) -> None:
     tasks = dags["model_systems"]["tasks"]
     for job in ("systems.weekly", "systems.next_purchase"):
-        judged = {task: upstream for task, upstream in tasks.items() if dags["model_systems"]["jobs"][task] == job}
-        after = {name: ["features.keywords"] if entry.takes_features else [] for name, entry in SYSTEMS.items()}
+        judged = {task: upstream for task, upstream in tasks.items() if task.startswith(f"{job}.")}
+        assert {dags["model_systems"]["jobs"][task] for task in judged} == {job}
+        looks_at = {True: ["chosen", "features.keywords"], False: ["chosen"]}
+        after = {name: looks_at[entry.takes_features] for name, entry in SYSTEMS.items()}
         assert judged == {f"{job}.{name}": upstream for name, upstream in after.items()}
     assert set(SYSTEMS) == set(get_args(Settings.model_fields["system"].annotation))

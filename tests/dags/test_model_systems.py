@@ -8,23 +8,34 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
 from dags import weekly_recommendations
-from dags.model_systems import PARAMS, SYSTEMS, WITH_FEATURES, dag
+from dags.model_systems import EVERY, JUDGES, PARAMS, chosen, dag
 
 ROOT = Path(__file__).resolve().parents[2]
-JUDGES = ("systems.weekly", "systems.next_purchase")
 
 
 def test_a_task_per_system_and_protocol_then_the_report() -> None:
     report = dag.get_task("systems.report")
-    assert report.upstream_task_ids == {f"{job}.{system}" for job in JUDGES for system in (*SYSTEMS, *WITH_FEATURES)}
+    assert report.upstream_task_ids == {f"{job}.{system}" for job in JUDGES for system in EVERY}
     assert report.trigger_rule == "all_done"  # a system that fails stops no other
     for job in JUDGES:
-        assert dag.get_task(f"{job}.als").upstream_task_ids == set()
-        assert dag.get_task(f"{job}.gru_features").upstream_task_ids == {"features.keywords"}
+        assert dag.get_task(f"{job}.als").upstream_task_ids == {"chosen"}
+        assert dag.get_task(f"{job}.gru_features").upstream_task_ids == {"chosen", "features.keywords"}
+
+
+def test_the_form_names_the_systems_that_run() -> None:
+    everything = PARAMS["systems"].resolve()
+    assert sorted(chosen.function(params={"systems": everything})) == sorted(dag.get_task("chosen").downstream_task_ids)
+    assert chosen.function(params={"systems": ["als", "gru_features"]}) == [
+        "systems.weekly.als", "systems.weekly.gru_features",
+        "systems.next_purchase.als", "systems.next_purchase.gru_features",
+    ]  # fmt: skip
+    for bad in ([], ["fpgrowth"], "als"):
+        with pytest.raises(ParamValidationError):
+            PARAMS["systems"].resolve(bad)
 
 
 def test_a_task_id_begins_with_its_module() -> None:
-    for task in dag.tasks:
+    for task in (task for task in dag.tasks if task.task_id != "chosen"):
         assert ROOT.joinpath("jobs", *task.job.split(".")).with_suffix(".py").is_file()
         assert task.task_id == task.job or task.task_id.startswith(f"{task.job}.")
 

@@ -140,12 +140,14 @@ def test_what_is_taken_in_updates_the_assets_and_tells_them_the_runs_parameters(
 
 def test_defaults_come_from_the_environment() -> None:
     code = (
-        "from dags.weekly_recommendations import dag; p = dag.params; print(p['data'], p['top_k'], p['exclude_bought'])"
+        "from dags.weekly_recommendations import dag; p = dag.params;"
+        "print(p['data'], p['top_k'], p['exclude_bought'], p['extra_sources'])"
     )
     given = {"ATELIER_DATA": "/data/hm", "ATELIER_TOP_K": "20", "ATELIER_EXCLUDE_BOUGHT": "True"}
+    given["ATELIER_EXTRA_SOURCES"] = "als,gru"
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | given
     outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert outcome.stdout.splitlines()[-1] == "/data/hm 20 True"
+    assert outcome.stdout.splitlines()[-1] == "/data/hm 20 True ['als', 'gru']"
 
 
 def test_a_week_of_an_older_retailers_data_runs_every_task() -> None:

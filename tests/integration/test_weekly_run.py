@@ -170,6 +170,27 @@ def test_an_older_week_backfilled_overwrites_nothing_newer(stack: Stack, first: 
         assert kept.equals(rows), name
 
 
+def test_the_model_systems_dag_judges_the_systems_of_its_form(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
+    """A factorisation and a network; the tasks of the other systems are skipped."""
+    name, systems = "model_systems", ["als", "gru"]
+    api = stack.api(name)
+    api.prepare()
+    places = {key: stack.conf[key] for key in ("data", "warehouse", "encoder", "top_k")}
+    conf = places | {"as_of_date": WEEK.isoformat(), "systems": systems, "system_epochs": 1}
+    run_id = api.trigger(WEEK, conf)
+    others = {task["task_id"] for task in api.tasks(run_id)} - {"chosen", "features.keywords", "systems.report"}
+    ran = {f"systems.{job}.{system}" for job in ("weekly", "next_purchase") for system in systems}
+    stack.wait(run_id, name, may_fail=list(others - ran))
+    assert {task["task_id"] for task in api.tasks(run_id) if task["state"] == "skipped"} == others - ran
+    tables, baselines = stack.tables(), {"popularity_7d", "own_recent_purchases", "own_recent_then_popularity"}
+    picks = tables["system_recommendations"]
+    assert picks["as_of_date"].unique().to_list() == [WEEK] and set(picks["system"]) == set(systems)
+    per_list = picks.group_by("system", "customer_id").len()["len"]
+    assert per_list.unique().to_list() == [TOP_K] and len(per_list) == len(systems) * len(tables["customers"])
+    for figures in ("system_metrics", "next_purchase_metrics"):
+        assert set(tables[figures]["system"]) == {*systems, *baselines}
+
+
 def test_what_was_taken_in_starts_the_catalogue_dag(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
     name, weekly = "catalogue_intelligence", stack.api()
     events = {event["name"]: event for event in weekly.asset_events()}

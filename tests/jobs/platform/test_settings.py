@@ -34,6 +34,7 @@ def cli(*arguments: str) -> Settings:
         ("backtest_weeks", [0, 52], [-1, 53]),
         ("backtest_week", [1, 52], [0, 53]),
         ("encoder", ["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"], ["vgg"]),
+        ("extra_sources", [(), "", "als", "gru,als"], ["bpr", "als,bpr", "gru_features", 1]),
         ("as_of_date", ["2020-09-16"], ["2020-13-01", "yesterday"]),
     ],
 )
@@ -43,6 +44,14 @@ def test_limits(name, good, bad):
     for value in bad:
         with pytest.raises(ValidationError, match=name):
             Settings(**{"as_of_date": AS_OF, name: value})
+
+
+def test_extra_sources_are_named_with_commas_between_each_once_in_one_order(monkeypatch):
+    assert cli().extra_sources == ()
+    assert cli("--extra-sources", "gru, als,gru").extra_sources == ("als", "gru")
+    assert cli("--extra-sources=").extra_sources == ()
+    monkeypatch.setenv("ATELIER_EXTRA_SOURCES", "user_knn,item_knn")
+    assert cli().extra_sources == ("item_knn", "user_knn")
 
 
 def test_the_as_of_date_has_no_default():

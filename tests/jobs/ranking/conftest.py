@@ -176,7 +176,7 @@ def everyones(retrieval: Retrieval) -> tuple[Candidates, dict[str, np.ndarray]]:
 
 def scoring_inputs(inputs: Inputs, snapshot: Snapshot) -> dict[str, np.ndarray]:
     """Everything the rankers are given to score every customer's candidates, and the candidates themselves."""
-    candidates, columns = everyones(Retrieval(inputs, made_up_towers(inputs), snapshot))
+    candidates, columns = everyones(Retrieval(inputs, made_up_towers(inputs), {}, snapshot))
     given = {f"article {name}": array for name, array in vars(inputs.article_inputs(snapshot)).items()}
     named = {f"pair {name}": values for name, values in columns.items()}
     named |= {f"customer {name}": candidates.numeric[:, i] for i, name in enumerate(inputs.customers.means)}

@@ -14,6 +14,7 @@ from jobs.platform.settings import WEEK
 from jobs.ranking import shortlist
 from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.fit import fit_entities
+from jobs.ranking.inputs import AFFINITY_NUMERIC
 from jobs.ranking.retrieval import Candidates, Retrieval
 from jobs.ranking.shortlist import behind, kept
 from jobs.ranking.training_set import candidate_pairs, purchase_pairs
@@ -49,10 +50,10 @@ def fitted() -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
     snapshot = make_snapshot(purchases.before(before), before)
     inputs = fit_entities([purchase_pairs(snapshot, labels, np.random.default_rng(0))], ENCODER)
     towers = made_up_towers(inputs)
-    week = candidate_pairs(Retrieval(inputs, towers, snapshot), labels, np.random.default_rng(0))
+    week = candidate_pairs(Retrieval(inputs, towers, {}, snapshot), labels, np.random.default_rng(0))
 
     def retrieval(as_of: date) -> Retrieval:
-        return Retrieval(inputs, towers, make_snapshot(purchases.before(as_of), as_of))
+        return Retrieval(inputs, towers, {}, make_snapshot(purchases.before(as_of), as_of))
 
     return BoostedTrees.fit([week], None, inputs, 30, 0), retrieval
 
@@ -92,9 +93,8 @@ def test_the_shortlist_scores_what_it_was_fitted_on(
     columns = retrieval.columns(candidates, row, column)
     known = retrieval.snapshot.articles.numeric
     article = candidates.merged.articles[row, column]
-    features = np.column_stack(
-        [*(columns[n] for n in shortlist.PAIR_FEATURES), *(known[n][article] for n in shortlist.ARTICLE_FEATURES)]
-    )
+    pair = [name for name in columns if name.endswith(("_closeness", "_score"))] + list(AFFINITY_NUMERIC)
+    features = np.column_stack([*(columns[n] for n in pair), *(known[n][article] for n in shortlist.ARTICLE_FEATURES)])
     expected = trees.shortlist.booster.predict(features, raw_score=True)
     assert trees.shortlist.scores(retrieval, candidates)[row, column] == pytest.approx(expected, abs=1e-6)
 

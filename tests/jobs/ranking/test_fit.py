@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 import pytest
 
+from jobs.platform import code
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
-from jobs.ranking import train
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import SnapshotLoader
@@ -21,7 +21,10 @@ from jobs.ranking.train import check_enough, chosen_ranker, fingerprint, validat
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Shop, make_purchases
 
-SETTINGS = Settings(as_of_date=AS_OF)
+#: With systems as sources, whose files then tell what they were fitted on.
+SYSTEMS = ("als", "item_knn")
+SETTINGS = Settings(as_of_date=AS_OF, extra_sources=SYSTEMS)
+KEPT = {f"{name}.safetensors" for name in SYSTEMS}
 STARTS = [AS_OF - j * WEEK for j in range(8)]
 ROUNDS = {TOWERS: 1, "network": 1, "boosted_trees": 3}
 #: Rankers on week 3, towers on week 4; nothing later.
@@ -69,11 +72,12 @@ def test_nothing_after_its_weeks_moves_a_fit(tmp_path: Path) -> None:
 def test_the_towers_know_nothing_of_the_rankers_weeks(tmp_path: Path) -> None:
     files = changed(STARTS[3], tmp_path)
     assert {"network.safetensors", "boosted_trees.txt"} <= files
-    assert "two_tower.safetensors" not in files
+    assert not files & {"two_tower.safetensors", *KEPT}
 
 
 def test_each_stage_learns_from_its_own_weeks(tmp_path: Path) -> None:
-    assert {"two_tower.safetensors", "network.safetensors", "boosted_trees.txt"} <= changed(STARTS[4], tmp_path)
+    files = changed(STARTS[4], tmp_path)
+    assert {"two_tower.safetensors", *KEPT, "network.safetensors", "boosted_trees.txt"} <= files
 
 
 def test_the_newer_half_is_the_rankers() -> None:
@@ -106,17 +110,26 @@ def test_the_same_data_have_the_same_fingerprint_whatever_comes_later() -> None:
     assert digest(forged_from(shop, until)) == same
     assert digest(forged_from(shop, STARTS[2])) != same
     assert digest(shop, replace_settings(settings, seed=1)) != same
+    assert digest(shop, replace_settings(settings, system_epochs=3)) == same, "without a system there are none"
+    given = replace_settings(settings, extra_sources=("gru",))
+    assert len({same, digest(shop, given), digest(shop, replace_settings(given, system_epochs=3))}) == 3
 
 
 def test_other_code_makes_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weeks, settings = weeks_of(make_purchases(), STARTS[1]), Settings(as_of_date=STARTS[1])
-    monkeypatch.setattr(train, "ROOT", tmp_path)
-    (tmp_path / "jobs" / "ranking").mkdir(parents=True)
-    digests = set()
-    for text in ("LEARNING_RATE = 0.1", "LEARNING_RATE = 0.2"):
-        (tmp_path / "jobs" / "ranking" / "trees.py").write_text(text)
-        digests.add(fingerprint(weeks, STARTS[2:6], ENCODER, settings))
-    assert len(digests) == 2
+    given = replace_settings(settings, extra_sources=("als",))
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    digests: dict[str, set[str]] = {}
+    for room in ("ranking", "collaborative"):
+        (tmp_path / "jobs" / room).mkdir(parents=True)
+        for text in ("RATE = 0.1", "RATE = 0.2"):
+            (tmp_path / "jobs" / room / "trees.py").write_text(text)
+            for its in (settings, given):
+                name = f"{room}, {len(its.extra_sources)}"
+                digests.setdefault(name, set()).add(fingerprint(weeks, STARTS[2:6], ENCODER, its))
+    assert {name: len(found) for name, found in digests.items()} == {
+        "ranking, 0": 2, "ranking, 1": 2, "collaborative, 0": 1, "collaborative, 1": 2,
+    }  # fmt: skip
 
 
 def replace_settings(settings: Settings, **values: object) -> Settings:

@@ -51,4 +51,4 @@ def small_retrieval() -> Retrieval:
     shop = make_purchases()
     week = purchase_pairs(make_snapshot(shop), shop.between(AS_OF, AS_OF + WEEK), np.random.default_rng(0))
     inputs = fit_entities([week], ENCODER)
-    return Retrieval(inputs, made_up_towers(inputs), make_snapshot(shop))
+    return Retrieval(inputs, made_up_towers(inputs), {}, make_snapshot(shop))

@@ -55,7 +55,7 @@ def fitted(purchases: Purchases, start: date = START - WEEK) -> Inputs:
     """Inputs fitted on the week from `start`."""
     labels = purchases.between(start, start + WEEK)
     inputs = fit_entities([purchase_pairs(make_snapshot(purchases, start), labels, np.random.default_rng(0))], ENCODER)
-    retrieval = Retrieval(inputs, made_up_towers(inputs), make_snapshot(purchases, start))
+    retrieval = Retrieval(inputs, made_up_towers(inputs), {}, make_snapshot(purchases, start))
     pairs = candidate_pairs(retrieval, labels, np.random.default_rng(0))
     return replace(inputs, pairs=Preprocessing.fit([(Columns(pairs.features, {}), np.arange(len(pairs.row)))]))
 

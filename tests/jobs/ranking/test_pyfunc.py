@@ -40,6 +40,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A warehouse with a champion, trained as of AS_OF, and the features of that date and of a week later."""
     root = tmp_path_factory.mktemp("shop")
     settings = Settings(as_of_date=AS_OF, warehouse=str(root), training_weeks=2, max_epochs=1, top_k=COUNT)
+    settings = settings.model_copy(update={"extra_sources": ("als", "gru"), "system_epochs": 1})
     shop = Shop(make_purchases())
     customers, articles, lines = shop.customers().to_dicts(), shop.articles().to_dicts(), shop.lines.to_dicts()
     put(root, CUSTOMER_TABLE, [row | {"customer_key": i} for i, row in enumerate(customers)])
@@ -80,6 +81,7 @@ def test_it_ranks_as_the_recommender_does(settings: Settings, model: mlflow.pyfu
     assert found["article_id"].tolist() == [f"{code:010}" for code in ranked.articles.ravel()]
     assert found["score"].to_numpy() == pytest.approx(ranked.scores.ravel())
     assert found["source"].tolist() == [SOURCES[code] for code in ranked.sources.ravel()]
+    assert set(final.systems) == {"als", "gru"}
     assert not set(found["source"][2 * COUNT : 3 * COUNT]) & {"repurchase", "same_product"}
 
 

@@ -41,7 +41,7 @@ def week(labels: Purchases, snapshot_at: Callable[[date], Snapshot]) -> WeekPair
 @pytest.fixture
 def retrieval(week: WeekPairs, snapshot_at: Callable[[date], Snapshot]) -> Retrieval:
     inputs = fit_entities([week], ENCODER)
-    return Retrieval(inputs, made_up_towers(inputs), snapshot_at(START))
+    return Retrieval(inputs, made_up_towers(inputs), {}, snapshot_at(START))
 
 
 def pairs_of(week: WeekPairs, mask: np.ndarray) -> set[tuple[int, int]]:

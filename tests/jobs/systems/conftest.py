@@ -28,13 +28,12 @@ ROWS = [
 CUSTOMERS, ARTICLES = 4, 7
 
 
-def facts_of(purchases: Purchases, start: Any) -> SimpleNamespace:
-    """What a snapshot says to the candidate sources: nothing but the history."""
+def facts_of(purchases: Purchases, start: Any) -> Facts:
+    """What the candidate sources know: nothing but the history."""
     articles, customers = len(purchases.article_ids), len(purchases.customer_ids)
     product, one = np.arange(articles, dtype=np.int32), np.zeros(articles, dtype=np.int32)
     images = np.zeros((articles, 0), dtype=np.float32)
-    facts = Facts(purchases.before(start), start, product, one, np.zeros(customers, dtype=np.int32), images)
-    return SimpleNamespace(facts=facts)
+    return Facts(purchases.before(start), start, product, one, np.zeros(customers, dtype=np.int32), images)
 
 
 @pytest.fixture
@@ -55,7 +54,9 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for log in ("log_text", "log_figure"):
         monkeypatch.setattr(report.mlflow, log, lambda what, name: logged.update({name: what}))
     monkeypatch.setattr(
-        weekly, "SnapshotLoader", lambda _, purchases, __: SimpleNamespace(at=lambda start: facts_of(purchases, start))
+        weekly,
+        "SnapshotLoader",
+        lambda _, purchases, __: SimpleNamespace(facts=lambda start: facts_of(purchases, start)),
     )
     monkeypatch.setitem(registry.SYSTEMS, "als", Entry(popular.__name__))
     monkeypatch.setitem(registry.SYSTEMS, "bpr", Entry(popular.__name__, {"most": 1}, takes_features=True))

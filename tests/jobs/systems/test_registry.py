@@ -13,10 +13,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from jobs.platform import code
 from jobs.platform.settings import Settings
 from jobs.systems import registry
 from jobs.systems.fitting import checkpoints, peak_mib
-from jobs.systems.inputs import SideFeatures
+from jobs.systems.inputs import SideFeatures, no_features
 from jobs.systems.registry import SYSTEMS, fit_of
 from tests.jobs.retrieval.small import on, purchases
 
@@ -49,8 +50,10 @@ def test_arguments_and_reading_reach_the_fit(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_naming_the_systems_imports_none() -> None:
-    code = "import sys, jobs.systems.registry; print([m for m in ('torch', 'implicit', 'pyspark') if m in sys.modules])"
-    outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    source = (
+        "import sys, jobs.systems.registry; print([m for m in ('torch', 'implicit', 'pyspark') if m in sys.modules])"
+    )
+    outcome = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True)
     assert outcome.stdout.strip() == "[]"
 
 
@@ -73,10 +76,22 @@ def test_another_fit_has_another_folder(tmp_path: Path) -> None:
     assert len({folder, *others}) == 1 + len(others)
 
 
+def test_other_code_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(as_of_date=on(9), warehouse=str(tmp_path))
+    history = purchases([(0, 0, 0), (1, 1, 1)], 3, 3)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    folders = {checkpoints(settings, history, on(9), no_features(history))}
+    for room in ("jobs/sequences", "lightning_modules"):
+        (tmp_path / room).mkdir(parents=True)
+        (tmp_path / room / "network.py").write_text("SIZE = 64")
+        folders.add(checkpoints(settings, history, on(9), no_features(history)))
+    assert len(folders) == 3
+
+
 def test_peak_memory_counts_processes_that_were_started() -> None:
     before = peak_mib()
-    code = "b = bytearray(150 << 20); print('up', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    source = "b = bytearray(150 << 20); print('up', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         during = peak_mib()
