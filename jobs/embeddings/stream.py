@@ -210,6 +210,6 @@ def _embed_rows(
 
 def _keep(store: FeatureStore, files: list[ImageFile], features: list[np.ndarray]) -> None:
     if files:
-        store.add(files, np.concatenate(features) if features else np.empty((0, 0), np.float32))
+        store.keep(files, np.concatenate(features) if features else np.empty((0, 0), np.float32))
     files.clear()
     features.clear()
