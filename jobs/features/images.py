@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,10 +20,11 @@ from threadpoolctl import threadpool_limits
 from expectations.articles import ARTICLES
 from expectations.images import IMAGE_FEATURES
 from jobs.embeddings import outcomes
-from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, inspect_all, open_known
+from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, inspect_all, open_known, processes
 from jobs.embeddings.features import Chunks
 from jobs.embeddings.progress import Told
 from jobs.embeddings.versions import image_folder
+from jobs.features import looks
 from jobs.features.colour_groups import with_colour_groups
 from jobs.features.looks import AT_LEAST, Grouping, describe
 from jobs.platform.job import Job, run
@@ -84,7 +84,7 @@ def _on_all_cores(chunks: list[Pictures]) -> Iterator[pa.Table]:
     if len(chunks) <= 1:
         yield from (chunk.rows() for chunk in chunks)
         return
-    pool = ProcessPoolExecutor(CPUS, get_context("forkserver"), initializer=threadpool_limits, initargs=(1,))
+    pool = ProcessPoolExecutor(CPUS, processes(looks.__name__), initializer=threadpool_limits, initargs=(1,))
     try:
         yield from pool.map(Pictures.rows, chunks)
     finally:
