@@ -3,9 +3,9 @@
 The week that just ended, `[start, end)` from Wednesday to Wednesday, is taken in, features are computed, the model is
 retrained, judged against the baselines and the champion, and every customer's recommendations are published.
 
-**When.** Each week when it is asked for, by a trigger or a backfill, because the files at hand may be of the past. Where
-data arrive every week, `ATELIER_WEEKLY_SCHEDULE=True` in Airflow's environment starts it every Wednesday at 00:00 UTC,
-as in `docker/compose.yaml`.
+**When.** Each week when it is asked for, by a trigger or a backfill, because the files at hand may be of the past.
+Where data arrive every week, `ATELIER_WEEKLY_SCHEDULE=True` in Airflow's environment starts it every Wednesday at
+00:00 UTC, as in `docker/compose.yaml`.
 
 **As-of date.** The data interval's end. Nothing dated on or after it touches the run. For another date give
 `as_of_date` in the form or with `dags trigger --conf`; for several weeks backfill, naming the first and the last week
