@@ -4,8 +4,7 @@ What the pictures of the catalogue say: their colours and outlines, embeddings o
 by each method, and how good those are, measured on the last whole week before the as-of date.
 
 **When.** After the weekly DAG has taken in articles and transactions: it updates the assets `silver/articles` and
-`silver/transactions`, and once both are new this DAG runs, where Airflow starts runs by itself (`docker/compose.yaml`;
-elsewhere `AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE=True`). By hand otherwise, and after pictures arrived between two weeks.
+`silver/transactions`, and once both are new this DAG runs. By hand after pictures arrived between two weeks.
 
 **As-of date.** A run that assets start has no date: as-of date, data, warehouse and the other parameters are those of
 the weekly run that updated them last. Triggered by hand they are the form's, and `as_of_date` has to be given.

@@ -1,7 +1,11 @@
 """# Weekly recommendations
 
-Every Wednesday at 00:00 UTC the week that just ended, `[start, end)`, is taken in, features are computed, the model is
+The week that just ended, `[start, end)` from Wednesday to Wednesday, is taken in, features are computed, the model is
 retrained, judged against the baselines and the champion, and every customer's recommendations are published.
+
+**When.** Each week when it is asked for, by a trigger or a backfill, because the files at hand may be of the past.
+Where data arrive every week, `ATELIER_WEEKLY_SCHEDULE=True` in Airflow's environment starts it every Wednesday at
+00:00 UTC, as in `docker/compose.yaml`.
 
 **As-of date.** The data interval's end. Nothing dated on or after it touches the run. For another date give
 `as_of_date` in the form or with `dags trigger --conf`; for several weeks backfill, naming the first and the last week
@@ -18,6 +22,8 @@ line that says what to do, and there is no retry. Anything else is retried twice
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +45,13 @@ from dags.common import (
     weights_setting,
 )
 from dags.operators import JobOperator, SparkJobOperator
+from dags.timetables import OnRequest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 WEEK, WEDNESDAY = timedelta(days=7), 2
+BY_THE_CLOCK = json.loads(os.environ.get("ATELIER_WEEKLY_SCHEDULE", "False").lower())
 
 # As the data flows: stage -> its jobs, how each runs, and the jobs it waits for. A stage is a group in the UI (groups
 # may not wait for each other in a circle, so a stage is not always the module's folder). The lineage test checks the
@@ -145,7 +153,7 @@ with DAG(
     "weekly_recommendations",
     description="Retrain the recommender on the week that ended and publish its picks",
     doc_md=__doc__,
-    schedule=CronDataIntervalTimetable("0 0 * * WED", timezone="UTC"),
+    schedule=(CronDataIntervalTimetable if BY_THE_CLOCK else OnRequest)("0 0 * * WED", timezone="UTC"),
     start_date=datetime(2000, 1, 5, tzinfo=UTC),  # before any retailer's data: an older week would run no task at all
     catchup=False,
     max_active_runs=1,

@@ -38,10 +38,6 @@ class AirflowApi:
             self._call("POST", "/api/v2/pools", pool)
         self._call("PATCH", self._dag, {"is_paused": False})
 
-    def pause(self) -> None:
-        """Start no further run of the DAG."""
-        self._call("PATCH", self._dag, {"is_paused": True})
-
     def trigger(self, as_of_date: date, conf: dict[str, Any]) -> str:
         """Run the week that ends on `as_of_date`, with these params; returns the run id.
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -22,6 +24,13 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 #: Of a file that is not what it was when it was checksummed: the next run looks again.
 CHANGED = "changed while it was read"
 CPUS = len(os.sched_getaffinity(0))
+
+
+def processes(module: str) -> BaseContext:
+    """How processes are started: by a server that has imported `module`, so that not each of them has to."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from jobs.embeddings.versions import KINDS
+from jobs.embeddings.kinds import KINDS
 from jobs.platform.errors import JobError
 from lightning_modules.autoencoder import SIZE, AutoencoderEncoder
 from lightning_modules.catalogue_encoder import HEIGHT, WIDTH, CatalogueEncoder
@@ -46,7 +46,7 @@ class Encoder:
     """Preparation and network of one kind of encoder; all of it can be sent to another process.
 
     Attributes:
-        kind: what its vectors are made by, one of versions.KINDS.
+        kind: what its vectors are made by, one of kinds.KINDS.
         network: uint8 images [n, 3, *size] -> features [n, d], in evaluation mode; normalises by itself.
         prepare: a picture -> uint8 [*size, 3].
         size: height and width of a prepared picture.

@@ -21,7 +21,7 @@ from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from jobs.embeddings import outcomes
 from jobs.embeddings.decode import CHANGED, ImageFile, inspect_all
-from jobs.embeddings.features import FeatureStore, one_at_a_time
+from jobs.embeddings.features import FeatureStore, matrix, one_at_a_time
 from jobs.embeddings.versions import ImageFolder, fitted_encoder, image_folder, slice_name
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
@@ -59,7 +59,7 @@ class Images:
 
     def reuse(self, stored: pa.Table) -> None:
         """Take outcome and vector of every image that an earlier run's rows (article_embeddings) know."""
-        vectors = iter(_matrix(stored))
+        vectors = iter(matrix(stored["image_embedding"]))
         rows = stored.select(["image_status", "image_error", "image_checksum"]).to_pylist()
         known = {}
         for row in rows:
@@ -101,12 +101,6 @@ class Images:
             "image_embedding": pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(lengths == 0)),
         }
         return pa.table(columns).cast(arrow_schema(ARTICLE_EMBEDDINGS))
-
-
-def _matrix(stored: pa.Table) -> np.ndarray:
-    """The vectors of the rows that have one, float32 [n, k]."""
-    vectors = stored["image_embedding"].combine_chunks().drop_null()
-    return vectors.flatten().to_numpy().reshape(len(vectors), -1) if len(vectors) else np.empty((0, 0), np.float32)
 
 
 def embed(job: Job, images: Images, root: Path, fitted: ModelVersion | None) -> tuple[ModelVersion, FeatureStore, str]:

@@ -22,7 +22,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
-from jobs.embeddings.decode import CPUS, ImageFile, open_known
+from jobs.embeddings.decode import CPUS, ImageFile, open_known, processes
 from jobs.embeddings.encoders import Encoder
 from jobs.embeddings.features import FeatureStore
 from jobs.embeddings.progress import Told
@@ -130,7 +130,7 @@ def on_device(
         num_workers=workers,
         collate_fn=_as_it_is,  # type: ignore[arg-type]
         pin_memory=device.type == "cuda",
-        multiprocessing_context="forkserver" if workers else None,
+        multiprocessing_context=processes(__name__) if workers else None,
     )
     before: tuple[Batch, torch.Tensor] | None = None
     for batch in loader:
@@ -210,6 +210,6 @@ def _embed_rows(
 
 def _keep(store: FeatureStore, files: list[ImageFile], features: list[np.ndarray]) -> None:
     if files:
-        store.add(files, np.concatenate(features) if features else np.empty((0, 0), np.float32))
+        store.keep(files, np.concatenate(features) if features else np.empty((0, 0), np.float32))
     files.clear()
     features.clear()

@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.embeddings.kinds import KINDS
 from jobs.ingest.mapping import load_mapping
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion, find_versions, use_tracking
-
-#: Encoder setting -> what its vectors are made by; change it with the network, so that old and new are never mixed.
-KINDS = {
-    "resnet152": "resnet152-imagenet1k_v2",
-    "resnet50": "resnet50-imagenet1k_v2",
-    "mobilenet_v2": "mobilenet_v2-imagenet1k_v2",
-    "fashion_clip": "marqo-fashionclip",
-    "catalogue": "catalogue-v2",
-    "autoencoder": "autoencoder-v1",
-    "eigenfaces": "eigenfaces-v1",
-}
 
 
 @dataclass(frozen=True)

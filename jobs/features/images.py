@@ -2,6 +2,7 @@
 
 Only pictures that are new or changed, told by their checksums, are looked at; all rows are then compared with their
 colour group anew, since a group's median moves with its articles. A missing or broken picture becomes a flagged row.
+What a killed run had looked at lies in the work folder, and the next run goes on there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,9 +20,11 @@ from threadpoolctl import threadpool_limits
 from expectations.articles import ARTICLES
 from expectations.images import IMAGE_FEATURES
 from jobs.embeddings import outcomes
-from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, inspect_all, open_known
+from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, inspect_all, open_known, processes
+from jobs.embeddings.features import Chunks
 from jobs.embeddings.progress import Told
 from jobs.embeddings.versions import image_folder
+from jobs.features import looks
 from jobs.features.colour_groups import with_colour_groups
 from jobs.features.looks import AT_LEAST, Grouping, describe
 from jobs.platform.job import Job, run
@@ -30,8 +32,8 @@ from jobs.platform.schemas import arrow_schema
 
 READS, WRITES = (ARTICLES,), (IMAGE_FEATURES,)
 
-#: Pictures that a process looks at before it hands in what it found.
-CHUNK = 32
+#: Pictures that a process looks at before it hands in what it found, and a killed run may lose.
+CHUNK = 128
 SCHEMA = arrow_schema(IMAGE_FEATURES)
 
 
@@ -60,12 +62,16 @@ class Pictures:
         return row | (describe(opened, self.grouping) if opened else {})
 
 
-def look_at(pictures: Pictures, max_broken: int) -> pa.Table:
-    """The rows of all pictures, on all cores; ends early once more than `max_broken` cannot be decoded."""
+def look_at(pictures: Pictures, max_broken: int, store: Chunks) -> pa.Table:
+    """The rows of all pictures, on all cores; ends early once more than `max_broken` cannot be decoded.
+
+    They are kept in the store as they come.
+    """
     parts, broken = [SCHEMA.empty_table()], 0
     with Told(len(pictures.paths), "images looked at") as told:
         for part in _on_all_cores(pictures.chunks()):
             parts.append(part)
+            store.add(part)
             told.advance(len(part))
             broken += pc.sum(pc.equal(part["image_status"], "broken")).as_py()
             if broken > max_broken:
@@ -78,7 +84,7 @@ def _on_all_cores(chunks: list[Pictures]) -> Iterator[pa.Table]:
     if len(chunks) <= 1:
         yield from (chunk.rows() for chunk in chunks)
         return
-    pool = ProcessPoolExecutor(CPUS, get_context("forkserver"), initializer=threadpool_limits, initargs=(1,))
+    pool = ProcessPoolExecutor(CPUS, processes(looks.__name__), initializer=threadpool_limits, initargs=(1,))
     try:
         yield from pool.map(Pictures.rows, chunks)
     finally:
@@ -129,22 +135,23 @@ def main(job: Job) -> str:
     stored = SCHEMA.empty_table()
     if job.exists(IMAGE_FEATURES):
         stored = job.read_arrow(IMAGE_FEATURES, SCHEMA.names).sort_by("article_id").cast(SCHEMA)
-    known = _known(stored, grouping.name)
+    store = Chunks(settings.work_dir / "image_features" / grouping.name)
+    known = _known(pa.concat_tables([stored, *store.tables()]), grouping.name)
     files = outcomes.settled(inspect_all(paths, folder.root), _outcomes(known))
     outcomes.refuse_if_bad(files, paths, settings.max_bad_image_share)
     seen = set(known["image_checksum"].to_pylist())
     new = list({f.checksum: i for i, f in enumerate(files) if f.status == "ok" and f.checksum not in seen}.values())
     pictures = Pictures([paths[i] for i in new], [files[i].checksum for i in new], folder.root, grouping)
-    found = look_at(pictures, outcomes.broken_allowed(files, settings.max_bad_image_share))
+    found = look_at(pictures, outcomes.broken_allowed(files, settings.max_bad_image_share), store)
     files = outcomes.settled(files, _outcomes(found))
     outcomes.refuse_if_bad(files, paths, settings.max_bad_image_share)
     table = _table(articles["article_id"], files, pa.concat_tables([known, found]), grouping.name)
     table = with_colour_groups(table, articles["colour_group_name"].to_pylist())
     summary = f"{outcomes.summary(files)}; {_unusual(table, articles['colour_group_name'])}"
-    if table.equals(stored):
-        return f"{summary}: up to date"
-    job.publish(IMAGE_FEATURES, table, replace={})
-    return f"{summary}; {len(new):,} newly looked at"
+    if not (up_to_date := table.equals(stored)):
+        job.publish(IMAGE_FEATURES, table, replace={})
+    store.remove()
+    return f"{summary}: up to date" if up_to_date else f"{summary}; {len(new):,} newly looked at"
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ collect_ignore = (
 if IN_AIRFLOW:
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="atelier-airflow-")
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+    os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(ROOT / "scripts" / "plugins")
     sys.path.insert(0, str(ROOT))
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.serialization.definitions.dag import SerializedDAG
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import DagRunInfo
 
 from dags.weekly_recommendations import as_of_date, dag
 
@@ -84,9 +86,23 @@ def test_all_tasks_get_the_same_command_line() -> None:
 
 
 def test_weeks_run_from_wednesday_to_wednesday() -> None:
-    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    timetable = read_back().timetable
     week = timetable.infer_manual_data_interval(run_after=_pendulum(datetime(2020, 9, 16, tzinfo=UTC)))
     assert (week.start, week.end) == (datetime(2020, 9, 9, tzinfo=UTC), datetime(2020, 9, 16, tzinfo=UTC))
+
+
+def read_back() -> SerializedDAG:
+    """The DAG as the scheduler has it."""
+    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
+
+
+def test_no_week_starts_unless_it_is_asked_for() -> None:
+    scheduled = read_back()
+    assert "on request" in scheduled.timetable.summary
+    last = DagRunInfo.interval(start=_pendulum(SEP_09), end=_pendulum(SEP_16))
+    assert [scheduled.next_dagrun_info(last_automated_run_info=run) for run in (None, last)] == [None, None]
+    asked_for = scheduled.iter_dagrun_infos_between(SEP_09 - timedelta(days=8), SEP_09)
+    assert [week.logical_date for week in asked_for] == [SEP_09 - timedelta(days=7), SEP_09]
 
 
 def _pendulum(moment: datetime) -> Any:
@@ -138,16 +154,16 @@ def test_what_is_taken_in_updates_the_assets_and_tells_them_the_runs_parameters(
         assert event.extra == {"as_of_date": "2020-09-16", "data": "d", "weights_dir": None}
 
 
-def test_defaults_come_from_the_environment() -> None:
+def test_defaults_and_the_schedule_come_from_the_environment() -> None:
     code = (
         "from dags.weekly_recommendations import dag; p = dag.params;"
-        "print(p['data'], p['top_k'], p['exclude_bought'], p['extra_sources'])"
+        "print(p['data'], p['top_k'], p['exclude_bought'], p['extra_sources'], type(dag.timetable).__name__)"
     )
     given = {"ATELIER_DATA": "/data/hm", "ATELIER_TOP_K": "20", "ATELIER_EXCLUDE_BOUGHT": "True"}
-    given["ATELIER_EXTRA_SOURCES"] = "als,gru"
+    given |= {"ATELIER_EXTRA_SOURCES": "als,gru", "ATELIER_WEEKLY_SCHEDULE": "True"}
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | given
     outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert outcome.stdout.splitlines()[-1] == "/data/hm 20 True ['als', 'gru']"
+    assert outcome.stdout.splitlines()[-1] == "/data/hm 20 True ['als', 'gru'] CronDataIntervalTimetable"
 
 
 def test_a_week_of_an_older_retailers_data_runs_every_task() -> None:

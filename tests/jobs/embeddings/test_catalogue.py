@@ -49,10 +49,11 @@ def fashion_mnist(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_neighbours_in_the_embedding_share_the_class_of_unseen_pictures() -> None:
-    """Fashion-MNIST: 500 pictures trained on, 100 unseen ones looked up among them (10 classes: chance is 0.1)."""
-    pictures, labels = fashion_mnist(600)
-    seen, unseen = slice(0, 500), slice(500, None)
+def test_neighbours_in_the_embedding_share_the_class_of_unseen_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fashion-MNIST: 300 pictures trained on, 100 unseen ones looked up among them (10 classes; untrained: 0.46)."""
+    monkeypatch.setattr(catalogue, "BATCH", 16)
+    pictures, labels = fashion_mnist(400)
+    seen, unseen = slice(0, 300), slice(300, None)
     table = articles(product_type_name=[str(label) for label in labels[seen]])
     network = catalogue.train(pictures[seen], table, seed=0).network
     features = features_of(encoders.catalogue(network), torch.from_numpy(pictures)).numpy()
@@ -61,4 +62,4 @@ def test_neighbours_in_the_embedding_share_the_class_of_unseen_pictures() -> Non
     distances = np.linalg.norm(vectors[unseen][:, None] - vectors[seen][None], axis=2)
     nearest = labels[seen][distances.argsort(axis=1)[:, :10]]
     precision = (nearest == labels[unseen][:, None]).mean()
-    assert precision > 0.5
+    assert precision > 0.55

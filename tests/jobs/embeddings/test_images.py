@@ -192,21 +192,21 @@ def test_a_killed_run_is_resumed_where_it_was(
     monkeypatch.setattr(stream, "KEEP_IMAGES", 4)
     again = tmp_path / "again"
     shutil.copytree(first_run[0], again, ignore=shutil.ignore_patterns("mlflow", "gold"))
-    kept, add = [], FeatureStore.add
+    kept, keep = [], FeatureStore.keep
 
     def killed(store: FeatureStore, files: list[ImageFile], features: np.ndarray) -> None:
         if len(kept) == 2:
             raise KeyboardInterrupt
-        add(store, files, features)
+        keep(store, files, features)
         kept.append(len(files))
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(FeatureStore, "add", killed)
+        patch.setattr(FeatureStore, "keep", killed)
         drawn.run(again)
     assert kept == [4, 4] and not (again / "warehouse" / "gold").exists()
     (work,) = (again / "warehouse" / "work" / "embeddings").iterdir()
     (work / "0.partial").write_bytes(b"half a file")
-    damaged = sorted(work.glob("*.npz"))[0]
+    damaged = sorted(work.glob("*.parquet"))[0]
     damaged.write_bytes(damaged.read_bytes()[:-40])
     summary = drawn.run(again)
     assert "11 newly embedded" in summary or "10 newly embedded" in summary  # all but the undamaged four
@@ -229,8 +229,8 @@ def test_pca_is_fitted_on_a_sample_of_a_large_catalogue(tmp_path: Path, monkeypa
     files = [ImageFile("ok", None, f"{i:064d}") for i in range(8)]
     features = np.arange(16, dtype=np.float32).reshape(8, 2)
     store = FeatureStore(tmp_path)
-    store.add(files[:3], features[:3])
-    store.add(files[3:], features[3:])
+    store.keep(files[:3], features[:3])
+    store.keep(files[3:], features[3:])
     articles = pa.table({"article_id": [drawn.article_id(i) for i in range(8)]})
     images = Images(articles, [tmp_path / f"{i}.jpg" for i in range(8)], files)
     rows, found = _sample(images, store, seed=1)

@@ -69,7 +69,7 @@ def test_on_a_device_with_decoding_processes(
     monkeypatch.setattr(stream, "GPU_BATCH", 3)
     store = FeatureStore(tmp_path / "store")
     for batch, features in stream.on_device(pictures, range(N), torch.device("cpu"), workers):
-        store.add(batch.files, features)
+        store.keep(batch.files, features)
     agree(store, pictures, expected)
 
 
@@ -77,7 +77,7 @@ def test_on_a_device_with_decoding_processes(
 def test_two_devices_share_the_files(pictures: Pictures, expected: dict[str, np.ndarray], tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "store")
     stream.embed(pictures, store, max_broken=1, devices=2)
-    assert len(list(store.folder.glob("*.npz"))) == 2
+    assert len(list(store.folder.glob("*.parquet"))) == 2
     agree(store, pictures, expected)
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from PIL import Image, ImageDraw
 
 from expectations.images import IMAGE_FEATURES
 from jobs.embeddings.decode import CHANGED
+from jobs.embeddings.features import Chunks
 from jobs.features import images, looks
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
@@ -55,7 +57,9 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     drawn.image_path(data, 4).write_bytes(BROKEN["truncated by 40 %"][0])
     with Image.open(drawn.image_path(data, 6)) as picture:
         picture.convert("CMYK").save(drawn.image_path(data, 6), "JPEG", quality=95)
-    return data, run(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "CHUNK", 16)
+        return data, run(data)
 
 
 @pytest.fixture
@@ -122,11 +126,35 @@ def test_an_article_that_leaves_the_catalogue_leaves_the_table(data: Path) -> No
     assert list(rows(data)) == [drawn.article_id(i) for i in range(1, N)]
 
 
-def test_same_rows_on_one_core_and_on_all(first_run: tuple[Path, str], tmp_path: Path, monkeypatch) -> None:
+def test_same_rows_on_one_core_and_on_all(first_run: tuple[Path, str], tmp_path: Path) -> None:
     again = Path(shutil.copytree(first_run[0], tmp_path / "again", ignore=shutil.ignore_patterns("gold")))
-    monkeypatch.setattr(images, "CHUNK", N)
-    run(again)
+    run(again)  # fewer than a chunk
     assert rows(again) == rows(first_run[0])
+
+
+def test_a_killed_run_is_resumed_where_it_was(first_run: tuple[Path, str], tmp_path: Path, monkeypatch) -> None:
+    again = Path(shutil.copytree(first_run[0], tmp_path / "again", ignore=shutil.ignore_patterns("gold")))
+    monkeypatch.setattr(images, "CHUNK", 5)
+    monkeypatch.setattr(images, "_on_all_cores", lambda chunks: (chunk.rows() for chunk in chunks))
+    add, kept = Chunks.add, list[int]()
+
+    def killed(store: Chunks, found: pa.Table) -> None:
+        if len(kept) == 3:
+            raise KeyboardInterrupt
+        add(store, found)
+        kept.append(len(found))
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Chunks, "add", killed)
+        run(again)
+    assert kept == [5, 5, 5] and not (again / "warehouse" / "gold").exists()
+    (work,) = (again / "warehouse" / "work" / "image_features").iterdir()
+    (work / "0.partial").write_bytes(b"half a file")
+    damaged = sorted(work.glob("*.parquet"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    assert run(again).endswith(f"{DIFFERENT - 10} newly looked at")
+    assert rows(again) == rows(first_run[0])
+    assert not work.exists()
 
 
 @pytest.mark.parametrize("kind", BROKEN)

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 
 from expectations.similarity import SIMILAR_ARTICLES
 from jobs.embeddings import reduction
-from jobs.embeddings.versions import KINDS
+from jobs.embeddings.kinds import KINDS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.warehouse import Warehouse

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.embeddings.versions import KINDS
+from jobs.embeddings.kinds import KINDS
 from jobs.similarity import query
 from jobs.similarity.sheet import GAP, HEIGHT, LARGE, PALE, WIDTH, Tile, draw_sheet
 from tests.jobs.embeddings import drawn
