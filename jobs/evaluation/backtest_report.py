@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.evaluation import BACKTEST_BUYERS
+from jobs.embeddings.versions import current_encoder
 from jobs.evaluation.backtest import RECALL_K
 from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.docs_section import IMAGES, write_section
@@ -34,13 +35,14 @@ READS, WRITES = (BACKTEST_BUYERS,), ()
 SECTION, PICTURE = "backtest", "backtest.png"
 
 
-def told(found: Backtest, settings: Settings) -> str:
+def told(found: Backtest, settings: Settings, has_images: bool) -> str:
     """The generated section: what was run, the pooled figures, and the staleness table, as Markdown."""
     systems = [
         f"| {name} | {found.ap[name]:.4f} | {found.recall[name].value:.4f} | "
         + (f"{found.minus[name]:+.4f} |" if name in found.minus else "|")
         for name in found.ap
     ]
+    images = f"images by `{settings.encoder}`" if has_images else "no images"
     ages = [
         f"| {age} | {of.weeks} | {of.buyers:,} | {of.aged:.4f} | {of.fresh:.4f} | {of.to_fresh:.3f} | "
         f"{of.baseline:.4f} | {of.to_baseline:.2f} |"
@@ -50,7 +52,7 @@ def told(found: Backtest, settings: Settings) -> str:
         [
             f"{len(found.folds)} label weeks from {found.folds[0]} to the as-of date {settings.as_of_date}, "
             f"{found.buyers:,} buyer-weeks, {settings.training_weeks} training weeks each, at most "
-            f"{settings.max_epochs} epochs, images by `{settings.encoder}`. The merged candidates' recall@{RECALL_K}, "
+            f"{settings.max_epochs} epochs, {images}. The merged candidates' recall@{RECALL_K}, "
             f"in an order that nobody learnt, is {found.recall_to_popularity:.2f} times that of popularity_7d.",
             "",
             f"| system | MAP@{HEADLINE_K} | recall@{RECALL_K} | {CHALLENGER} less it, MAP@{HEADLINE_K} |",
@@ -130,7 +132,7 @@ def main(job: Job) -> str:
     if not starts:
         raise JobError("backtest-weeks: how many past weeks? give at least 1")
     found = backtest_of(rows_of(job, starts), settings.seed)
-    text, drawn = told(found, settings), picture(found)
+    text, drawn = told(found, settings, has_images=current_encoder(settings) is not None), picture(found)
     with start_run(settings, job.name):
         log(found)
         mlflow.log_text(text, "backtest.md")

@@ -93,7 +93,7 @@ def test_a_buyer_that_only_one_system_knows_is_seen() -> None:
 
 SECTION = f"""\
 3 label weeks from {on(30)} to the as-of date {on(51)}, 4 buyer-weeks, 4 training weeks each, at most 20 epochs, \
-images by `resnet152`. The merged candidates' recall@100, in an order that nobody learnt, is 3.00 times that of \
+no images. The merged candidates' recall@100, in an order that nobody learnt, is 3.00 times that of \
 popularity_7d.
 """
 
