@@ -95,9 +95,8 @@ class BoostedTrees:
             row, column = np.nonzero(is_kept)
             customers = _customers(inputs, snapshot, candidates.customers).take(row, axis=1)
             article = articles.take(candidates.merged.articles[row, column], axis=1)
-            return behind(
-                first, is_kept, sums.of(_matrix(retrieval.columns(candidates, row, column), customers, article))
-            )
+            rows = _matrix(retrieval.columns(candidates, row, column), customers, article)
+            return behind(first, is_kept, sums.of(rows))
 
         return scores
 

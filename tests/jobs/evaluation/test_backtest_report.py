@@ -89,6 +89,12 @@ def test_a_buyer_that_only_one_system_knows_is_seen() -> None:
         pooled([r for r in ROWS if (r["system"], r["customer_id"]) != (OWN, "c")])
 
 
+def test_the_images_are_named_where_there_are_any() -> None:
+    settings = Settings(as_of_date=on(51), encoder="eigenfaces")
+    assert "images by `eigenfaces`" in backtest_report.told(pooled(), settings, has_images=True)
+    assert "no images" in backtest_report.told(pooled(), settings, has_images=False)
+
+
 # ---- the job
 
 SECTION = f"""\
