@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 
 Array = npt.NDArray[Any]
@@ -40,12 +41,6 @@ class Histories:
     channel: Array
     is_new: Array
     is_late: Array
-
-    @classmethod
-    def none(cls) -> Histories:
-        """No line at all."""
-        ints, bools = np.empty(0, np.int32), np.empty(0, bool)
-        return cls(ints, ints, np.empty(0), ints, ints, bools, bools)
 
     @classmethod
     def of(
@@ -159,18 +154,21 @@ class Histories:
 def _order(*keys: Array) -> Array:
     """Positions that sort the lines by these keys, the first one first.
 
-    Keys are packed into one integer where their ranges allow, because one sort of integers takes a third of the time.
+    Keys and position are packed into one integer where their ranges allow: sorting such integers by Polars takes a
+    sixth of the time of asking numpy for the positions.
     """
     if not len(keys[0]):
         return np.empty(0, dtype=np.int64)
-    ranks = [key.astype(np.int64) - key.min() if key.dtype.kind == "i" else _ranks(key) for key in keys]
+    ranks = [key - np.int64(key.min()) if key.dtype.kind == "i" else _ranks(key) for key in keys]
+    ranks.append(np.arange(len(keys[0])))
     bits = [int(rank.max()).bit_length() for rank in ranks]
     if sum(bits) > 63:
         return np.lexsort(keys[::-1])
     packed = np.zeros(len(keys[0]), dtype=np.int64)
     for rank, width in zip(ranks, bits, strict=True):
-        packed = (packed << width) | rank
-    return np.argsort(packed, kind="stable")
+        packed <<= width
+        packed |= rank
+    return pl.Series(packed).sort().to_numpy() & ((1 << bits[-1]) - 1)
 
 
 def _ranks(values: Array) -> Ints:

@@ -1,7 +1,7 @@
 """What the as-of feature tables share: the freshness gate, and snapshots of all entities on several as-of dates.
 
 Lines travel as numpy arrays, by column: each file of the transactions is read once, cut by surrogate key into buckets,
-and all lines of a bucket come together in one Spark shuffle, however many dates are asked for. What is computed there
+and all lines of a bucket come together once (jobs.platform.exchange), however many dates are asked for. What is computed there
 (jobs.features.lifetimes) has the same bits whatever the order and the number of machines.
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,15 +27,13 @@ from jobs.features.ledger import DAY, Ledger, Work, plan
 from jobs.features.lifetimes import WINDOW_DAYS, Base, Formulas, Lifetimes, Values, slices
 from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
+from jobs.platform.exchange import Exchange
 from jobs.platform.job import Job
 from jobs.platform.lookup import Lookup
 from jobs.platform.schemas import arrow_type
 from jobs.platform.settings import WEEK
-from jobs.platform.spark import by_bucket, in_parallel, spread
+from jobs.platform.spark import in_parallel
 from jobs.platform.staging import Staged
-
-if TYPE_CHECKING:
-    from pyspark import RDD
 
 #: A bucket of so many lines takes some 300 MB while it is computed.
 LINES_PER_BUCKET = 2_000_000
@@ -85,7 +83,7 @@ def code_of(formulas: Formulas) -> str:
 
 
 class Lines(NamedTuple):
-    """Transaction lines of a bucket, as parallel arrays (see Histories)."""
+    """Transaction lines, as parallel arrays (see Histories)."""
 
     entity: Array
     day: Array
@@ -101,14 +99,14 @@ def _computed(
     """Compute the dates' slices in the cluster; returns the paths of the files that hold them."""
     files = [file for file in files if file.is_before(DAY, work.dates[-1])]
     changed = _changed(job, formulas, work, files) if work.base else None
-    buckets = math.ceil(sum(file.rows for file in files) / LINES_PER_BUCKET)
-    parts: RDD[tuple[int, Lines | Lifetimes]]
-    parts = spread(job.spark, files).flatMap(partial(_cut, formulas, work, changed, buckets))
-    if work.base:
-        earlier = job.data_files(formulas.contract, {"as_of_date": [work.base]})
-        parts = parts.union(spread(job.spark, earlier).flatMap(partial(_cut_base, formulas, lookup, buckets)))
-    write = partial(_write, formulas, work, lookup, staged)
-    return parts.partitionBy(buckets, int).mapPartitions(write).collect()
+    exchange = staged.exchange(math.ceil(sum(file.rows for file in files) / LINES_PER_BUCKET))
+    lines = in_parallel(job.spark, partial(_cut, formulas, work, changed, exchange), files)
+    base = job.data_files(formulas.contract, {"as_of_date": [work.base]}) if work.base else []
+    earlier = in_parallel(job.spark, partial(_cut_base, formulas, lookup, exchange), base)
+    write = partial(_write, formulas, work, lookup, staged, exchange, lines, earlier)
+    paths = in_parallel(job.spark, write, range(exchange.buckets))
+    exchange.clear()
+    return [path for some in paths for path in some]
 
 
 def _changed(job: Job, formulas: Formulas, work: Work, files: list[DataFile]) -> Array:
@@ -134,67 +132,56 @@ def _read(formulas: Formulas, work: Work, file: DataFile) -> Lines:
     table = file.read([formulas.key, DAY, "price", formulas.other, "sales_channel_id"])
     columns = [column.cast(pa.int32()) if column.type == pa.date32() else column for column in table.columns]
     is_late = np.full(table.num_rows, file.name not in work.known)
-    lines = Lines._make([*(_slim(column.to_numpy()) for column in columns), is_late])
+    lines = Lines._make([*(column.to_numpy() for column in columns), is_late])
     return _where(lines, lines.day < _number(work.dates[-1]))
-
-
-def _slim(values: Array) -> Array:
-    """Integers in as few bytes as they need, since all lines travel."""
-    if values.dtype.kind != "i" or not len(values):
-        return values
-    small = (np.int8, np.int16, np.int32)
-    return values.astype(next(t for t in small if np.iinfo(t).min <= values.min() and values.max() <= np.iinfo(t).max))
 
 
 def _where(lines: Lines, mask: Array) -> Lines:
     return lines if mask.all() else Lines(*(array[mask] for array in lines))
 
 
-def _cut(
-    formulas: Formulas, work: Work, changed: Array | None, buckets: int, file: DataFile
-) -> Iterator[tuple[int, Lines]]:
-    """The file's lines that matter, by bucket: all those of changed entities, and the window's of everybody."""
+def _cut(formulas: Formulas, work: Work, changed: Array | None, exchange: Exchange, file: DataFile) -> str:
+    """Leave the file's lines that matter: all those of changed entities, and the window's of everybody."""
     lines = _read(formulas, work, file)
     if changed is not None:
         is_changed = np.zeros(max(int(lines.entity.max(initial=0)) + 1, len(changed)), dtype=bool)
         is_changed[: len(changed)] = changed
         lines = _where(lines, is_changed[lines.entity] | (lines.day >= _number(work.dates[0]) - WINDOW_DAYS))
-    yield from ((bucket, Lines(*arrays)) for bucket, arrays in by_bucket(lines.entity, lines, buckets))
+    return exchange.put(lines.entity, lines._asdict())
 
 
-def _cut_base(formulas: Formulas, lookup: Lookup, buckets: int, file: DataFile) -> Iterator[tuple[int, Lifetimes]]:
-    """The lifetimes in a file of the base's slice, by bucket."""
+def _cut_base(formulas: Formulas, lookup: Lookup, exchange: Exchange, file: DataFile) -> str:
+    """Leave the lifetimes in a file of the base's slice."""
     names = formulas.lifetime_columns
     table = file.read([lookup.id_column, *names])
     keys = lookup.keys(table[0].combine_chunks()).to_numpy(zero_copy_only=False)
     days = [column.cast(pa.int32()) if column.type == pa.date32() else column for column in table.columns[1:]]
-    for bucket, (entity, *values) in by_bucket(keys, [keys, *(day.to_numpy() for day in days)], buckets):
-        yield bucket, Lifetimes(entity, dict(zip(names, values, strict=True)))
+    return exchange.put(keys, {"entity": keys} | {n: day.to_numpy() for n, day in zip(names, days, strict=True)})
 
 
 def _write(
-    formulas: Formulas, work: Work, lookup: Lookup, staged: Staged, parts: Iterable[tuple[int, Lines | Lifetimes]]
-) -> Iterator[str]:
-    """Compute a bucket's rows of every date and write them; gives the files' paths."""
-    received = [part for _, part in parts]
-    lines = [part for part in received if isinstance(part, Lines)]
-    earlier = [part for part in received if isinstance(part, Lifetimes)]
-    if not received:
-        return
-    history = (
-        Histories.of(*(np.concatenate(arrays) for arrays in zip(*lines, strict=True))) if lines else Histories.none()
-    )
-    base = Base(_joined(earlier), _number(work.base)) if earlier else None
+    formulas: Formulas,
+    work: Work,
+    lookup: Lookup,
+    staged: Staged,
+    exchange: Exchange,
+    lines: Sequence[str],
+    earlier: Sequence[str],
+    bucket: int,
+) -> list[str]:
+    """Compute a bucket's rows of every date and write them; returns the files' paths."""
+    history = Histories.of(**exchange.take(lines, bucket))
+    base = Base(_sorted(**exchange.take(earlier, bucket)), _number(work.base)) if earlier else None
+    paths = []
     for day, entities, values in slices(history, [_number(day) for day in work.dates], formulas, base):
         rows = table(formulas, lookup.ids(entities), values)
-        yield staged.write(rows, as_of_date=str(np.datetime64(day, "D")))
+        paths.append(staged.write(rows, as_of_date=str(np.datetime64(day, "D"))))
+    return paths
 
 
-def _joined(parts: list[Lifetimes]) -> Lifetimes:
-    entities = np.concatenate([part.entities for part in parts])
-    order = np.argsort(entities)
-    values = {name: np.concatenate([part.values[name] for part in parts])[order] for name in parts[0].values}
-    return Lifetimes(entities[order], values)
+def _sorted(entity: Array, **values: Array) -> Lifetimes:
+    order = np.argsort(entity)
+    return Lifetimes(entity[order], {name: column[order] for name, column in values.items()})
 
 
 def table(formulas: Formulas, ids: pa.Array, values: Values) -> pa.Table:

@@ -119,22 +119,39 @@ def _lines(block: Block) -> tuple[bytes, int]:
 
 def _csv_rows(lines: bytes, columns: Sequence[str]) -> RawRows:
     """Rows of whole lines, the first of which is line 1."""
+    rows = _even_rows(lines, columns)
+    return _csv_rows_with_odd_lines(lines, columns) if rows is None else rows
+
+
+def _even_rows(lines: bytes, columns: Sequence[str]) -> RawRows | None:
+    """Rows of whole lines, parsed all at once; None where some are blank, quoted in an odd way or no UTF-8."""
     if b"\r" in lines:
         lines = lines.replace(b"\r\n", b"\n")
-    if b"\r" not in lines and _is_utf8(lines):
-        fields, wrong = _parsed(lines, columns)
-        # Blank lines are passed over, and a quote that is never closed would have swallowed the lines after it.
-        if fields.num_rows + len(wrong) == lines.count(b"\n"):
-            line = np.setdiff1d(np.arange(1, fields.num_rows + len(wrong) + 1), list(wrong), assume_unique=True)
-            return _with_broken(fields, line, wrong)
-    return _csv_rows_with_odd_lines(lines, columns)
+    if b"\r" in lines or not _is_utf8(lines) or not _is_quoted_plainly(lines):
+        return None
+    fields, wrong = _parsed(lines, columns)
+    # Blank lines are passed over, and a quote that is never closed would have swallowed the lines after it.
+    if fields.num_rows + len(wrong) != lines.count(b"\n"):
+        return None
+    line = np.setdiff1d(np.arange(1, fields.num_rows + len(wrong) + 1), list(wrong), assume_unique=True)
+    return _with_broken(fields, line, wrong)
+
+
+def _is_quoted_plainly(lines: bytes) -> bool:
+    """True if each quote is at an end of its field or beside another: what is quoted otherwise, parsers read as they like."""
+    if b'"' not in lines:
+        return True
+    text = np.frombuffer(lines, np.uint8)
+    quotes = np.flatnonzero(text == ord('"'))
+    ends = np.frombuffer(b',\n"', np.uint8)
+    return bool((np.isin(text[quotes - 1], ends) | np.isin(text[quotes + 1], ends)).all())
 
 
 def _csv_rows_with_odd_lines(lines: bytes, columns: Sequence[str]) -> RawRows:
     """As _csv_rows, but lines that are blank, quoted, no UTF-8 or hold a carriage return are taken out first."""
     even, numbers, odd, odd_numbers = [], [], [], []
     broken: dict[int, str] = {}
-    for number, line in enumerate(lines.split(b"\n")[:-1], start=1):
+    for number, line in enumerate(lines.replace(b"\r\n", b"\n").split(b"\n")[:-1], start=1):
         if not line.strip():
             continue
         if b'"' not in line and b"\r" not in line and _is_utf8(line):
@@ -214,11 +231,18 @@ def _joined(parts: Sequence[RawRows]) -> RawRows:
 
 
 def read_records(file: SourceFile) -> RawRows:
-    """All rows of a file whose quoted fields may hold line breaks (a catalogue): a CSV file is read as one stream.
+    """All rows of a file whose quoted fields may hold line breaks (a catalogue): then it is read record by record.
 
     Raises JobError on a quote that is never closed and on text that is not UTF-8.
     """
-    return read_rows(file) if file.path.suffix == ".parquet" else _joined(list(_record_batches(file)))
+    if file.path.suffix == ".parquet":
+        return read_rows(file)
+    header, _, lines = file.path.read_bytes().partition(b"\n")
+    if lines and header.count(b'"') % 2 == 0:
+        rows = _even_rows(lines if lines.endswith(b"\n") else lines + b"\n", file.columns)
+        if rows is not None:
+            return RawRows(rows.fields, rows.line + 1, rows.broken)
+    return _joined(list(_record_batches(file)))
 
 
 def _record_batches(file: SourceFile) -> Iterator[RawRows]:

@@ -54,8 +54,10 @@ class Job:
         return ThreadPoolExecutor(1).submit(spark_session, self.name)
 
     def start_spark(self) -> None:
-        """Start Spark, which takes seconds, beside what the job does until it needs it."""
-        _ = self._session
+        """Start Spark and its Python workers, which takes seconds, beside what the job does until it needs them."""
+        from jobs.platform.spark import in_parallel
+
+        ThreadPoolExecutor(1).submit(lambda: in_parallel(self.spark, abs, [0]))
 
     @property
     def spark(self) -> SparkSession:

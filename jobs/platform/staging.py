@@ -28,6 +28,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from expectations.contract import Contract
 from jobs.platform.data_files import filesystem_of
 from jobs.platform.errors import ContractError
+from jobs.platform.exchange import Exchange
 from jobs.platform.extremes import Extremes, partition_value
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ class Staged:
             raise ContractError(f"{self.contract.path}: nothing published; {', '.join(wrong)}")
         rows = rows.select(*self.contract.column_names)
         rows.write.mode("append").partitionBy(*self.contract.partition_by).parquet(f"{self.uri}/{self.folder}")
+
+    def exchange(self, buckets: int) -> Exchange:
+        """A place for what tasks exchange while they make the rows."""
+        return Exchange(f"{self.uri}/{self.folder}/exchange", buckets)
 
     def written(self) -> list[str]:
         """Paths below the table's root of all files in the folder."""
