@@ -1,8 +1,8 @@
 """What the as-of feature tables share: the freshness gate, and snapshots of all entities on several as-of dates.
 
 Lines travel as numpy arrays, by column: each file of the transactions is read once, cut by surrogate key into buckets,
-and all lines of a bucket come together once (jobs.platform.exchange), however many dates are asked for. What is computed there
-(jobs.features.lifetimes) has the same bits whatever the order and the number of machines.
+and all lines of a bucket come together once (jobs.platform.exchange), however many dates are asked for. What is
+computed there (jobs.features.lifetimes) has the same bits whatever the order and the number of machines.
 """
 
 from __future__ import annotations

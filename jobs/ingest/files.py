@@ -100,13 +100,14 @@ def fingerprint(path: Path, columns: tuple[str, ...]) -> SourceFile:
         rows = (groups.row_group(n).num_rows for n in range(groups.num_row_groups))
         return SourceFile(path, columns, checksum(path), tuple(accumulate(rows, initial=0))[:-1], state)
     digest, lines, before = hashlib.sha256(), 0, []
-    chunk = np.empty(min(BLOCK_BYTES, 4 << 20), np.uint8)  # reused: memory new to a process costs more than reading
+    chunk = bytearray(min(BLOCK_BYTES, 4 << 20))  # reused: memory new to a process costs more than reading into it
+    characters = np.frombuffer(chunk, np.uint8)
     with path.open("rb") as stream:
-        while size := stream.readinto(memoryview(chunk)):
+        while size := stream.readinto(chunk):
             if (stream.tell() - size) % BLOCK_BYTES == 0:
                 before.append(lines)
-            digest.update(chunk[:size])
-            lines += np.count_nonzero(chunk[:size] == ord("\n"))
+            digest.update(memoryview(chunk)[:size])
+            lines += int(np.count_nonzero(characters[:size] == ord("\n")))
     return SourceFile(path, columns, digest.hexdigest(), tuple(before), state)
 
 

@@ -138,7 +138,7 @@ def _even_rows(lines: bytes, columns: Sequence[str]) -> RawRows | None:
 
 
 def _is_quoted_plainly(lines: bytes) -> bool:
-    """True if each quote is at an end of its field or beside another: what is quoted otherwise, parsers read as they like."""
+    """True if each quote is at an end of its field or beside another: of others each parser makes something else."""
     if b'"' not in lines:
         return True
     text = np.frombuffer(lines, np.uint8)

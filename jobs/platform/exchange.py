@@ -1,4 +1,4 @@
-"""Rows that tasks of one stage leave for those of the next, gathered by bucket: a shuffle through the table's own storage.
+"""Rows that tasks of one stage leave for those of the next, gathered by bucket: a shuffle through the table's storage.
 
 Spark's shuffle would take arrays from Python through Java and back, which costs more than all that is computed of them
 here. Every machine of a cluster reaches the warehouse, so a file there serves as well: each task writes one, with a
@@ -54,7 +54,7 @@ class Exchange:
         return path
 
     def take(self, paths: Sequence[str], bucket: int) -> dict[str, Array]:
-        """The rows of a bucket in these files, file after file: name -> values, each (n,); nothing if there is no file."""
+        """The rows of a bucket, file after file: name -> values, each (n,); nothing if there is no file."""
         filesystem, _ = filesystem_of(self.uri)
         parts = []
         for path in paths:

@@ -1,14 +1,21 @@
+import csv
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.ingest import files
 from jobs.ingest.files import fingerprint
 from jobs.ingest.reading import RawRows, blocks, read_records, read_rows
 from jobs.platform.errors import JobError
+
+#: What a catalogue's texts may hold, quotes and line breaks among it.
+TEXT = st.text(st.sampled_from('ab", \n\ré'), min_size=1, max_size=6)
 
 
 def collected(rows: RawRows) -> list[tuple]:
@@ -112,6 +119,7 @@ def test_records_may_hold_line_breaks(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b'id,text\n1,a\n2,"never closed\n3,c\n', r"cannot be read after line 2 \(unexpected end of data\)"),
+        (b'id,text\n1,"5" pipe"\n', r"cannot be read after line 1 \(',' expected after '\"'\)"),
         (b"id,text\n1,caf\xe9\n", r"cannot be read after line \d+ \('utf-8' codec"),
     ],
 )
@@ -120,3 +128,21 @@ def test_records_that_cannot_be_told_apart(tmp_path: Path, content: bytes, said:
     path.write_bytes(content)
     with pytest.raises(JobError, match=said):
         read_records(fingerprint(path, ("id", "text")))
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_records_are_those_of_a_csv_reader(records: list[tuple[str, str]], end: str, is_all_quoted: bool) -> None:
+    if not is_all_quoted:  # the writer does not quote a bare carriage return, by which its reader ends a record
+        records = [(one.replace("\r", ""), other.replace("\r", "")) for one, other in records]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "articles.csv"
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(
+                stream, lineterminator=end, quoting=csv.QUOTE_ALL if is_all_quoted else csv.QUOTE_MINIMAL
+            )
+            writer.writerows([("id", "text"), *records])
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader, starts = csv.reader(stream), [1]
+            expected = [(starts[-1], tuple(row), starts.append(reader.line_num + 1))[:2] for row in reader][1:]
+        found = collected(read_records(fingerprint(path, ("id", "text"))))
+        assert found == [(line, tuple(text or None for text in row), None) for line, row in expected]
