@@ -46,7 +46,7 @@ def publish_weeks(job: Job, weeks: Sequence[date]) -> int:
     first, end = min(weeks), max(weeks) + WEEK
     files = [file for file in job.data_files(TRANSACTIONS) if file.is_since(DAY, first) and file.is_before(DAY, end)]
     with job.staging(INTERACTION_FEATURES) as staged:
-        paths = in_parallel(job.spark, partial(_write, weeks, staged), files)
+        paths = in_parallel(job.context, partial(_write, weeks, staged), files)
         return job.publish_staged(staged, [path for some in paths for path in some], {"week_start_date": weeks})
 
 

@@ -100,11 +100,11 @@ def _computed(
     files = [file for file in files if file.is_before(DAY, work.dates[-1])]
     changed = _changed(job, formulas, work, files) if work.base else None
     exchange = staged.exchange(math.ceil(sum(file.rows for file in files) / LINES_PER_BUCKET))
-    lines = in_parallel(job.spark, partial(_cut, formulas, work, changed, exchange), files)
+    lines = in_parallel(job.context, partial(_cut, formulas, work, changed, exchange), files)
     base = job.data_files(formulas.contract, {"as_of_date": [work.base]}) if work.base else []
-    earlier = in_parallel(job.spark, partial(_cut_base, formulas, lookup, exchange), base)
+    earlier = in_parallel(job.context, partial(_cut_base, formulas, lookup, exchange), base)
     write = partial(_write, formulas, work, lookup, staged, exchange, lines, earlier)
-    paths = in_parallel(job.spark, write, range(exchange.buckets))
+    paths = in_parallel(job.context, write, range(exchange.buckets))
     exchange.clear()
     return [path for some in paths for path in some]
 
@@ -114,7 +114,7 @@ def _changed(job: Job, formulas: Formulas, work: Work, files: list[DataFile]) ->
     assert work.base, "without a base everything is new"
     new = [file for file in files if file.name not in work.known or file.is_since(DAY, work.base)]
     found = np.unique(
-        np.concatenate([np.empty(0, int), *in_parallel(job.spark, partial(_unknown, formulas, work), new)])
+        np.concatenate([np.empty(0, int), *in_parallel(job.context, partial(_unknown, formulas, work), new)])
     )
     changed = np.zeros(int(found.max(initial=-1)) + 1, dtype=bool)
     changed[found] = True

@@ -168,7 +168,7 @@ def take_in(job: Job, mapping: Mapping, steps: Plan, facts: dict[str, str]) -> s
         lookups = {column: job.lookup(table) for column, table in PARENTS.items()}
         work = partial(take_in_block, mapping=mapping, lookups=lookups, files=files, aside=aside)
         files_read = [file if file.lines_before else fingerprint(file.path, file.columns) for file in steps.take]
-        done = in_parallel(job.spark, work, [block for file in files_read for block in blocks(file)])
+        done = in_parallel(job.context, work, [block for file in files_read for block in blocks(file)])
         bad = audit([block.findings for block in done], job.settings.max_quarantine_share)
         require_unchanged(steps.take)
         replace = {"source_file": steps.replace}

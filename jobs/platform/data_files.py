@@ -50,12 +50,15 @@ class DataFile:
 
 def data_files(table: DeltaTable, where: Mapping[str, Sequence[date | str]] | None = None) -> list[DataFile]:
     """The table's files with these values of partition columns, from its log alone."""
+    root = table.table_uri.rstrip("/")
+    if root.startswith("file://"):
+        root = unquote(root.removeprefix("file://"))
     found = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     for column, values in (where or {}).items():
         found = [add for add in found if add[f"partition.{column}"] in values]
     return [
         DataFile(
-            f"{table.table_uri.rstrip('/').removeprefix('file://')}/{unquote(add['path'])}",
+            f"{root}/{unquote(add['path'])}",
             add["num_records"],
             {name.removeprefix("min."): value for name, value in add.items() if name.startswith("min.")},
             {name.removeprefix("max."): value for name, value in add.items() if name.startswith("max.")},

@@ -21,11 +21,12 @@ from jobs.platform.errors import ContractError
 from jobs.platform.extremes import Extremes
 from jobs.platform.measures import Measured, Parent, Values, psi
 from jobs.platform.settings import WEEK
-from jobs.platform.spark import in_parallel
+from jobs.platform.spark import in_parallel, spark_session
 from jobs.platform.staging import Slice, Staged
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
+    from pyspark.sql import DataFrame
 
     from jobs.platform.warehouse import Warehouse
 
@@ -81,18 +82,21 @@ class Audit:
             found = measures.measured(self._contract, rows, self._parents)
             self._add(found, measures.sample(self._contract, rows, self._shares(found.rows)))
 
-    def take_files(self, spark: SparkSession, files: Staged, paths: Sequence[str]) -> None:
+    def take_files(self, context: SparkContext, files: Staged, paths: Sequence[str]) -> None:
         """Check the rows of staged files, the measures file by file in the cluster."""
         extremes = files.extremes(paths)
-        is_unique = measures.all_distinct_in(spark, files, paths)
-        read = partial(files.read_spark, spark, paths)
+        is_unique = measures.all_distinct_in(context, files, paths)
+
+        def read() -> DataFrame:
+            return files.read_spark(spark_session(), paths)
+
         self._check(check_files(self._contract, Extremes.joined(extremes), is_unique, read))
         slices: dict[str, int] = {}
         for file in extremes:
             label = str(file.bounds[self._contract.slice_date][0]) if self._contract.slice_date else measures.ALL
             slices[label] = slices.get(label, 0) + file.rows
         work = partial(measures.of_file, files=files, parents=self._parents, shares=self._shares(slices))
-        for found in in_parallel(spark, work, paths):
+        for found in in_parallel(context, work, paths):
             self._add(*found)
 
     def _check(self, results: list[Any]) -> None:

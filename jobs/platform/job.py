@@ -26,6 +26,7 @@ from jobs.platform.staging import Slice, Staged
 from jobs.platform.warehouse import Warehouse
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
 #: Exit codes: of a fault that a retry may mend, and of a failure that it cannot.
@@ -48,20 +49,28 @@ class Job:
         self.warehouse = Warehouse(settings.warehouse, stamp, accept_drift=settings.accept_drift)
 
     @cached_property
-    def _session(self) -> Future[SparkSession]:
-        from jobs.platform.spark import spark_session
+    def _context(self) -> Future[SparkContext]:
+        from jobs.platform.spark import spark_context
 
-        return ThreadPoolExecutor(1).submit(spark_session, self.name)
+        return ThreadPoolExecutor(1).submit(spark_context, self.name)
 
     def start_spark(self) -> None:
         """Start Spark and its Python workers, which takes seconds, beside what the job does until it needs them."""
         from jobs.platform.spark import in_parallel
 
-        ThreadPoolExecutor(1).submit(lambda: in_parallel(self.spark, abs, [0]))
+        ThreadPoolExecutor(1).submit(lambda: in_parallel(self.context, abs, [0]))
+
+    @property
+    def context(self) -> SparkContext:
+        """The Spark application, for tasks in Python."""
+        return self._context.result()
 
     @property
     def spark(self) -> SparkSession:
-        return self._session.result()
+        """Its SQL session."""
+        from jobs.platform.spark import spark_session
+
+        return spark_session(self.name)
 
     def exists(self, contract: Contract) -> bool:
         """True when a declared table has been created."""
@@ -138,7 +147,7 @@ class Job:
         self, files: Staged, paths: Sequence[str], replace: Slice, *, facts: Mapping[str, str] | None = None
     ) -> int:
         """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
-        return self.warehouse.publish_staged(self.spark, files, paths, replace, facts)
+        return self.warehouse.publish_staged(self.context, files, paths, replace, facts)
 
     @contextmanager
     def _naming(self, contract: Contract) -> Iterator[None]:

@@ -25,7 +25,7 @@ from jobs.platform.spark import by_bucket, spread
 from jobs.platform.staging import Staged
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
 SAMPLE = 20_000
 #: Values of a text column told apart; what is left over counts as one more.
@@ -73,12 +73,12 @@ def all_distinct(rows: pa.Table, contract: Contract) -> bool:
     return all(rows.group_by(list(columns)).aggregate([]).num_rows == rows.num_rows for columns in contract.unique)
 
 
-def all_distinct_in(spark: SparkSession, files: Staged, paths: Sequence[str]) -> bool:
+def all_distinct_in(context: SparkContext, files: Staged, paths: Sequence[str]) -> bool:
     """True if no key of the contract comes twice in the staged files; False if one does, or if two hashes are equal.
 
     Hashes of 64 bits travel, those of one range to one task.
     """
-    buckets = min(len(paths), spark.sparkContext.defaultParallelism)
+    buckets = min(len(paths), context.defaultParallelism)
 
     def hashes(path: str) -> Iterator[tuple[int, tuple[int, np.ndarray]]]:
         for n, columns in enumerate(files.contract.unique):
@@ -95,7 +95,7 @@ def all_distinct_in(spark: SparkSession, files: Staged, paths: Sequence[str]) ->
 
     if not files.contract.unique:
         return True
-    rows = spread(spark, paths).flatMap(hashes)
+    rows = spread(context, paths).flatMap(hashes)
     return all(rows.partitionBy(buckets, int).mapPartitions(are_distinct).collect())
 
 

@@ -1,4 +1,4 @@
-"""The Spark session every Spark job runs in."""
+"""The Spark application every Spark job runs in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 if TYPE_CHECKING:
@@ -28,43 +29,51 @@ PARTITIONS_PER_CORE = 8
 #: every 4 KiB: a tenth of the time of a job that sorts lines.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": 1 << 30, "MALLOC_TRIM_THRESHOLD_": 1 << 32}
 
+_SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    # A split of the rows by a few values keeps a file open for each, instead of sorting all rows by them.
+    "spark.sql.maxConcurrentOutputFileWriters": "64",
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.ui.enabled": "false",
+}
+
 #: Options of the driver's Java and its logging; spark-submit reads them before any Python runs, hence a folder.
 CONF_DIR = Path(__file__).with_name("spark_conf")
 
 
-def spark_session(name: str) -> SparkSession:
-    """Start (or join) the session; the master comes from spark-submit, and is `local[*]` without it."""
+def spark_context(name: str) -> SparkContext:
+    """Start (or join) the application; the master comes from spark-submit, and is `local[*]` without it.
+
+    It runs Python tasks (`in_parallel`). SQL takes seconds more to start: `spark_session`.
+    """
     os.environ.setdefault("SPARK_CONF_DIR", str(CONF_DIR))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # for what runs in numpy: same libraries as here
     # Java and Great Expectations both take seconds to load: together they take as long as the slower one.
     checks = Thread(target=importlib.import_module, args=("jobs.platform.checks",))
     checks.start()
-    session = (
-        SparkSession.builder.appName(name)
-        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-        .config("spark.databricks.delta.snapshotPartitions", "2")
-        # A split of the rows by a few values keeps a file open for each, instead of sorting all rows by them.
-        .config("spark.sql.maxConcurrentOutputFileWriters", "64")
-        .config("spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.ui.enabled", "false")
-        .config(map={f"spark.executorEnv.{name}": str(value) for name, value in _KEEP_MEMORY.items()})
-        .getOrCreate()
-    )
+    settings = _SETTINGS | {f"spark.executorEnv.{variable}": str(value) for variable, value in _KEEP_MEMORY.items()}
+    context = SparkContext.getOrCreate(SparkConf().setAppName(name).setAll(list(settings.items())))
     checks.join()
-    partitions = session.sparkContext.defaultParallelism * PARTITIONS_PER_CORE
-    session.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    return context
+
+
+def spark_session(name: str = "atelier") -> SparkSession:
+    """The application's SQL session; started if need be."""
+    context = spark_context(name)
+    session = SparkSession.builder.getOrCreate()
+    session.conf.set("spark.sql.shuffle.partitions", str(context.defaultParallelism * PARTITIONS_PER_CORE))
     return session
 
 
-def spread(spark: SparkSession, tasks: Sequence[Task]) -> RDD[Task]:
+def spread(context: SparkContext, tasks: Sequence[Task]) -> RDD[Task]:
     """The tasks over the cluster: a Python task of Spark costs 50 ms whatever it does, so small ones go together."""
-    context = spark.sparkContext
     return context.parallelize(tasks, min(len(tasks), context.defaultParallelism * PARTITIONS_PER_CORE))
 
 
-def in_parallel(spark: SparkSession, work: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+def in_parallel(context: SparkContext, work: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
     """`work` of every task, somewhere in the cluster.
 
     Results come back to the driver, so they must be small: paths, counts. `work` may be run again where a machine is
@@ -72,7 +81,7 @@ def in_parallel(spark: SparkSession, work: Callable[[Task], Result], tasks: Sequ
     """
     if not tasks:
         return []
-    return spread(spark, tasks).map(work).collect()
+    return spread(context, tasks).map(work).collect()
 
 
 def by_bucket(keys: Array, arrays: Iterable[Array], buckets: int) -> Iterator[tuple[int, list[Array]]]:

@@ -27,6 +27,7 @@ from jobs.platform.schemas import arrow_schema, delta_schema
 from jobs.platform.staging import Slice, Staged, staging
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
 CREATION_ATTEMPTS = 5
@@ -129,11 +130,11 @@ class Warehouse:
         """Check `rows` and commit them in place of the slice; returns their number. See Job.publish."""
         with self.staging(contract) as files:
             files.write_spark(rows)
-            return self.publish_staged(rows.sparkSession, files, files.written(), replace, facts)
+            return self.publish_staged(rows.sparkSession.sparkContext, files, files.written(), replace, facts)
 
     def publish_staged(
         self,
-        spark: SparkSession,
+        context: SparkContext,
         files: Staged,
         paths: Sequence[str],
         replace: Slice,
@@ -145,7 +146,7 @@ class Warehouse:
         if not paths:
             return self.publish_arrow(files.contract, arrow_schema(files.contract).empty_table(), replace, facts)
         audit = Audit(self, files.contract, replace)
-        audit.take_files(spark, files, paths)
+        audit.take_files(context, files, paths)
         accepted = audit.close()
         return files.commit(paths, replace, self._user_metadata(facts, accepted))
 

@@ -136,8 +136,8 @@ def run(spark: SparkSession, root: Path, of: str, as_of: date = AS_OF) -> str:
         module.READS,
         module.WRITES,
     )
-    job.__dict__["_session"] = session = Future()
-    session.set_result(spark)
+    job.__dict__["_context"] = context = Future()
+    context.set_result(spark.sparkContext)
     return module.main(job)
 
 

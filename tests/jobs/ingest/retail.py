@@ -51,11 +51,11 @@ def write(path: Path, header: str, lines: Sequence[str], *, end: str = "\n", las
 
 
 def job(module: ModuleType, spark: SparkSession | None, data: Path, **settings: object) -> Job:
-    """A run of the ingest job; without a session it fails as soon as it wants one."""
+    """A run of the ingest job; without a session it fails as soon as it wants Spark."""
     fields = {"as_of_date": date(2020, 9, 16), "data": data, "warehouse": str(data / "warehouse"), **settings}
     running = Job(module.__name__.removeprefix("jobs."), Settings(**fields), module.READS, module.WRITES)
-    running.__dict__["_session"] = session = Future()
-    session.set_result(spark)
+    running.__dict__["_context"] = context = Future()
+    context.set_result(spark.sparkContext if spark else None)
     return running
 
 

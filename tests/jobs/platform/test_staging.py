@@ -26,7 +26,7 @@ def test_nobody_sees_rows_before_their_commit(spark: SparkSession, warehouse: Wa
     with warehouse.staging(THINGS) as files:
         files.write_spark(frame("spark", day(DAY, 1.0), spark))
         assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
-        warehouse.publish_staged(spark, files, files.written(), {"as_of_date": [DAY]})
+        warehouse.publish_staged(spark.sparkContext, files, files.written(), {"as_of_date": [DAY]})
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
@@ -35,8 +35,13 @@ def test_only_files_that_a_task_told_of_are_published(spark: SparkSession, wareh
     with warehouse.staging(THINGS) as files:
         files.write(arrow(day(DAY, 2.0)), as_of_date=str(DAY))
         told = files.write(arrow(day(DAY, 1.0)), as_of_date=str(DAY))
-        assert warehouse.publish_staged(spark, files, [told], {"as_of_date": [DAY]}) == 1
+        assert warehouse.publish_staged(spark.sparkContext, files, [told], {"as_of_date": [DAY]}) == 1
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
+
+
+def test_files_are_found_whatever_the_warehouse_is_called(warehouse: Warehouse) -> None:
+    (file,) = warehouse.data_files(THINGS)
+    assert file.read(["thing_id"]).num_rows == file.rows == len(day(WEEK_BEFORE, 7.0))
 
 
 def test_a_failure_leaves_no_file(spark: SparkSession, warehouse: Warehouse) -> None:
@@ -52,7 +57,7 @@ def test_a_failure_leaves_no_file(spark: SparkSession, warehouse: Warehouse) -> 
 def test_a_failure_after_the_commit_takes_nothing_away(spark: SparkSession, warehouse: Warehouse) -> None:
     with pytest.raises(KeyboardInterrupt), warehouse.staging(THINGS) as files:
         path = files.write(arrow(day(DAY, 1.0)), as_of_date=str(DAY))
-        warehouse.publish_staged(spark, files, [path], {"as_of_date": [DAY]})
+        warehouse.publish_staged(spark.sparkContext, files, [path], {"as_of_date": [DAY]})
         raise KeyboardInterrupt
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
@@ -65,7 +70,7 @@ def test_two_runs_that_commit_at_once_leave_the_slices_of_both(spark: SparkSessi
         with warehouse.staging(THINGS) as files:
             path = files.write(arrow(day(when, weight)), as_of_date=str(when))  # type: ignore[arg-type]
             together.wait()
-            warehouse.publish_staged(spark, files, [path], {"as_of_date": [when]})  # type: ignore[list-item]
+            warehouse.publish_staged(spark.sparkContext, files, [path], {"as_of_date": [when]})  # type: ignore[list-item]
 
     runs = [Thread(target=run, args=arguments) for arguments in ((DAY, 1.0), (DAY, 2.0), (WEEK_BEFORE, 9.0))]
     for thread in runs:

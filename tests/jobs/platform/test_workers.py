@@ -18,5 +18,5 @@ def test_workers_begin_with_their_libraries(spark: SparkSession) -> None:
     def found(_: int) -> tuple[bool, int]:
         return "jobs.platform.measures" in sys.modules, gc.get_freeze_count()
 
-    ((is_loaded, frozen),) = in_parallel(spark, found, [0])
+    ((is_loaded, frozen),) = in_parallel(spark.sparkContext, found, [0])
     assert is_loaded and frozen > 10_000
