@@ -40,6 +40,9 @@ _SETTINGS = {
     "spark.ui.enabled": "false",
 }
 
+#: Seconds that a thread has the interpreter before another may have it.
+_TURN = sys.getswitchinterval()
+
 #: Options of the driver's Java and its logging; spark-submit reads them before any Python runs, hence a folder.
 CONF_DIR = Path(__file__).with_name("spark_conf")
 
@@ -51,13 +54,18 @@ def spark_context(name: str) -> SparkContext:
     """
     os.environ.setdefault("SPARK_CONF_DIR", str(CONF_DIR))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # for what runs in numpy: same libraries as here
-    # Java and Great Expectations both take seconds to load: together they take as long as the slower one.
-    checks = Thread(target=importlib.import_module, args=("jobs.platform.checks",))
-    checks.start()
+    if "jobs.platform.checks" not in sys.modules:
+        Thread(target=_load_checks).start()
     settings = _SETTINGS | {f"spark.executorEnv.{variable}": str(value) for variable, value in _KEEP_MEMORY.items()}
-    context = SparkContext.getOrCreate(SparkConf().setAppName(name).setAll(list(settings.items())))
-    checks.join()
-    return context
+    return SparkContext.getOrCreate(SparkConf().setAppName(name).setAll(list(settings.items())))
+
+
+def _load_checks() -> None:
+    """Load Great Expectations, which takes as long as Java's start, beside it and whatever the job begins with."""
+    # Arrow lets go of the interpreter at each call, and would wait 5 ms each time to get it back from an import.
+    sys.setswitchinterval(_TURN / 50)
+    importlib.import_module("jobs.platform.checks")
+    sys.setswitchinterval(_TURN)
 
 
 def spark_session(name: str = "atelier") -> SparkSession:
