@@ -6,7 +6,7 @@ shares estimated from it are off by less than half a percentage point, which mov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -21,7 +21,7 @@ from pandas.util import hash_array
 
 from expectations.contract import Contract, Reference
 from jobs.platform.lookup import Positions
-from jobs.platform.spark import by_bucket, spread
+from jobs.platform.spark import in_parallel
 from jobs.platform.staging import Staged
 
 if TYPE_CHECKING:
@@ -76,27 +76,26 @@ def all_distinct(rows: pa.Table, contract: Contract) -> bool:
 def all_distinct_in(context: SparkContext, files: Staged, paths: Sequence[str]) -> bool:
     """True if no key of the contract comes twice in the staged files; False if one does, or if two hashes are equal.
 
-    Hashes of 64 bits travel, those of one range to one task.
+    Hashes of 64 bits travel, those of one bucket to one task.
     """
-    buckets = min(len(paths), context.defaultParallelism)
-
-    def hashes(path: str) -> Iterator[tuple[int, tuple[int, np.ndarray]]]:
-        for n, columns in enumerate(files.contract.unique):
-            found = _hashes(files.read(path, columns))
-            yield from ((bucket, (n, part)) for bucket, (part,) in by_bucket(found, [found], buckets))
-
-    def are_distinct(parts: Iterable[tuple[int, tuple[int, np.ndarray]]]) -> Iterator[bool]:
-        by_key: dict[int, list[np.ndarray]] = {}
-        for _, (n, found) in parts:
-            by_key.setdefault(n, []).append(found)
-        for arrays in by_key.values():
-            every = np.sort(np.concatenate(arrays))
-            yield not (every[1:] == every[:-1]).any()
-
-    if not files.contract.unique:
+    keys = files.contract.unique
+    if not keys:
         return True
-    rows = spread(context, paths).flatMap(hashes)
-    return all(rows.partitionBy(buckets, int).mapPartitions(are_distinct).collect())
+    exchange = files.exchange(min(len(paths), context.defaultParallelism))
+
+    def leave(path: str) -> list[str]:
+        found = (_hashes(files.read(path, columns)) for columns in keys)
+        return [exchange.put(hashes, {"hash": hashes}) for hashes in found]
+
+    by_key = list(zip(*in_parallel(context, leave, paths), strict=True))
+
+    def are_distinct(bucket: int) -> bool:
+        every = (np.sort(exchange.take(left, bucket)["hash"]) for left in by_key)
+        return not any((hashes[1:] == hashes[:-1]).any() for hashes in every)
+
+    is_distinct = all(in_parallel(context, are_distinct, range(exchange.buckets)))
+    exchange.clear()
+    return is_distinct
 
 
 def _hashes(rows: pa.Table) -> np.ndarray:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-if TYPE_CHECKING:
-    from pyspark import RDD
-
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Array = npt.NDArray[Any]
 
 #: Tasks and shuffle partitions per core: few enough for a small run, and enough that no core waits long for the last.
 PARTITIONS_PER_CORE = 8
@@ -76,11 +70,6 @@ def spark_session(name: str = "atelier") -> SparkSession:
     return session
 
 
-def spread(context: SparkContext, tasks: Sequence[Task]) -> RDD[Task]:
-    """The tasks over the cluster: a Python task of Spark costs 50 ms whatever it does, so small ones go together."""
-    return context.parallelize(tasks, min(len(tasks), context.defaultParallelism * PARTITIONS_PER_CORE))
-
-
 def in_parallel(context: SparkContext, work: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
     """`work` of every task, somewhere in the cluster.
 
@@ -89,16 +78,6 @@ def in_parallel(context: SparkContext, work: Callable[[Task], Result], tasks: Se
     """
     if not tasks:
         return []
-    return spread(context, tasks).map(work).collect()
-
-
-def by_bucket(keys: Array, arrays: Iterable[Array], buckets: int) -> Iterator[tuple[int, list[Array]]]:
-    """Parallel arrays cut by `keys` modulo `buckets`: (bucket, its part of each array), for a shuffle to gather."""
-    bucket = (keys % np.uint32(buckets)).astype(np.min_scalar_type(buckets))
-    order = np.argsort(bucket, kind="stable")
-    ends = np.cumsum(np.bincount(bucket, minlength=buckets))
-    sorted_arrays = [array[order] for array in arrays]
-    for n, end in enumerate(ends):
-        start = ends[n - 1] if n else 0
-        if start < end:
-            yield n, [array[start:end] for array in sorted_arrays]
+    # A task costs Spark some 50 ms, whatever it does: small ones go together.
+    slices = min(len(tasks), context.defaultParallelism * PARTITIONS_PER_CORE)
+    return context.parallelize(tasks, slices).map(work).collect()

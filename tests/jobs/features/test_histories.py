@@ -7,7 +7,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.features import histories
-from jobs.platform.spark import by_bucket
 
 int32s = st.integers(-(2**31), 2**31 - 1)
 near = st.integers(0, 3)
@@ -28,9 +27,3 @@ def test_the_first_line_of_each_pair_is_marked(pairs: list[tuple[int, int]]) -> 
     entity, other = (np.array([pair[n] for pair in pairs], dtype=np.int32) for n in (0, 1))
     found = histories._is_first(entity, other).tolist()
     assert found == [pair not in pairs[:n] for n, pair in enumerate(pairs)]
-
-
-def test_keys_in_few_bytes_are_cut_into_more_buckets_than_they_can_count() -> None:
-    keys = np.array([100, 3, 100], dtype=np.int8)
-    found = {bucket: part.tolist() for bucket, (part,) in by_bucket(keys, [np.arange(3)], 300)}
-    assert found == {3: [1], 100: [0, 2]}
