@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -69,9 +70,9 @@ class Audit:
         self._measured = Measured()
         self._results: list[Any] = []
         tables = {reference: warehouse.as_read(reference.parent) for reference in contract.references}
+        publish = uuid.uuid4().hex
         self._parents = {
-            r: Parent(table.table_uri, table.version(), str(table.metadata().id), r.parent_column)
-            for r, table in tables.items()
+            r: Parent(table.table_uri, table.version(), r.parent_column, publish) for r, table in tables.items()
         }
         self._samples: list[pa.Table] = []
 

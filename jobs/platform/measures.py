@@ -110,14 +110,14 @@ class Parent:
 
     Attributes:
         uri, version: the table's.
-        made: Delta's own id of the table, another one where it was made anew in the same place.
         column: its ids.
+        publish: for which publish they are read; the next one reads them anew.
     """
 
     uri: str
     version: int
-    made: str
     column: str
+    publish: str
 
     def has(self, ids: pa.ChunkedArray) -> np.ndarray:
         """Marks those of the ids that it holds, and nulls."""
