@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,8 @@ def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
 
 
 def _read(data: Path) -> None:
-    """Read the files once, so that nobody has to wait for the disk."""
+    """Read the files once, with nothing left to be written, so that nobody has to wait for the disk."""
+    os.sync()
     for file in data.glob("*.csv"):
         with file.open("rb") as stream:
             while stream.read(1 << 24):
