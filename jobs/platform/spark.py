@@ -58,8 +58,10 @@ def _load_checks() -> None:
     """Load Great Expectations, which takes as long as Java's start, beside it and whatever the job begins with."""
     # Arrow lets go of the interpreter at each call, and would wait 5 ms each time to get it back from an import.
     sys.setswitchinterval(_TURN / 50)
-    importlib.import_module("jobs.platform.checks")
-    sys.setswitchinterval(_TURN)
+    try:
+        importlib.import_module("jobs.platform.checks")
+    finally:
+        sys.setswitchinterval(_TURN)
 
 
 def spark_session(name: str = "atelier") -> SparkSession:

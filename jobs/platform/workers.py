@@ -1,4 +1,4 @@
-"""The process that Spark forks its Python workers from on one machine: what their tasks need is loaded once."""
+"""The process that Spark forks its Python workers from: what their tasks need is loaded once."""
 
 from __future__ import annotations
 
