@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -51,7 +52,11 @@ def refuse_clashes(rows: TypedRows, contract: Contract) -> Mask:
     (key,) = contract.key
     usable = rows.good()
     usable = usable[np.argsort(rows.raw.line[usable])]
-    codes = rows.columns[key].take(usable).indices.to_numpy()
+    ids = _plain(rows.columns[key].take(usable))
+    is_repeated, is_clash = np.zeros((2, len(rows.raw)), dtype=bool)
+    if pd.Index(pl.Series(ids).hash().to_numpy()).is_unique:
+        return is_repeated
+    codes = ids.dictionary_encode().indices.to_numpy()
     again = pd.Series(codes).duplicated().to_numpy()
     later, later_codes = usable[again], codes[again]
     firsts, first_codes = usable[~again], codes[~again]
@@ -60,7 +65,6 @@ def refuse_clashes(rows: TypedRows, contract: Contract) -> Mask:
     is_same = np.ones(len(later), dtype=bool)
     for values in rows.columns.values():
         is_same &= mask(_same(_plain(values.take(later)), _plain(values.take(first))))
-    is_repeated, is_clash = np.zeros((2, len(rows.raw)), dtype=bool)
     is_repeated[later[is_same]], is_clash[later[~is_same]] = True, True
     rows.verdicts.refuse(is_clash, f"{key} already on an earlier line, with other values")
     return is_repeated

@@ -23,6 +23,8 @@ from jobs.ingest.files import SourceFile
 from jobs.platform.errors import JobError
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
+#: Lines are parsed so many bytes at a time: the different texts of so many fit the processor's caches.
+_PARSED_BYTES = 8 << 20
 _RECORDS_PER_BATCH = 20_000
 
 
@@ -31,7 +33,7 @@ class RawRows:
     """Rows of one file as they came.
 
     Attributes:
-        fields: the file's columns as text, dictionary-encoded; null where empty.
+        fields: the file's columns as text, dictionary-encoded; null where empty. A dictionary may hold a text twice.
         line: where each row starts in the file, header = 1 (row number from 1 for Parquet).
         broken: the whole line where it has more or fewer fields than the header or is not UTF-8, else null; its fields
             are null.
@@ -70,8 +72,17 @@ def blocks(file: SourceFile) -> list[Block]:
 
 
 def read_rows(file: SourceFile) -> RawRows:
-    """All rows of a file, block by block."""
-    return _joined([block.read() for block in blocks(file)])
+    """All rows of a file. A quoted field of a CSV file cannot hold a line break here."""
+    if file.path.suffix == ".parquet":
+        return _joined([block.read() for block in blocks(file)])
+    rows = _csv_rows(_header_and_lines(file)[1], file.columns)
+    return RawRows(rows.fields, rows.line + 1, rows.broken)
+
+
+def _header_and_lines(file: SourceFile) -> tuple[bytes, bytes]:
+    """The first line of a file, and all others, each with its end."""
+    header, _, lines = file.path.read_bytes().partition(b"\n")
+    return header, lines if lines.endswith(b"\n") or not lines else lines + b"\n"
 
 
 def _parquet_rows(block: Block) -> RawRows:
@@ -200,13 +211,35 @@ def _parsed(lines: bytes, columns: Sequence[str]) -> tuple[pa.Table, dict[int, s
         wrong[row.number] = row.text
         return "skip"
 
-    fields = pa_csv.read_csv(
-        pa.BufferReader(lines),
-        read_options=pa_csv.ReadOptions(column_names=list(columns), use_threads=False, block_size=len(lines) + 1),
-        parse_options=pa_csv.ParseOptions(quote_char='"' if b'"' in lines else False, invalid_row_handler=note),
-        convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(columns, _TEXT)),
+    def read(size: int) -> pa.Table:
+        return pa_csv.read_csv(
+            pa.BufferReader(lines),
+            read_options=pa_csv.ReadOptions(column_names=list(columns), use_threads=False, block_size=size),
+            parse_options=pa_csv.ParseOptions(quote_char='"' if b'"' in lines else False, invalid_row_handler=note),
+            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(columns, _TEXT)),
+        )
+
+    try:
+        fields = read(_PARSED_BYTES)
+    except pa.ArrowInvalid:  # a line is longer than that
+        fields = read(len(lines) + 1)
+    return pa.table([_encoded(_one_piece(column)) for column in fields.columns], list(columns)), wrong
+
+
+def _one_piece(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """The column, its pieces put together.
+
+    Their dictionaries become one without looking for a text in all of them if texts hardly repeat, as ids in a list of
+    customers: that would take as long as all else that is done to a file.
+    """
+    sizes = [len(piece.dictionary) for piece in column.chunks]
+    if sum(sizes) < len(column) / 2:
+        return column.unify_dictionaries().combine_chunks()
+    first = np.cumsum([0, *sizes[:-1]])
+    indices = [pc.add(piece.indices, pa.scalar(n, pa.int32())) for piece, n in zip(column.chunks, first, strict=True)]
+    return pa.DictionaryArray.from_arrays(
+        pa.concat_arrays(indices), pa.concat_arrays([piece.dictionary for piece in column.chunks])
     )
-    return pa.table([_encoded(column.combine_chunks()) for column in fields.columns], list(columns)), wrong
 
 
 def _with_broken(fields: pa.Table, line: npt.NDArray[np.int64], broken: dict[int, str]) -> RawRows:
@@ -219,7 +252,10 @@ def _with_broken(fields: pa.Table, line: npt.NDArray[np.int64], broken: dict[int
 
 def _one_chunk(tables: list[pa.Table]) -> pa.Table:
     tables = [table for table in tables if table.num_rows] or tables[:1]
-    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    if len(tables) == 1:
+        return tables[0]
+    joined = pa.concat_tables(tables)
+    return pa.table([_one_piece(column) for column in joined.columns], joined.column_names)
 
 
 def _joined(parts: Sequence[RawRows]) -> RawRows:
@@ -237,11 +273,9 @@ def read_records(file: SourceFile) -> RawRows:
     """
     if file.path.suffix == ".parquet":
         return read_rows(file)
-    header, _, lines = file.path.read_bytes().partition(b"\n")
-    if lines and header.count(b'"') % 2 == 0:
-        rows = _even_rows(lines if lines.endswith(b"\n") else lines + b"\n", file.columns)
-        if rows is not None:
-            return RawRows(rows.fields, rows.line + 1, rows.broken)
+    header, lines = _header_and_lines(file)
+    if header.count(b'"') % 2 == 0 and (rows := _even_rows(lines, file.columns)) is not None:
+        return RawRows(rows.fields, rows.line + 1, rows.broken)
     return _joined(list(_record_batches(file)))
 
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a check must never call home
+
+
+def _put_off(name: str) -> None:
+    """Have a module loaded when it is first used, whoever imports it before."""
+    if name not in sys.modules and (spec := importlib.util.find_spec(name)) and spec.loader:
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        parent, _, child = name.rpartition(".")
+        setattr(sys.modules[parent], child, module)
+
+
+# Great Expectations imports it for tests of distributions, which no contract has, and a third of its import goes there.
+_put_off("scipy.stats")
 
 import great_expectations as gx
 import pandas as pd

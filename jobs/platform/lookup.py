@@ -16,7 +16,7 @@ from expectations.contract import key_of
 
 
 class Positions:
-    """Where each of some different values stands: found by its 64-bit hash, then compared; whole numbers by themselves.
+    """Where each of some different texts stands: found by its 64-bit hash, then compared.
 
     Args:
         values: no null, and none twice.
@@ -27,7 +27,7 @@ class Positions:
 
     def __init__(self, values: pa.Array) -> None:
         self._values = values
-        for self._seed in range(5):  # with another seed other values share a hash, if ever two do
+        for self._seed in range(5):  # with another seed other texts share a hash, if ever two do
             self._index = pd.Index(self._hashes(values))
             if self._index.is_unique:
                 return
@@ -36,14 +36,10 @@ class Positions:
     def of(self, values: pa.Array) -> np.ndarray:
         """The position of each value, -1 where it is not among them or null."""
         found = self._index.get_indexer(self._hashes(values))
-        if pa.types.is_integer(values.type):
-            return np.where(values.is_valid().to_numpy(zero_copy_only=False), found, -1)
         same = pc.equal(self._values.take(pa.array(found, mask=found < 0)), values).fill_null(False)
         return np.where(same.to_numpy(zero_copy_only=False), found, -1)
 
     def _hashes(self, values: pa.Array) -> np.ndarray:
-        if pa.types.is_integer(values.type):
-            return values.fill_null(0).to_numpy()
         return pl.Series(values).hash(self._seed).to_numpy()
 
 

@@ -121,14 +121,20 @@ class Parent:
 
     def has(self, ids: pa.ChunkedArray) -> np.ndarray:
         """Marks those of the ids that it holds, and nulls."""
-        known = _ids(self).of(ids.combine_chunks()) >= 0
-        return known | ids.is_null().to_numpy()
+        known = _ids(self)
+        if isinstance(known, Positions):
+            is_known = known.of(ids.combine_chunks()) >= 0
+        else:
+            is_known = np.isin(ids.fill_null(0).to_numpy(), known)
+        return is_known | ids.is_null().to_numpy()
 
 
 @lru_cache(maxsize=4)
-def _ids(parent: Parent) -> Positions:
+def _ids(parent: Parent) -> Positions | np.ndarray:
+    """A table's ids, or its surrogate keys as integers."""
     rows = DeltaTable(parent.uri, version=parent.version).to_pyarrow_table(columns=[parent.column])
-    return Positions(rows[parent.column].combine_chunks())
+    ids = rows[parent.column].combine_chunks()
+    return ids.to_numpy() if pa.types.is_integer(ids.type) else Positions(ids)
 
 
 def needed_columns(contract: Contract) -> list[str]:
@@ -141,27 +147,27 @@ def needed_columns(contract: Contract) -> list[str]:
 def measured(contract: Contract, rows: pa.Table, parents: Mapping[Reference, Parent]) -> Measured:
     """Everything counted, of one block of rows."""
     labels = _labels(contract, rows)
-    found = Measured(_counts(labels))
+    found = Measured(_counts(labels, np.ones(len(labels), dtype=bool)))
     if contract.week_change:
         found.days = days_of(rows[contract.week_change.column])
     if contract.freshness:
         found.newest = pc.max(rows[contract.freshness.column]).as_py()
     for reference, parent in parents.items():
         ids = rows[reference.column]
-        is_unknown = pa.array(~parent.has(ids))
-        found.unknown[reference] = _counts(labels.filter(is_unknown))
-        found.examples[reference] = ids.filter(is_unknown).slice(0, 3).to_pylist()
+        is_unknown = ~parent.has(ids)
+        found.unknown[reference] = _counts(labels, is_unknown)
+        found.examples[reference] = ids.take(np.flatnonzero(is_unknown)[:3]).to_pylist()
     return found
 
 
 def sample(contract: Contract, rows: pa.Table, shares: Mapping[str, float]) -> pa.Table:
     """This share of the rows of each slice: the slice and the columns that may drift."""
-    columns = rows.select([drift.column for drift in contract.drifts]).append_column(LABEL, _labels(contract, rows))
+    labels = _labels(contract, rows)
+    share = np.array([shares.get(label, 0.0) for label in labels.dictionary.to_pylist()])
     draws = np.random.default_rng(0).random(rows.num_rows)
-    is_drawn = np.zeros(rows.num_rows, dtype=bool)
-    for label, share in shares.items():
-        is_drawn |= pc.equal(columns[LABEL], label).to_numpy() & (draws < share)
-    return columns.take(np.flatnonzero(is_drawn))  # copies them: a slice would carry all rows along to the driver
+    drawn = np.flatnonzero(draws < share[labels.indices])
+    columns = rows.select([drift.column for drift in contract.drifts]).take(drawn)  # a slice would carry all rows along
+    return columns.append_column(LABEL, labels.take(drawn).dictionary_decode())
 
 
 def shares_of(rows: Mapping[str, int]) -> dict[str, float]:
@@ -169,10 +175,12 @@ def shares_of(rows: Mapping[str, int]) -> dict[str, float]:
     return {label: min(1.0, SAMPLE / count) for label, count in rows.items() if count}
 
 
-def _labels(contract: Contract, rows: pa.Table) -> pa.ChunkedArray:
+def _labels(contract: Contract, rows: pa.Table) -> pa.DictionaryArray:
+    """The slice of each row."""
     if contract.slice_date:
-        return rows[contract.slice_date].cast(pa.string())
-    return pa.chunked_array([pa.repeat(pa.scalar(ALL), rows.num_rows)])
+        days = rows[contract.slice_date].combine_chunks().dictionary_encode()
+        return pa.DictionaryArray.from_arrays(days.indices, days.dictionary.cast(pa.string()))
+    return pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int32), [ALL])
 
 
 def days_of(days: pa.ChunkedArray) -> dict[str, int]:
@@ -180,8 +188,10 @@ def days_of(days: pa.ChunkedArray) -> dict[str, int]:
     return {str(pair["values"]): pair["counts"] for pair in pc.value_counts(days).to_pylist()}
 
 
-def _counts(labels: pa.ChunkedArray) -> dict[str, int]:
-    return {pair["values"]: pair["counts"] for pair in pc.value_counts(labels).to_pylist()}
+def _counts(labels: pa.DictionaryArray, where: np.ndarray) -> dict[str, int]:
+    """Rows of each slice, of those at which `where` is true."""
+    counts = np.bincount(labels.indices.to_numpy()[where], minlength=len(labels.dictionary))
+    return {label: int(n) for label, n in zip(labels.dictionary.to_pylist(), counts, strict=True) if n}
 
 
 def of_file(
