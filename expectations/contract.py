@@ -81,14 +81,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Reference:
-    """Every value of `column` is found in `parent_column` of the table `parent`; not given, it has the same name."""
+    """Every value of `column` is an id, or a surrogate key, of the table `parent`: of the customers or the articles."""
 
     column: str
     parent: Contract
-    parent_column: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parent_column", self.parent_column or self.column)
 
     @property
     def measure(self) -> str:
@@ -185,9 +181,9 @@ class Contract:
         if unknown or len(set(names)) != len(names):
             raise ValueError(f"contract {self.name}: duplicate columns, or key/partition not a column: {unknown}")
         gated = [gate.column for gate in (*self.references, *self.drifts, self.freshness, self.week_change) if gate]
-        orphans = [r.parent_column for r in self.references if r.parent_column not in r.parent.column_names]
+        orphans = [r.column for r in self.references if len(r.parent.key) != 1]
         if missing := [column for column in gated if column not in names] + orphans:
-            raise ValueError(f"contract {self.name}: gates on columns that are not there: {missing}")
+            raise ValueError(f"contract {self.name}: gates on what is not there: {missing}")
 
     @property
     def path(self) -> str:

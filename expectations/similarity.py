@@ -19,6 +19,6 @@ SIMILAR_ARTICLES = Contract(
     key=("method", "article_id", "similar_article_id"),
     partition_by=("method",),
     min_rows=0,
-    references=(Reference("article_id", ARTICLES), Reference("similar_article_id", ARTICLES, "article_id")),
+    references=(Reference("article_id", ARTICLES), Reference("similar_article_id", ARTICLES)),
     row_change=RowChange(0.9, None, "as many as the pictures, whose number grows with the catalogue"),
 )

@@ -59,6 +59,8 @@ class Histories:
 
     def where(self, mask: Array) -> Histories:
         """The lines at which `mask` is true; `is_new` stays what it was in all lines."""
+        if mask.all():
+            return self
         return Histories(*(getattr(self, field.name)[mask] for field in fields(self)))
 
     def since(self, day: int) -> Histories:

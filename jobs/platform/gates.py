@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +19,8 @@ from jobs.platform.data_docs import write_page
 from jobs.platform.earlier import Earlier, StoredSlices
 from jobs.platform.errors import ContractError
 from jobs.platform.extremes import Extremes
-from jobs.platform.measures import Measured, Parent, Values, psi
+from jobs.platform.lookup import Lookup
+from jobs.platform.measures import Measured, Values, psi
 from jobs.platform.settings import WEEK
 from jobs.platform.spark import in_parallel, spark_session
 from jobs.platform.staging import Slice, Staged
@@ -69,11 +69,7 @@ class Audit:
         self._stored = StoredSlices(contract, DeltaTable(warehouse.uri(contract)), replace)
         self._measured = Measured()
         self._results: list[Any] = []
-        tables = {reference: warehouse.as_read(reference.parent) for reference in contract.references}
-        publish = uuid.uuid4().hex
-        self._parents = {
-            r: Parent(table.table_uri, table.version(), r.parent_column, publish) for r, table in tables.items()
-        }
+        self._parents = {r: Lookup.of(warehouse.as_read(r.parent), r.parent.key[0]) for r in contract.references}
         self._samples: list[pa.Table] = []
 
     def take(self, rows: pa.Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -51,16 +52,31 @@ class Lookup:
         uri: the table's root.
         version: the table's version.
         id_column: customer_id or article_id.
+        files: digest of the names of its files, which tells apart what a restored table has at the same version.
     """
 
     uri: str
     version: int
     id_column: str
+    files: str
+
+    @classmethod
+    def of(cls, table: DeltaTable, id_column: str) -> Lookup:
+        files = hashlib.sha256("".join(sorted(table.file_uris())).encode()).hexdigest()
+        return cls(table.table_uri, table.version(), id_column, files)
+
+    def has(self, values: pa.ChunkedArray) -> np.ndarray:
+        """Marks those of the values, ids or surrogate keys, that the table has, and nulls."""
+        if pa.types.is_integer(values.type):
+            is_known = np.isin(values.fill_null(0).to_numpy(), _keys(self))
+        else:
+            is_known = _by_id(self).of(values.combine_chunks()) >= 0
+        return is_known | values.is_null().to_numpy()
 
     def keys(self, ids: pa.Array) -> pa.Array:
         """The surrogate key of each id, int32; null where the table does not know it."""
         position = _by_id(self).of(ids)
-        return pa.array(_table(self)[1][position], pa.int32(), mask=position < 0)
+        return pa.array(_keys(self)[position], pa.int32(), mask=position < 0)
 
     def ids(self, keys: np.ndarray) -> pa.Array:
         """The id of each surrogate key; raises KeyError on a key that the table does not have."""
@@ -70,21 +86,28 @@ class Lookup:
             raise KeyError(f"{self.uri}: no such {key_of(self.id_column)}")
         return ids.take(position)
 
+    def column(self, name: str) -> pa.Array:
+        """One column of the table, in the order of its rows."""
+        return DeltaTable(self.uri, version=self.version).to_pyarrow_table(columns=[name])[0].combine_chunks()
+
 
 @lru_cache(maxsize=2)
-def _table(lookup: Lookup) -> tuple[pa.Array, np.ndarray]:
-    columns = [lookup.id_column, key_of(lookup.id_column)]
-    rows = DeltaTable(lookup.uri, version=lookup.version).to_pyarrow_table(columns=columns)
-    return rows[0].combine_chunks().cast(pa.string()), rows[1].to_numpy()
+def _ids(lookup: Lookup) -> pa.Array:
+    return lookup.column(lookup.id_column).cast(pa.string())
+
+
+@lru_cache(maxsize=2)
+def _keys(lookup: Lookup) -> np.ndarray:
+    return lookup.column(key_of(lookup.id_column)).to_numpy()
 
 
 @lru_cache(maxsize=2)
 def _by_id(lookup: Lookup) -> Positions:
-    return Positions(_table(lookup)[0])
+    return Positions(_ids(lookup))
 
 
 @lru_cache(maxsize=2)
 def _by_key(lookup: Lookup) -> tuple[np.ndarray, pa.Array]:
-    ids, keys = _table(lookup)
+    keys = _keys(lookup)
     order = np.argsort(keys)
-    return keys[order], ids.take(order)
+    return keys[order], _ids(lookup).take(order)

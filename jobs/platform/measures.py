@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 from pandas.core.util.hashing import combine_hash_arrays
 from pandas.util import hash_array
 
 from expectations.contract import Contract, Reference
-from jobs.platform.lookup import Positions
+from jobs.platform.lookup import Lookup
 from jobs.platform.spark import in_parallel
 from jobs.platform.staging import Staged
 
@@ -104,39 +102,6 @@ def _hashes(rows: pa.Table) -> np.ndarray:
     return combine_hash_arrays((hash_array(values, categorize=False) for values in columns), rows.num_columns)
 
 
-@dataclass(frozen=True)
-class Parent:
-    """One version of a table that others refer to, by name: each process that needs its ids reads them once.
-
-    Attributes:
-        uri, version: the table's.
-        column: its ids.
-        publish: for which publish they are read; the next one reads them anew.
-    """
-
-    uri: str
-    version: int
-    column: str
-    publish: str
-
-    def has(self, ids: pa.ChunkedArray) -> np.ndarray:
-        """Marks those of the ids that it holds, and nulls."""
-        known = _ids(self)
-        if isinstance(known, Positions):
-            is_known = known.of(ids.combine_chunks()) >= 0
-        else:
-            is_known = np.isin(ids.fill_null(0).to_numpy(), known)
-        return is_known | ids.is_null().to_numpy()
-
-
-@lru_cache(maxsize=4)
-def _ids(parent: Parent) -> Positions | np.ndarray:
-    """A table's ids, or its surrogate keys as integers."""
-    rows = DeltaTable(parent.uri, version=parent.version).to_pyarrow_table(columns=[parent.column])
-    ids = rows[parent.column].combine_chunks()
-    return ids.to_numpy() if pa.types.is_integer(ids.type) else Positions(ids)
-
-
 def needed_columns(contract: Contract) -> list[str]:
     """The columns that are measured or sampled, and the slice's date."""
     gates = (*contract.references, *contract.drifts, contract.freshness, contract.week_change)
@@ -144,7 +109,7 @@ def needed_columns(contract: Contract) -> list[str]:
     return [name for name in contract.column_names if name in names] or contract.column_names[:1]
 
 
-def measured(contract: Contract, rows: pa.Table, parents: Mapping[Reference, Parent]) -> Measured:
+def measured(contract: Contract, rows: pa.Table, parents: Mapping[Reference, Lookup]) -> Measured:
     """Everything counted, of one block of rows."""
     labels = _labels(contract, rows)
     found = Measured(_counts(labels, np.ones(len(labels), dtype=bool)))
@@ -195,7 +160,7 @@ def _counts(labels: pa.DictionaryArray, where: np.ndarray) -> dict[str, int]:
 
 
 def of_file(
-    path: str, files: Staged, parents: Mapping[Reference, Parent], shares: Mapping[str, float]
+    path: str, files: Staged, parents: Mapping[Reference, Lookup], shares: Mapping[str, float]
 ) -> tuple[Measured, pa.Table]:
     """The measures of one staged file, and its part of the samples."""
     rows = files.read(path, needed_columns(files.contract))

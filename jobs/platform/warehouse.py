@@ -113,7 +113,7 @@ class Warehouse:
 
     def lookup(self, contract: Contract) -> Lookup:
         """The table's ids and surrogate keys, at its current version, to be used in any process."""
-        return Lookup(self.uri(contract), self.version(contract), contract.key[0])
+        return Lookup.of(self._pin(contract), contract.key[0])
 
     # ---- writing
 

@@ -35,10 +35,10 @@ def contract(*columns: Column, **facts: object) -> Contract:
         lambda: contract(ID, partition_by=("day",)),
         lambda: contracts_by_name([contract(ID), contract(WEIGHT)]),
         lambda: contract(ID, drifts=(Drift("weight", 0.25, "why"),)),
-        lambda: contract(ID, WEIGHT, references=(Reference("weight", contract(ID)),)),
-        lambda: contract(ID, references=(Reference("thing_id", contract(ID), "other_id"),)),
+        lambda: contract(ID, references=(Reference("weight", contract(ID, key=("thing_id",))),)),
+        lambda: contract(ID, references=(Reference("thing_id", contract(ID)),)),
     ],
-    ids=["type", "column twice", "key", "partition", "table twice", "drift", "reference", "renamed"],
+    ids=["type", "column twice", "key", "partition", "table twice", "drift", "reference", "no key"],
 )
 def test_bad_contracts_are_refused(bad):
     with pytest.raises(ValueError):
@@ -78,7 +78,7 @@ def test_derived_gates():
         WEIGHT,
         sold,
         partition_by=("sold_date",),
-        references=(Reference("thing_id", contract(ID)),),
+        references=(Reference("thing_id", contract(ID, key=("thing_id",))),),
         row_change=RowChange(0.5, 1.9, "alike"),
         drifts=(Drift("weight", 0.25, "calm", is_advisory=True),),
         freshness=Freshness("sold_date", 7, "daily"),
