@@ -147,7 +147,10 @@ def _cut(formulas: Formulas, work: Work, changed: Array | None, exchange: Exchan
         is_changed = np.zeros(max(int(lines.entity.max(initial=0)) + 1, len(changed)), dtype=bool)
         is_changed[: len(changed)] = changed
         lines = _where(lines, is_changed[lines.entity] | (lines.day >= _number(work.dates[0]) - WINDOW_DAYS))
-    return exchange.put(lines.entity, lines._asdict())
+    columns = lines._asdict()
+    if not work.base:  # then nothing is known that a late line could have been missing from
+        del columns["is_late"]
+    return exchange.put(lines.entity, columns)
 
 
 def _cut_base(formulas: Formulas, lookup: Lookup, exchange: Exchange, file: DataFile) -> str:

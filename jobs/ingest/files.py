@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -93,22 +94,29 @@ def noted(files: Sequence[SourceFile]) -> dict[str, list[str | int]]:
 
 
 def fingerprint(path: Path, columns: tuple[str, ...]) -> SourceFile:
-    """The file with its checksum and where its blocks begin; a CSV file is read once for both."""
+    """The file with its checksum and where its blocks begin; of a CSV file both are found at the same time."""
     state = state_of(path)
     if path.suffix == ".parquet":
         groups = pq.ParquetFile(path).metadata
         rows = (groups.row_group(n).num_rows for n in range(groups.num_row_groups))
         return SourceFile(path, columns, checksum(path), tuple(accumulate(rows, initial=0))[:-1], state)
-    digest, lines, before = hashlib.sha256(), 0, []
+    with ThreadPoolExecutor(1) as beside:
+        digest = beside.submit(checksum, path)
+        before = _lines_before(path)
+        return SourceFile(path, columns, digest.result(), before, state)
+
+
+def _lines_before(path: Path) -> tuple[int, ...]:
+    """Number of lines before each block of a CSV file."""
+    lines, before = 0, []
     chunk = bytearray(min(BLOCK_BYTES, 4 << 20))  # reused: memory new to a process costs more than reading into it
     characters = np.frombuffer(chunk, np.uint8)
     with path.open("rb") as stream:
         while size := stream.readinto(chunk):
             if (stream.tell() - size) % BLOCK_BYTES == 0:
                 before.append(lines)
-            digest.update(memoryview(chunk)[:size])
             lines += int(np.count_nonzero(characters[:size] == ord("\n")))
-    return SourceFile(path, columns, digest.hexdigest(), tuple(before), state)
+    return tuple(before)
 
 
 def state_of(path: Path) -> tuple[int, ...] | None:

@@ -103,10 +103,10 @@ def _as_text(column: pa.ChunkedArray) -> pa.Array:
 def _encoded(text: pa.Array) -> pa.DictionaryArray:
     """Text dictionary-encoded, null where empty."""
     encoded = text if pa.types.is_dictionary(text.type) else text.dictionary_encode()
-    empty = pc.index(encoded.dictionary, "").as_py()
-    if empty < 0:
+    is_empty = pc.equal(encoded.dictionary, "")
+    if not pc.any(is_empty).as_py():
         return encoded.cast(_TEXT)
-    indices = pc.if_else(pc.equal(encoded.indices, empty), None, encoded.indices)
+    indices = pc.if_else(is_empty.take(encoded.indices), None, encoded.indices)
     return pa.DictionaryArray.from_arrays(indices, encoded.dictionary).cast(_TEXT)
 
 

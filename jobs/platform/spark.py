@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
@@ -34,6 +35,9 @@ _SETTINGS = {
     "spark.ui.enabled": "false",
 }
 
+#: Java is forked off within so many seconds: a fork amid another thread's import ends in a page of warnings.
+FORK_SECONDS = 0.2
+
 #: Seconds that a thread has the interpreter before another may have it.
 _TURN = sys.getswitchinterval()
 
@@ -56,6 +60,7 @@ def spark_context(name: str) -> SparkContext:
 
 def _load_checks() -> None:
     """Load Great Expectations, which takes as long as Java's start, beside it and whatever the job begins with."""
+    time.sleep(FORK_SECONDS)
     # Arrow lets go of the interpreter at each call, and would wait 5 ms each time to get it back from an import.
     sys.setswitchinterval(_TURN / 50)
     try:

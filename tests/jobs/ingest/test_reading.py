@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.ingest import files
+from jobs.ingest import files, reading
 from jobs.ingest.files import fingerprint
 from jobs.ingest.reading import RawRows, blocks, read_records, read_rows
 from jobs.platform.errors import JobError
@@ -40,6 +40,18 @@ def test_line_numbers_are_exact_across_blocks(tmp_path: Path, monkeypatch: pytes
         assert collected(read_rows(file)) == sorted(
             (n, (str(n), "x" * (n * n % 23) or None), None) for n in range(2, 212) if n % 7
         )
+
+
+@pytest.mark.parametrize("size", [8, 64, 1000])
+def test_a_file_is_the_same_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Texts that repeat and texts that do not; empty fields, lines with too few, and lines longer than a piece."""
+    lines = [("x" * n if n % 9 else str(n)) if n % 5 == 0 else f"{n},{n % 3 or ''}" for n in range(2, 200)]
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "\n".join(lines))
+    whole = collected(read_rows(fingerprint(path, ("a", "b"))))
+    assert [row[0] for row in whole] == list(range(2, 200))
+    monkeypatch.setattr(reading, "_PARSED_BYTES", size)
+    assert collected(read_rows(fingerprint(path, ("a", "b")))) == whole
 
 
 def test_lines_as_they_come(tmp_path: Path) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gc
 import sys
+from socket import socketpair
 from typing import TYPE_CHECKING
 
+import pytest
+
+from jobs.platform import workers
 from jobs.platform.spark import in_parallel
 
 if TYPE_CHECKING:
@@ -20,3 +24,19 @@ def test_workers_begin_with_their_libraries(spark: SparkSession) -> None:
 
     ((is_loaded, frozen),) = in_parallel(spark.sparkContext, found, [0])
     assert is_loaded and frozen > 10_000
+
+
+def test_java_that_is_gone_ends_the_tasks_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tasks(connection, is_authenticated):
+        while True:
+            connection.send(b"result")
+
+    monkeypatch.setattr(workers, "_tasks_of", tasks)
+    ours, java = socketpair()
+    with ours:
+        java.close()
+        assert workers._tasks_until_java_goes(ours, True) == 1
+
+
+def test_workers_are_reached_without_a_port(spark: SparkSession) -> None:
+    assert spark.sparkContext.getConf().get("spark.python.unix.domain.socket.enabled") == "true"
