@@ -44,7 +44,7 @@ def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
         data = data or generated(work / "data", scale)
         turns: dict[str, list[Result]] = {name: [] for name in CONTESTANTS}
         for name in [*CONTESTANTS] * TURNS:
-            _read(data)
+            read(data)
             shutil.rmtree(work / name, ignore_errors=True)
             module, *further = CONTESTANTS[name]
             command = ["-m", f"benchmarks.{module}", str(data), str(work / name), str(as_of), *further]
@@ -61,13 +61,14 @@ def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
     publish("features", "make bench-features", medians(turns), "atelier", note)
 
 
-def _read(data: Path) -> None:
-    """Read the files once, with nothing left to be written, so that nobody has to wait for the disk."""
+def read(folder: Path) -> None:
+    """Read all files once, with nothing left to be written, so that nobody has to wait for the disk."""
     os.sync()
-    for file in data.glob("*.csv"):
-        with file.open("rb") as stream:
-            while stream.read(1 << 24):
-                pass
+    for file in folder.rglob("*"):
+        if file.suffix in (".csv", ".parquet", ".json"):
+            with file.open("rb") as stream:
+                while stream.read(1 << 24):
+                    pass
 
 
 def generated(folder: Path, scale: float) -> Path:
