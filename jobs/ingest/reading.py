@@ -211,16 +211,18 @@ def _parsed(lines: bytes, columns: Sequence[str]) -> tuple[pa.Table, dict[int, s
         wrong[row.number] = row.text
         return "skip"
 
+    is_quoted = b'"' in lines
+
     def read(size: int) -> pa.Table:
         return pa_csv.read_csv(
             pa.BufferReader(lines),
             read_options=pa_csv.ReadOptions(column_names=list(columns), use_threads=False, block_size=size),
-            parse_options=pa_csv.ParseOptions(quote_char='"' if b'"' in lines else False, invalid_row_handler=note),
+            parse_options=pa_csv.ParseOptions(quote_char='"' if is_quoted else False, invalid_row_handler=note),
             convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(columns, _TEXT)),
         )
 
     try:
-        fields = read(_PARSED_BYTES)
+        fields = read(len(lines) + 1 if is_quoted else _PARSED_BYTES)  # a quoted line break may not end a piece
     except pa.ArrowInvalid:  # a line is longer than that
         fields = read(len(lines) + 1)
     return pa.table([_encoded(_one_piece(column)) for column in fields.columns], list(columns)), wrong

@@ -2,6 +2,7 @@ import csv
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -142,8 +143,15 @@ def test_records_that_cannot_be_told_apart(tmp_path: Path, content: bytes, said:
         read_records(fingerprint(path, ("id", "text")))
 
 
-@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_records_are_those_of_a_csv_reader(records: list[tuple[str, str]], end: str, is_all_quoted: bool) -> None:
+@given(
+    st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.sampled_from([6, 12, 8 << 20]),
+)
+def test_records_are_those_of_a_csv_reader(
+    records: list[tuple[str, str]], end: str, is_all_quoted: bool, piece: int
+) -> None:
     if not is_all_quoted:  # the writer does not quote a bare carriage return, by which its reader ends a record
         records = [(one.replace("\r", ""), other.replace("\r", "")) for one, other in records]
     with TemporaryDirectory() as folder:
@@ -156,5 +164,6 @@ def test_records_are_those_of_a_csv_reader(records: list[tuple[str, str]], end: 
         with path.open(encoding="utf-8", newline="") as stream:
             reader, starts = csv.reader(stream), [1]
             expected = [(starts[-1], tuple(row), starts.append(reader.line_num + 1))[:2] for row in reader][1:]
-        found = collected(read_records(fingerprint(path, ("id", "text"))))
+        with patch.object(reading, "_PARSED_BYTES", piece):
+            found = collected(read_records(fingerprint(path, ("id", "text"))))
         assert found == [(line, tuple(text or None for text in row), None) for line, row in expected]
