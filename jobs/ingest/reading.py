@@ -23,8 +23,8 @@ from jobs.ingest.files import SourceFile
 from jobs.platform.errors import JobError
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-#: Lines are parsed so many bytes at a time: the different texts of so many fit the processor's caches.
-_PARSED_BYTES = 8 << 20
+#: A list is parsed so many bytes at a time: the different texts of so many fit the processor's caches.
+_PIECE_BYTES = 8 << 20
 _RECORDS_PER_BATCH = 20_000
 
 
@@ -33,7 +33,8 @@ class RawRows:
     """Rows of one file as they came.
 
     Attributes:
-        fields: the file's columns as text, dictionary-encoded; null where empty. A dictionary may hold a text twice.
+        fields: the file's columns as text, dictionary-encoded; null where empty. Of a block no dictionary holds a text
+            twice; of a whole file it may.
         line: where each row starts in the file, header = 1 (row number from 1 for Parquet).
         broken: the whole line where it has more or fewer fields than the header or is not UTF-8, else null; its fields
             are null.
@@ -75,8 +76,15 @@ def read_rows(file: SourceFile) -> RawRows:
     """All rows of a file. A quoted field of a CSV file cannot hold a line break here."""
     if file.path.suffix == ".parquet":
         return _joined([block.read() for block in blocks(file)])
-    rows = _csv_rows(_header_and_lines(file)[1], file.columns)
-    return RawRows(rows.fields, rows.line + 1, rows.broken)
+    lines = _header_and_lines(file)[1]
+    parts, start, number = [], 0, 2
+    while start < len(lines):
+        end = lines.find(b"\n", min(start + _PIECE_BYTES, len(lines)) - 1) + 1
+        piece, start = lines[start:end], end
+        rows = _csv_rows(piece, file.columns)
+        parts.append(RawRows(rows.fields, rows.line + (number - 1), rows.broken))
+        number += piece.count(b"\n")
+    return _joined(parts)
 
 
 def _header_and_lines(file: SourceFile) -> tuple[bytes, bytes]:
@@ -211,21 +219,35 @@ def _parsed(lines: bytes, columns: Sequence[str]) -> tuple[pa.Table, dict[int, s
         wrong[row.number] = row.text
         return "skip"
 
-    is_quoted = b'"' in lines
+    fields = pa_csv.read_csv(
+        pa.BufferReader(lines),
+        read_options=pa_csv.ReadOptions(column_names=list(columns), use_threads=False, block_size=len(lines) + 1),
+        parse_options=pa_csv.ParseOptions(quote_char='"' if b'"' in lines else False, invalid_row_handler=note),
+        convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(columns, _TEXT)),
+    )
+    return pa.table([_encoded(column.combine_chunks()) for column in fields.columns], list(columns)), wrong
 
-    def read(size: int) -> pa.Table:
-        return pa_csv.read_csv(
-            pa.BufferReader(lines),
-            read_options=pa_csv.ReadOptions(column_names=list(columns), use_threads=False, block_size=size),
-            parse_options=pa_csv.ParseOptions(quote_char='"' if is_quoted else False, invalid_row_handler=note),
-            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(columns, _TEXT)),
-        )
 
-    try:
-        fields = read(len(lines) + 1 if is_quoted else _PARSED_BYTES)  # a quoted line break may not end a piece
-    except pa.ArrowInvalid:  # a line is longer than that
-        fields = read(len(lines) + 1)
-    return pa.table([_encoded(_one_piece(column)) for column in fields.columns], list(columns)), wrong
+def _with_broken(fields: pa.Table, line: npt.NDArray[np.int64], broken: dict[int, str]) -> RawRows:
+    """Adds the broken lines, by number, but for those with nothing but blanks."""
+    broken = {number: text for number, text in broken.items() if text.strip()}
+    nothing = pa.table({name: pa.nulls(len(broken), _TEXT) for name in fields.column_names})
+    texts = pa.concat_arrays([pa.nulls(len(line), pa.string()), pa.array(broken.values(), pa.string())])
+    return RawRows(_one_chunk([fields, nothing]), np.concatenate([line, np.array(list(broken), dtype=np.int64)]), texts)
+
+
+def _one_chunk(tables: list[pa.Table]) -> pa.Table:
+    tables = [table for table in tables if table.num_rows] or tables[:1]
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
+def _joined(parts: Sequence[RawRows]) -> RawRows:
+    fields = pa.concat_tables([part.fields for part in parts])
+    return RawRows(
+        pa.table([_one_piece(column) for column in fields.columns], fields.column_names),
+        np.concatenate([part.line for part in parts]),
+        pa.concat_arrays([part.broken for part in parts]),
+    )
 
 
 def _one_piece(column: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -241,30 +263,6 @@ def _one_piece(column: pa.ChunkedArray) -> pa.DictionaryArray:
     indices = [pc.add(piece.indices, pa.scalar(n, pa.int32())) for piece, n in zip(column.chunks, first, strict=True)]
     return pa.DictionaryArray.from_arrays(
         pa.concat_arrays(indices), pa.concat_arrays([piece.dictionary for piece in column.chunks])
-    )
-
-
-def _with_broken(fields: pa.Table, line: npt.NDArray[np.int64], broken: dict[int, str]) -> RawRows:
-    """Adds the broken lines, by number, but for those with nothing but blanks."""
-    broken = {number: text for number, text in broken.items() if text.strip()}
-    nothing = pa.table({name: pa.nulls(len(broken), _TEXT) for name in fields.column_names})
-    texts = pa.concat_arrays([pa.nulls(len(line), pa.string()), pa.array(broken.values(), pa.string())])
-    return RawRows(_one_chunk([fields, nothing]), np.concatenate([line, np.array(list(broken), dtype=np.int64)]), texts)
-
-
-def _one_chunk(tables: list[pa.Table]) -> pa.Table:
-    tables = [table for table in tables if table.num_rows] or tables[:1]
-    if len(tables) == 1:
-        return tables[0]
-    joined = pa.concat_tables(tables)
-    return pa.table([_one_piece(column) for column in joined.columns], joined.column_names)
-
-
-def _joined(parts: Sequence[RawRows]) -> RawRows:
-    return RawRows(
-        _one_chunk([part.fields for part in parts]),
-        np.concatenate([part.line for part in parts]),
-        pa.concat_arrays([part.broken for part in parts]),
     )
 
 

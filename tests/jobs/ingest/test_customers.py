@@ -10,7 +10,7 @@ from tests.jobs.ingest.retail import C1, C2, C3, CUSTOMERS_HEADER, job, rows_of,
 
 @pytest.mark.parametrize("piece", [200, 8 << 20], ids=["an id in several pieces", "all at once"])
 def test_customers_typed_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
-    monkeypatch.setattr(reading, "_PARSED_BYTES", piece)
+    monkeypatch.setattr(reading, "_PIECE_BYTES", piece)
     d, e = "d" * 64, "e" * 64
     lines = [
         f"{C1},1.0,1.0,ACTIVE,Regularly,24,{'1' * 64}",
