@@ -65,7 +65,7 @@ def read(folder: Path) -> None:
     """Read all files once, with nothing left to be written, so that nobody has to wait for the disk."""
     os.sync()
     for file in folder.rglob("*"):
-        if file.suffix in (".csv", ".parquet", ".json"):
+        if file.is_file() and file.suffix in (".csv", ".parquet", ".json"):
             with file.open("rb") as stream:
                 while stream.read(1 << 24):
                     pass
