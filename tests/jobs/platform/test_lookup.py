@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.platform.lookup import Positions
+from jobs.platform.lookup import Lookup, Positions
 
 
 @given(st.lists(st.text(), unique=True), st.lists(st.text() | st.none()))
@@ -34,3 +38,15 @@ def test_two_values_with_one_hash_get_another_seed(monkeypatch: pytest.MonkeyPat
 def test_a_value_that_comes_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="twice"):
         Positions(pa.array(["1", "2", "1"]))
+
+
+def test_another_table_at_the_same_version_is_told_apart(tmp_path: Path) -> None:
+    for ids in (["a", "b"], ["c"]):  # as after a restored backup: same place, same version
+        shutil.rmtree(tmp_path / "t", ignore_errors=True)
+        write_deltalake(tmp_path / "t", pa.table({"x_id": ids, "x_key": pa.array(range(len(ids)), pa.int32())}))
+        lookup = Lookup.of(DeltaTable(tmp_path / "t"), "x_id")
+        asked = pa.array(["a", "c", None])
+        assert lookup.keys(asked).to_pylist() == [0 if text in ids else None for text in asked.to_pylist()]
+        assert lookup.has(pa.chunked_array([asked])).tolist() == ["a" in ids, "c" in ids, True]
+        assert lookup.has(pa.chunked_array([pa.array([0, 1, None], pa.int32())])).tolist() == [True, "b" in ids, True]
+        assert lookup.ids(np.array([0])).to_pylist() == ids[:1]
