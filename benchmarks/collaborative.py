@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.contest import ROOT, measure, publish
-from benchmarks.features import AS_OF, generated
+from benchmarks.features import AS_OF
+from benchmarks.shop_files import generated
 from jobs.collaborative import als, als_spark
 from jobs.collaborative.factors import FACTORS
 

@@ -10,7 +10,8 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.contest import ROOT, measure, publish
-from benchmarks.features import AS_OF, generated
+from benchmarks.features import AS_OF
+from benchmarks.shop_files import generated
 
 PREPARE = (
     "ingest.articles",

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a check must never call home
 
 
+class _PutOff(ModuleType):
+    """Stands for a module until somebody asks it for anything. (LazyLoader's gives way to a mere `import` already.)"""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 def _put_off(name: str) -> None:
     """Have a module loaded when it is first used, whoever imports it before."""
-    if name not in sys.modules and (spec := importlib.util.find_spec(name)) and spec.loader:
-        spec.loader = importlib.util.LazyLoader(spec.loader)
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    if name not in sys.modules and (spec := importlib.util.find_spec(name)):
+        sys.modules[name] = module = _PutOff(name)
+        module.__file__ = spec.origin  # `inspect` asks every module
         parent, _, child = name.rpartition(".")
-        setattr(sys.modules[parent], child, module)
+        if parent:
+            setattr(sys.modules[parent], child, module)
 
 
-# Great Expectations imports it for tests of distributions, which no contract has, and a third of its import goes there.
-_put_off("scipy.stats")
+# Great Expectations imports these, and takes half of its import's time for them: for tests of distributions, for
+# pictures of them, and by way of Spark's MLlib. No contract needs any.
+for _name in ("scipy.stats", "scipy.sparse", "altair"):
+    _put_off(_name)
 
 import great_expectations as gx
 import pandas as pd

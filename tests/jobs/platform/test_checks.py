@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from jobs.platform.errors import ContractError
@@ -45,3 +48,15 @@ def test_columns_must_be_the_contracts_in_order():
     rows = arrow(day(DAY, 1.0)).select(THINGS.column_names[::-1])
     with pytest.raises(ContractError, match="nothing published; columns are"):
         check(THINGS, rows)
+
+
+def test_what_no_contract_needs_is_loaded_when_it_is_used():
+    script = (
+        "import sys; import jobs.platform.checks\n"
+        "early = {'altair.vegalite', 'scipy.stats._stats_py', 'scipy.sparse._base'} & set(sys.modules)\n"
+        "import altair, scipy.sparse.linalg\n"
+        "from scipy import sparse, stats\n"
+        "print(early, altair.Chart.__name__, sparse.eye(3).sum(), stats.norm.cdf(0))\n"
+    )
+    done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=False)
+    assert done.stdout == "set() Chart 3.0 0.5\n", done.stderr
