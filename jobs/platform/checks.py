@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import logging
-import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a check must never call home
-
-
-class _PutOff(ModuleType):
-    """Stands for a module until somebody asks it for anything. (LazyLoader's gives way to a mere `import` already.)"""
-
-    def __getattr__(self, name: str) -> Any:
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
-
-
-def _put_off(name: str) -> None:
-    """Have a module loaded when it is first used, whoever imports it before."""
-    if name not in sys.modules and (spec := importlib.util.find_spec(name)):
-        sys.modules[name] = module = _PutOff(name)
-        module.__file__ = spec.origin  # `inspect` asks every module
-        parent, _, child = name.rpartition(".")
-        if parent:
-            setattr(sys.modules[parent], child, module)
-
-
-# Great Expectations imports these, and takes half of its import's time for them: for tests of distributions, for
-# pictures of them, and by way of Spark's MLlib. No contract needs any.
-for _name in ("scipy.stats", "scipy.sparse", "altair"):
-    _put_off(_name)
-
-import great_expectations as gx
 import pandas as pd
 import pyarrow as pa
-from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from expectations.contract import Contract, Expectation
 from jobs.platform.errors import ContractError
 from jobs.platform.extremes import Extremes
+from jobs.platform.lean_gx import ProgressBarsConfig, gx
 from jobs.platform.measures import all_distinct
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-# Sets its own level at import, to tell of each temporary folder.
-logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
 
 #: Great Expectations keeps its context in the process: jobs that share one, as in a benchmark, take turns.
 _ONE_AT_A_TIME = Lock()
