@@ -143,14 +143,14 @@ def _where(lines: Lines, mask: Array) -> Lines:
 def _cut(formulas: Formulas, work: Work, changed: Array | None, exchange: Exchange, file: DataFile) -> str:
     """Leave the file's lines that matter: all those of changed entities, and the window's of everybody."""
     lines = _read(formulas, work, file)
-    if changed is not None:
+    columns, matters = lines._asdict(), None
+    if changed is None:  # then nothing is known that a late line could have been missing from
+        del columns["is_late"]
+    else:
         is_changed = np.zeros(max(int(lines.entity.max(initial=0)) + 1, len(changed)), dtype=bool)
         is_changed[: len(changed)] = changed
-        lines = _where(lines, is_changed[lines.entity] | (lines.day >= _number(work.dates[0]) - WINDOW_DAYS))
-    columns = lines._asdict()
-    if not work.base:  # then nothing is known that a late line could have been missing from
-        del columns["is_late"]
-    return exchange.put(lines.entity, columns)
+        matters = is_changed[lines.entity] | (lines.day >= _number(work.dates[0]) - WINDOW_DAYS)
+    return exchange.put(lines.entity, columns, matters)
 
 
 def _cut_base(formulas: Formulas, lookup: Lookup, exchange: Exchange, file: DataFile) -> str:

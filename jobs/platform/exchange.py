@@ -34,16 +34,20 @@ class Exchange:
     uri: str
     buckets: int
 
-    def put(self, keys: Array, columns: Mapping[str, Array]) -> str:
+    def put(self, keys: Array, columns: Mapping[str, Array], mask: Array | None = None) -> str:
         """Leave rows, each in the bucket of its key; returns the file's path.
 
         Args:
             keys: integers not below 0, (n,); rows of one key come into one bucket.
             columns: name -> values of the rows, each (n,).
+            mask: marks the rows to leave, (n,); None: all.
         """
+        marked = None if mask is None else np.flatnonzero(mask)
+        keys = keys if marked is None else keys[marked]
         bucket = (keys % np.uint32(self.buckets)).astype(np.min_scalar_type(self.buckets))
-        order = np.argsort(bucket, kind="stable")  # a radix sort for so small integers
         ends = np.cumsum(np.bincount(bucket, minlength=self.buckets))
+        order = np.argsort(bucket, kind="stable")  # a radix sort for so small integers
+        order = order if marked is None else marked[order]
         rows = pa.RecordBatch.from_pydict({name: values[order] for name, values in columns.items()})
         filesystem, folder = filesystem_of(self.uri)
         filesystem.create_dir(folder)

@@ -34,10 +34,11 @@ def test_every_row_comes_once_and_with_all_of_its_key(tmp_path: Path, files: lis
     assert sorted(found) == sorted(tuple(row) for rows in files for row in rows)
 
 
-def test_rows_keep_their_order_and_what_is_no_number_stays(tmp_path: Path) -> None:
+def test_rows_that_are_marked_keep_their_order_and_what_is_no_number_stays(tmp_path: Path) -> None:
     exchange = Exchange(str(tmp_path / "exchange"), 2)
     first = exchange.put(np.array([4, 1, 2]), {"price": np.array([0.5, np.nan, -0.0])})
-    second = exchange.put(np.array([0, 3]), {"price": np.array([1.5, 2.5])})
+    mask = np.array([False, True, True, False])
+    second = exchange.put(np.array([0, 0, 3, 3]), {"price": np.array([9.5, 1.5, 2.5, 9.5])}, mask)
     np.testing.assert_array_equal(exchange.take([first, second], 0)["price"], [0.5, -0.0, 1.5])
     np.testing.assert_array_equal(exchange.take([second, first], 1)["price"], [2.5, np.nan])
     exchange.clear()
