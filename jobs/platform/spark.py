@@ -35,6 +35,9 @@ _SETTINGS = {
     "spark.ui.enabled": "false",
 }
 
+#: `spark.driver.extraJavaOptions` of a Java that computes itself, by SQL or MLlib (see spark_conf).
+SQL_JAVA_OPTIONS = "-XX:TieredStopAtLevel=4"
+
 #: Java is forked off within so many seconds: a fork amid another thread's import ends in a page of warnings.
 FORK_SECONDS = 0.2
 
@@ -45,16 +48,22 @@ _TURN = sys.getswitchinterval()
 CONF_DIR = Path(__file__).with_name("spark_conf")
 
 
-def spark_context(name: str) -> SparkContext:
+def spark_context(name: str, java_options: str | None = None) -> SparkContext:
     """Start (or join) the application; the master comes from spark-submit, and is `local[*]` without it.
 
     It runs Python tasks (`in_parallel`). SQL takes seconds more to start: `spark_session`.
+
+    Args:
+        name: the application's.
+        java_options: of the driver's Java, if this starts it; None: those of spark_conf.
     """
     os.environ.setdefault("SPARK_CONF_DIR", str(CONF_DIR))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # for what runs in numpy: same libraries as here
     if "jobs.platform.checks" not in sys.modules:
         Thread(target=_load_checks).start()
     settings = _SETTINGS | {f"spark.executorEnv.{variable}": str(value) for variable, value in _KEEP_MEMORY.items()}
+    if java_options:
+        settings["spark.driver.extraJavaOptions"] = java_options
     return SparkContext.getOrCreate(SparkConf().setAppName(name).setAll(list(settings.items())))
 
 
@@ -71,7 +80,7 @@ def _load_checks() -> None:
 
 def spark_session(name: str = "atelier") -> SparkSession:
     """The application's SQL session; started if need be."""
-    context = spark_context(name)
+    context = spark_context(name, SQL_JAVA_OPTIONS)
     session = SparkSession.builder.getOrCreate()
     session.conf.set("spark.sql.shuffle.partitions", str(context.defaultParallelism * PARTITIONS_PER_CORE))
     return session
