@@ -54,9 +54,11 @@ def test_what_no_contract_needs_is_loaded_when_it_is_used():
     script = (
         "import sys; import jobs.platform.checks\n"
         "early = {'altair.vegalite', 'scipy.stats._stats_py', 'scipy.sparse._base'} & set(sys.modules)\n"
-        "import altair, scipy.sparse.linalg\n"
+        "import great_expectations.expectations.core.expect_column_kl_divergence_to_be_less_than as theirs\n"
+        "import altair.vegalite.v6.theme, scipy.sparse.linalg\n"
         "from scipy import sparse, stats\n"
-        "print(early, altair.Chart.__name__, sparse.eye(3).sum(), stats.norm.cdf(0))\n"
+        "print(early, theirs.alt.Chart is altair.Chart, altair.vegalite.v6.theme.__name__)\n"
+        "print(theirs.stats.norm.cdf(0), stats.norm.cdf(0), scipy.sparse.eye(3).sum(), sparse.linalg.svds.__name__)\n"
     )
     done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=False)
-    assert done.stdout == "set() Chart 3.0 0.5\n", done.stderr
+    assert done.stdout == "set() True altair.vegalite.v6.theme\n0.5 0.5 3.0 svds\n", done.stderr
