@@ -54,7 +54,7 @@ def run(data: Path | None, scale: float, as_of: date = AS_OF) -> None:
     note = (
         "From CSV to the silver and feature tables, each in one process, its start included. `the next week`: the"
         " tables of the week before are there, the next week's file arrives. `a thousandth of the lines`: hardly more"
-        f" than starting, which every run has to; it goes before each, to bring the libraries back from the disk."
+        " than starting, which every run has to; it goes before each, to bring the libraries back from the disk."
         f" {' '.join(compared)}"
     )
     publish("increments", "make bench-increments", results, "the next week", note)
