@@ -57,7 +57,7 @@ integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rer
 bench: setup ## benchmarks, each with its peer in the same run; results in docs/benchmarks.md
 	$(JOBS) -m benchmarks sample-data
 
-bench-features: setup ## feature tables from CSV beside DuckDB and Polars [DATA= SCALE=1.0]
+bench-features: setup ## feature tables from CSV beside DuckDB, Polars and plain PySpark [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks features $(call flag,data,DATA) $(call flag,scale,SCALE)
 
 bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=resnet50 IMAGES=96]

@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
 
-from expectations.articles import ARTICLES
-from expectations.customers import CUSTOMERS
 from jobs.features import articles, customers, interactions
 from jobs.features.snapshots import publish_snapshots
 from jobs.ingest import articles as ingest_articles
@@ -31,8 +29,8 @@ def run(data: str, warehouse: str, as_of_date: str, snapshots: str = "1", with_g
         name = module.__name__.removeprefix("jobs.")
         return partial(_timed, name, partial(main, Job(name, settings, module.READS, module.WRITES)))
 
-    of_customers = partial(publish_snapshots, formulas=customers.FORMULAS, entities=CUSTOMERS, dates=dates)
-    of_articles = partial(publish_snapshots, formulas=articles.FORMULAS, entities=ARTICLES, dates=dates)
+    of_customers = partial(publish_snapshots, spec=customers.SPEC, dates=dates)
+    of_articles = partial(publish_snapshots, spec=articles.SPEC, dates=dates)
     of_interactions = partial(interactions.publish_weeks, weeks=[as_of - WEEK])
     stages = (
         [job(ingest_articles, ingest_articles.main), job(ingest_customers, ingest_customers.main)],
@@ -49,8 +47,7 @@ def _without_gates() -> None:
     """From here on rows are committed unchecked."""
     from jobs.platform.gates import Audit
 
-    for name, found in (("take", None), ("take_files", None), ("close", {})):
-        setattr(Audit, name, lambda *_, found=found: found)
+    Audit.run = lambda self: {}  # type: ignore[method-assign]
 
 
 def _timed(name: str, work: Callable[[], object]) -> None:

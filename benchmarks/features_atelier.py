@@ -6,18 +6,15 @@ python -m benchmarks.features_atelier DATA WAREHOUSE AS_OF [SNAPSHOTS [WITH_GATE
 from __future__ import annotations
 
 import sys
-import time
-from importlib import import_module
-from threading import Thread
 
-from jobs.platform.spark import FORK_SECONDS, in_parallel, spark_context
+from benchmarks.feature_jobs import run
+from jobs.platform.spark import spark_session
 
 
 def main() -> None:
-    # Java first, as spark-submit has it, then its Python workers; the libraries of the jobs load beside it.
-    Thread(target=lambda: in_parallel(spark_context("features"), abs, [0])).start()
-    time.sleep(FORK_SECONDS)
-    import_module("benchmarks.feature_jobs").run(*sys.argv[1:])
+    spark = spark_session("features")
+    run(*sys.argv[1:])
+    spark.stop()
 
 
 if __name__ == "__main__":

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-#: As in jobs/platform/spark.py.
-SQL_JAVA_OPTIONS = "-XX:TieredStopAtLevel=4"
-
 #: Exit code of a job whose failure a rerun cannot mend (jobs.platform.job.EXIT_JOB_ERROR).
 EXIT_JOB_ERROR = 2
 
@@ -50,13 +47,6 @@ class SparkJobOperator(SparkSubmitOperator):
                 raise  # never started, or stopped by something else than the job's own exit
             lines = [line for line in self._hook._last_submit_log_lines if line]
             fail(process.returncode, lines[-1] if lines else "no output")
-
-
-class SparkSqlJobOperator(SparkJobOperator):
-    """The same for a job that computes by SQL: its Java has the optimising compiler; others start faster without."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(conf={"spark.driver.extraJavaOptions": SQL_JAVA_OPTIONS}, **kwargs)
 
 
 class JobOperator(BaseOperator):

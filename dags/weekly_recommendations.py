@@ -44,7 +44,7 @@ from dags.common import (
     top_k_setting,
     weights_setting,
 )
-from dags.operators import JobOperator, SparkJobOperator, SparkSqlJobOperator
+from dags.operators import JobOperator, SparkJobOperator
 from dags.timetables import OnRequest
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
     ],
     "publish": [
         ("ranking.score", JobOperator, ["evaluation.gate"]),
-        ("publish.recommendations", SparkSqlJobOperator, ["ranking.score"]),
+        ("publish.recommendations", SparkJobOperator, ["ranking.score"]),
     ],
 }
 

@@ -87,6 +87,11 @@ class Reference:
     parent: Contract
 
     @property
+    def parent_column(self) -> str:
+        """The parent's column with these values: of the same name, or its key (similar_article_id is an article_id)."""
+        return self.column if self.column in self.parent.column_names else self.parent.key[0]
+
+    @property
     def measure(self) -> str:
         return f"{self.column} not in {self.parent.path}"
 
@@ -226,15 +231,20 @@ class Contract:
         return "rows that repeat " + " or ".join(", ".join(columns) for columns in self.unique)
 
     def gates(self) -> list[Expectation]:
-        """The rules that look beyond the rows: limits of measures taken for each slice (jobs.platform.measures)."""
-        rules = [_limit(self.repeats, 0, "the key")] if self.unique else []
-        rules += [_limit(r.measure, 0, "every one is listed there") for r in self.references]
+        """The rules that look beyond the rows: limits of measures taken for each slice (jobs.platform.measures).
+
+        Each is on the least or the greatest value of the slices, which the result tells.
+        """
+        rules = [_limit(self.repeats, None, 0, "the key")] if self.unique else []
+        rules += [_limit(r.measure, None, 0, "every one is listed there") for r in self.references]
         if fresh := self.freshness:
-            rules.append(_limit(fresh.measure, fresh.days, fresh.why))
+            rules.append(_limit(fresh.measure, None, fresh.days, fresh.why))
         for change in (self.row_change, self.week_change):
             if change:
-                rules.append(_limit(change.measure, change.most, change.why, least=change.least))
-        return rules + [_limit(d.measure, d.most, d.why, is_advisory=d.is_advisory) for d in self.drifts]
+                rules.append(_limit(change.measure, change.least, None, change.why))
+                if change.most is not None:
+                    rules.append(_limit(change.measure, None, change.most, change.why))
+        return rules + [_limit(d.measure, None, d.most, d.why, is_advisory=d.is_advisory) for d in self.drifts]
 
     def constraints(self) -> dict[str, str]:
         """Delta CHECK constraints (name -> SQL): the last line of defence, enforced by every writer."""
@@ -254,12 +264,13 @@ def key_of(entity_id: str) -> str:
 
 
 def _limit(
-    measure: str, most: float | None, why: str, *, least: float | None = None, is_advisory: bool = False
+    measure: str, least: float | None, most: float | None, why: str, *, is_advisory: bool = False
 ) -> Expectation:
-    bounds = {"min_value": least, "max_value": most}
-    limits = " and ".join(f"{word} {v:g}" for word, v in (("at least", least), ("at most", most)) if v is not None)
-    kwargs = {"column": measure} | {name: value for name, value in bounds.items() if value is not None}
-    return Expectation("expect_column_values_to_be_between", kwargs, f"{measure}: {limits} ({why}).", is_advisory)
+    """One limit of a measure, the least value or the greatest."""
+    bound, word, value = ("min", "at least", least) if most is None else ("max", "at most", most)
+    kwargs = {"column": measure, f"{bound}_value": value}
+    description = f"{measure}: {word} {value:g} ({why})."
+    return Expectation(f"expect_column_{bound}_to_be_between", kwargs, description, is_advisory)
 
 
 def as_of_column() -> Column:

@@ -18,6 +18,7 @@ from expectations.evaluation import (
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from expectations.images import IMAGE_FEATURES
 from expectations.keywords import ARTICLE_KEYWORDS
+from expectations.operations import DELIVERIES, FEATURE_SLICES
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS, SYSTEM_RECOMMENDATIONS
 from expectations.similarity import SIMILAR_ARTICLES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
@@ -28,9 +29,11 @@ CONTRACTS = contracts_by_name(
         CUSTOMERS,
         TRANSACTIONS,
         QUARANTINE,
+        DELIVERIES,
         CUSTOMER_FEATURES,
         ARTICLE_FEATURES,
         INTERACTION_FEATURES,
+        FEATURE_SLICES,
         ARTICLE_EMBEDDINGS,
         IMAGE_FEATURES,
         ARTICLE_KEYWORDS,

@@ -1,4 +1,7 @@
-"""Puts Delta's jars beside Spark's own, once, so that no job resolves them (and needs the network) at start.
+"""Puts jars beside Spark's own, once, so that no job resolves them (and needs the network) at start.
+
+    fetch_delta_jars.py             Delta's
+    fetch_delta_jars.py s3 gs       Hadoop's connectors to object stores: s3, abfss or gs
 
 Spark's own resolver fetches them with what they depend on; jars that Spark already brings, in whatever
 version, are left out. Run by scripts/setup.sh in the jobs environment.
@@ -17,43 +20,62 @@ from pathlib import Path
 
 import pyspark
 
+#: What S3's connector calls of AWS's SDK: 18 MB, where the one jar that it asks for has all of the SDK in 600.
+SDK_PARTS = ("s3", "s3-transfer-manager", "sts", "sso", "ssooidc", "apache-client", "netty-nio-client")
+SDK_VERSION = "2.57.8"
+
+#: Hadoop's artifact for an object store.
+CONNECTORS = {"s3": "hadoop-aws", "abfss": "hadoop-azure", "gs": "hadoop-gcp"}
+
+#: Never fetched: the SDK in one jar, and Netty, of which Spark brings a later version that is cut into other artifacts.
+LEFT_OUT = ("software.amazon.awssdk:bundle", "io.netty:*")
+
 
 def artifact(jar: str) -> str:
     """The artifact a jar file holds: its name without the version. `delta-storage-4.4.0.jar` -> `delta-storage`."""
     return re.sub(r"-\d[\d.]*(-[\w.]+)?\.jar$", "", jar)
 
 
-def coordinates() -> str:
+def coordinates() -> list[str]:
     """Delta's Maven coordinates that go with the installed delta-spark and pyspark."""
     spark = ".".join(version("pyspark").split(".")[:2])
-    return f"io.delta:delta-spark_{spark}_2.13:{version('delta-spark')}"
+    return [f"io.delta:delta-spark_{spark}_2.13:{version('delta-spark')}"]
 
 
-def resolve(package: str, folder: Path) -> list[Path]:
-    """Fetches `package` and all it depends on into `folder`; the jars. Raises SystemExit with the resolver's words."""
+def connector(store: str, jars: Path) -> list[str]:
+    """The connector's Maven coordinates that go with the Hadoop among Spark's jars."""
+    hadoop = next(jars.glob("hadoop-client-api-*.jar")).stem.removeprefix("hadoop-client-api-")
+    sdk = [f"software.amazon.awssdk:{part}:{SDK_VERSION}" for part in SDK_PARTS] if store == "s3" else []
+    return [f"org.apache.hadoop:{CONNECTORS[store]}:{hadoop}", *sdk]
+
+
+def resolve(packages: list[str], folder: Path) -> list[Path]:
+    """Fetches `packages` and all they need into `folder`; the jars. Raises SystemExit with the resolver's words."""
     home = Path(pyspark.__file__).parent
     nothing = folder / "nothing.py"  # an application that does nothing: the resolver works before it starts
     nothing.touch()
-    command = [str(home / "bin" / "spark-submit"), "--packages", package]
-    command += ["--conf", f"spark.jars.ivy={folder}", str(nothing)]
+    command = [str(home / "bin" / "spark-submit"), "--packages", ",".join(packages)]
+    command += ["--exclude-packages", ",".join(LEFT_OUT), "--conf", f"spark.jars.ivy={folder}", str(nothing)]
     environment = os.environ | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if outcome.returncode != 0:
-        sys.exit(f"error: {package} could not be fetched from Maven Central:\n{outcome.stderr[-2000:]}")
+        sys.exit(f"error: {packages[0]} could not be fetched from Maven Central:\n{outcome.stderr[-2000:]}")
     return sorted((folder / "jars").glob("*.jar"))
 
 
-def main() -> None:
+def main(stores: list[str]) -> None:
     """Copies the jars that are missing beside Spark's."""
     target = Path(pyspark.__file__).parent / "jars"
-    present = {artifact(jar.name) for jar in target.glob("*.jar")}
-    print(f"==> fetching {coordinates()} with Spark's resolver")
-    with tempfile.TemporaryDirectory() as folder:
-        for jar in resolve(coordinates(), Path(folder)):
-            name = jar.name.partition("_")[2]  # the resolver writes <organisation>_<file>
-            if artifact(name) not in present:
-                shutil.copyfile(jar, target / name)
+    for packages in [connector(store, target) for store in stores] or [coordinates()]:
+        present = {artifact(jar.name) for jar in target.glob("*.jar")}
+        print(f"==> fetching {packages[0]} with Spark's resolver")
+        with tempfile.TemporaryDirectory() as folder:
+            for jar in resolve(packages, Path(folder)):
+                name = jar.name.partition("_")[2]  # the resolver writes <organisation>_<file>
+                if artifact(name) not in present:
+                    shutil.copyfile(jar, target / f"{name}.part")
+                    (target / f"{name}.part").rename(target / name)  # whole or not at all
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

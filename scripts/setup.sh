@@ -3,7 +3,9 @@
 #   .venv/airflow, .venv/jobs   two environments from the hash-locked requirements/, made with uv
 #   .venv/java                  a link to a Java 17+ home (Spark runs on it), installed with apt where there is none
 #   Delta's jars                beside Spark's own, so that no job resolves them at start
-# Usage: scripts/setup.sh [airflow] [jobs]     both when none is named; what is up to date is left alone.
+#   .venv/object_store          the server that tests of object stores talk to, where those tests are
+# Usage: scripts/setup.sh [airflow] [jobs] [object_store]     all when none is named; what is up to date is left alone.
+# ATELIER_OBJECT_STORE=s3 (abfss, gs; several with commas) puts Hadoop's connector to that store beside Spark's jars too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -58,22 +60,38 @@ use_pip_settings() {
     [ -z "$certificate" ] || export SSL_CERT_FILE=${SSL_CERT_FILE:-$certificate}
 }
 
+# The lock of the environment called $1.
+lock_of() { if [ "$1" = object_store ]; then echo tests/object_store/requirements.txt; else echo "requirements/$1.txt"; fi; }
+
 # One environment, made anew when its lock changed, so that it holds exactly what the lock says.
 make_environment() {
-    local name=$1
-    say "installing the $name environment (requirements/$name.txt)"
+    local name=$1 lock=$2
+    say "installing the $name environment ($lock)"
     .venv/uv/bin/uv venv --quiet --clear --python .venv/uv/bin/python ".venv/$name"
-    .venv/uv/bin/uv pip install --quiet --python ".venv/$name/bin/python" --require-hashes -r "requirements/$name.txt"
+    .venv/uv/bin/uv pip install --quiet --python ".venv/$name/bin/python" --require-hashes -r "$lock"
 }
 
 environment() {
-    local name=$1
-    ! cmp -s "requirements/$name.txt" ".venv/$name/.lock" || return 0
+    local name=$1 lock
+    lock=$(lock_of "$name")
+    ! cmp -s "$lock" ".venv/$name/.lock" || return 0
     bootstrap_uv
     use_pip_settings
-    make_environment "$name"
-    [ "$name" != jobs ] || JAVA_HOME=$PWD/.venv/java .venv/jobs/bin/python scripts/fetch_delta_jars.py
-    cp "requirements/$name.txt" ".venv/$name/.lock" # last: an interrupted set-up starts again
+    make_environment "$name" "$lock"
+    [ "$name" != jobs ] || fetch_jars
+    cp "$lock" ".venv/$name/.lock" # last: an interrupted set-up starts again
+}
+
+fetch_jars() { JAVA_HOME=$PWD/.venv/java .venv/jobs/bin/python scripts/fetch_delta_jars.py "$@"; }
+
+# Hadoop's connectors to the object stores asked for. They go with the environment when that is made anew.
+connectors() {
+    local store
+    for store in ${ATELIER_OBJECT_STORE//,/ }; do
+        [ ! -f ".venv/jobs/.connector-$store" ] || continue
+        fetch_jars "$store"
+        touch ".venv/jobs/.connector-$store"
+    done
 }
 
 # The home of the Java at $1, if it is 17 or newer.
@@ -103,11 +121,19 @@ link_java() {
     say "Java: $home"
 }
 
-[ "$#" -gt 0 ] || set -- airflow jobs
+if [ "$#" = 0 ]; then
+    set -- airflow jobs
+    [ ! -f "$(lock_of object_store)" ] || set -- "$@" object_store
+fi
 for name in "$@"; do
-    [ -f "requirements/$name.in" ] && [ "$name" != uv ] || die "no environment called '$name': airflow or jobs"
+    [ -f "$(lock_of "$name")" ] && [ "$name" != uv ] || die "no environment called '$name': airflow or jobs"
+done
+ATELIER_OBJECT_STORE=${ATELIER_OBJECT_STORE:-}
+for store in ${ATELIER_OBJECT_STORE//,/ }; do
+    case $store in s3 | abfss | gs) ;; *) die "ATELIER_OBJECT_STORE: no object store called '$store': s3, abfss or gs" ;; esac
 done
 link_java
 for name in "$@"; do
     environment "$name"
+    [ "$name" != jobs ] || connectors
 done

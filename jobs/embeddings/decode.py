@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pyarrow.fs as pafs
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from jobs.platform import storage
 
 #: A file that claims more is taken for a decompression bomb (a 4:3 camera picture of this size is 8,165 x 6,124).
 MAX_PIXELS = 50_000_000
@@ -23,6 +26,8 @@ MAX_BYTES = 64 * 2**20
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 #: Of a file that is not what it was when it was checksummed: the next run looks again.
 CHANGED = "changed while it was read"
+#: A path, or an object-store URI.
+Location = str | Path
 CPUS = len(os.sched_getaffinity(0))
 
 
@@ -46,22 +51,31 @@ class ImageFile:
     checksum: str | None = None
 
 
-def read(path: Path, root: Path) -> tuple[ImageFile, bytes]:
-    """Read and checksum the file at `path`, which must lie below `root` (resolved) even through links."""
+def read(path: Location, root: Location) -> tuple[ImageFile, bytes]:
+    """Read and checksum the file at `path`, which must lie below `root` even through links; both may be URIs."""
     try:
-        if not path.resolve().is_relative_to(root):
+        if not _is_inside(path, root):
             return ImageFile("broken", "path leaves the image folder"), b""
-        if not path.exists():
+        filesystem, place = storage.filesystem(str(path))
+        info = filesystem.get_file_info(place)
+        if info.type == pafs.FileType.NotFound:
             return ImageFile("missing"), b""
-        if not path.is_file():
+        if info.type != pafs.FileType.File:
             return ImageFile("broken", "not a file"), b""
-        if (size := path.stat().st_size) > MAX_BYTES:
-            return ImageFile("broken", f"file of {size:,} bytes, more than {MAX_BYTES:,}"), b""
-        content = path.read_bytes()
+        if info.size > MAX_BYTES:
+            return ImageFile("broken", f"file of {info.size:,} bytes, more than {MAX_BYTES:,}"), b""
+        with filesystem.open_input_stream(place) as stream:
+            content = stream.read()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
         return ImageFile("broken", f"cannot be read: {getattr(error, 'strerror', None) or error}"), b""
     checksum = hashlib.sha256(content).hexdigest()
     return (ImageFile("ok", None, checksum) if content else ImageFile("broken", "empty file", checksum)), content
+
+
+def _is_inside(path: Location, root: Location) -> bool:
+    if storage.is_uri(path):  # an object has no links, and its name is taken as it is
+        return ".." not in str(path).split("/")
+    return Path(path).resolve().is_relative_to(Path(root).resolve())
 
 
 class Opened(NamedTuple):
@@ -73,7 +87,7 @@ class Opened(NamedTuple):
 
 
 def open_known(
-    path: Path, root: Path, checksum: str | None, at_least: tuple[int, int]
+    path: Location, root: Location, checksum: str | None, at_least: tuple[int, int]
 ) -> tuple[ImageFile, Opened | None]:
     """The picture in a file that had this checksum before, and what became of the file; None where it is broken."""
     file, content = read(path, root)
@@ -140,8 +154,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def inspect_all(paths: Sequence[Path], root: Path) -> list[ImageFile]:
+def inspect_all(paths: Sequence[Location], root: Location) -> list[ImageFile]:
     """Checksum many files, on all cores."""
-    root = root.resolve()
     with ThreadPoolExecutor(CPUS) as pool:
         return list(pool.map(lambda path: read(path, root)[0], paths))

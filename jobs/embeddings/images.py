@@ -10,7 +10,6 @@ run goes on there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -20,7 +19,7 @@ import pyarrow as pa
 from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from jobs.embeddings import outcomes
-from jobs.embeddings.decode import CHANGED, ImageFile, inspect_all
+from jobs.embeddings.decode import CHANGED, ImageFile, Location, inspect_all
 from jobs.embeddings.features import FeatureStore, matrix, one_at_a_time
 from jobs.embeddings.versions import ImageFolder, fitted_encoder, image_folder, slice_name
 from jobs.platform.job import Job, run
@@ -53,7 +52,7 @@ class Images:
         files: what was found there.
     """
 
-    def __init__(self, articles: pa.Table, paths: Sequence[Path], files: Sequence[ImageFile]) -> None:
+    def __init__(self, articles: pa.Table, paths: Sequence[Location], files: Sequence[ImageFile]) -> None:
         self.articles, self.paths, self.files = articles, list(paths), list(files)
         self.vectors: dict[str, np.ndarray] = {}
 
@@ -80,7 +79,7 @@ class Images:
         rows = {f.checksum: i for i, f in enumerate(self.files) if f.status == "ok" and f.checksum not in known}
         return [i for checksum, i in rows.items() if checksum not in self.vectors]
 
-    def pictures(self, rows: Sequence[int], root: Path, encoder: Encoder) -> Pictures:
+    def pictures(self, rows: Sequence[int], root: Location, encoder: Encoder) -> Pictures:
         """Those rows' files, to be prepared for the encoder."""
         from jobs.embeddings.stream import Pictures
 
@@ -103,7 +102,9 @@ class Images:
         return pa.table(columns).cast(arrow_schema(ARTICLE_EMBEDDINGS))
 
 
-def embed(job: Job, images: Images, root: Path, fitted: ModelVersion | None) -> tuple[ModelVersion, FeatureStore, str]:
+def embed(
+    job: Job, images: Images, root: Location, fitted: ModelVersion | None
+) -> tuple[ModelVersion, FeatureStore, str]:
     """Embed what has no vector yet, with the fitted encoder or a new one.
 
     Returns the encoder's version, the store that may be removed once the vectors are published, and what to say.
@@ -132,7 +133,7 @@ def embed(job: Job, images: Images, root: Path, fitted: ModelVersion | None) -> 
     return fitted, store, f"{count:,} newly embedded" + (f"; {remark}" if remark else "")
 
 
-def _compute(job: Job, images: Images, root: Path, encoder: Encoder) -> tuple[FeatureStore, int]:
+def _compute(job: Job, images: Images, root: Location, encoder: Encoder) -> tuple[FeatureStore, int]:
     """Features of all images without a vector, in the store; those of a killed run are there already."""
     from jobs.embeddings import stream
 

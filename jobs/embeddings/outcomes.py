@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from jobs.embeddings.decode import ImageFile
+from jobs.embeddings.decode import ImageFile, Location
 from jobs.platform.errors import JobError
 
 
@@ -20,7 +19,7 @@ def broken_allowed(files: Sequence[ImageFile], max_share: float) -> int:
     return int(max_share * _present(files)) - sum(file.status == "broken" for file in files)
 
 
-def refuse_if_bad(files: Sequence[ImageFile], paths: Sequence[Path], max_share: float) -> None:
+def refuse_if_bad(files: Sequence[ImageFile], paths: Sequence[Location], max_share: float) -> None:
     """Raise JobError when more than `max_share` of the images there are cannot be read."""
     broken = [i for i, file in enumerate(files) if file.status == "broken"]
     if len(broken) > max_share * _present(files):

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
 
-from jobs.embeddings.decode import CPUS, ImageFile, open_known, processes
+from jobs.embeddings.decode import CPUS, ImageFile, Location, open_known, processes
 from jobs.embeddings.encoders import Encoder
 from jobs.embeddings.features import FeatureStore
 from jobs.embeddings.progress import Told
@@ -45,9 +44,9 @@ class Batch(NamedTuple):
 class Pictures:
     """Image files to be prepared for an encoder; `checksums` are those found before. Can be sent to other processes."""
 
-    paths: Sequence[Path]
+    paths: Sequence[Location]
     checksums: Sequence[str | None]
-    root: Path
+    root: Location
     encoder: Encoder
 
     def __len__(self) -> int:

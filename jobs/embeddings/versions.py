@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+
+import pyarrow.fs as pafs
 
 from jobs.embeddings.kinds import KINDS
 from jobs.ingest.mapping import load_mapping
+from jobs.platform import storage
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion, find_versions, use_tracking
 
@@ -15,15 +17,20 @@ from jobs.platform.tracking import ModelVersion, find_versions, use_tracking
 class ImageFolder:
     """Where a retailer's pictures lie: `root` (no image may lie outside) and the path template of an article."""
 
-    data: Path
+    data: str
     template: str
 
     @property
-    def root(self) -> Path:
-        return (self.data / self.template.split("{")[0]).resolve()
+    def root(self) -> str:
+        return storage.normalized(f"{self.data}/{self.template.split('{')[0]}")
 
-    def path(self, article_id: str) -> Path:
-        return self.data / self.template.format(article_id=article_id, prefix=article_id[:3])
+    def path(self, article_id: str) -> str:
+        return f"{self.data}/{self.template.format(article_id=article_id, prefix=article_id[:3])}"
+
+    @property
+    def is_there(self) -> bool:
+        filesystem, root = storage.filesystem(self.root)
+        return filesystem.get_file_info(root).type == pafs.FileType.Directory
 
 
 def image_folder(settings: Settings) -> ImageFolder | None:
@@ -32,7 +39,7 @@ def image_folder(settings: Settings) -> ImageFolder | None:
     if template is None:
         return None
     folder = ImageFolder(settings.data, template)
-    return folder if folder.root.is_dir() else None
+    return folder if folder.is_there else None
 
 
 def registry_name(settings: Settings) -> str:

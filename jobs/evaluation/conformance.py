@@ -101,7 +101,7 @@ def compare(job: Job, known: Published) -> str:
 
     Raises JobError where a line is off, or a file cannot be read.
     """
-    data = job.settings.data
+    data = Path(job.settings.data)
     catalogue = _read(data / "articles.csv", ("article_id", "prod_name", "detail_desc"))
     customers = _read(data / "customers.csv", ("customer_id",))["customer_id"]
     differing = list(catalogue_differences(catalogue, customers, known))

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from expectations.articles import ARTICLES
 from expectations.images import IMAGE_FEATURES
 from jobs.embeddings import outcomes
-from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, inspect_all, open_known, processes
+from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, Location, inspect_all, open_known, processes
 from jobs.embeddings.features import Chunks
 from jobs.embeddings.progress import Told
 from jobs.embeddings.versions import image_folder
@@ -41,9 +40,9 @@ SCHEMA = arrow_schema(IMAGE_FEATURES)
 class Pictures:
     """Image files to be looked at; `checksums` are those found before. Can be sent to other processes."""
 
-    paths: Sequence[Path]
+    paths: Sequence[Location]
     checksums: Sequence[str | None]
-    root: Path
+    root: Location
     grouping: Grouping
 
     def rows(self) -> pa.Table:
@@ -56,7 +55,7 @@ class Pictures:
         parts = ((self.paths[i : i + CHUNK], self.checksums[i : i + CHUNK]) for i in starts)
         return [Pictures(*part, self.root, self.grouping) for part in parts]
 
-    def _row(self, path: Path, checksum: str | None) -> dict[str, object]:
+    def _row(self, path: Location, checksum: str | None) -> dict[str, object]:
         file, opened = open_known(path, self.root, checksum, AT_LEAST)
         row = {"image_status": file.status, "image_error": file.error, "image_checksum": file.checksum}
         return row | (describe(opened, self.grouping) if opened else {})

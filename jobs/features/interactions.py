@@ -4,57 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from expectations.features import INTERACTION_FEATURES
 from expectations.transactions import TRANSACTIONS
-from jobs.features.ledger import DAY
 from jobs.features.snapshots import require_fresh
-from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import WEEK
-from jobs.platform.spark import in_parallel
-from jobs.platform.staging import Staged
 
 READS, WRITES = (TRANSACTIONS,), (INTERACTION_FEATURES,)
 
 _WEDNESDAY = 3  # ISO weekday
-_BOUGHT = (DAY, "customer_id", "article_id", "price", "sales_channel_id")
 
 
-def transform(transactions: pa.Table, week: date) -> pa.Table:
-    """One row per transaction line of the week [week, week + 7 days), a Wednesday's."""
-    day = transactions[DAY]
-    bought = transactions.filter(pc.and_(pc.greater_equal(day, week), pc.less(day, week + WEEK)))
-    weekday = pc.day_of_week(bought[DAY], count_from_zero=False)
-    columns = {name: bought[name] for name in _BOUGHT} | {
-        "week_start_date": pa.repeat(week, bought.num_rows),
-        "day_of_week": weekday,
-        "month": pc.month(bought[DAY]),
-        "is_weekend": pc.greater_equal(weekday, 6),
-    }
-    return pa.table(columns).select(INTERACTION_FEATURES.column_names).cast(arrow_schema(INTERACTION_FEATURES))
+def transform(transactions: DataFrame, weeks: Sequence[date]) -> DataFrame:
+    """One row per transaction line of these weeks, each [week, week + 7 days) from a Wednesday on."""
+    is_wanted = (F.col("t_dat") >= F.lit(min(weeks))) & (F.col("t_dat") < F.lit(max(weeks) + WEEK))
+    weekday = F.weekday("t_dat")  # Monday is 0
+    return (
+        transactions.where(is_wanted)
+        .withColumn("week_start_date", F.date_sub("t_dat", (weekday + 8 - _WEDNESDAY) % 7))
+        .where(F.col("week_start_date").isin(*weeks))
+        .withColumn("day_of_week", weekday + 1)
+        .withColumn("month", F.month("t_dat"))
+        .withColumn("is_weekend", weekday >= 5)
+        .select(*INTERACTION_FEATURES.column_names)
+    )
 
 
 def publish_weeks(job: Job, weeks: Sequence[date]) -> int:
-    """Compute these weeks' slices from the files that know them, and publish them; returns the number of rows."""
-    first, end = min(weeks), max(weeks) + WEEK
-    files = [file for file in job.data_files(TRANSACTIONS) if file.is_since(DAY, first) and file.is_before(DAY, end)]
-    with job.staging(INTERACTION_FEATURES) as staged:
-        paths = in_parallel(job.context, partial(_write, weeks, staged), files)
-        return job.publish_staged(staged, [path for some in paths for path in some], {"week_start_date": weeks})
-
-
-def _write(weeks: Sequence[date], staged: Staged, file: DataFile) -> list[str]:
-    """Write the rows of one file of transactions, week by week; returns their paths."""
-    transactions = file.read(_BOUGHT)
-    rows = ((week, transform(transactions, week)) for week in weeks)
-    return [staged.write(table, week_start_date=week.isoformat()) for week, table in rows if table.num_rows]
+    """Compute and publish these weeks' slices; returns the number of rows."""
+    rows = transform(job.read_spark(TRANSACTIONS), weeks)
+    return job.publish(INTERACTION_FEATURES, rows, {"week_start_date": weeks})
 
 
 def main(job: Job) -> str:

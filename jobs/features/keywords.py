@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 
 from expectations.articles import ARTICLES
 from expectations.keywords import ARTICLE_KEYWORDS
+from expectations.operations import FEATURE_SLICES
 from jobs.features.phrases import Scored, by_tfidf, by_yake, stop_words
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
+from jobs.platform.slices import record, recorded
 
-READS, WRITES = (ARTICLES,), (ARTICLE_KEYWORDS,)
+READS, WRITES = (ARTICLES,), (ARTICLE_KEYWORDS, FEATURE_SLICES)
 
 #: Raised whenever other keywords are found in the same description.
 VERSION = 1
@@ -72,11 +74,11 @@ def main(job: Job) -> str:
     made_from = digest(articles, method, language)
     described = articles["detail_desc"].drop_null()
     words = f"{len(pc.unique(described)):,} descriptions of {len(described):,} articles"
-    if job.facts(ARTICLE_KEYWORDS, method=method).get("made_from") == made_from:
+    if recorded(job, ARTICLE_KEYWORDS, VERSION).get(method) == {made_from: 0}:
         return f"{method}: {words}: up to date"
     table = transform(articles, method, language, job.settings.run_id)
-    facts = {"method": method, "made_from": made_from}
-    job.publish(ARTICLE_KEYWORDS, table, replace={"method": [method]}, facts=facts)
+    job.publish(ARTICLE_KEYWORDS, table, replace={"method": [method]})
+    record(job, ARTICLE_KEYWORDS, VERSION, {method: {made_from: 0}})
     different = len(pc.unique(table["keyword"]))
     return f"{method}: {table.num_rows:,} keywords, {different:,} different, of {words}"
 

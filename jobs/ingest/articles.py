@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from expectations.articles import ARTICLES
+from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE
-from jobs.ingest.entities import SOURCE, digest, publish_entities, single_file
+from jobs.ingest.entities import digest, is_ingested, publish_entities, single_file
 from jobs.ingest.mapping import load_mapping
 from jobs.ingest.reading import read_records
 from jobs.ingest.typed import typed
 from jobs.platform.job import Job, run
 
-READS, WRITES = (), (ARTICLES, QUARANTINE)
+READS, WRITES = (), (ARTICLES, QUARANTINE, DELIVERIES)
 
 
 def main(job: Job) -> str:
     mapping = load_mapping(job.settings.mapping)
     file = single_file(job.settings.data, mapping.articles)
     source = digest(mapping, [file])
-    if job.facts(ARTICLES).get(SOURCE) == source:
+    if is_ingested(job, ARTICLES, source):
         return f"{file.name} is as it was taken in; nothing to do"
     rows = typed(read_records(file), mapping.articles, mapping.articles.id_pattern)
     return publish_entities(job, ARTICLES, rows, [file], source)

@@ -8,15 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.customers import CUSTOMERS
+from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE
-from jobs.ingest.entities import SOURCE, digest, publish_entities, single_file
+from jobs.ingest.entities import digest, is_ingested, publish_entities, single_file
 from jobs.ingest.files import SourceFile, source_files
 from jobs.ingest.mapping import Mapping, load_mapping
 from jobs.ingest.reading import RawRows, blocks, read_rows
 from jobs.ingest.typed import TypedRows, is_matching, typed
 from jobs.platform.job import Job, run
 
-READS, WRITES = (), (CUSTOMERS, QUARANTINE)
+READS, WRITES = (), (CUSTOMERS, QUARANTINE, DELIVERIES)
 
 
 def transform(raw: RawRows, mapping: Mapping) -> TypedRows:
@@ -45,7 +46,7 @@ def main(job: Job) -> str:
     file = single_file(job.settings.data, mapping.customers)
     further = source_files(job.settings.data, mapping.transactions) if mapping.customers.also_from_transactions else []
     source = digest(mapping, [file, *further])
-    if job.facts(CUSTOMERS).get(SOURCE) == source:
+    if is_ingested(job, CUSTOMERS, source):
         return f"{file.name} is as it was taken in; nothing to do"
     rows = transform(read_rows(file), mapping)
     unlisted = buyers(further, mapping) if further else None

@@ -1,12 +1,24 @@
-"""Weekly arrivals: which delivered transactions files to take in, given what was taken in before."""
+"""Which delivered files to ingest, given what was ingested before, and what ops/deliveries records of that.
+
+A record holds while nobody else changes the table: after a commit that is neither maintenance nor recorded here (a
+restored version, a run killed before it recorded what it had published) nothing is known of the table's files.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from jobs.ingest.files import SourceFile
+import pyarrow as pa
+
+from expectations.contract import Contract
+from expectations.operations import DELIVERIES
+from jobs.ingest.files import Known, SourceFile
 from jobs.platform.errors import JobError
+from jobs.platform.job import Job
+from jobs.platform.schemas import arrow_schema
 
 
 @dataclass(frozen=True)
@@ -50,3 +62,53 @@ def plan(delivered: Sequence[SourceFile], taken: Mapping[str, str], again: Colle
             copies[file.name] = owner[file.checksum]
     replace = sorted({file.name for file in take} | (taken.keys() - kept.keys()))
     return Plan(take, replace, copies)
+
+
+# ---- ops/deliveries
+
+#: A row of ops/deliveries.
+Record = dict[str, Any]
+
+
+def recorded(job: Job, contract: Contract) -> dict[str, Record]:
+    """File name -> its record, of the files that the table was made from; nothing where the records hold no longer."""
+    rows = every_record(job, contract)
+    if not rows or job.warehouse.changes_since(contract, max(row["table_version"] for row in rows)) != set():
+        return {}
+    return {row["source_file"]: row for row in rows}
+
+
+def every_record(job: Job, contract: Contract) -> list[Record]:
+    """Whatever was recorded of the table's files."""
+    if not job.exists(DELIVERIES):
+        return []
+    return job.read_arrow(DELIVERIES, where={"table_name": [contract.name]}).to_pylist()
+
+
+def record(job: Job, contract: Contract, rows: Sequence[Record], gone: Collection[str] = ()) -> None:
+    """Note the files that the table was made from, in place of what was noted of them and of those that are `gone`.
+
+    Args:
+        job: the running job.
+        contract: the table.
+        rows: records without table_name and run_id; columns of no meaning for the table may be left out.
+        gone: names of files without rows in the table.
+    """
+    stamp = {"table_name": contract.name, "run_id": job.settings.run_id}
+    table = pa.Table.from_pylist([row | stamp for row in rows], arrow_schema(DELIVERIES))
+    names = sorted({row["source_file"] for row in rows} | set(gone))
+    job.publish(DELIVERIES, table, {"table_name": [contract.name], "source_file": names})
+
+
+def states(records: Mapping[str, Record]) -> Known:
+    """The recorded files as files that need not be read to be known again."""
+    return {
+        name: [row["source_checksum"], *json.loads(row["file_state"])]
+        for name, row in records.items()
+        if row["file_state"]
+    }
+
+
+def state_text(file: SourceFile) -> str | None:
+    """What is noted of the file so that it is known again."""
+    return json.dumps(file.state) if file.state else None

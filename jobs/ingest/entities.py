@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from expectations.contract import Contract, key_of
 from expectations.transactions import QUARANTINE
+from jobs.ingest.deliveries import every_record, record, recorded
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
 from jobs.ingest.keys import keys_for
 from jobs.ingest.mapping import Mapping, TableMapping
@@ -23,16 +23,13 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
 
-#: Facts recorded with a commit: what the table was made from, and the next surrogate key.
-SOURCE, NEXT_KEY = "source", "next_key"
 
-
-def single_file(data: Path, table: TableMapping) -> SourceFile:
+def single_file(data: str, table: TableMapping) -> SourceFile:
     """The table's one file; raises JobError when there is none or several."""
     files = source_files(data, table)
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
-        raise JobError(f"{data / table.file}: one file expected, found {names}; leave one, or name it in the mapping")
+        raise JobError(f"{data}/{table.file}: one file expected, found {names}; leave one, or name it in the mapping")
     return files[0]
 
 
@@ -94,7 +91,7 @@ def publish_entities(
         contract: the table.
         rows: typed rows of the first file.
         files: every file they were made from.
-        source: the files' digest, recorded with the commit.
+        source: digest of the files and the mapping.
         unlisted: ids of which nothing else is known, to be added where the file does not have them.
     """
     (entity_id,) = contract.key
@@ -109,13 +106,26 @@ def publish_entities(
     columns = [entity_id, key_of(entity_id)]
     nobody = pa.table([pa.array([], pa.string()), pa.array([], pa.int32())], columns)
     known = job.read_arrow(contract, columns=columns) if job.exists(contract) else nobody
-    given = int(job.facts(contract).get(NEXT_KEY, 0))
+    given = max((row["next_key"] for row in every_record(job, contract)), default=0)
     keys, next_key = keys_for(table[entity_id].combine_chunks(), known, given)
     table = table.append_column(key_of(entity_id), pa.array(keys)).select(contract.column_names)
     require_unchanged(files)
     job.publish(QUARANTINE, bad, {"table_name": [contract.name]})
-    count = job.publish(contract, table, {}, facts={SOURCE: source, NEXT_KEY: str(next_key)})
+    count = job.publish(contract, table, {})
+    taken = {
+        "source_file": files[0].name,
+        "source_checksum": files[0].checksum,
+        "mapping_digest": source,
+        "table_version": job.warehouse.versions_written[contract.name],
+        "next_key": next_key,
+    }
+    record(job, contract, [taken], gone=[row["source_file"] for row in every_record(job, contract)])
     return f"{count:,} rows from {', '.join(file.name for file in files)}; {bad.num_rows:,} rows in quarantine"
+
+
+def is_ingested(job: Job, contract: Contract, source: str) -> bool:
+    """True if the table is as an earlier run made it from the same files with the same mapping."""
+    return any(row["mapping_digest"] == source for row in recorded(job, contract).values())
 
 
 def _known_by_id_alone(contract: Contract, ids: pa.Array) -> pa.Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 
 import numpy as np
@@ -61,7 +62,7 @@ class Block:
 
     def read(self) -> RawRows:
         """Its rows. A quoted field of a CSV file cannot hold a line break here."""
-        if self.file.path.suffix == ".parquet":
+        if self.file.is_parquet:
             return _parquet_rows(self)
         lines, first = _lines(self)
         rows = _csv_rows(lines, self.file.columns)
@@ -74,7 +75,7 @@ def blocks(file: SourceFile) -> list[Block]:
 
 def read_rows(file: SourceFile) -> RawRows:
     """All rows of a file. A quoted field of a CSV file cannot hold a line break here."""
-    if file.path.suffix == ".parquet":
+    if file.is_parquet:
         return _joined([block.read() for block in blocks(file)])
     lines = _header_and_lines(file)[1]
     parts, start, number = [], 0, 2
@@ -89,12 +90,13 @@ def read_rows(file: SourceFile) -> RawRows:
 
 def _header_and_lines(file: SourceFile) -> tuple[bytes, bytes]:
     """The first line of a file, and all others, each with its end."""
-    header, _, lines = file.path.read_bytes().partition(b"\n")
+    with file.open() as stream:
+        header, _, lines = stream.read().partition(b"\n")
     return header, lines if lines.endswith(b"\n") or not lines else lines + b"\n"
 
 
 def _parquet_rows(block: Block) -> RawRows:
-    group = pq.ParquetFile(block.file.path).read_row_group(block.number)
+    group = pq.ParquetFile(block.file.open()).read_row_group(block.number)
     columns = [_encoded(_as_text(column)) for column in group.columns]
     line = np.arange(group.num_rows) + block.file.lines_before[block.number] + 1
     return RawRows(pa.table(columns, list(block.file.columns)), line, pa.nulls(group.num_rows, pa.string()))
@@ -122,7 +124,7 @@ def _lines(block: Block) -> tuple[bytes, int]:
     """The block's whole lines, each with its end, and the number of the first; the header is not among them."""
     start = block.number * delivered.BLOCK_BYTES
     end, first = start + delivered.BLOCK_BYTES, block.file.lines_before[block.number] + 1
-    with block.file.path.open("rb") as stream:
+    with block.file.open() as stream:
         stream.seek(end - 1)
         stream.readline()  # the last line ends where it ends
         end = stream.tell()
@@ -271,7 +273,7 @@ def read_records(file: SourceFile) -> RawRows:
 
     Raises JobError on a quote that is never closed and on text that is not UTF-8.
     """
-    if file.path.suffix == ".parquet":
+    if file.is_parquet:
         return read_rows(file)
     header, lines = _header_and_lines(file)
     if header.count(b'"') % 2 == 0 and (rows := _even_rows(lines, file.columns)) is not None:
@@ -292,7 +294,7 @@ def _records(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
     """(first line, fields) of each record after the header."""
     last = 0
     try:
-        with file.path.open(encoding="utf-8-sig", newline="") as text:
+        with TextIOWrapper(file.open(), encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text, strict=True)
             for record in reader:
                 start, last = last + 1, reader.line_num

@@ -1,128 +1,58 @@
-"""Delivered purchases as silver/transactions: one row per unit bought, each file taken in once."""
+"""Delivered purchases as silver/transactions: one row per unit bought, each file ingested once."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from collections.abc import Mapping as Dictionary
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from expectations.articles import ARTICLES
-from expectations.contract import Contract, key_of
-from expectations.customers import CUSTOMERS
+from expectations.contract import key_of
+from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
-from jobs.ingest.deliveries import Plan, plan
-from jobs.ingest.files import (
-    SourceFile,
-    fingerprint,
-    is_known,
-    noted,
-    require_unchanged,
-    source_files,
-    source_paths,
-)
-from jobs.ingest.mapping import Mapping, TransactionsMapping, load_mapping
-from jobs.ingest.quarantine import Findings, audit, bad_rows, findings
-from jobs.ingest.reading import Block, RawRows, blocks
-from jobs.ingest.typed import TypedRows, by_text, is_matching, malformed, mask, number, typed
+from jobs.ingest.block_kernel import DONE, PARENTS, ingest_blocks, unknown
+from jobs.ingest.deliveries import Plan, Record, plan, record, recorded, state_text, states
+from jobs.ingest.files import SourceFile, fingerprint, require_unchanged, source_files
+from jobs.ingest.key_lookup import KeyLookup
+from jobs.ingest.mapping import Mapping, load_mapping
+from jobs.ingest.quarantine import Findings, First, audit
+from jobs.ingest.reading import blocks
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.platform.lookup import Lookup
-from jobs.platform.spark import in_parallel
-from jobs.platform.staging import Staged
 
-READS, WRITES = (ARTICLES, CUSTOMERS), (TRANSACTIONS, QUARANTINE)
-
-#: Ids -> surrogate keys, null where unknown.
-Keys = Callable[[pa.Array], pa.Array]
-
-UNITS = "units"
-
-#: Fact recorded with a commit: the files as they were then (jobs.ingest.files.noted).
-DELIVERED = "delivered"
-
-#: Key column -> the table it must be found in.
-PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
+READS, WRITES = tuple(PARENTS.values()), (TRANSACTIONS, QUARANTINE, DELIVERIES)
 
 
-def _unknown(column: str) -> str:
-    return f"{column} is not in {PARENTS[column].path}"
+def to_take_again(
+    job: Job,
+    delivered: Sequence[SourceFile],
+    taken: dict[str, str],
+    known: dict[str, Record],
+    facts: dict[str, str | int],
+) -> set[str]:
+    """Names of files already ingested in whose rows might be judged otherwise today.
 
-
-def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys]) -> TypedRows:
-    """Typed purchases from raw rows, with surrogate keys, and the number of `units` of each.
-
-    Args:
-        raw: rows of one file.
-        mapping: the retailer's.
-        keys: for each column of PARENTS, the surrogate keys of ids, null where unknown.
-    """
-    rows = _counted(typed(raw, mapping.transactions), mapping.transactions)
-    price = rows.columns["price"].fill_null(1.0).to_numpy()
-    rows.verdicts.refuse(price <= 0, "price is not above 0")
-    patterns = {"article_id": mapping.articles.id_pattern, "customer_id": mapping.customers.id_pattern}
-    for column in PARENTS:
-        ids = rows.columns[column]
-        found = keys[column](ids.dictionary).take(ids.indices)
-        is_unknown = mask(found.is_null())
-        # A known id was found well-formed when its table was taken in.
-        if is_unknown.any() and (pattern := patterns[column]):
-            rows.verdicts.refuse(is_unknown & ~is_matching(ids, pattern), malformed(column))
-        rows.verdicts.refuse(is_unknown, _unknown(column))
-        rows = rows.with_column(key_of(column), found)
-    return rows
-
-
-def _counted(rows: TypedRows, mapping: TransactionsMapping) -> TypedRows:
-    """Adds `units`, and makes `price` that of one unit."""
-    if mapping.units is None:
-        return rows
-
-    def units(text: str) -> int | None:
-        count = number(text)
-        return int(count) if count is not None and count == int(count) and 1 <= count <= mapping.max_units else None
-
-    count = by_text(rows.raw.text(mapping.units), units, pa.int32())
-    rows.verdicts.refuse(mask(count.is_null()), f"{mapping.units} is not a number of units, 1 to {mapping.max_units}")
-    if mapping.price_is_line_total:
-        rows = rows.with_column("price", pc.divide(rows.columns["price"], count.cast(pa.float64())))
-    return rows.with_column(UNITS, count)
-
-
-def purchases(rows: TypedRows) -> pa.Table:
-    """The usable rows, one per unit, in the columns of the table that its files hold."""
-    good = rows.good()
-    if UNITS in rows.columns:
-        good = np.repeat(good, rows.columns[UNITS].take(good).to_numpy())
-    names = [name for name in TRANSACTIONS.column_names if name not in TRANSACTIONS.partition_by]
-    table = pa.table({name: rows.columns[name] for name in names})
-    return table if len(good) == len(rows.raw) and UNITS not in rows.columns else table.take(good)
-
-
-def to_take_again(job: Job, delivered: Sequence[SourceFile], taken: dict[str, str], facts: dict[str, str]) -> set[str]:
-    """Names of files already taken in whose rows might be judged otherwise today.
-
-    These are all of them when the mapping changed; else, when the catalogue or the customers changed, those with rows
-    refused because an id was unknown, and those with rows whose id is no longer known.
+    These are those without a record, or with one of another mapping; else, when the catalogue or the customers changed,
+    those with rows refused because an id was unknown, and those with rows whose id is no longer known.
 
     Raises:
-        JobError: rows lost their article or customer and their file is not there to be taken in again.
+        JobError: rows lost their article or customer and their file is not there to be ingested again.
     """
-    last = job.facts(TRANSACTIONS)
-    if last.get("mapping") != facts["mapping"]:
-        return set(taken)
-    changed = [column for column, table in PARENTS.items() if last.get(table.name) != facts[table.name]]
+    again = {
+        name
+        for name, checksum in taken.items()
+        if name not in known
+        or known[name]["source_checksum"] != checksum
+        or known[name]["mapping_digest"] != facts["mapping_digest"]
+    }
+    changed = [
+        c for c, table in PARENTS.items() if any(_is_of_another(row, table.name, facts) for row in known.values())
+    ]
     if not changed:
-        return set()
-    reasons = {"table_name": [TRANSACTIONS.name], "reason": [_unknown(column) for column in changed]}
-    waiting = set(
-        job.read_arrow(QUARANTINE, columns=["source_file"], where=reasons)["source_file"].unique().to_pylist()
-    )
+        return again
+    reasons = {"table_name": [TRANSACTIONS.name], "reason": [unknown(column) for column in changed]}
+    waiting = job.read_arrow(QUARANTINE, columns=["source_file"], where=reasons)["source_file"].unique().to_pylist()
     orphaned = _orphaned(job, changed)
     present = {file.name for file in delivered} | {n for n in taken if taken[n] in {f.checksum for f in delivered}}
     if lost := sorted(orphaned - present):
@@ -130,7 +60,11 @@ def to_take_again(job: Job, delivered: Sequence[SourceFile], taken: dict[str, st
             f"{TRANSACTIONS.path} holds rows of {', '.join(lost)} whose {' or '.join(changed)} is no longer known, and "
             f"{job.settings.data} does not have that file; deliver it again, or use another warehouse"
         )
-    return (waiting | orphaned) & taken.keys()
+    return again | ((set(waiting) | orphaned) & taken.keys())
+
+
+def _is_of_another(row: Record, table: str, facts: dict[str, str | int]) -> bool:
+    return row["copy_of"] is None and row[f"{table}_version"] != facts[f"{table}_version"]
 
 
 def _orphaned(job: Job, columns: Sequence[str]) -> set[str]:
@@ -146,59 +80,85 @@ def _orphaned(job: Job, columns: Sequence[str]) -> set[str]:
 
 def main(job: Job) -> str:
     mapping = load_mapping(job.settings.mapping)
-    known = json.loads(job.facts(TRANSACTIONS).get(DELIVERED, "{}"))
-    if not all(is_known(path, known) for path in source_paths(job.settings.data, mapping.transactions)):
-        job.start_spark()  # beside the reading of new files for their checksums
-    delivered = source_files(job.settings.data, mapping.transactions, known)
-    parents: tuple[Contract, ...] = tuple(PARENTS.values())
-    facts = {"mapping": mapping.digest} | {table.name: str(job.version(table)) for table in parents}
+    known = recorded(job, TRANSACTIONS)
+    delivered = source_files(job.settings.data, mapping.transactions, states(known))
+    facts: dict[str, str | int] = {"mapping_digest": mapping.digest}
+    facts |= {f"{table.name}_version": job.version(table) for table in PARENTS.values()}
     taken = {p["source_file"]: p["source_checksum"] for p in job.partitions(TRANSACTIONS)}
-    again = to_take_again(job, delivered, taken, facts) if taken else set()
+    again = to_take_again(job, delivered, taken, known, facts) if taken else set()
     steps = plan(delivered, taken, again)
-    copies = "".join(f"; {name} is a copy of {first}, not taken in" for name, first in steps.copies.items())
-    if not steps.take:
-        return f"{len(delivered):,} files, all taken in before; nothing to do{copies}"
-    facts[DELIVERED] = json.dumps(noted(delivered))
-    return take_in(job, mapping, steps, facts) + copies
+    copies = "".join(f"; {name} is a copy of {first}, not ingested" for name, first in steps.copies.items())
+    said = f"{len(delivered):,} files, all ingested before; nothing to do"
+    if steps.take:
+        said = ingest(job, mapping, steps)
+    note_deliveries(job, delivered, taken, known, steps, facts)
+    return said + copies
 
 
-def take_in(job: Job, mapping: Mapping, steps: Plan, facts: dict[str, str]) -> str:
+def ingest(job: Job, mapping: Mapping, steps: Plan) -> str:
     """Read the plan's files and commit their rows, refused ones first: a kill in between leaves the rest to a rerun."""
-    with job.staging(TRANSACTIONS) as files, job.staging(QUARANTINE) as aside:
-        lookups = {column: job.lookup(table) for column, table in PARENTS.items()}
-        work = partial(take_in_block, mapping=mapping, lookups=lookups, files=files, aside=aside)
+    with job.staging(TRANSACTIONS) as files, job.staging(QUARANTINE) as quarantine:
+        lookups = {column: KeyLookup.of(job.table(table), column) for column, table in PARENTS.items()}
         files_read = [file if file.lines_before else fingerprint(file.path, file.columns) for file in steps.take]
-        done = in_parallel(job.context, work, [block for file in files_read for block in blocks(file)])
-        bad = audit([block.findings for block in done], job.settings.max_quarantine_share)
+        work = [block for file in files_read for block in blocks(file)]
+        kernel = partial(ingest_blocks, work, mapping, lookups, files, quarantine)
+        done = job.spark.range(0, len(work), 1, len(work)).mapInArrow(kernel, DONE).collect()
+        refused = [block.refused for block in done if block.refused]
+        rows_read: dict[str, int] = {}
+        for block in done:
+            rows_read[block.source_file] = rows_read.get(block.source_file, 0) + block.row_count
+        bad = audit(
+            findings(rows_read, quarantine.read_spark(job.spark, refused) if refused else None),
+            job.settings.max_quarantine_share,
+        )
         require_unchanged(steps.take)
         replace = {"source_file": steps.replace}
-        refused = [block.refused for block in done if block.refused]
-        job.publish_staged(aside, refused, {"table_name": [TRANSACTIONS.name]} | replace)
-        count = job.publish_staged(files, [block.good for block in done if block.good], replace, facts=facts)
+        job.publish_staged(quarantine, refused, {"table_name": [TRANSACTIONS.name]} | replace)
+        count = job.publish_staged(files, [block.good for block in done if block.good], replace)
     return f"{count:,} units from {', '.join(file.name for file in steps.take)}; {bad:,} rows in quarantine"
 
 
-class BlockDone(NamedTuple):
-    """What became of a block: the files written, if any, of its good and its bad rows."""
+def findings(rows_read: dict[str, int], refused: DataFrame | None) -> list[Findings]:
+    """What was found in each file: its rows, and of each reason to refuse one how many it has and the first of them."""
+    found = {name: Findings(name, rows) for name, rows in rows_read.items()}
+    if refused is not None:
+        first = F.min(F.struct("source_line", "raw_row")).alias("first")
+        for row in refused.groupBy("source_file", "reason").agg(F.count("*").alias("rows"), first).collect():
+            reason = First(row.rows, row.first.source_line, row.first.raw_row)
+            found[row.source_file].add(0, {row.reason: reason})
+    return list(found.values())
 
-    findings: Findings
-    good: str | None
-    refused: str | None
+
+def note_deliveries(
+    job: Job,
+    delivered: Sequence[SourceFile],
+    taken: dict[str, str],
+    known: dict[str, Record],
+    steps: Plan,
+    facts: dict[str, str | int],
+) -> None:
+    """Bring ops/deliveries up to date: what the table is made from now, and copies of that under other names."""
+    files = {file.name: file for file in delivered}
+    version = job.warehouse.versions_written.get(TRANSACTIONS.name)
+    made_from = {name: checksum for name, checksum in taken.items() if name not in steps.replace}
+    made_from |= {file.name: file.checksum for file in steps.take}
+    rows: list[Record] = []
+    for name, checksum in made_from.items():
+        committed = known[name]["table_version"] if name in known and name not in steps.replace else None
+        row: Record = facts | {"source_file": name, "source_checksum": checksum}
+        row["table_version"] = next(v for v in (committed, version, job.version(TRANSACTIONS)) if v is not None)
+        rows.append(row | {"file_state": state_text(files[name]) if name in files else None})
+    for name, first in steps.copies.items():
+        state = {"file_state": state_text(files[name]), "copy_of": first, "table_version": 0}
+        rows.append({"source_file": name, "source_checksum": files[name].checksum, **facts, **state})
+    rows = [row for row in rows if not _is_noted(row, known)]
+    gone = (known.keys() | set(steps.replace)) - made_from.keys() - steps.copies.keys()
+    if rows or gone & known.keys():
+        record(job, TRANSACTIONS, rows, gone)
 
 
-def take_in_block(
-    block: Block, mapping: Mapping, lookups: dict[str, Lookup], files: Staged, aside: Staged
-) -> BlockDone:
-    """Read one block of a file and write its rows where they wait for their commit."""
-    rows = transform(block.read(), mapping, {column: lookup.keys for column, lookup in lookups.items()})
-    bad = bad_rows(rows, TRANSACTIONS, block.file)
-    good = purchases(rows)
-    came = {"source_file": block.file.name, "source_checksum": block.file.checksum}
-    return BlockDone(
-        findings(block.file, len(rows.raw), bad),
-        files.write(good, **came) if good.num_rows else None,
-        aside.write(bad, table_name=TRANSACTIONS.name, source_file=block.file.name) if bad.num_rows else None,
-    )
+def _is_noted(row: Record, known: dict[str, Record]) -> bool:
+    return row.items() <= known.get(row["source_file"], {}).items()
 
 
 if __name__ == "__main__":

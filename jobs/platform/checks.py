@@ -1,28 +1,86 @@
-"""Great Expectations: a contract's rules on Spark, Arrow or measured data, and what each broken rule says."""
+"""Great Expectations: a contract's rules on rows (Spark or Arrow) or on measures, and what each broken rule says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a check must never call home
+
+import great_expectations as gx
 import pandas as pd
 import pyarrow as pa
+from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from expectations.contract import Contract, Expectation
 from jobs.platform.errors import ContractError
-from jobs.platform.extremes import Extremes
-from jobs.platform.lean_gx import ProgressBarsConfig, gx
-from jobs.platform.measures import all_distinct
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+# Sets its own level at import, to tell of each temporary folder.
+logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
+
 #: Great Expectations keeps its context in the process: jobs that share one, as in a benchmark, take turns.
 _ONE_AT_A_TIME = Lock()
 
+#: Examples that a broken rule shows.
+EXAMPLES = 3
+
 #: A rule's result, great_expectations' ExpectationValidationResult.
 Result = Any
+
+
+def check_rows(contract: Contract, rows: pa.Table | DataFrame) -> list[Result]:
+    """The result of every rule on the rows: how many there are, how many break it, and examples of those.
+
+    On Spark all counts are taken in shared passes; examples cost a pass for each rule, so only broken rules are asked
+    for them, in a second look.
+
+    Args:
+        contract: the table's.
+        rows: stored rows (several passes), or an Arrow table.
+
+    Raises:
+        ContractError: the columns are not the contract's, in its order.
+    """
+    names = rows.column_names if isinstance(rows, pa.Table) else rows.columns
+    if names != contract.column_names:
+        raise ContractError(f"{contract.path}: nothing published; columns are {names}, not {contract.column_names}")
+    # Vectors have no column rules and would only be copied into Python objects.
+    rows = rows.select([column.name for column in contract.columns if not column.type.startswith("array")])
+    rules = contract.expectations()
+    if isinstance(rows, pa.Table):
+        return _results(contract, rows.to_pandas(date_as_object=True), rules, examples=EXAMPLES)
+    # Great Expectations would sort all rows by their key to find one twice: that is measured instead (measures.py).
+    results = _results(contract, rows, [rule for rule in rules if not rule.is_uniqueness], examples=0)
+    broken = [_rule(result) for result in results if not result.success]
+    shown = _results(contract, rows, broken, examples=EXAMPLES) if broken else []
+    return [result for result in results if result.success] + shown
+
+
+def check_measures(contract: Contract, measures: Sequence[Mapping[str, Any]]) -> list[Result]:
+    """The result of every gate on the measures, one row per slice; an absent or empty measure passes."""
+    gates = contract.gates()
+    if not gates:
+        return []
+    frame = pd.DataFrame(measures, columns=["slice", *dict.fromkeys(str(gate.kwargs["column"]) for gate in gates)])
+    numbers = frame.drop(columns="slice").astype(float)
+    with_value = [gate for gate in gates if numbers[gate.kwargs["column"]].notna().any()]
+    results = _results(contract, numbers, with_value, examples=EXAMPLES)
+    for result in results:  # numpy's floats have another text, which the pages cannot show
+        result.result["observed_value"] = float(result.result["observed_value"])
+    return results
+
+
+def _results(contract: Contract, frame: pd.DataFrame | DataFrame, rules: list[Expectation], examples: int) -> list[Any]:
+    """The rules' results, in their order; with up to so many examples of values that break each."""
+    wanted = {"result_format": "BASIC", "partial_unexpected_count": examples}
+    with _ONE_AT_A_TIME:
+        return list(_batch(contract.path, frame).validate(_suite(contract.path, rules), result_format=wanted).results)
 
 
 def _suite(name: str, rules: Iterable[Expectation]) -> gx.ExpectationSuite:
@@ -47,83 +105,10 @@ def _batch(name: str, frame: pd.DataFrame | DataFrame) -> Any:
     return asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": frame})
 
 
-def check_rows(contract: Contract, rows: pa.Table) -> list[Result]:
-    """The result of every rule on the rows alone; a failed one has its count and examples.
-
-    Raises:
-        ContractError: the columns are not the contract's, in its order.
-    """
-    if rows.column_names != contract.column_names:
-        raise ContractError(
-            f"{contract.path}: nothing published; columns are {rows.column_names}, not {contract.column_names}"
-        )
-    return check_files(contract, Extremes.of_table(rows), all_distinct(rows, contract), lambda: rows)
-
-
-def check_files(
-    contract: Contract, extremes: Extremes, is_unique: bool, read: Callable[[], DataFrame | pa.Table]
-) -> list[Result]:
-    """As check_rows, of rows that are only read for rules that what is known of them cannot prove.
-
-    Only when some rule is broken are all rules asked of all rows.
-
-    Args:
-        contract: the table's contract.
-        extremes: of the rows.
-        is_unique: no key comes twice; False: one may.
-        read: gives the rows (stored or persisted: several passes).
-    """
-    results, asked = _proven(contract, extremes, is_unique)
-    if asked and all(result.success for result in results):
-        names = sorted({name for rule in asked for name in rule.columns}, key=contract.column_names.index)
-        results += _verdicts(contract, _frame(read(), names or contract.column_names[:1]), asked, "BOOLEAN_ONLY")
-    if all(result.success for result in results):
-        return results
-    # Vectors have no column rules and would only be copied into Python objects.
-    names = [c.name for c in contract.columns if not c.type.startswith("array")]
-    return _verdicts(contract, _frame(read(), names), contract.expectations(), "BASIC")
-
-
-def _proven(contract: Contract, extremes: Extremes, is_unique: bool) -> tuple[list[Result], list[Expectation]]:
-    """Results of the rules on which the extremes or the keys have the last word, and the other rules."""
-    of_extremes, of_count, asked = list[Expectation](), list[Expectation](), list[Expectation]()
-    for rule in contract.expectations():
-        if rule.type == "expect_table_row_count_to_be_between":
-            of_count.append(rule)
-        elif extremes.speaks_of(rule):
-            of_extremes.append(rule)
-        elif not (is_unique and rule.is_uniqueness):
-            asked.append(rule)
-    # Great Expectations hashes every row of a frame: one more than the limits tells as much as all of them.
-    limits = [rule.kwargs.get(limit) or 0 for rule in of_count for limit in ("min_value", "max_value")]
-    count = pd.DataFrame(index=pd.RangeIndex(min(extremes.rows, max(limits, default=0) + 1)))
-    results = _verdicts(contract, count, of_count, "BOOLEAN_ONLY")
-    if extremes.rows:
-        results += _verdicts(contract, extremes.frame(contract), of_extremes, "BOOLEAN_ONLY")
-    return results, asked
-
-
-def _frame(data: DataFrame | pa.Table, columns: list[str]) -> pd.DataFrame | DataFrame:
-    selected = data.select(columns)
-    return selected.to_pandas(date_as_object=True) if isinstance(selected, pa.Table) else selected
-
-
-def _verdicts(
-    contract: Contract, frame: pd.DataFrame | DataFrame, rules: list[Expectation], detail: str
-) -> list[Result]:
-    """Verdicts share one pass over the data; examples cost a pass per rule, so only a failure pays for them."""
-    with _ONE_AT_A_TIME:
-        return list(_batch(contract.path, frame).validate(_suite(contract.path, rules), result_format=detail).results)
-
-
-def check_measures(contract: Contract, measures: Sequence[Mapping[str, Any]]) -> list[Result]:
-    """The result of every gate on the measures, one row per slice; an absent or empty measure passes."""
-    gates = contract.gates()
-    if not gates:
-        return []
-    frame = pd.DataFrame(measures, columns=["slice", *(str(gate.kwargs["column"]) for gate in gates)])
-    numbers = frame.drop(columns="slice").astype(float)
-    return _verdicts(contract, pd.concat([frame[["slice"]], numbers], axis=1), gates, "BASIC")
+def _rule(result: Result) -> Expectation:
+    config = result.expectation_config
+    kwargs = {name: value for name, value in config.kwargs.items() if name != "batch_id"}
+    return Expectation(config.type, kwargs, config.description, config.severity == "warning")
 
 
 def failure(result: Result) -> str:
@@ -138,5 +123,5 @@ def failure(result: Result) -> str:
         return f"{where}: {config.type} could not run: {result.exception_info['exception_message']}"
     if "unexpected_count" not in outcome:
         return f"{where}: {config.type} {limits}, found {outcome.get('observed_value')}"
-    examples = ", ".join(str(value) for value in outcome.get("partial_unexpected_list", [])[:3])
+    examples = ", ".join(str(value) for value in outcome.get("partial_unexpected_list", [])[:EXAMPLES])
     return f"{where}: {config.type} {limits or ''} fails on {outcome['unexpected_count']:,} rows, such as {examples}"

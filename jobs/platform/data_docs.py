@@ -7,24 +7,23 @@ verdicts of the run anew. A rerun of a task replaces its pages.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import logging
 import os
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
+import pyarrow.fs as pafs
 from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
 from expectations.contract import Contract
+from jobs.platform import storage
 
-_LOG = logging.getLogger(__name__)
 _INDEX = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Data Docs: {run}</title>
 <style>body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em }}
 td, th {{ padding: .3em 1em .3em 0; text-align: left; vertical-align: top }} .stopped {{ color: #b00020 }}
@@ -36,14 +35,12 @@ td, th {{ padding: .3em 1em .3em 0; text-align: left; vertical-align: top }} .st
 """
 
 
-def site(root: str, run_id: str) -> Path | None:
-    """Folder of a run's site; None where the warehouse is no local folder."""
-    if "://" in root:
-        return None
+def site(root: str, run_id: str) -> str:
+    """Folder (or URI) of a run's site."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", run_id).lstrip(".") or "_"
     if name != run_id:  # two run ids are never one folder
         name += "-" + hashlib.sha256(run_id.encode()).hexdigest()[:8]
-    return Path(root) / "data_docs" / name
+    return f"{root}/data_docs/{name}"
 
 
 def write_page(
@@ -60,13 +57,9 @@ def write_page(
         said: the failures and warnings in words.
     """
     run_id, job = stamp.get("run_id", "manual"), stamp.get("job", "manual")
-    folder = site(root, run_id)
-    if folder is None:
-        _LOG.info("%s: no Data Docs, they are kept in local warehouses only", contract.path)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
+    filesystem, folder = storage.filesystem(site(root, run_id))
+    filesystem.create_dir(folder)
     name = f"{contract.layer}.{contract.name}.{job}"  # quarantine has one page for each task that fills it
-    page = _page(contract, results, stamp)
     facts = {
         "table": contract.path,
         "page": f"{name}.html",
@@ -76,11 +69,18 @@ def write_page(
         "verdict": verdict,
         "said": list(said),
     }
-    with open(folder / ".lock", "w") as lock:  # tasks of one run at once: the last one lists all
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _replace(folder / f"{name}.html", page)
-        _replace(folder / f"{name}.json", json.dumps(facts, indent=1))
-        _replace(folder / "index.html", _index(folder, run_id))
+    _write(filesystem, f"{folder}/{name}.html", _page(contract, results, stamp))
+    _write(filesystem, f"{folder}/{name}.json", json.dumps(facts, indent=1))
+    listed = None
+    while listed != (there := _pages(filesystem, folder)):  # tasks of one run at once: the last one lists all
+        _write(filesystem, f"{folder}/index.html", _index(filesystem, there, run_id))
+        listed = there
+
+
+def _pages(filesystem: pafs.FileSystem, folder: str) -> list[str]:
+    """The records of all pages so far."""
+    found = filesystem.get_file_info(pafs.FileSelector(folder))
+    return sorted(info.path for info in found if info.extension == "json" and not info.base_name.startswith("."))
 
 
 def _page(contract: Contract, results: Sequence[Any], stamp: Mapping[str, str]) -> str:
@@ -101,8 +101,11 @@ def _page(contract: Contract, results: Sequence[Any], stamp: Mapping[str, str]) 
     return DefaultJinjaPageView().render(document, show_how_to_buttons=False)
 
 
-def _index(folder: Path, run_id: str) -> str:
-    pages = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+def _index(filesystem: pafs.FileSystem, records: Sequence[str], run_id: str) -> str:
+    pages = []
+    for path in records:
+        with filesystem.open_input_stream(path) as stream:
+            pages.append(json.loads(stream.read()))
     rows = [
         f'<tr><td class="{page["verdict"]}">{page["verdict"]}<td><a href="{escape(page["page"])}">{page["table"]}</a>'
         f"<td>{escape(page['job'])}<td>{escape(page['as_of_date'])}<td>{page['rules']}"
@@ -112,8 +115,12 @@ def _index(folder: Path, run_id: str) -> str:
     return _INDEX.format(run=escape(run_id), rows="\n".join(rows))
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write in one step: a reader sees the old file or the new one."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+def _write(filesystem: pafs.FileSystem, path: str, text: str) -> None:
+    """Write in one step: a reader sees the old file or the new one. (An object is put in one step anyway.)"""
+    folder, _, name = path.rpartition("/")
+    is_local = isinstance(filesystem, pafs.LocalFileSystem)
+    draft = f"{folder}/.{name}.{uuid.uuid4()}" if is_local else path
+    with filesystem.open_output_stream(draft) as stream:
+        stream.write(text.encode())
+    if is_local:
+        os.replace(draft, path)

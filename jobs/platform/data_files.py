@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+
+from jobs.platform import storage
+from jobs.platform.errors import JobError
 
 
 @dataclass(frozen=True)
@@ -20,19 +22,16 @@ class DataFile:
 
     Attributes:
         uri: where it is.
+        partition: partition column -> value, as text.
         rows: number of rows.
         low, high: least and greatest value of the columns that have statistics.
     """
 
     uri: str
+    partition: dict[str, str]
     rows: int
     low: dict[str, Any]
     high: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Its name without folder, which no other file has."""
-        return self.uri.rsplit("/", 1)[1]
 
     def is_before(self, column: str, day: date) -> bool:
         """True unless all its values of `column` are `day` or later."""
@@ -44,29 +43,34 @@ class DataFile:
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """These columns of its rows; partition columns are not in it."""
-        filesystem, path = filesystem_of(self.uri)
+        filesystem, path = storage.filesystem(self.uri)
         return pq.ParquetFile(filesystem.open_input_file(path)).read(list(columns))
 
 
 def data_files(table: DeltaTable, where: Mapping[str, Sequence[date | str]] | None = None) -> list[DataFile]:
-    """The table's files with these values of partition columns, from its log alone."""
-    root = table.table_uri.rstrip("/")
-    if root.startswith("file://"):
-        root = unquote(root.removeprefix("file://"))
+    """The table's files with these values of partition columns, from its log alone.
+
+    Raises JobError where a file is not all of what is to be read: rows were deleted from it by a vector beside it.
+    """
+    root = storage.normalized(unquote(table.table_uri) if table.table_uri.startswith("file://") else table.table_uri)
+    if "deletionVectors" in (table.protocol().reader_features or ()):
+        raise JobError(
+            f"{root}: has deletion vectors; run REORG TABLE delta.`{root}` APPLY (PURGE), and drop the feature"
+        )
     found = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     for column, values in (where or {}).items():
         found = [add for add in found if add[f"partition.{column}"] in values]
     return [
         DataFile(
             f"{root}/{unquote(add['path'])}",
+            _of(add, "partition."),
             add["num_records"],
-            {name.removeprefix("min."): value for name, value in add.items() if name.startswith("min.")},
-            {name.removeprefix("max."): value for name, value in add.items() if name.startswith("max.")},
+            _of(add, "min."),
+            _of(add, "max."),
         )
         for add in found
     ]
 
 
-def filesystem_of(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of a path or object-store URI, and the path in it."""
-    return pafs.FileSystem.from_uri(uri) if "://" in uri else (pafs.LocalFileSystem(), uri)
+def _of(add: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in add.items() if name.startswith(prefix)}

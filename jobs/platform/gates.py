@@ -6,30 +6,23 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from deltalake import DeltaTable
 
-from expectations.contract import Contract, RowChange, WeekChange
+from expectations.contract import Contract, Reference, RowChange, WeekChange
 from jobs.platform import measures
-from jobs.platform.checks import check_files, check_measures, check_rows, failure
+from jobs.platform.checks import check_measures, check_rows, failure
 from jobs.platform.data_docs import write_page
-from jobs.platform.earlier import Earlier, StoredSlices
+from jobs.platform.distributions import Values, psi
 from jobs.platform.errors import ContractError
-from jobs.platform.extremes import Extremes
-from jobs.platform.lookup import Lookup
-from jobs.platform.measures import Measured, Values, psi
+from jobs.platform.previous import PreviousSlices, ReferenceSlice
 from jobs.platform.settings import WEEK
-from jobs.platform.spark import in_parallel, spark_session
-from jobs.platform.staging import Slice, Staged
+from jobs.platform.staging import Slice
+from jobs.platform.tables import Tables
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
     from pyspark.sql import DataFrame
-
-    from jobs.platform.warehouse import Warehouse
 
 #: Slices of fewer rows are not compared: at 1,000 rows chance alone moves a PSI of ten bins by 0.02 and, with baskets
 #: of a few lines, a week's count by a tenth.
@@ -54,64 +47,31 @@ class Measure:
 
 
 class Audit:
-    """The gates of one publish: give it all rows, then call `close`. Either raises ContractError.
+    """The gates of one publish: `run` raises ContractError where one is broken.
 
     Whatever the verdict, it is added to the Data Docs of the run.
 
     Args:
-        warehouse: where references and earlier slices are read.
+        tables: where references and previous slices are read.
         contract: the table, which exists.
         replace: the slice that the rows take the place of.
+        rows: all rows: staged and read by Spark, or an Arrow table.
     """
 
-    def __init__(self, warehouse: Warehouse, contract: Contract, replace: Slice) -> None:
-        self._warehouse, self._contract, self._replace = warehouse, contract, replace
-        self._stored = StoredSlices(contract, DeltaTable(warehouse.uri(contract)), replace)
-        self._measured = Measured()
+    def __init__(self, tables: Tables, contract: Contract, replace: Slice, rows: pa.Table | DataFrame) -> None:
+        self._tables, self._contract, self._replace, self._rows = tables, contract, replace, rows
+        self._previous = PreviousSlices(contract, tables.newest(contract), replace)
         self._results: list[Any] = []
-        self._parents = {r: Lookup.of(warehouse.as_read(r.parent), r.parent.key[0]) for r in contract.references}
-        self._samples: list[pa.Table] = []
 
-    def take(self, rows: pa.Table) -> None:
-        """Check one block, which holds all rows of its keys."""
-        self._check(check_rows(self._contract, rows))
-        if rows.num_rows:
-            found = measures.measured(self._contract, rows, self._parents)
-            self._add(found, measures.sample(self._contract, rows, self._shares(found.rows)))
-
-    def take_files(self, context: SparkContext, files: Staged, paths: Sequence[str]) -> None:
-        """Check the rows of staged files, the measures file by file in the cluster."""
-        extremes = files.extremes(paths)
-        is_unique = measures.all_distinct_in(context, files, paths)
-
-        def read() -> DataFrame:
-            return files.read_spark(spark_session(), paths)
-
-        self._check(check_files(self._contract, Extremes.joined(extremes), is_unique, read))
-        slices: dict[str, int] = {}
-        for file in extremes:
-            label = str(file.bounds[self._contract.slice_date][0]) if self._contract.slice_date else measures.ALL
-            slices[label] = slices.get(label, 0) + file.rows
-        work = partial(measures.of_file, files=files, parents=self._parents, shares=self._shares(slices))
-        for found in in_parallel(context, work, paths):
-            self._add(*found)
-
-    def _check(self, results: list[Any]) -> None:
-        self._results = results
-        if broken := [failure(result) for result in results if not result.success]:
+    def run(self) -> dict[str, str]:
+        """Check and measure the rows; returns what to record with the commit: limits that were passed over, if any."""
+        self._results = check_rows(self._contract, self._rows)
+        if broken := [failure(result) for result in self._results if not result.success]:
             self._stop(broken)
+        self._measured = measures.measured(self._contract, self._rows, self._parents())
+        return self._judged(list(self._measures()))
 
-    def _shares(self, slices: Mapping[str, int]) -> dict[str, float]:
-        """The share of each slice's rows to sample; nothing where nothing is compared."""
-        return measures.shares_of(slices) if self._contract.drifts else {}
-
-    def _add(self, found: Measured, sample: pa.Table) -> None:
-        self._measured.add(found)
-        self._samples.append(sample)
-
-    def close(self) -> dict[str, str]:
-        """Judge what was measured; returns what to record with the commit: limits that were passed over, if any."""
-        taken = list(self._measures())
+    def _judged(self, taken: Sequence[Measure]) -> dict[str, str]:
         rows: dict[str, dict[str, Any]] = {}
         for measure in taken:
             rows.setdefault(measure.label, {"slice": measure.label})[measure.name] = measure.value
@@ -129,17 +89,29 @@ class Audit:
         self._write("warned" if told else "passed", told or self._untried(taken))
         return {"accepted": "; ".join(told)} if told else {}
 
+    def _parents(self) -> dict[Reference, Any]:
+        """What each reference's parent table holds, where the rows are: in Spark, or in memory."""
+        found: dict[Reference, Any] = {}
+        for reference in self._contract.references:
+            parent, column = reference.parent, reference.parent_column
+            if isinstance(self._rows, pa.Table):
+                found[reference] = self._tables.ids(parent, column)
+            else:
+                ids = self._tables.ids_spark(self._rows.sparkSession, parent, column)
+                found[reference] = ids.withColumnRenamed(column, reference.column)
+        return found
+
     def _is_soft(self, gate: Any) -> bool:
         changes = (*self._contract.drifts, self._contract.row_change, self._contract.week_change)
         may_be_accepted = gate.kwargs["column"] in {change.measure for change in changes if change}
-        return gate.severity == "warning" or (may_be_accepted and self._warehouse.accept_drift)
+        return gate.severity == "warning" or (may_be_accepted and self._tables.accept_drift)
 
     def _stop(self, broken: Sequence[str], told: Sequence[str] = ()) -> None:
         self._write("stopped", [*broken, *told])
         raise ContractError(f"{self._contract.path}: nothing published; " + "; ".join(broken))
 
     def _write(self, verdict: str, said: Sequence[str]) -> None:
-        write_page(self._warehouse.root, self._warehouse.stamp, self._contract, self._results, verdict, said)
+        write_page(self._tables.root, self._tables.stamp, self._contract, self._results, verdict, said)
 
     def _untried(self, taken: Sequence[Measure]) -> list[str]:
         """Says so where nothing could be compared."""
@@ -156,27 +128,36 @@ class Audit:
         if rows and self._contract.slice_date:  # a slice that lost all its rows has changed as well
             rows |= {str(day): 0 for day in self._replace.get(self._contract.slice_date, ()) if str(day) not in rows}
         rows = dict(sorted(rows.items()))
-        earlier = self._stored.before(rows)
-        if self._contract.unique:  # `take` found none: of Spark's rows by their hashes
-            yield from (Measure(self._contract.repeats, label, 0, "") for label in rows)
-        yield from self._references()
+        earlier = self._previous.before(rows)
+        if not isinstance(self._rows, pa.Table):  # of an Arrow table Great Expectations told
+            yield from self._repeats(rows)
+        yield from self._references(rows)
         yield from self._freshness(rows)
         yield from self._row_changes(rows, earlier)
         yield from self._week_change()
         yield from self._drifts(rows, earlier)
 
-    def _references(self) -> Iterator[Measure]:
+    def _repeats(self, rows: Mapping[str, int]) -> Iterator[Measure]:
+        for label in rows if self._contract.unique else ():
+            count = self._measured.repeated.get(label, 0)
+            words = f"{count:,} {self._contract.repeats} in {label}, such as {self._examples(measures.ALL)}"
+            yield Measure(self._contract.repeats, label, count, words)
+
+    def _references(self, rows: Mapping[str, int]) -> Iterator[Measure]:
         for reference, counts in self._measured.unknown.items():
-            examples = ", ".join(str(value) for value in self._measured.examples.get(reference, ()))
-            for label, count in counts.items():
+            for label in rows:
                 words = (
-                    f"{reference.column}: {count:,} rows of {label} have one that is not in {reference.parent.path},"
-                    f" such as {examples}; deliver the file that lists it, and run again"
+                    f"{reference.column}: {counts.get(label, 0):,} rows of {label} have one that is not in"
+                    f" {reference.parent.path}, such as {self._examples(reference)};"
+                    " deliver the file that lists it, and run again"
                 )
-                yield Measure(reference.measure, label, count, words)
+                yield Measure(reference.measure, label, counts.get(label, 0), words)
+
+    def _examples(self, of: Reference | str) -> str:
+        return ", ".join(str(value) for value in self._measured.examples.get(of, ()))
 
     def _freshness(self, rows: Mapping[str, int]) -> Iterator[Measure]:
-        fresh, as_of = self._contract.freshness, self._warehouse.stamp.get("as_of_date")
+        fresh, as_of = self._contract.freshness, self._tables.stamp.get("as_of_date")
         if rows and self._contract.slice_date == "as_of_date":  # a run may have to fill in an older slice only
             as_of = max(rows)
         if fresh and as_of and self._measured.newest:
@@ -187,7 +168,7 @@ class Audit:
             )
             yield Measure(fresh.measure, max(rows), days, words)
 
-    def _row_changes(self, rows: Mapping[str, int], earlier: Mapping[str, Earlier]) -> Iterator[Measure]:
+    def _row_changes(self, rows: Mapping[str, int], earlier: Mapping[str, ReferenceSlice]) -> Iterator[Measure]:
         if (change := self._contract.row_change) is None:
             return
         for label, before in earlier.items():
@@ -196,28 +177,28 @@ class Audit:
 
     def _week_change(self) -> Iterator[Measure]:
         """The last whole week beside the one before, unless history begins within that."""
-        change, as_of = self._contract.week_change, self._warehouse.stamp.get("as_of_date")
+        change, as_of = self._contract.week_change, self._tables.stamp.get("as_of_date")
         if not change or not as_of:
             return
         end = date.fromisoformat(as_of)
         start, before = end - WEEK, end - 2 * WEEK
-        days = [self._measured.days, self._stored.days(change.column, before)]
+        days = [self._measured.days, self._previous.days(change.column, before)]
         now, then = (
             sum(count for some in days for day, count in some.items() if str(first) <= day < str(first + WEEK))
             for first in (start, before)
         )
         reaches_back = str(before) > min(self._measured.days, default=as_of)
-        if then >= MIN_ROWS and (reaches_back or self._stored.reaches_before(change.column, before)):
+        if then >= MIN_ROWS and (reaches_back or self._previous.reaches_before(change.column, before)):
             label = f"the week from {start}"
             yield _row_count(change, measures.ALL, label, now, then, "the week before")
 
-    def _drifts(self, rows: Mapping[str, int], earlier: Mapping[str, Earlier]) -> Iterator[Measure]:
+    def _drifts(self, rows: Mapping[str, int], earlier: Mapping[str, ReferenceSlice]) -> Iterator[Measure]:
         """Drift of each pair of slices that are large enough; their samples are read only now."""
         pairs = {label: e for label, e in earlier.items() if min(rows[label], e.rows) >= MIN_ROWS}
         if not self._contract.drifts or not pairs:
             return
-        new = pa.concat_tables(self._samples)
-        stored = {e.label: self._stored.sample(e) for e in pairs.values() if e.is_stored}
+        new = self._sample(pairs)
+        stored = {e.label: self._previous.sample(e) for e in pairs.values() if e.is_stored}
         for drift in self._contract.drifts:
             for label, before in pairs.items():
                 now = Values.of(new, label, drift.column)
@@ -228,6 +209,13 @@ class Audit:
                     f" {drift.most:g} ({drift.why}); {_ACCEPT}"
                 )
                 yield Measure(drift.measure, label, index, words)
+
+    def _sample(self, pairs: Mapping[str, ReferenceSlice]) -> pa.Table:
+        """A sample of the new rows, of the slices that are compared and those among them that they are compared to."""
+        wanted = pairs.keys() | {reference.label for reference in pairs.values()}
+        shares = measures.shares_of({label: n for label, n in self._measured.rows.items() if label in wanted})
+        sample = measures.sample_arrow if isinstance(self._rows, pa.Table) else measures.sample_spark
+        return sample(self._contract, self._rows, shares)
 
 
 def _row_count(change: RowChange | WeekChange, label: str, now: str, rows: int, before: int, then: str) -> Measure:

@@ -6,31 +6,31 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pyarrow as pa
+from deltalake import DeltaTable
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from expectations.contract import Contract
 from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
-from jobs.platform.lookup import Lookup
 from jobs.platform.settings import Settings
 from jobs.platform.staging import Slice, Staged
 from jobs.platform.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
 #: Exit codes: of a fault that a retry may mend, and of a failure that it cannot.
 EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
+
+#: An Arrow table of more rows is checked by Spark: in memory, rule by rule, it would take longer than Spark's start.
+ARROW_ROWS = 200_000
 
 #: What the operating system says, through every library, when nothing more can be written.
 _DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -45,32 +45,24 @@ class Job:
         self.name = name
         self.settings = settings
         self._reads, self._writes = tuple(reads), tuple(writes)
+        self._owns_spark = False
         stamp = {"job": name, "run_id": settings.run_id, "as_of_date": settings.as_of_date.isoformat()}
         self.warehouse = Warehouse(settings.warehouse, stamp, accept_drift=settings.accept_drift)
 
-    @cached_property
-    def _context(self) -> Future[SparkContext]:
-        from jobs.platform.spark import spark_context
-
-        return ThreadPoolExecutor(1).submit(spark_context, self.name)
-
-    def start_spark(self) -> None:
-        """Start Spark and its Python workers, which takes seconds, beside what the job does until it needs them."""
-        from jobs.platform.spark import in_parallel
-
-        ThreadPoolExecutor(1).submit(lambda: in_parallel(self.context, abs, [0]))
-
-    @property
-    def context(self) -> SparkContext:
-        """The Spark application, for tasks in Python."""
-        return self._context.result()
-
     @property
     def spark(self) -> SparkSession:
-        """Its SQL session."""
+        """The Spark session, started when it is first asked for."""
+        from pyspark.sql import SparkSession
+
         from jobs.platform.spark import spark_session
 
+        self._owns_spark = self._owns_spark or SparkSession.getActiveSession() is None
         return spark_session(self.name)
+
+    def close(self) -> None:
+        """Stop Spark, if this job started it: its Python workers then end before their Java does."""
+        if self._owns_spark:
+            self.spark.stop()
 
     def exists(self, contract: Contract) -> bool:
         """True when a declared table has been created."""
@@ -92,10 +84,10 @@ class Job:
         self._declared(contract, self._reads + self._writes)
         return self.warehouse.data_files(contract, where)
 
-    def lookup(self, contract: Contract) -> Lookup:
-        """Ids and surrogate keys of a declared table of customers or articles."""
+    def table(self, contract: Contract) -> DeltaTable:
+        """A declared table at the version that this run reads."""
         self._declared(contract, self._reads + self._writes)
-        return self.warehouse.lookup(contract)
+        return self.warehouse.newest(contract, self.warehouse.version(contract))
 
     def version(self, contract: Contract) -> int:
         """The version of a declared table that this run reads."""
@@ -107,34 +99,25 @@ class Job:
         self._declared(contract, self._reads + self._writes)
         return self.warehouse.partitions(contract)
 
-    def facts(self, contract: Contract, **having: str) -> dict[str, str]:
-        """What was recorded with the newest publish of a declared table that has these facts; nothing before it."""
-        self._declared(contract, self._reads + self._writes)
-        return self.warehouse.facts(contract, **having)
-
-    def publish(
-        self,
-        contract: Contract,
-        rows: DataFrame | pa.Table | Iterable[pa.Table],
-        replace: Slice,
-        *,
-        facts: Mapping[str, str] | None = None,
-    ) -> int:
+    def publish(self, contract: Contract, rows: DataFrame | pa.Table | Iterable[pa.Table], replace: Slice) -> int:
         """Check and commit a declared output in place of the slice; returns the number of rows.
 
         Args:
             contract: the table.
-            rows: a Spark DataFrame, or Arrow tables.
+            rows: a Spark DataFrame, an Arrow table, or a stream of Arrow tables that together may be larger than memory
+                (Spark then checks them).
             replace: the slice.
-            facts: recorded with the commit, beside run id and as-of date; `facts()` gives them back.
         """
         self._declared(contract, self._writes)
         from pyspark.sql import DataFrame
 
         with self._naming(contract):
             if isinstance(rows, DataFrame):
-                return self.warehouse.publish_spark(contract, rows, replace, facts)
-            return self.warehouse.publish_arrow(contract, rows, replace, facts)
+                return self.warehouse.publish_spark(contract, rows, replace)
+            if isinstance(rows, pa.Table) and rows.num_rows <= ARROW_ROWS:
+                return self.warehouse.publish_arrow(contract, rows, replace)
+            blocks = [rows] if isinstance(rows, pa.Table) else rows
+            return self.warehouse.publish_blocks(self.spark, contract, blocks, replace)
 
     @contextmanager
     def staging(self, contract: Contract) -> Iterator[Staged]:
@@ -143,11 +126,9 @@ class Job:
         with self._naming(contract), self.warehouse.staging(contract) as files:
             yield files
 
-    def publish_staged(
-        self, files: Staged, paths: Sequence[str], replace: Slice, *, facts: Mapping[str, str] | None = None
-    ) -> int:
+    def publish_staged(self, files: Staged, paths: Sequence[str], replace: Slice) -> int:
         """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
-        return self.warehouse.publish_staged(self.context, files, paths, replace, facts)
+        return self.warehouse.publish_staged(self.spark, files, paths, replace)
 
     @contextmanager
     def _naming(self, contract: Contract) -> Iterator[None]:
@@ -191,7 +172,8 @@ def run(
     try:
         settings = CliApp.run(Settings, cli_args=list(sys.argv[1:] if argv is None else argv))
         job = Job(name, settings, reads, writes)
-        summary = main(job)
+        with closing(job):
+            summary = main(job)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
         _fail(name, "; ".join(problems), EXIT_JOB_ERROR)

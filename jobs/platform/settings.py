@@ -36,7 +36,9 @@ class Settings(BaseSettings):
 
     as_of_date: date = Field(description="Nothing dated on or after this day touches the run (YYYY-MM-DD)")
     run_id: str = Field("manual", description="Stamp of this run: Airflow's run id, or any name")
-    data: Path = Field(Path("data/sample"), description="Folder with the retailer's files, and images/ if any")
+    data: str = Field(
+        "data/sample", description="The retailer's files, and images/ if any: a folder or an object-store URI"
+    )
     warehouse: str = Field("warehouse", description="Root of all Delta tables: a folder or an object-store URI")
     mapping: str = Field(
         "hm", description="Which file and column plays which part: hm, completejourney, or a TOML file"
@@ -134,6 +136,11 @@ class Settings(BaseSettings):
     )
     mlflow_tracking_uri: str | None = Field(None, description="MLflow store; default: SQLite under the warehouse")
     model_name: str = Field("weekly_recommender", description="Name in the MLflow model registry")
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
 
     @field_validator("weights_dir", "mlflow_tracking_uri", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -21,20 +21,19 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable
-from deltalake.exceptions import DeltaError
+from deltalake import CommitProperties, DeltaTable, Schema, convert_to_deltalake
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from expectations.contract import Contract
-from jobs.platform.data_files import filesystem_of
+from jobs.platform import storage
 from jobs.platform.errors import ContractError
-from jobs.platform.exchange import Exchange
-from jobs.platform.extremes import Extremes, partition_value
+from jobs.platform.schemas import delta_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: Staging folders' names begin so: housekeeping tells by it what a publish wrote.
+#: Staging folders' names begin so: table maintenance tells by it what a publish wrote.
 STAGED = "staged-"
 
 #: Column -> the values of it that a publish replaces. Empty: the whole table.
@@ -44,9 +43,6 @@ COMMIT_ATTEMPTS = 10
 
 # Ids that are no key stay dictionary-encoded: a day's purchases name the same customers and articles over and over.
 _PARQUET: dict[str, Any] = {"compression": "snappy", "store_schema": False, "dictionary_pagesize_limit": 32 << 20}
-
-#: Statistics keep so many characters of a text; what was cut off a greatest value is above all characters but this.
-LONGEST_BOUND, LAST_CHARACTER = 32, "\U0010ffff"
 
 
 @dataclass(frozen=True)
@@ -67,20 +63,15 @@ class Staged:
         """Write rows, of which the partition columns have the values `partition`, as one file.
 
         Returns its path below the table's root. Only paths given to `commit` come into the table: what a task wrote
-        that then failed and ran again elsewhere stays outside.
+        that then failed, or ran twice, stays outside.
         """
-        filesystem, root = filesystem_of(self.uri)
+        filesystem, root = storage.filesystem(self.uri)
         values = [f"{name}={quote(partition[name], safe='')}" for name in self.contract.partition_by]
         path = "/".join([self.folder, *values, f"{uuid.uuid4()}.parquet"])
         filesystem.create_dir(f"{root}/{path.rsplit('/', 1)[0]}")
         held = [name for name in self.contract.column_names if name not in partition]
-        pq.write_table(
-            rows.select(held),
-            f"{root}/{path}",
-            filesystem=filesystem,
-            use_dictionary=self._repeating(held),
-            **_PARQUET,
-        )
+        with filesystem.open_output_stream(f"{root}/{path}") as stream:
+            pq.write_table(rows.select(held), stream, use_dictionary=self._repeating(held), **_PARQUET)
         return path
 
     def _repeating(self, names: Sequence[str]) -> list[str] | bool:
@@ -89,7 +80,7 @@ class Staged:
 
     def write_blocks(self, blocks: pa.RecordBatchReader) -> None:
         """Write a stream of rows, larger than memory maybe, as few files."""
-        filesystem, root = filesystem_of(self.uri)
+        filesystem, root = storage.filesystem(self.uri)
         by = [field for field in blocks.schema if field.name in self.contract.partition_by]
         pads.write_dataset(
             blocks,
@@ -114,15 +105,12 @@ class Staged:
         if wrong:
             raise ContractError(f"{self.contract.path}: nothing published; {', '.join(wrong)}")
         rows = rows.select(*self.contract.column_names)
-        rows.write.mode("append").partitionBy(*self.contract.partition_by).parquet(f"{self.uri}/{self.folder}")
-
-    def exchange(self, buckets: int) -> Exchange:
-        """A place for what tasks exchange while they make the rows."""
-        return Exchange(f"{self.uri}/{self.folder}/exchange", buckets)
+        folder = f"{storage.spark_uri(self.uri)}/{self.folder}"
+        rows.write.mode("append").partitionBy(*self.contract.partition_by).parquet(folder)
 
     def written(self) -> list[str]:
         """Paths below the table's root of all files in the folder."""
-        filesystem, root = filesystem_of(self.uri)
+        filesystem, root = storage.filesystem(self.uri)
         selector = pafs.FileSelector(f"{root}/{self.folder}", recursive=True, allow_not_found=True)
         found = filesystem.get_file_info(selector)
         files = [info.path for info in found if info.type == pafs.FileType.File and info.path.endswith(".parquet")]
@@ -130,115 +118,103 @@ class Staged:
 
     def read_spark(self, spark: SparkSession, paths: Sequence[str]) -> DataFrame:
         """The rows of the files, in the contract's columns."""
-        reader = spark.read.schema(self.contract.ddl).option("basePath", f"{self.uri}/{self.folder}")
-        rows = reader.parquet(*(f"{self.uri}/{_escaped(path)}" for path in paths))
-        return rows.select(*self.contract.column_names)
+        root = storage.spark_uri(self.uri)
+        reader = spark.read.schema(self.contract.ddl).option("basePath", f"{root}/{self.folder}")
+        return reader.parquet(*(f"{root}/{_escaped(path)}" for path in paths)).select(*self.contract.column_names)
 
-    def read(self, path: str, columns: Sequence[str]) -> pa.Table:
-        """These columns of one file's rows."""
-        filesystem, root = filesystem_of(self.uri)
-        shared = self._shared(path)
-        file = pq.ParquetFile(filesystem.open_input_file(f"{root}/{path}"))
-        rows = file.read([name for name in columns if name not in shared])
-        for name, value in shared.items():
-            rows = rows.append_column(name, pa.repeat(pa.scalar(value), file.metadata.num_rows))
-        return rows.select(list(columns))
-
-    def extremes(self, paths: Sequence[str]) -> list[Extremes]:
-        """Of each file's rows, from its footer."""
-        return [Extremes.of_file(file.metadata, self._shared(file.path)) for file in self._files(paths)]
-
-    def commit(self, paths: Sequence[str], replace: Slice, user_metadata: str) -> int:
-        """Put the files in place of the slice, in one commit; returns their number of rows.
+    def commit(self, spark: SparkSession, paths: Sequence[str], replace: Slice, user_metadata: str) -> int:
+        """Put the files in place of the slice, in one commit; returns the table's new version.
 
         Args:
+            spark: evaluates the table's constraints on the rows.
             paths: of the files, below the table's root.
             replace: partition column -> values.
             user_metadata: recorded with the commit.
+
+        Raises:
+            ContractError: a row breaks a constraint of the table, or is outside the slice. Nothing is committed.
         """
-        files = self._files(paths)
-        names = self.contract.partition_by
-        for column, values in replace.items():
-            if outside := {file.values[column] for file in files} - {str(value) for value in values}:
-                raise ContractError(
-                    f"{self.contract.path}: nothing published; rows with {column} {', '.join(sorted(outside))}"
-                    f" are outside the slice that this run replaces"
-                )
-        actions: list[AddAction | RemoveAction] = [
-            file.action({name: file.values[name] for name in names}, self.contract) for file in files
-        ]
+        require_inside(self.contract, {c: [_partition(path)[c] for path in paths] for c in replace}, replace)
+        self._require_constraints(self.read_spark(spark, paths))
+        actions = self._actions(paths)
+        names = list(self.contract.partition_by)
         filters = [(column, "in", [str(value) for value in values]) for column, values in replace.items()]
-        for attempt in range(1, COMMIT_ATTEMPTS + 1):
-            table = DeltaTable(self.uri)
-            try:
-                table.create_write_transaction(
-                    actions,
-                    "overwrite",
-                    table.schema(),
-                    list(names),
-                    filters or None,
-                    # Left to itself a commit moves on to a newer version, where the slice may hold another run's rows.
-                    commit_properties=CommitProperties({"userMetadata": user_metadata}, max_commit_retries=0),
-                )
-                return sum(file.metadata.num_rows for file in files)
-            except DeltaError:  # another run committed meanwhile: replace what is there now
-                if attempt == COMMIT_ATTEMPTS:
-                    raise
-                time.sleep(0.1 * attempt)
-        raise AssertionError("unreachable")
 
-    def _shared(self, path: str) -> dict[str, Any]:
-        """Values of the table's partition columns that all rows of the file have."""
-        types = {column.name: column.type for column in self.contract.columns}
-        return {name: partition_value(value, types[name]) for name, value in _partition(path).items()}
+        def write(table: DeltaTable) -> None:
+            # Left to itself a commit moves on to a newer version, where the slice may hold another run's rows.
+            properties = CommitProperties({"userMetadata": user_metadata}, max_commit_retries=0)
+            table.create_write_transaction(
+                actions, "overwrite", table.schema(), names, filters or None, commit_properties=properties
+            )
 
-    def _files(self, paths: Sequence[str]) -> list[_File]:
-        filesystem, root = filesystem_of(self.uri)
-        found = filesystem.get_file_info([f"{root}/{path}" for path in paths])
-        footers = (pq.read_metadata(info.path, filesystem=filesystem) for info in found)
-        return [_File(*file) for file in zip(paths, (info.size for info in found), footers, strict=True)]
+        return committed(self.uri, write)
 
+    def _require_constraints(self, rows: DataFrame) -> None:
+        """The commit adds files as they are, so what Delta's own writers would refuse is looked for here."""
+        from pyspark.sql import functions as F
 
-@dataclass(frozen=True)
-class _File:
-    """A staged Parquet file: path below the table's root, bytes, footer."""
-
-    path: str
-    size: int
-    metadata: pq.FileMetaData
-
-    @property
-    def values(self) -> dict[str, str]:
-        """Values of the columns that the rows were split by, as text."""
-        return _partition(self.path)
-
-    def action(self, partition: dict[str, str], contract: Contract) -> AddAction:
-        """The commit's entry for this file, with the statistics by which readers skip files."""
-        known = Extremes.of_file(self.metadata, {})
-        bounds = {name: known.bounds[name] for name in contract.column_names if name in known.bounds}
-        bounds = {name: (low, high) for name, (low, high) in bounds.items() if low is not None}
-        statistics = {
-            "numRecords": known.rows,
-            "minValues": {name: _bound(low, "") for name, (low, _) in bounds.items()},
-            "maxValues": {name: _bound(high, LAST_CHARACTER) for name, (_, high) in bounds.items()},
-            "nullCount": {name: known.nulls[name] for name in contract.column_names if name in known.nulls},
+        table = DeltaTable(self.uri, storage_options=storage.storage_options(self.uri))
+        prefix = "delta.constraints."
+        rules = {
+            name.removeprefix(prefix): f"({rule})"
+            for name, rule in table.metadata().configuration.items()
+            if name.startswith(prefix)
         }
-        return AddAction(self.path, self.size, partition, int(time.time() * 1000), True, json.dumps(statistics))
+        rules |= {f"{f.name} NOT NULL": f"`{f.name}` IS NOT NULL" for f in table.schema().fields if not f.nullable}
+        broken = [
+            F.count_if(~F.coalesce(F.expr(rule), F.lit(False))).alias(str(n)) for n, rule in enumerate(rules.values())
+        ]
+        counts = rows.agg(*broken).first() if broken else ()
+        if found := [f"{name} on {count:,} rows" for name, count in zip(rules, counts or (), strict=True) if count]:
+            raise ContractError(f"{self.contract.path}: nothing published; breaks the constraint {', '.join(found)}")
+
+    def _actions(self, paths: Sequence[str]) -> list[AddAction | RemoveAction]:
+        """The log's entries for these files, with the statistics that Delta takes from their footers."""
+        by = Schema([field for field in delta_schema(self.contract).fields if field.name in self.contract.partition_by])
+        folder, options = f"{self.uri}/{self.folder}", storage.storage_options(self.uri)
+        convert_to_deltalake(folder, partition_by=by, partition_strategy="hive", storage_options=options)
+        filesystem, root = storage.filesystem(folder)
+        with filesystem.open_input_stream(f"{root}/_delta_log/{0:020}.json") as log:
+            entries = [json.loads(line) for line in log.read().splitlines()]
+        filesystem.delete_dir(f"{root}/_delta_log")
+        added = {entry["add"]["path"].rsplit("/", 1)[-1]: entry["add"] for entry in entries if "add" in entry}
+        now = int(time.time() * 1000)
+        return [
+            AddAction(path, add["size"], add["partitionValues"], now, True, add["stats"])
+            for path in paths
+            for add in [added[path.rsplit("/", 1)[-1]]]
+        ]
+
+
+def committed(uri: str, write: Callable[[DeltaTable], None]) -> int:
+    """Let `write` commit to the table as it is now, again where another run commits first; returns the new version."""
+    for attempt in range(1, COMMIT_ATTEMPTS + 1):
+        table = DeltaTable(uri, storage_options=storage.storage_options(uri))
+        version = table.version() + 1
+        try:
+            write(table)  # which gives up where another run has committed this version
+            return version
+        except CommitFailedError:
+            if attempt == COMMIT_ATTEMPTS:
+                raise
+            time.sleep(0.1 * attempt)
+    raise AssertionError("unreachable")
+
+
+def require_inside(contract: Contract, found: Mapping[str, Iterable[Any]], replace: Slice) -> None:
+    """Raise ContractError if new rows have values (column -> values) that are not among those that are replaced."""
+    for column, values in replace.items():
+        if outside := {str(value) for value in found[column]} - {str(value) for value in values}:
+            raise ContractError(
+                f"{contract.path}: nothing published; rows with {column} {', '.join(sorted(outside))}"
+                f" are outside the slice that this run replaces"
+            )
 
 
 def _partition(path: str) -> dict[str, str]:
     """Partition column -> value, as text, from the folders' names in a path."""
     pairs = (part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
     return {name: unquote(value) for name, value in pairs}
-
-
-def _bound(value: Any, cut: str) -> Any:
-    """A least or greatest value as Delta's statistics have it; of a long text its beginning, then `cut`."""
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, str) and len(value) > LONGEST_BOUND:
-        return value[:LONGEST_BOUND] + cut
-    return value
 
 
 @contextmanager
@@ -248,9 +224,10 @@ def staging(contract: Contract, uri: str) -> Iterator[Staged]:
     try:
         yield staged
     except BaseException:
-        filesystem, root = filesystem_of(uri)
+        filesystem, root = storage.filesystem(uri)
         is_there = filesystem.get_file_info(f"{root}/{staged.folder}").type == pafs.FileType.Directory
-        if is_there and not any(f"/{staged.folder}/" in file for file in DeltaTable(uri).file_uris()):
+        table = DeltaTable(uri, storage_options=storage.storage_options(uri))
+        if is_there and not any(f"/{staged.folder}/" in file for file in table.file_uris()):
             filesystem.delete_dir(f"{root}/{staged.folder}")
         raise
 

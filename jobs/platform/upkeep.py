@@ -1,6 +1,6 @@
-"""Housekeeping of a table: its files made few and well ordered, and what nobody can reach any more removed.
+"""Maintenance of a table: its files made few and well ordered, and what nobody can reach any more removed.
 
-Nothing here changes a row. A commit made here carries no facts of a publish, and gives way to a publish that it meets.
+Nothing here changes a row, and a commit made here gives way to a publish that it meets.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError
 
-from jobs.platform.staging import STAGED
+from jobs.platform import storage
 
 T = TypeVar("T")
 
@@ -25,6 +25,9 @@ ATTEMPTS = 5
 
 #: A lookup reads whole groups of rows: small ones make it quick, too small ones make the file large.
 ROWS_PER_GROUP = 128 * 1024
+
+#: In the names of files that were written here: what is kept is compressed more than what is published.
+REWRITTEN = ".zstd."
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,18 @@ def tidy(uri: str, retention: timedelta, cluster_by: Sequence[str] = ()) -> Tidi
         skipped += metrics is None
         rewritten += (metrics or {}).get("numFilesRemoved", 0)
         written += (metrics or {}).get("numFilesAdded", 0)
-    removed = DeltaTable(uri).vacuum(dry_run=False, full=True)
-    _shorten_log(uri, retention)
+    removed = _table(uri).vacuum(dry_run=False, full=True)
+    _unless_overtaken(uri, _shorten_log)
     return Tidied(rewritten, written, len(removed), skipped)
 
 
 def _keep_for(uri: str, retention: timedelta) -> None:
-    """Note the retention in the table, where every engine's VACUUM finds it; only `_shorten_log` shortens the log."""
+    """Note the retention in the table, where every engine's VACUUM and checkpoints find it."""
     wanted = f"interval {retention.days} days"
     properties = {
         "delta.deletedFileRetentionDuration": wanted,
         "delta.logRetentionDuration": wanted,
-        "delta.enableExpiredLogCleanup": "false",
+        "delta.enableExpiredLogCleanup": "true",
     }
 
     def note(table: DeltaTable) -> None:
@@ -83,13 +86,13 @@ def _keep_for(uri: str, retention: timedelta) -> None:
 
 def _published_since(uri: str, alone: bool) -> Iterator[dict[str, str]]:
     """Partitions with files of a publish, which no housekeeping has rewritten yet; those of one file if `alone`."""
-    files = pa.table(DeltaTable(uri).get_add_actions(flatten=False))
+    files = pa.table(_table(uri).get_add_actions(flatten=False))
     paths: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for file in files.select([name for name in ("path", "partition") if name in files.column_names]).to_pylist():
         partition = tuple((column, str(value)) for column, value in file.get("partition", {}).items())
         paths.setdefault(partition, []).append(file["path"])
     for partition, there in paths.items():
-        if (alone or len(there) > 1) and any(path.startswith(STAGED) for path in there):
+        if (alone or len(there) > 1) and any(REWRITTEN not in path for path in there):
             yield dict(partition)
 
 
@@ -106,20 +109,18 @@ def _unless_overtaken(uri: str, action: Callable[[DeltaTable], T]) -> T | None:
     """`action` on the table as it is now, again where a publish got ahead of it; None when one always did."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return action(DeltaTable(uri))
+            return action(_table(uri))
         except CommitFailedError:
             time.sleep(0.2 * attempt)
-    logging.warning("%s: other runs published to it all the time; left for the next housekeeping", uri)
+    logging.warning("%s: other runs published to it all the time; left for the next maintenance", uri)
     return None
 
 
-def _shorten_log(uri: str, retention: timedelta) -> None:
-    """Sum the log up in a checkpoint, and remove commits that no version within the retention needs.
-
-    All stay while the newest publish is older than that: it holds the facts by which its job knows what it took in.
-    """
-    table = DeltaTable(uri)
+def _shorten_log(table: DeltaTable) -> None:
+    """Sum the log up in a checkpoint, and remove commits that no version within the retention needs."""
     table.create_checkpoint()
-    published = next((commit["timestamp"] for commit in table.history() if "userMetadata" in commit), 0)
-    if datetime.fromtimestamp(published / 1000, UTC) >= datetime.now(UTC) - retention:
-        table.cleanup_metadata()
+    table.cleanup_metadata()
+
+
+def _table(uri: str) -> DeltaTable:
+    return DeltaTable(uri, storage_options=storage.storage_options(uri))

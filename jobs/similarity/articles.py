@@ -11,16 +11,21 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
+from expectations.operations import FEATURE_SLICES
 from expectations.similarity import SIMILAR_ARTICLES
 from jobs.embeddings.progress import Told
 from jobs.embeddings.versions import image_folder
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
+from jobs.platform.slices import record, recorded
 from jobs.similarity.methods import Method, method_of
 from jobs.similarity.search import NO_NEIGHBOUR, nearest
 from jobs.similarity.vectors import VECTOR_TABLES, Vectors, load_vectors
 
-READS, WRITES = VECTOR_TABLES, (SIMILAR_ARTICLES,)
+READS, WRITES = VECTOR_TABLES, (SIMILAR_ARTICLES, FEATURE_SLICES)
+
+#: To be raised when the same vectors are to have other neighbours.
+VERSION = 1
 
 
 def similar(name: str, method: Method, vectors: Vectors) -> pa.Table:
@@ -65,11 +70,11 @@ def main(job: Job) -> str:
     vectors = load_vectors(job.read_arrow, method, settings)
     made_from = digest(method, vectors)
     words = f"{len(vectors):,} articles with a picture, encoder {vectors.encoder}"
-    if job.facts(SIMILAR_ARTICLES, method=name).get("made_from") == made_from:
+    if recorded(job, SIMILAR_ARTICLES, VERSION).get(name) == {made_from: 0}:
         return f"{name}: {words}: up to date"
     table = similar(name, method, vectors)
-    facts = {"method": name, "made_from": made_from}
-    job.publish(SIMILAR_ARTICLES, table, replace={"method": [name]}, facts=facts)
+    job.publish(SIMILAR_ARTICLES, table, replace={"method": [name]})
+    record(job, SIMILAR_ARTICLES, VERSION, {name: {made_from: 0}})
     with_picks = len(table["article_id"].unique())
     return f"{name}: {table.num_rows:,} picks for {with_picks:,} of {words}"
 

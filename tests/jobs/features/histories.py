@@ -7,18 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 
-from jobs.features import articles, customers
-from jobs.features.histories import Array, Histories
-from jobs.features.lifetimes import Values, slices
-from jobs.features.snapshots import table
+from jobs.features import articles, customers, spec
+from jobs.features.spec import IS_LATE, LINE, snapshots
 from jobs.platform.schemas import arrow_schema
 
 Line = tuple[date, str, str, float, int]
-FORMULAS = {"customer": customers.FORMULAS, "article": articles.FORMULAS}
+SPECS = {"customer": customers.SPEC, "article": articles.SPEC}
 
 
 def key(text: str) -> int:
@@ -26,37 +24,27 @@ def key(text: str) -> int:
     return int.from_bytes(text.encode(), "big")
 
 
-def history(of: str, lines: Sequence[Line], late: Collection[int] = ()) -> Histories:
-    """The lines as Histories of `of` ("customer" or "article"); `late` are positions."""
-    own, other = (1, 2) if of == "customer" else (2, 1)
-    return Histories.of(
-        np.array([key(line[own]) for line in lines], dtype=np.int32),
-        np.array([number(line[0]) for line in lines], dtype=np.int32),
-        np.array([line[3] for line in lines], dtype=np.float64),
-        np.array([key(line[other]) for line in lines], dtype=np.int32),
-        np.array([line[4] for line in lines], dtype=np.int32),
-        np.array([n in late for n in range(len(lines))], dtype=bool),
-    )
-
-
-def number(day: date) -> int:
-    """Days since 1970-01-01."""
-    return (day - date(1970, 1, 1)).days
+def frame(lines: Sequence[Line], late: Collection[int] = ()) -> pl.DataFrame:
+    """The lines as the features are computed from; `late` are positions."""
+    found = [(key(line[1]), key(line[2]), line[0], line[3], line[4], n in late) for n, line in enumerate(lines)]
+    types = [pl.Int32, pl.Int32, pl.Date, pl.Float64, pl.Int32, pl.Boolean]
+    return pl.DataFrame(found, dict(zip([*LINE, IS_LATE], types, strict=True)), orient="row")
 
 
 def features(of: str, lines: Sequence[Line], as_of_dates: Sequence[date]) -> pa.Table:
-    """The feature table of `of` on these dates."""
-    return stacked(of, slices(history(of, lines), [number(day) for day in as_of_dates], FORMULAS[of]))
+    """The feature table of `of` ("customer" or "article") on these dates."""
+    return stacked(of, snapshots(frame(lines), as_of_dates, SPECS[of]))
 
 
-def stacked(of: str, found: Iterable[tuple[int, Array, Values]]) -> pa.Table:
-    """What `slices` gives as one table, in the contract's columns."""
-    contract = FORMULAS[of].contract
+def stacked(of: str, found: Iterable[tuple[date, pl.DataFrame]]) -> pa.Table:
+    """What `snapshots` gives as one table, in the contract's columns."""
+    of_spec, contract = SPECS[of], SPECS[of].contract
     parts = [arrow_schema(contract).empty_table()]
-    for day, entities, values in found:
-        ids = pa.array([int(entity).to_bytes(8, "big").lstrip(b"\0").decode() for entity in entities], pa.string())
-        rows = table(FORMULAS[of], ids, values)
-        dated = rows.append_column("as_of_date", pa.array([date(1970, 1, 1) + timedelta(day)] * rows.num_rows))
+    for day, computed in found:
+        texts = [key.to_bytes(8, "big").lstrip(b"\0").decode() for key in computed[of_spec.key]]
+        ids = pl.DataFrame({of_spec.key: computed[of_spec.key], of_spec.id: texts})
+        rows = spec.rows(computed, ids, of_spec)
+        dated = rows.append_column("as_of_date", pa.array([day] * rows.num_rows))
         parts.append(dated.select(contract.column_names).cast(arrow_schema(contract)))
     return pa.concat_tables(parts)
 

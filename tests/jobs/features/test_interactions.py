@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
 from expectations.features import INTERACTION_FEATURES
 from jobs.features.interactions import main, transform
@@ -28,14 +29,18 @@ LINES = [
 ]
 
 
-def made(lines: Sequence[Line], weeks: Sequence[date]) -> pa.Table:
-    """The table of these lines."""
-    names = ("t_dat", "customer_id", "article_id", "price", "sales_channel_id")
-    transactions = pa.table(dict(zip(names, zip(*lines, strict=True), strict=True)))
-    return pa.concat_tables(transform(transactions, week) for week in weeks)
+@pytest.fixture
+def made(spark: SparkSession) -> Callable[[Sequence[Line], Sequence[date]], pa.Table]:
+    """The table of some lines."""
+
+    def made(lines: Sequence[Line], weeks: Sequence[date]) -> pa.Table:
+        columns = "t_dat date, customer_id string, article_id string, price double, sales_channel_id int"
+        return transform(spark.createDataFrame(list(lines), columns), weeks).toArrow()
+
+    return made
 
 
-def test_by_hand():
+def test_by_hand(made):
     found = rows(made(LINES, WEEKS))
     assert list(found[0]) == INTERACTION_FEATURES.column_names
     assert [list(row.values()) for row in found] == [
@@ -47,7 +52,7 @@ def test_by_hand():
     ]
 
 
-def test_agrees_with_the_calendar_on_every_day_of_two_years():
+def test_agrees_with_the_calendar_on_every_day_of_two_years(made):
     days = [date(2019, 1, 2) + timedelta(n) for n in range(728)]
     lines = [(day, "a", "x", 1.0, 1) for day in days]
     for row in rows(made(lines, days[::7])):
@@ -58,12 +63,12 @@ def test_agrees_with_the_calendar_on_every_day_of_two_years():
         assert timedelta(0) <= day - row["week_start_date"] < timedelta(7)
 
 
-def test_types_are_the_contracts():
+def test_types_are_the_contracts(made):
     made_types = {field.name: field.type for field in made(LINES, WEEKS).schema}
     assert made_types == {field.name: field.type for field in arrow_schema(INTERACTION_FEATURES)}
 
 
-def test_later_transactions_change_nothing():
+def test_later_transactions_change_nothing(made):
     past = [line for line in LINES if line[0] < date(2020, 9, 16)]
     assert exact(made(LINES, WEEKS)) == exact(made(past, WEEKS))
 

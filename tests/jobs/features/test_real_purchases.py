@@ -6,13 +6,11 @@ from datetime import date, timedelta
 
 import duckdb
 import pandas as pd
-import pyarrow as pa
+import polars as pl
 import pytest
 
 from jobs.features import articles, customers
-from jobs.features.histories import Histories
-from jobs.features.lifetimes import slices
-from jobs.features.snapshots import table
+from jobs.features.spec import IS_LATE, LINE, rows, snapshots
 from tests.conftest import SHARED_DATA
 
 PURCHASES = SHARED_DATA / "completejourney" / "transactions_sample.parquet"
@@ -46,24 +44,22 @@ ARTICLES = """
 
 @pytest.mark.skipif(not PURCHASES.exists(), reason="the Complete Journey data is not here")
 @pytest.mark.parametrize(
-    ("formulas", "query"),
-    [(customers.FORMULAS, CUSTOMERS), (articles.FORMULAS, ARTICLES)],
+    ("spec", "query"),
+    [(customers.SPEC, CUSTOMERS), (articles.SPEC, ARTICLES)],
     ids=["customers", "articles"],
 )
-def test_cell_by_cell_against_duckdb(formulas, query):
+def test_cell_by_cell_against_duckdb(spec, query):
     dates = [AS_OF, AS_OF - timedelta(7), date(2017, 2, 1)]
     lines = duckdb.sql(LINES).df()
-    contract, entity = formulas.contract, formulas.contract.key[1]
+    contract, entity = spec.contract, spec.contract.key[1]
     # Their ids are numbers: as keys they are the same numbers.
-    own, other = (
-        lines[name.replace("_key", "_id")].astype("int32").to_numpy() for name in (formulas.key, formulas.other)
-    )
-    day = lines["t_dat"].to_numpy().astype("datetime64[D]").astype("int32")
-    history = Histories.of(own, day, lines["price"].to_numpy(), other, lines["sales_channel_id"].to_numpy())
+    keyed = pl.from_pandas(lines).rename({"customer_id": "customer_key", "article_id": "article_key"})
+    types = dict(zip(LINE, [pl.Int32, pl.Int32, pl.Date, pl.Float64, pl.Int32], strict=True))
     parts = []
-    for at, entities, values in slices(history, [(each - date(1970, 1, 1)).days for each in dates], formulas):
-        part = table(formulas, pa.array(entities).cast(pa.string()), values).to_pandas()
-        parts.append(part.assign(as_of_date=pd.Timestamp(at, unit="D"))[contract.column_names])
+    for day, computed in snapshots(keyed.cast(types).with_columns(pl.lit(False).alias(IS_LATE)), dates, spec):
+        ids = computed.select(spec.key, pl.col(spec.key).cast(pl.String).alias(spec.id))
+        part = rows(computed, ids, spec).to_pandas()
+        parts.append(part.assign(as_of_date=pd.Timestamp(day))[contract.column_names])
     found = pd.concat(parts)
 
     db = duckdb.connect()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,24 +18,26 @@ from pyspark.sql import SparkSession
 from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
+from expectations.operations import DELIVERIES
 from expectations.transactions import TRANSACTIONS
-from jobs.features import articles, customers, snapshots
-from jobs.features.lifetimes import Base, Lifetimes, slices
+from jobs.features import articles, customers
+from jobs.features import snapshots as through_spark
+from jobs.features.buckets import needed
 from jobs.features.snapshots import require_fresh
+from jobs.features.spec import Base, snapshots
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
 from jobs.platform.warehouse import Warehouse
 from tests.jobs.features.histories import (
-    FORMULAS,
+    SPECS,
     Line,
     exact,
     features,
-    history,
+    frame,
     key,
     leaks,
-    number,
     reference,
     rows,
     stacked,
@@ -91,13 +93,13 @@ def test_carried_on_from_an_earlier_date_is_as_if_computed_anew(
     of: str, lines: list[Line], others: list[Line], cut: int
 ) -> None:
     """The base knows `lines`; `others` came later, some of them dated long before."""
-    day, dates = number(AS_OF + timedelta(cut)), [number(AS_OF), number(AS_OF + timedelta(7))]
-    earlier = history(of, lines)
-    past = earlier.where(earlier.day < day)
-    base = Base(Lifetimes.of(past, FORMULAS[of]), day) if len(past) else None
+    day, dates, spec = AS_OF + timedelta(cut), [AS_OF, AS_OF + timedelta(7)], SPECS[of]
+    known = [computed for _, computed in snapshots(frame(lines), [day], spec)]
+    base = Base(known[0].select(spec.key, *spec.history_columns), day) if known else None
     late = range(len(lines), len(lines) + len(others)) if base else ()
-    carried = slices(history(of, lines + others, late), dates, FORMULAS[of], base)
-    assert exact(stacked(of, carried)) == exact(features(of, lines + others, [AS_OF, AS_OF + timedelta(7)]))
+    every = frame(lines + others, late)
+    some = needed(every, spec.key, day, AS_OF) if base else every
+    assert exact(stacked(of, snapshots(some, dates, spec, base))) == exact(features(of, lines + others, dates))
 
 
 # ---- through Spark and the warehouse
@@ -126,6 +128,15 @@ def deliver(root: Path, name: str, lines: Sequence[Line]) -> None:
     rows = [(day, c, a, key(c), key(a), price, channel, name, name) for day, c, a, price, channel in lines]
     table = pa.Table.from_pylist([dict(zip(TRANSACTIONS.column_names, row, strict=True)) for row in rows])
     warehouse.publish_arrow(TRANSACTIONS, table.cast(arrow_schema(TRANSACTIONS)), {"source_file": [name]})
+    note_delivery(warehouse, name)
+
+
+def note_delivery(warehouse: Warehouse, name: str) -> None:
+    """Record the file as its ingest does."""
+    file = {"table_name": TRANSACTIONS.name, "source_file": name, "source_checksum": name}
+    noted = file | {"mapping_digest": "", "run_id": "", "table_version": warehouse.versions_written[TRANSACTIONS.name]}
+    replaced = {"table_name": [TRANSACTIONS.name], "source_file": [name]}
+    warehouse.publish_arrow(DELIVERIES, pa.Table.from_pylist([noted], arrow_schema(DELIVERIES)), replaced)
 
 
 def run(spark: SparkSession, root: Path, of: str, as_of: date = AS_OF) -> str:
@@ -136,8 +147,6 @@ def run(spark: SparkSession, root: Path, of: str, as_of: date = AS_OF) -> str:
         module.READS,
         module.WRITES,
     )
-    job.__dict__["_context"] = context = Future()
-    context.set_result(spark.sparkContext)
     return module.main(job)
 
 
@@ -150,19 +159,19 @@ def stored(root: Path, contract: Contract) -> pa.Table:
 def test_equal_to_the_bit_on_any_cluster_and_in_any_order(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str, size: int
 ) -> None:
-    monkeypatch.setattr(snapshots, "LINES_PER_BUCKET", size)
+    monkeypatch.setattr(through_spark, "LINES_PER_BUCKET", size)
     lines = some_lines(600)
     for n in range(3):
         deliver(tmp_path, f"{n}.csv", lines[n::3][::-1])
     run(spark, tmp_path, of)
     dates = Settings(as_of_date=AS_OF, training_weeks=2).snapshot_dates
-    contract = FORMULAS[of].contract
+    contract = SPECS[of].contract
     assert exact(stored(tmp_path, contract)) == exact(features(of, lines, dates))
 
 
 @TABLES
 def test_a_week_is_added_and_a_late_file_changes_what_it_touches(spark: SparkSession, tmp_path: Path, of: str) -> None:
-    contract, week = FORMULAS[of].contract, timedelta(7)
+    contract, week = SPECS[of].contract, timedelta(7)
     lines, following = some_lines(300, start=8), [(AS_OF - timedelta(2), "a", "v", 0.25, 2), (AS_OF, "b", "w", 9.0, 1)]
     deliver(tmp_path, "1.csv", lines)
     run(spark, tmp_path, of, AS_OF - week)
@@ -204,7 +213,8 @@ def test_other_formulas_carry_nothing_on(
 ) -> None:
     deliver(tmp_path, "1.csv", some_lines(50))
     run(spark, tmp_path, of)
-    monkeypatch.setattr(snapshots, "code_of", lambda formulas: "another version")
+    module = MODULES[of][0]
+    monkeypatch.setattr(module, "SPEC", replace(module.SPEC, version=2))
     assert "nothing to do" not in run(spark, tmp_path, of)
 
 
@@ -224,3 +234,46 @@ def job_with_a_line_on(root: Path, day: date) -> Job:
     """A job whose warehouse holds one transaction."""
     deliver(root, "1.csv", [(day, "a", "v", 1.0, 1)])
     return Job("features.customers", Settings(as_of_date=AS_OF, warehouse=str(root)), (TRANSACTIONS,), ())
+
+
+def maintained(table: str) -> None:
+    """What Sunday's maintenance does to a table, and more files than one to do it to."""
+    DeltaTable(table).optimize.compact()
+    DeltaTable(table).optimize.z_order([DeltaTable(table).schema().fields[1].name])
+    DeltaTable(table).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+
+
+@TABLES
+def test_maintenance_voids_nothing(spark: SparkSession, tmp_path: Path, of: str) -> None:
+    week = timedelta(7)
+    deliver(tmp_path, "1.csv", some_lines(300, start=8))
+    run(spark, tmp_path, of, AS_OF - week)
+    for contract in (TRANSACTIONS, SPECS[of].contract):
+        maintained(str(tmp_path / contract.path))
+    assert "nothing to do" in run(spark, tmp_path, of, AS_OF - week)
+    deliver(tmp_path, "2.csv", [(AS_OF - timedelta(2), "a", "v", 0.25, 2)])
+    assert f"1 as-of dates up to {AS_OF}, carried on from {AS_OF - week}" in run(spark, tmp_path, of)
+
+
+def test_a_restored_feature_table_is_computed_anew(spark: SparkSession, tmp_path: Path) -> None:
+    deliver(tmp_path, "1.csv", some_lines(300, start=8))
+    run(spark, tmp_path, "customer", AS_OF - timedelta(7))
+    version = DeltaTable(str(tmp_path / "gold/customer_features")).version()
+    late = [(AS_OF - timedelta(60), "c", "x", 0.5, 1), (AS_OF - timedelta(2), "a", "v", 0.25, 2)]
+    deliver(tmp_path, "2.csv", late)
+    run(spark, tmp_path, "customer")
+    DeltaTable(str(tmp_path / "gold/customer_features")).restore(version)
+    assert "carried on" not in run(spark, tmp_path, "customer")
+    found = stored(tmp_path, SPECS["customer"].contract)
+    newest = found.filter(pc.equal(found["as_of_date"], AS_OF))
+    assert exact(newest) == exact(features("customer", some_lines(300, start=8) + late, [AS_OF]))
+
+
+def test_restored_transactions_are_refused_until_their_ingest_has_run(spark: SparkSession, tmp_path: Path) -> None:
+    deliver(tmp_path, "1.csv", some_lines(300))
+    version = DeltaTable(str(tmp_path / TRANSACTIONS.path)).version()
+    deliver(tmp_path, "2.csv", some_lines(20))
+    run(spark, tmp_path, "customer")
+    DeltaTable(str(tmp_path / TRANSACTIONS.path)).restore(version)
+    with pytest.raises(JobError, match=r"silver/transactions: not as its ingest left it .*; run ingest.transactions"):
+        run(spark, tmp_path, "customer")

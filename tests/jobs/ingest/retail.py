@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -51,12 +50,9 @@ def write(path: Path, header: str, lines: Sequence[str], *, end: str = "\n", las
 
 
 def job(module: ModuleType, spark: SparkSession | None, data: Path, **settings: object) -> Job:
-    """A run of the ingest job; without a session it fails as soon as it wants Spark."""
+    """A run of the ingest job."""
     fields = {"as_of_date": date(2020, 9, 16), "data": data, "warehouse": str(data / "warehouse"), **settings}
-    running = Job(module.__name__.removeprefix("jobs."), Settings(**fields), module.READS, module.WRITES)
-    running.__dict__["_context"] = context = Future()
-    context.set_result(spark.sparkContext if spark else None)
-    return running
+    return Job(module.__name__.removeprefix("jobs."), Settings(**fields), module.READS, module.WRITES)
 
 
 def publish_ids(data: Path, contract: Contract, ids: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.ingest import files as delivered
-from jobs.ingest.files import is_known, noted, require_unchanged, source_files
+from jobs.ingest.files import is_known, require_unchanged, source_files
 from jobs.ingest.mapping import load_mapping
 from jobs.platform.errors import JobError
 from tests.jobs.ingest.retail import HM, TRANSACTIONS_HEADER, purchase, write
@@ -92,8 +92,8 @@ def test_a_known_file_is_read_again_once_it_was_touched_in_any_way(
     monkeypatch.setattr(delivered, "_TICK_NS", 0)
     path = write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase()])
     (file,) = source_files(tmp_path, HM.transactions)
-    known = noted([file])
-    known["transactions.csv"][0] = "as noted"
+    assert file.state
+    known = {"transactions.csv": ["as noted", *file.state]}
     (again,) = source_files(tmp_path, HM.transactions, known)
     assert (again.checksum, again.lines_before, again.state) == ("as noted", (), file.state)
 
@@ -108,4 +108,4 @@ def test_a_known_file_is_read_again_once_it_was_touched_in_any_way(
 
 def test_a_file_that_changed_a_moment_ago_is_not_known(tmp_path: Path) -> None:
     write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase()])
-    assert noted(source_files(tmp_path, HM.transactions)) == {}
+    assert [file.state for file in source_files(tmp_path, HM.transactions)] == [None]

@@ -1,16 +1,19 @@
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
+from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
-from jobs.ingest import files, transactions
+from jobs.ingest import block_kernel, files, transactions
 from jobs.ingest.files import fingerprint, source_files
 from jobs.ingest.reading import read_rows
 from jobs.platform.errors import JobError
@@ -77,12 +80,12 @@ def test_each_fault_has_its_reason_and_line(tmp_path: Path) -> None:
     path = tmp_path / "transactions_train.csv"
     write(path, TRANSACTIONS_HEADER, [line for line, _ in lines_and_reasons], end="\r\n", last="")
     (file,) = source_files(tmp_path, HM.transactions)
-    rows = transactions.transform(read_rows(file), HM, {"article_id": keys(A1, A2), "customer_id": keys(C1, C2)})
+    rows = block_kernel.transform(read_rows(file), HM, {"article_id": keys(A1, A2), "customer_id": keys(C1, C2)})
     bad = {row["source_line"]: row for row in rows.bad().to_pylist()}
     assert {line: row["reason"] for line, row in bad.items()} == {
         n: reason for n, (_, reason) in enumerate(lines_and_reasons, start=2) if reason
     }
-    good = transactions.purchases(rows).to_pylist()
+    good = block_kernel.purchases(rows).to_pylist()
     assert len(good) + len(bad) == len(lines_and_reasons)
     assert {(row["customer_id"], row["customer_key"]) for row in good} == {(C1, 0)}
     assert [(row["article_id"], row["article_key"], row["price"]) for row in good] == [
@@ -95,7 +98,7 @@ def test_each_fault_has_its_reason_and_line(tmp_path: Path) -> None:
     )
 
 
-def keys(*ids: str) -> transactions.Keys:
+def keys(*ids: str) -> block_kernel.Keys:
     """The key of an id is its position."""
     return lambda texts: pc.index_in(texts, value_set=pa.array(ids))
 
@@ -117,12 +120,12 @@ def test_weekly_arrivals(spark: SparkSession, tmp_path: Path) -> None:
     quarantined = ("source_file", "source_line", "reason")
     assert rows_of(tmp_path, QUARANTINE, *quarantined) == [("transactions_2.csv", 3, "price is not above 0")]
 
-    # Nothing new, then a copy under another name: no session, no commit.
+    # Nothing new, then a copy under another name: no commit.
     before = versions(tmp_path)
     assert "nothing to do" in transactions.main(job(transactions, None, tmp_path, **run))
     write(tmp_path / "transactions_3.csv", TRANSACTIONS_HEADER, week_2)
     said = transactions.main(job(transactions, None, tmp_path, **run))
-    assert said.endswith("transactions_3.csv is a copy of transactions_2.csv, not taken in")
+    assert said.endswith("transactions_3.csv is a copy of transactions_2.csv, not ingested")
     assert versions(tmp_path) == before
 
     # A corrected week and a new one, its columns in another order, arrive in one commit.
@@ -132,6 +135,9 @@ def test_weekly_arrivals(spark: SparkSession, tmp_path: Path) -> None:
     said = transactions.main(job(transactions, spark, tmp_path, **run))
     assert said == "2 units from transactions_2.csv, transactions_3.csv; 0 rows in quarantine"
     assert version_of(tmp_path, TRANSACTIONS) == before[0] + 1
+    noted = rows_of(tmp_path, DELIVERIES, "table_name", "source_file", "copy_of", "table_version")
+    assert [row[1:3] for row in noted] == [(f"transactions_{n}.csv", None) for n in (1, 2, 3)]
+    assert [row[3] for row in noted] == [before[0], before[0] + 1, before[0] + 1]
     assert prices() == [*first, ("transactions_2.csv", 0.25), ("transactions_3.csv", 0.3)]
     assert rows_of(tmp_path, QUARANTINE, *quarantined) == []
     assert prices("t_dat", "customer_id", "article_id", "sales_channel_id")[-1] == (
@@ -168,6 +174,41 @@ def test_a_kill_between_the_commits_is_made_good_by_a_rerun(
     transactions.main(job(transactions, spark, tmp_path, max_quarantine_share=0.5))
     assert rows_of(tmp_path, TRANSACTIONS, "t_dat", "price") == [(DAY, 0.05)]
     assert rows_of(tmp_path, QUARANTINE, "source_line") == [(3,)]
+
+
+def test_a_kill_before_the_record_is_made_good_by_a_rerun(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are there, and nothing tells of which files: they are read again, and are there once."""
+    publish_parents(tmp_path)
+    write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase()])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(transactions, "note_deliveries", Mock(side_effect=KeyboardInterrupt))
+        transactions.main(job(transactions, spark, tmp_path))
+    assert "1 units from transactions.csv" in transactions.main(job(transactions, spark, tmp_path))
+    assert rows_of(tmp_path, TRANSACTIONS, "t_dat", "price") == [(DAY, 0.05)]
+    assert "nothing to do" in transactions.main(job(transactions, spark, tmp_path))
+
+
+def test_a_restored_table_is_brought_up_to_date_and_maintenance_changes_nothing(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    publish_parents(tmp_path)
+    table = str(tmp_path / "warehouse" / TRANSACTIONS.path)
+    write(tmp_path / "transactions_1.csv", TRANSACTIONS_HEADER, [purchase()])
+    transactions.main(job(transactions, spark, tmp_path))
+    version = version_of(tmp_path, TRANSACTIONS)
+    write(tmp_path / "transactions_2.csv", TRANSACTIONS_HEADER, [purchase(article=A2)])
+    transactions.main(job(transactions, spark, tmp_path))
+    DeltaTable(table).optimize.compact()
+    DeltaTable(table).alter.set_table_properties({"delta.deletedFileRetentionDuration": "interval 8 days"})
+    assert "nothing to do" in transactions.main(job(transactions, spark, tmp_path))
+
+    (tmp_path / "transactions_1.csv").unlink()
+    DeltaTable(table).restore(version)
+    assert "1 units from transactions_2.csv" in transactions.main(job(transactions, spark, tmp_path))
+    assert rows_of(tmp_path, TRANSACTIONS, "article_id") == [(A1,), (A2,)], "what is not delivered any more stays"
+    assert "nothing to do" in transactions.main(job(transactions, spark, tmp_path))
 
 
 def test_purchases_follow_the_catalogue(spark: SparkSession, tmp_path: Path) -> None:
@@ -209,7 +250,7 @@ def test_files_of_earlier_weeks_are_not_read_again(
     monkeypatch.setattr(files, "_TICK_NS", 0)
     read: list[str] = []
     monkeypatch.setattr(
-        files, "fingerprint", lambda path, columns: (read.append(path.name), fingerprint(path, columns))[1]
+        files, "fingerprint", lambda path, columns: (read.append(Path(path).name), fingerprint(path, columns))[1]
     )
     monkeypatch.setattr(transactions, "fingerprint", files.fingerprint)
     write(tmp_path / "transactions_1.csv", TRANSACTIONS_HEADER, [purchase(), purchase(article=A3)])

@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from expectations.contract import Contract
-from jobs.platform.checks import check_files, check_rows, failure
+from jobs.platform.checks import check_rows, failure
 from jobs.platform.errors import ContractError
-from jobs.platform.extremes import Extremes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
 def check(contract: Contract, rows: pa.Table | DataFrame) -> None:
-    """Raise ContractError, naming every broken rule, unless the rows keep their contract; Spark is asked every rule."""
-    if isinstance(rows, pa.Table):
-        results = check_rows(contract, rows)
-    else:
-        results = check_files(contract, Extremes(rows.count(), {}, {}), False, lambda: rows)
+    """Raise ContractError, naming every broken rule, unless the rows keep their contract."""
+    results = check_rows(contract, rows)
     if failures := [failure(result) for result in results if not result.success]:
         raise ContractError("; ".join(failures))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from dataclasses import replace
 
 import pytest
 
+from expectations.contract import Drift, RowChange
+from jobs.platform.checks import check_measures, check_rows
 from jobs.platform.errors import ContractError
 from tests.jobs.platform.checked import check
 from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame
@@ -17,7 +18,6 @@ RULES = {
     "between": ((DAY, "f", "big", -3.5), r"weight: expect_column_values_to_be_between .*fails on 1 rows, such as -3.5"),
     "in set": ((DAY, "f", "huge", 1.0), r"kind: expect_column_values_to_be_in_set .*fails on 1 rows, such as huge"),
     "regex": ((DAY, "F1", "big", 1.0), r"thing_id: expect_column_values_to_match_regex .*fails on 1 rows, such as F1"),
-    "key": ((DAY, "b", "big", 1.0), r"as_of_date, thing_id: expect_compound_columns_to_be_unique .*fails on 2 rows"),
 }
 
 
@@ -36,6 +36,12 @@ def test_a_broken_rule_is_named_with_count_and_examples(spark, engine, rule):
     assert "\n" not in str(caught.value)
 
 
+def test_a_repeated_key_is_named():
+    """Of rows in Spark this is measured (test_measures)."""
+    with pytest.raises(ContractError, match=r"as_of_date, thing_id: expect_compound_columns_to_be_unique .* 2 rows"):
+        check(THINGS, arrow([*day(DAY, 1.0, 2.0), (DAY, "b", "big", 1.0)]))
+
+
 @ENGINES
 def test_all_broken_rules_are_reported_at_once(spark, engine):
     rows = [*day(DAY, 1.0), (DAY, "F1", "huge", 99.0)]
@@ -50,15 +56,22 @@ def test_columns_must_be_the_contracts_in_order():
         check(THINGS, rows)
 
 
-def test_what_no_contract_needs_is_loaded_when_it_is_used():
-    script = (
-        "import sys; import jobs.platform.checks\n"
-        "early = {'altair.vegalite', 'scipy.stats._stats_py', 'scipy.sparse._base'} & set(sys.modules)\n"
-        "import great_expectations.expectations.core.expect_column_kl_divergence_to_be_less_than as theirs\n"
-        "import altair.vegalite.v6.theme, scipy.sparse.linalg\n"
-        "from scipy import sparse, stats\n"
-        "print(early, theirs.alt.Chart is altair.Chart, altair.vegalite.v6.theme.__name__)\n"
-        "print(theirs.stats.norm.cdf(0), stats.norm.cdf(0), scipy.sparse.eye(3).sum(), sparse.linalg.svds.__name__)\n"
-    )
-    done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=False)
-    assert done.stdout == "set() True altair.vegalite.v6.theme\n0.5 0.5 3.0 svds\n", done.stderr
+@ENGINES
+def test_every_rule_says_what_it_counted(spark, engine):
+    """The pages show these: not "unknown" and "--"."""
+    results = check_rows(THINGS, frame(engine, [*day(DAY, 1.0, 2.0), (DAY, "f", "huge", 99.0)], spark))
+    by_rule = {(r.expectation_config.type, r.expectation_config.kwargs.get("column")): r.result for r in results}
+    assert by_rule["expect_table_row_count_to_be_between", None]["observed_value"] == 3
+    weight = by_rule["expect_column_values_to_be_between", "weight"]
+    assert (weight["element_count"], weight["unexpected_count"]) == (3, 1)
+    assert weight["unexpected_percent"] == pytest.approx(100 / 3)
+    assert weight["partial_unexpected_list"] == [99.0]
+    assert by_rule["expect_column_values_to_not_be_null", "kind"]["unexpected_count"] == 0
+
+
+def test_gates_tell_their_measure():
+    contract = replace(THINGS, row_change=RowChange(0.5, 2, "as many"), drifts=(Drift("weight", 0.25, "calm"),))
+    rows = [{"slice": "a", RowChange.measure: 0.9}, {"slice": "b", RowChange.measure: 2.5}]
+    least, most = check_measures(contract, rows)
+    assert (least.result["observed_value"], least.success) == (0.9, True)
+    assert (most.result["observed_value"], most.success) == (2.5, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +81,7 @@ def warehouse(tmp_path) -> Warehouse:
 
 
 def verdict(warehouse: Warehouse, page: str = "gold.sales.sell.sales") -> dict:
-    folder = site(warehouse.root, warehouse.stamp["run_id"])
+    folder = Path(site(warehouse.root, warehouse.stamp["run_id"]))
     assert f'href="{page}.html"' in (folder / "index.html").read_text()
     assert "Expectations" in (folder / f"{page}.html").read_text()
     return json.loads((folder / f"{page}.json").read_text())
@@ -169,7 +170,7 @@ def test_an_accepted_change_is_published_logged_and_recorded(spark, warehouse, e
     store(warehouse, engine, spark, sales(DAY, 3000, price=2))
     assert DeltaTable(warehouse.uri(SALES)).version() == version + 1
     assert "published although row count: 3,000" in caplog.text and "published although price: moved" in caplog.text
-    assert warehouse.facts(SALES)["accepted"].startswith("row count: 3,000")
+    assert warehouse.commit_metadata(SALES)["accepted"].startswith("row count: 3,000")
     assert verdict(warehouse)["verdict"] == "warned"
 
 
@@ -214,9 +215,17 @@ def test_ids_are_those_of_the_version_that_the_run_read(warehouse):
         store(warehouse, "arrow", None, sales(DAY, shop="c"))
 
 
-def test_blocks_are_judged_together(warehouse):
+def test_blocks_are_judged_together(spark, warehouse):
     halves = [sales(DAY, 600, price=0.5), sales(DAY, 600)]
     replace = {"week_start_date": [DAY]}
     with pytest.raises(ContractError, match=r"row count: 2,400 of 2020-09-09"):
-        warehouse.publish_arrow(SALES, [*halves, *halves], replace)
-    assert warehouse.publish_arrow(SALES, [sales(DAY, 600), sales(DAY, 600)], replace) == 1200
+        warehouse.publish_blocks(spark, SALES, [*halves, *halves], replace)
+    assert warehouse.publish_blocks(spark, SALES, [sales(DAY, 600), sales(DAY, 600)], replace) == 1200
+
+
+@ENGINES
+def test_the_page_shows_what_was_measured(spark, warehouse, engine):
+    store(warehouse, engine, spark, sales(DAY, 1500))
+    page = Path(site(warehouse.root, warehouse.stamp["run_id"]), "gold.sales.sell.sales.html").read_text()
+    assert "unknown %" not in page and ">--<" not in page
+    assert "1,500" in page and "1.25" in page, "rows, and rows for each row before"

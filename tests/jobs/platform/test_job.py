@@ -90,7 +90,9 @@ def test_publish_and_read_through_a_job(outcome, spark):
     def main(job: Job) -> str:
         count = job.publish(THINGS, arrow(day(DAY, 1.0)), {"as_of_date": [DAY]})
         count += job.publish(THINGS, frame("spark", day(DAY, 1.0, 2.0), spark), {"as_of_date": [DAY]})
-        return f"{count} written, {job.read_arrow(THINGS).num_rows} there, {job.facts(THINGS)['job']}"
+        return (
+            f"{count} written, {job.read_arrow(THINGS).num_rows} there, {job.warehouse.commit_metadata(THINGS)['job']}"
+        )
 
     _, out, _ = outcome(main, writes=(THINGS,))
     assert out.startswith("features.customers: 3 written, 2 there, features.customers (")

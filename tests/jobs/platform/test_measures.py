@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.platform.measures import LABEL, LEAST_SHARE, Values, psi
+from expectations.contract import Reference
+from jobs.platform.distributions import LABEL, LEAST_SHARE, Values, psi
+from jobs.platform.measures import ALL, measured, repeated_keys
+from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, day, frame
 
 
 def texts(**counts: int) -> Values:
@@ -60,3 +63,30 @@ def test_values_of_a_slice_in_words():
     assert str(Values.of(sample, "now", "price")) == "mean 1.5, 33.3% null"
     assert str(Values.of(sample, "now", "kind")) == "x 66.7%, y 33.3%, 0.0% null"
     assert str(numbers(nulls=3)) == "100.0% null"
+
+
+@pytest.mark.parametrize("engine", ["spark", "arrow"])
+def test_counts_of_slices_and_unknown_ids(spark, engine):
+    rows = frame(engine, day(DAY, 1.0, 2.0, None) + day(WEEK_BEFORE, 4.0), spark)
+    reference = Reference("thing_id", THINGS)
+    known = pa.array(["a", "c", "z"])
+    parents = {reference: known if engine == "arrow" else spark.createDataFrame([(x,) for x in "acz"], ["thing_id"])}
+    found = measured(THINGS, rows, parents)
+    assert found.rows == {"2020-09-09": 1, "2020-09-16": 3}
+    assert found.unknown == {reference: {"2020-09-16": 1}}
+    assert found.examples == {reference: ["b"]}
+
+
+def test_repeated_keys_are_counted_by_slice_with_examples(spark):
+    rows = day(DAY, 1.0, 2.0) + day(DAY, 3.0) + day(DAY, 4.0) + day(WEEK_BEFORE, 5.0)
+    found = measured(THINGS, frame("spark", rows, spark), {})
+    assert found.repeated == {"2020-09-16": 2}
+    assert found.examples == {ALL: ["2020-09-16 a"]}
+
+
+def test_keys_that_share_a_hash_are_no_repetition(spark, monkeypatch):
+    import pyspark.sql.functions as F
+
+    monkeypatch.setattr(F, "xxhash64", lambda *columns: F.lit(1))
+    rows = frame("spark", day(DAY, 1.0, 2.0, 3.0), spark).withColumn(LABEL, F.lit("x"))
+    assert repeated_keys(rows, ["as_of_date", "thing_id"]).count() == 0

@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from jobs.platform.gates import Audit
 from jobs.platform.warehouse import Warehouse
 from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish, stored
 
@@ -26,7 +27,7 @@ def test_nobody_sees_rows_before_their_commit(spark: SparkSession, warehouse: Wa
     with warehouse.staging(THINGS) as files:
         files.write_spark(frame("spark", day(DAY, 1.0), spark))
         assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
-        warehouse.publish_staged(spark.sparkContext, files, files.written(), {"as_of_date": [DAY]})
+        warehouse.publish_staged(spark, files, files.written(), {"as_of_date": [DAY]})
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
@@ -35,7 +36,7 @@ def test_only_files_that_a_task_told_of_are_published(spark: SparkSession, wareh
     with warehouse.staging(THINGS) as files:
         files.write(arrow(day(DAY, 2.0)), as_of_date=str(DAY))
         told = files.write(arrow(day(DAY, 1.0)), as_of_date=str(DAY))
-        assert warehouse.publish_staged(spark.sparkContext, files, [told], {"as_of_date": [DAY]}) == 1
+        assert warehouse.publish_staged(spark, files, [told], {"as_of_date": [DAY]}) == 1
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
@@ -57,7 +58,7 @@ def test_a_failure_leaves_no_file(spark: SparkSession, warehouse: Warehouse) -> 
 def test_a_failure_after_the_commit_takes_nothing_away(spark: SparkSession, warehouse: Warehouse) -> None:
     with pytest.raises(KeyboardInterrupt), warehouse.staging(THINGS) as files:
         path = files.write(arrow(day(DAY, 1.0)), as_of_date=str(DAY))
-        warehouse.publish_staged(spark.sparkContext, files, [path], {"as_of_date": [DAY]})
+        warehouse.publish_staged(spark, files, [path], {"as_of_date": [DAY]})
         raise KeyboardInterrupt
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
@@ -70,7 +71,7 @@ def test_two_runs_that_commit_at_once_leave_the_slices_of_both(spark: SparkSessi
         with warehouse.staging(THINGS) as files:
             path = files.write(arrow(day(when, weight)), as_of_date=str(when))  # type: ignore[arg-type]
             together.wait()
-            warehouse.publish_staged(spark.sparkContext, files, [path], {"as_of_date": [when]})  # type: ignore[list-item]
+            warehouse.publish_staged(spark, files, [path], {"as_of_date": [when]})  # type: ignore[list-item]
 
     runs = [Thread(target=run, args=arguments) for arguments in ((DAY, 1.0), (DAY, 2.0), (WEEK_BEFORE, 9.0))]
     for thread in runs:
@@ -78,6 +79,39 @@ def test_two_runs_that_commit_at_once_leave_the_slices_of_both(spark: SparkSessi
     for thread in runs:
         thread.join()
     assert stored(warehouse) in [day(WEEK_BEFORE, 9.0) + day(DAY, weight) for weight in (1.0, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("row", "constraint"),
+    [
+        ((DAY, "z", "big", -0.5), "weight_minimum"),
+        ((DAY, "z", "big", 10.5), "weight_maximum"),
+        ((DAY, "z", None, 1.0), "kind NOT NULL"),
+        ((DAY, "z", "big", 7.0), "seven"),
+    ],
+)
+@pytest.mark.parametrize("path", ["spark", "arrow", "blocks", "task"])
+def test_constraints_hold_whoever_writes(
+    spark: SparkSession, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, path: str, row: tuple, constraint: str
+) -> None:
+    """With the audit switched off, and a constraint that only the table knows."""
+    monkeypatch.setattr(Audit, "run", lambda self: {})
+    table = DeltaTable(warehouse.uri(THINGS))
+    table.alter.add_constraint({"seven": "weight IS NULL OR weight <> 7 OR as_of_date < '2020-09-10'"})
+    rows, replace = [*day(DAY, 1.0), row], {"as_of_date": [DAY]}
+    with pytest.raises(Exception, match=rf"{constraint}|Invalid data found: 1 rows"):
+        if path == "spark":
+            warehouse.publish_spark(THINGS, spark.createDataFrame(rows, THINGS.ddl), replace)
+        elif path == "arrow":
+            warehouse.publish_arrow(THINGS, arrow(rows), replace)
+        elif path == "blocks":
+            warehouse.publish_blocks(spark, THINGS, [arrow(rows)], replace)
+        else:
+            with warehouse.staging(THINGS) as files:
+                written = [files.write(arrow(rows), as_of_date=str(DAY))]
+                warehouse.publish_staged(spark, files, written, replace)
+    assert DeltaTable(warehouse.uri(THINGS)).version() == table.version()
+    assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
 
 
 def test_statistics_let_readers_skip_files_and_never_lie(spark: SparkSession, warehouse: Warehouse) -> None:

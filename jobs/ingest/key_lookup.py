@@ -1,4 +1,4 @@
-"""Surrogate keys looked up by id, and ids by key, in whatever process needs them."""
+"""Surrogate keys looked up by id, in whatever process needs them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from expectations.contract import key_of
+from jobs.platform import storage
 
 
 class Positions:
@@ -45,7 +46,7 @@ class Positions:
 
 
 @dataclass(frozen=True)
-class Lookup:
+class KeyLookup:
     """The ids and keys of one version of a table. Sent to a task it is a name; the task's process loads the table once.
 
     Attributes:
@@ -61,53 +62,20 @@ class Lookup:
     files: str
 
     @classmethod
-    def of(cls, table: DeltaTable, id_column: str) -> Lookup:
+    def of(cls, table: DeltaTable, id_column: str) -> KeyLookup:
         files = hashlib.sha256("".join(sorted(table.file_uris())).encode()).hexdigest()
         return cls(table.table_uri, table.version(), id_column, files)
 
-    def has(self, values: pa.ChunkedArray) -> np.ndarray:
-        """Marks those of the values, ids or surrogate keys, that the table has, and nulls."""
-        if pa.types.is_integer(values.type):
-            is_known = np.isin(values.fill_null(0).to_numpy(), _keys(self))
-        else:
-            is_known = _by_id(self).of(values.combine_chunks()) >= 0
-        return is_known | values.is_null().to_numpy()
-
     def keys(self, ids: pa.Array) -> pa.Array:
         """The surrogate key of each id, int32; null where the table does not know it."""
-        position = _by_id(self).of(ids)
-        return pa.array(_keys(self)[position], pa.int32(), mask=position < 0)
-
-    def ids(self, keys: np.ndarray) -> pa.Array:
-        """The id of each surrogate key; raises KeyError on a key that the table does not have."""
-        sorted_keys, ids = _by_key(self)
-        position = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
-        if not np.array_equal(sorted_keys[position], keys):
-            raise KeyError(f"{self.uri}: no such {key_of(self.id_column)}")
-        return ids.take(position)
-
-    def column(self, name: str) -> pa.Array:
-        """One column of the table, in the order of its rows."""
-        return DeltaTable(self.uri, version=self.version).to_pyarrow_table(columns=[name])[0].combine_chunks()
+        positions, keys = _loaded(self)
+        position = positions.of(ids)
+        return pa.array(keys[position], pa.int32(), mask=position < 0)
 
 
 @lru_cache(maxsize=2)
-def _ids(lookup: Lookup) -> pa.Array:
-    return lookup.column(lookup.id_column).cast(pa.string())
-
-
-@lru_cache(maxsize=2)
-def _keys(lookup: Lookup) -> np.ndarray:
-    return lookup.column(key_of(lookup.id_column)).to_numpy()
-
-
-@lru_cache(maxsize=2)
-def _by_id(lookup: Lookup) -> Positions:
-    return Positions(_ids(lookup))
-
-
-@lru_cache(maxsize=2)
-def _by_key(lookup: Lookup) -> tuple[np.ndarray, pa.Array]:
-    keys = _keys(lookup)
-    order = np.argsort(keys)
-    return keys[order], _ids(lookup).take(order)
+def _loaded(lookup: KeyLookup) -> tuple[Positions, np.ndarray]:
+    options = storage.storage_options(lookup.uri)
+    table = DeltaTable(lookup.uri, version=lookup.version, storage_options=options)
+    rows = table.to_pyarrow_table(columns=[lookup.id_column, key_of(lookup.id_column)]).combine_chunks()
+    return Positions(rows[0].combine_chunks().cast(pa.string())), rows[1].to_numpy()

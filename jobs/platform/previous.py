@@ -1,4 +1,4 @@
-"""The slice before: what a publish is compared with, read from the table itself.
+"""The previous slice: what a publish is compared with, read from the table itself.
 
 Counts come from the table's log, values from a sample of the columns that may drift. Nothing is recorded elsewhere:
 that could disagree with the table after a rollback, or a kill between two commits.
@@ -15,12 +15,12 @@ from deltalake import DeltaTable
 
 from expectations.contract import Contract
 from jobs.platform import measures
-from jobs.platform.data_files import data_files
+from jobs.platform.data_files import DataFile, data_files
 from jobs.platform.staging import Slice
 
 
 @dataclass(frozen=True)
-class Earlier:
+class ReferenceSlice:
     """What one slice is compared with.
 
     Attributes:
@@ -38,7 +38,7 @@ class Earlier:
     is_whole: bool = True
 
 
-class StoredSlices:
+class PreviousSlices:
     """The rows of a table before a publish.
 
     Args:
@@ -54,14 +54,12 @@ class StoredSlices:
         gone = [file for file in files if all(str(file[column]) in values for column, values in wanted.items())]
         self._replaced, self._total = (sum(file["num_records"] for file in part) for part in (gone, files))
         self._kept: dict[str, int] = {}
-        paths_gone = {file["path"] for file in gone}
-        self._names_gone = {path.rsplit("/", 1)[-1] for path in paths_gone}
         for file in files:
-            if contract.slice_date and file["path"] not in paths_gone:
+            if contract.slice_date and file not in gone:
                 label = str(file[f"partition.{contract.slice_date}"])
                 self._kept[label] = self._kept.get(label, 0) + file["num_records"]
 
-    def before(self, new: Mapping[str, int]) -> dict[str, Earlier]:
+    def before(self, new: Mapping[str, int]) -> dict[str, ReferenceSlice]:
         """New slice -> what it is compared with; slices with nothing before them are left out.
 
         A slice is compared with the newest one before it, never with a later one; rows of an undated table with those
@@ -76,30 +74,39 @@ class StoredSlices:
                     is_whole = not (
                         self._contract.row_change and self._contract.row_change.first_is_partial and len(past) == 1
                     )
-                    found[label] = Earlier(
+                    found[label] = ReferenceSlice(
                         day, f"{self._contract.slice_date} {day}", known[day], day not in new, is_whole
                     )
             return found
         if self._replaced:
-            return dict.fromkeys(new, Earlier(measures.ALL, "the rows it replaces", self._replaced))
+            return dict.fromkeys(new, ReferenceSlice(measures.ALL, "the rows it replaces", self._replaced))
         if self._total:
-            return dict.fromkeys(new, Earlier(measures.ALL, "all rows before", self._total, is_whole=False))
+            return dict.fromkeys(new, ReferenceSlice(measures.ALL, "all rows before", self._total, is_whole=False))
         return {}
 
     def days(self, column: str, since: date) -> dict[str, int]:
         """Rows of each day from `since` on, by the date in `column`, of those that stay."""
         found: dict[str, int] = {}
-        for file in data_files(self._table):
-            if file.name not in self._names_gone and file.is_since(column, since):
+        for file in self._staying():
+            if file.is_since(column, since):
                 for day, count in measures.days_of(file.read([column])[column]).items():
                     found[day] = found.get(day, 0) + count
         return found
 
     def reaches_before(self, column: str, day: date) -> bool:
         """True if a row that stays may have an earlier date in `column`."""
-        return any(f.is_before(column, day) for f in data_files(self._table) if f.name not in self._names_gone)
+        return any(file.is_before(column, day) for file in self._staying())
 
-    def sample(self, earlier: Earlier) -> pa.Table:
+    def _staying(self) -> list[DataFile]:
+        """Files outside the slice that is replaced."""
+        wanted = {column: {str(value) for value in values} for column, values in self._replace.items()}
+        return [
+            file
+            for file in data_files(self._table)
+            if not all(str(file.partition[column]) in values for column, values in wanted.items())
+        ]
+
+    def sample(self, earlier: ReferenceSlice) -> pa.Table:
         """A sample of a stored slice, file by file: its label and the columns that may drift."""
         where: Slice = self._replace if earlier.is_whole else {}
         if self._contract.slice_date:
@@ -111,5 +118,5 @@ class StoredSlices:
             if self._contract.slice_date:
                 day = pa.repeat(date.fromisoformat(earlier.label), rows.num_rows)
                 rows = rows.append_column(self._contract.slice_date, day)
-            parts.append(measures.sample(self._contract, rows, shares))
+            parts.append(measures.sample_arrow(self._contract, rows, shares))
         return pa.concat_tables(parts)

@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.platform.lookup import Lookup, Positions
+from jobs.ingest.key_lookup import KeyLookup, Positions
 
 
 @given(st.lists(st.text(), unique=True), st.lists(st.text() | st.none()))
@@ -44,9 +44,6 @@ def test_another_table_at_the_same_version_is_told_apart(tmp_path: Path) -> None
     for ids in (["a", "b"], ["c"]):  # as after a restored backup: same place, same version
         shutil.rmtree(tmp_path / "t", ignore_errors=True)
         write_deltalake(tmp_path / "t", pa.table({"x_id": ids, "x_key": pa.array(range(len(ids)), pa.int32())}))
-        lookup = Lookup.of(DeltaTable(tmp_path / "t"), "x_id")
+        lookup = KeyLookup.of(DeltaTable(tmp_path / "t"), "x_id")
         asked = pa.array(["a", "c", None])
         assert lookup.keys(asked).to_pylist() == [0 if text in ids else None for text in asked.to_pylist()]
-        assert lookup.has(pa.chunked_array([asked])).tolist() == ["a" in ids, "c" in ids, True]
-        assert lookup.has(pa.chunked_array([pa.array([0, 1, None], pa.int32())])).tolist() == [True, "b" in ids, True]
-        assert lookup.ids(np.array([0])).to_pylist() == ids[:1]

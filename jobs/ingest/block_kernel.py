@@ -1,0 +1,116 @@
+"""What Spark's tasks do of the transactions: read a block of a file, judge its rows, write them.
+
+Workers import this module and nothing beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping as Dictionary
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations.articles import ARTICLES
+from expectations.contract import key_of
+from expectations.customers import CUSTOMERS
+from expectations.transactions import TRANSACTIONS
+from jobs.ingest.key_lookup import KeyLookup
+from jobs.ingest.mapping import Mapping, TransactionsMapping
+from jobs.ingest.quarantine import bad_rows
+from jobs.ingest.reading import Block, RawRows
+from jobs.ingest.typed import TypedRows, by_text, is_matching, malformed, mask, number, typed
+from jobs.platform.staging import Staged
+
+#: Ids -> surrogate keys, null where unknown.
+Keys = Callable[[pa.Array], pa.Array]
+
+UNITS = "units"
+
+#: Key column -> the table it must be found in.
+PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
+
+#: What a task tells of a block: its file, its rows, and the files written of its good and its bad ones.
+DONE = "source_file string, row_count bigint, good string, refused string"
+
+
+def unknown(column: str) -> str:
+    """The reason why a row with an unknown id is refused."""
+    return f"{column} is not in {PARENTS[column].path}"
+
+
+def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys]) -> TypedRows:
+    """Typed purchases from raw rows, with surrogate keys, and the number of `units` of each.
+
+    Args:
+        raw: rows of one file.
+        mapping: the retailer's.
+        keys: for each column of PARENTS, the surrogate keys of ids, null where unknown.
+    """
+    rows = _counted(typed(raw, mapping.transactions), mapping.transactions)
+    price = rows.columns["price"].fill_null(1.0).to_numpy()
+    rows.verdicts.refuse(price <= 0, "price is not above 0")
+    patterns = {"article_id": mapping.articles.id_pattern, "customer_id": mapping.customers.id_pattern}
+    for column in PARENTS:
+        ids = rows.columns[column]
+        found = keys[column](ids.dictionary).take(ids.indices)
+        is_unknown = mask(found.is_null())
+        # A known id was found well-formed when its table was ingested.
+        if is_unknown.any() and (pattern := patterns[column]):
+            rows.verdicts.refuse(is_unknown & ~is_matching(ids, pattern), malformed(column))
+        rows.verdicts.refuse(is_unknown, unknown(column))
+        rows = rows.with_column(key_of(column), found)
+    return rows
+
+
+def _counted(rows: TypedRows, mapping: TransactionsMapping) -> TypedRows:
+    """Adds `units`, and makes `price` that of one unit."""
+    if mapping.units is None:
+        return rows
+
+    def units(text: str) -> int | None:
+        count = number(text)
+        return int(count) if count is not None and count == int(count) and 1 <= count <= mapping.max_units else None
+
+    count = by_text(rows.raw.text(mapping.units), units, pa.int32())
+    rows.verdicts.refuse(mask(count.is_null()), f"{mapping.units} is not a number of units, 1 to {mapping.max_units}")
+    if mapping.price_is_line_total:
+        rows = rows.with_column("price", pc.divide(rows.columns["price"], count.cast(pa.float64())))
+    return rows.with_column(UNITS, count)
+
+
+def purchases(rows: TypedRows) -> pa.Table:
+    """The usable rows, one per unit, in the columns of the table that its files hold."""
+    good = rows.good()
+    if UNITS in rows.columns:
+        good = np.repeat(good, rows.columns[UNITS].take(good).to_numpy())
+    names = [name for name in TRANSACTIONS.column_names if name not in TRANSACTIONS.partition_by]
+    table = pa.table({name: rows.columns[name] for name in names})
+    return table if len(good) == len(rows.raw) and UNITS not in rows.columns else table.take(good)
+
+
+def ingest_blocks(
+    blocks: Sequence[Block],
+    mapping: Mapping,
+    lookups: dict[str, KeyLookup],
+    files: Staged,
+    quarantine: Staged,
+    tasks: Iterator[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    """Read the blocks whose positions are given and write their rows where they wait for their commit; see DONE."""
+    for position in (row for batch in tasks for row in batch["id"].to_pylist()):
+        block = blocks[position]
+        rows = transform(block.read(), mapping, {column: lookup.keys for column, lookup in lookups.items()})
+        bad, good = bad_rows(rows, TRANSACTIONS, block.file), purchases(rows)
+        source = {"source_file": block.file.name, "source_checksum": block.file.checksum}
+        refused = {"table_name": TRANSACTIONS.name, "source_file": block.file.name}
+        yield pa.RecordBatch.from_arrays(
+            [
+                pa.array([block.file.name]),
+                pa.array([len(rows.raw)], pa.int64()),
+                pa.array([files.write(good, **source) if good.num_rows else None], pa.string()),
+                pa.array([quarantine.write(bad, **refused) if bad.num_rows else None], pa.string()),
+            ],
+            ["source_file", "row_count", "good", "refused"],
+        )

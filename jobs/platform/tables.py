@@ -1,0 +1,136 @@
+"""The warehouse's tables as they are read: where they lie, at which version, and what was done to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from expectations.contract import Contract
+from jobs.platform import storage
+from jobs.platform.data_files import DataFile, data_files
+from jobs.platform.errors import JobError
+from jobs.platform.staging import Slice
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: Operations in a table's history that change no row: what was noted of the rows before still holds.
+MAINTENANCE = frozenset(
+    {
+        "OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT",
+        "DROP CONSTRAINT", "CHANGE COLUMN", "UPGRADE PROTOCOL", "ADD FEATURE", "UPDATE TABLE METADATA",
+    }
+)  # fmt: skip
+
+
+class Tables:
+    """All tables below one root.
+
+    Args:
+        root: a folder, or an object-store URI.
+        stamp: run facts (run id, as-of date, job) recorded with every commit.
+        accept_drift: row counts and distributions outside their limits are told and recorded, and published.
+    """
+
+    def __init__(self, root: str, stamp: Mapping[str, str], *, accept_drift: bool = False) -> None:
+        self.root = storage.normalized(root)
+        self.stamp = dict(stamp)
+        self.accept_drift = accept_drift
+        self.versions_read: dict[str, int] = {}
+
+    def uri(self, contract: Contract) -> str:
+        return f"{self.root}/{contract.path}"
+
+    def exists(self, contract: Contract) -> bool:
+        return DeltaTable.is_deltatable(self.uri(contract), storage_options=storage.storage_options(self.root))
+
+    def newest(self, contract: Contract, version: int | None = None) -> DeltaTable:
+        """The table, which exists, at its newest version or the given one."""
+        options = storage.storage_options(self.root)
+        return DeltaTable(self.uri(contract), version=version, storage_options=options)
+
+    # ---- rows
+
+    def read_spark(self, spark: SparkSession, contract: Contract) -> DataFrame:
+        """The table as a Spark DataFrame, pinned to its current version, which is noted as read."""
+        version = self._pin(contract).version()
+        reader = spark.read.format("delta").option("versionAsOf", version)
+        return reader.load(storage.spark_uri(self.uri(contract)))
+
+    def ids_spark(self, spark: SparkSession, contract: Contract, column: str) -> DataFrame:
+        """A column of the version that this run read."""
+        reader = spark.read.format("delta").option("versionAsOf", self._as_read(contract).version())
+        return reader.load(storage.spark_uri(self.uri(contract))).select(column)
+
+    def read_arrow(
+        self,
+        contract: Contract,
+        columns: Sequence[str] | None = None,
+        where: Slice | None = None,
+        before: Mapping[str, date] | None = None,
+    ) -> pa.Table:
+        """Rows of the table as Arrow: `columns` of those with column values in `where` and dates below `before`."""
+        table = self._pin(contract)
+        there = {field.name for field in table.schema().fields}
+        if missing := sorted({*(columns or contract.column_names), *(where or ()), *(before or ())} - there):
+            raise JobError(
+                f"{self.uri(contract)}: made by another version of Atelier, has no {', '.join(missing)};"
+                " give another --warehouse"
+            )
+        filters: list[tuple[str, str, object]] = [(c, "in", list(v)) for c, v in (where or {}).items()]
+        filters += [(column, "<", day) for column, day in (before or {}).items()]
+        return table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
+
+    def ids(self, contract: Contract, column: str) -> pa.Array:
+        """One column of the version that this run read."""
+        return self._as_read(contract).to_pyarrow_table(columns=[column])[0].combine_chunks()
+
+    # ---- versions, files and history
+
+    def _pin(self, contract: Contract) -> DeltaTable:
+        table = self._as_read(contract)
+        self.versions_read[contract.name] = table.version()
+        return table
+
+    def _as_read(self, contract: Contract) -> DeltaTable:
+        """The table at the version that this run read, else at its newest; JobError when there is no such table."""
+        if not self.exists(contract):
+            raise JobError(f"{self.uri(contract)}: no such table; run the task that writes {contract.name} first")
+        return self.newest(contract, self.versions_read.get(contract.name))
+
+    def version(self, contract: Contract) -> int:
+        """The table's version that is read from here on; raises JobError when there is no such table."""
+        return self._pin(contract).version()
+
+    def partitions(self, contract: Contract) -> list[dict[str, str]]:
+        """The table's partitions, column -> value, from the log alone; none where there is no table."""
+        return self.newest(contract).partitions() if self.exists(contract) else []
+
+    def data_files(self, contract: Contract, where: Slice | None = None) -> list[DataFile]:
+        """The table's files at its current version, which is noted as read; those of these partitions."""
+        return data_files(self._pin(contract), where)
+
+    def commit_metadata(self, contract: Contract) -> dict[str, str]:
+        """What was recorded with the newest publish of the table; nothing where there is none."""
+        for commit in self.newest(contract).history() if self.exists(contract) else []:
+            if "userMetadata" in commit:
+                return json.loads(commit["userMetadata"])
+        return {}
+
+    def changes_since(self, contract: Contract, version: int) -> set[int] | None:
+        """Versions after this one that changed a row: by a publish or a restore, not by maintenance.
+
+        None where that cannot be told: there is no such table, it is another one, or its history was shortened.
+        """
+        if not self.exists(contract) or (table := self.newest(contract)).version() < version:
+            return None
+        later = table.version() - version
+        commits = table.history(later) if later else []
+        if len(commits) < later:
+            return None
+        return {commit["version"] for commit in commits if commit.get("operation") not in MAINTENANCE}
