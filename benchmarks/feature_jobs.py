@@ -15,6 +15,7 @@ from jobs.ingest import customers as ingest_customers
 from jobs.ingest import transactions as ingest_transactions
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
+from jobs.platform.spark import spark_session
 
 
 def run(data: str, warehouse: str, as_of_date: str, snapshots: str = "1", with_gates: str = "1") -> None:
@@ -33,7 +34,7 @@ def run(data: str, warehouse: str, as_of_date: str, snapshots: str = "1", with_g
     of_articles = partial(publish_snapshots, spec=articles.SPEC, dates=dates)
     of_interactions = partial(interactions.publish_weeks, weeks=[as_of - WEEK])
     stages = (
-        [job(ingest_articles, ingest_articles.main), job(ingest_customers, ingest_customers.main)],
+        [spark_session, job(ingest_articles, ingest_articles.main), job(ingest_customers, ingest_customers.main)],
         [job(ingest_transactions, ingest_transactions.main)],
         [job(customers, of_customers), job(articles, of_articles), job(interactions, of_interactions)],
     )

@@ -12,9 +12,8 @@ from jobs.platform.spark import spark_session
 
 
 def main() -> None:
-    spark = spark_session("features")
     run(*sys.argv[1:])
-    spark.stop()
+    spark_session().stop()
 
 
 if __name__ == "__main__":

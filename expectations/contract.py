@@ -246,6 +246,12 @@ class Contract:
                     rules.append(_limit(change.measure, None, change.most, change.why))
         return rules + [_limit(d.measure, None, d.most, d.why, is_advisory=d.is_advisory) for d in self.drifts]
 
+    def rules_in_sql(self) -> dict[str, str]:
+        """What the table itself holds to (name -> SQL): its CHECK constraints, and NOT NULL of columns."""
+        return self.constraints() | {
+            not_null(c.name): f"`{c.name}` IS NOT NULL" for c in self.columns if not c.nullable
+        }
+
     def constraints(self) -> dict[str, str]:
         """Delta CHECK constraints (name -> SQL): the last line of defence, enforced by every writer."""
         checks: dict[str, str] = {}
@@ -256,6 +262,11 @@ class Contract:
             if column.maximum is not None:
                 checks[f"{column.name}_maximum"] = f"{absent}{column.name} <= {column.maximum}"
         return checks
+
+
+def not_null(column: str) -> str:
+    """Name of the rule that a column is never null."""
+    return f"{column} NOT NULL"
 
 
 def key_of(entity_id: str) -> str:

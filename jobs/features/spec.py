@@ -103,7 +103,7 @@ def snapshots(
         spec: the table's.
         base: where the history columns start from.
     """
-    lines = lines.sort(spec.key, DAY, "price")
+    lines = lines.sort(spec.key, "price")
     state = base.state if base else None
     is_new = (pl.col(IS_LATE) | (pl.col(DAY) >= base.day)) if base else pl.lit(True)
     for day in sorted(days):

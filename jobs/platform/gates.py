@@ -62,12 +62,15 @@ class Audit:
         self._tables, self._contract, self._replace, self._rows = tables, contract, replace, rows
         self._previous = PreviousSlices(contract, tables.newest(contract), replace)
         self._results: list[Any] = []
+        #: Rules of the table (name -> SQL) that Great Expectations has found to hold on every row.
+        self.verified: dict[str, str] = {}
 
     def run(self) -> dict[str, str]:
         """Check and measure the rows; returns what to record with the commit: limits that were passed over, if any."""
         self._results = check_rows(self._contract, self._rows)
         if broken := [failure(result) for result in self._results if not result.success]:
             self._stop(broken)
+        self.verified = self._contract.rules_in_sql()
         self._measured = measures.measured(self._contract, self._rows, self._parents())
         return self._judged(list(self._measures()))
 

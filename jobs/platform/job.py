@@ -21,16 +21,13 @@ from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
 from jobs.platform.staging import Slice, Staged
-from jobs.platform.warehouse import Warehouse
+from jobs.platform.warehouse import ARROW_ROWS, Warehouse
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 #: Exit codes: of a fault that a retry may mend, and of a failure that it cannot.
 EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
-
-#: An Arrow table of more rows is checked by Spark: in memory, rule by rule, it would take longer than Spark's start.
-ARROW_ROWS = 200_000
 
 #: What the operating system says, through every library, when nothing more can be written.
 _DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -104,8 +101,7 @@ class Job:
 
         Args:
             contract: the table.
-            rows: a Spark DataFrame, an Arrow table, or a stream of Arrow tables that together may be larger than memory
-                (Spark then checks them).
+            rows: a Spark DataFrame, an Arrow table, or a stream of Arrow tables that together may be larger than memory.
             replace: the slice.
         """
         self._declared(contract, self._writes)

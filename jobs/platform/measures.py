@@ -81,12 +81,12 @@ def _of_spark(contract: Contract, rows: DataFrame, parents: Mapping[Reference, A
     found = Measured({row[LABEL]: row["rows"] for row in sorted(slices, key=lambda row: row[LABEL])})
     found.newest = max((row["newest"] for row in slices if row["newest"]), default=None)
     if week:
-        days = rows.groupBy(F.col(week.column).cast("string").alias(LABEL))
-        found.days = _counts(days.agg(F.count("*").alias("rows")))
+        days = rows.groupBy(week.column).agg(F.count("*").alias("rows"))
+        found.days = _counts(days.select(F.col(week.column).cast("string").alias(LABEL), "rows"))
     for reference, known in parents.items():
-        by_id = rows.groupBy(_label(contract), reference.column).agg(F.count("*").alias("rows"))
-        unknown = by_id.join(known, reference.column, "left_anti").where(F.col(reference.column).isNotNull())
-        found.unknown[reference] = _counts(unknown.groupBy(LABEL).agg(F.sum("rows").alias("rows")))
+        ids = rows.select(_label(contract), reference.column).where(F.col(reference.column).isNotNull())
+        unknown = ids.join(known, reference.column, "left_anti")
+        found.unknown[reference] = _counts(unknown.groupBy(LABEL).agg(F.count("*").alias("rows")))
         if found.unknown[reference]:
             found.examples[reference] = [row[0] for row in unknown.select(reference.column).take(EXAMPLES)]
     for key in contract.unique:

@@ -25,10 +25,10 @@ from deltalake import CommitProperties, DeltaTable, Schema, convert_to_deltalake
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
-from expectations.contract import Contract
+from expectations.contract import Contract, not_null
 from jobs.platform import storage
 from jobs.platform.errors import ContractError
-from jobs.platform.schemas import delta_schema
+from jobs.platform.schemas import arrow_schema, delta_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -116,13 +116,34 @@ class Staged:
         files = [info.path for info in found if info.type == pafs.FileType.File and info.path.endswith(".parquet")]
         return [path[len(root) + 1 :] for path in files]
 
+    def read_arrow(self, paths: Sequence[str]) -> pads.Dataset:
+        """The rows of the files in memory once they are asked for, in the contract's columns."""
+        filesystem, root = storage.filesystem(self.uri)
+        schema = pa.schema([field.with_nullable(True) for field in arrow_schema(self.contract)])
+        by = pa.schema([schema.field(name) for name in self.contract.partition_by])
+        return pads.dataset(
+            [f"{root}/{path}" for path in paths],
+            schema=schema,
+            format="parquet",
+            filesystem=filesystem,
+            partitioning=pads.partitioning(by, flavor="hive"),
+            partition_base_dir=f"{root}/{self.folder}",
+        )
+
     def read_spark(self, spark: SparkSession, paths: Sequence[str]) -> DataFrame:
         """The rows of the files, in the contract's columns."""
         root = storage.spark_uri(self.uri)
         reader = spark.read.schema(self.contract.ddl).option("basePath", f"{root}/{self.folder}")
         return reader.parquet(*(f"{root}/{_escaped(path)}" for path in paths)).select(*self.contract.column_names)
 
-    def commit(self, spark: SparkSession, paths: Sequence[str], replace: Slice, user_metadata: str) -> int:
+    def commit(
+        self,
+        spark: SparkSession,
+        paths: Sequence[str],
+        replace: Slice,
+        user_metadata: str,
+        verified: Mapping[str, str],
+    ) -> int:
         """Put the files in place of the slice, in one commit; returns the table's new version.
 
         Args:
@@ -130,12 +151,13 @@ class Staged:
             paths: of the files, below the table's root.
             replace: partition column -> values.
             user_metadata: recorded with the commit.
+            verified: constraints (name -> SQL) that these very rows were found to keep; all others are evaluated.
 
         Raises:
             ContractError: a row breaks a constraint of the table, or is outside the slice. Nothing is committed.
         """
         require_inside(self.contract, {c: [_partition(path)[c] for path in paths] for c in replace}, replace)
-        self._require_constraints(self.read_spark(spark, paths))
+        self._require_constraints(self.read_spark(spark, paths), verified)
         actions = self._actions(paths)
         names = list(self.contract.partition_by)
         filters = [(column, "in", [str(value) for value in values]) for column, values in replace.items()]
@@ -149,20 +171,21 @@ class Staged:
 
         return committed(self.uri, write)
 
-    def _require_constraints(self, rows: DataFrame) -> None:
+    def _require_constraints(self, rows: DataFrame, verified: Mapping[str, str]) -> None:
         """The commit adds files as they are, so what Delta's own writers would refuse is looked for here."""
         from pyspark.sql import functions as F
 
         table = DeltaTable(self.uri, storage_options=storage.storage_options(self.uri))
         prefix = "delta.constraints."
         rules = {
-            name.removeprefix(prefix): f"({rule})"
+            name.removeprefix(prefix): rule
             for name, rule in table.metadata().configuration.items()
             if name.startswith(prefix)
         }
-        rules |= {f"{f.name} NOT NULL": f"`{f.name}` IS NOT NULL" for f in table.schema().fields if not f.nullable}
+        rules |= {not_null(f.name): f"`{f.name}` IS NOT NULL" for f in table.schema().fields if not f.nullable}
+        rules = {name: rule for name, rule in rules.items() if verified.get(name) != rule}
         broken = [
-            F.count_if(~F.coalesce(F.expr(rule), F.lit(False))).alias(str(n)) for n, rule in enumerate(rules.values())
+            F.count_if(~F.coalesce(F.expr(f"({rule})"), F.lit(False))).alias(name) for name, rule in rules.items()
         ]
         counts = rows.agg(*broken).first() if broken else ()
         if found := [f"{name} on {count:,} rows" for name, count in zip(rules, counts or (), strict=True) if count]:

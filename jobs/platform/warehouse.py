@@ -20,7 +20,6 @@ from deltalake.exceptions import DeltaError
 from expectations.contract import Contract
 from jobs.platform import storage
 from jobs.platform.errors import JobError
-from jobs.platform.gates import Audit
 from jobs.platform.schemas import arrow_schema, delta_schema
 from jobs.platform.staging import Slice, Staged, committed, require_inside, staging
 from jobs.platform.tables import Tables
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CREATION_ATTEMPTS = 5
+
+#: So many rows are checked in memory, in less time than Spark takes to plan that; more of them by Spark.
+ARROW_ROWS = 500_000
 
 
 class Warehouse(Tables):
@@ -66,15 +68,18 @@ class Warehouse(Tables):
         contract = files.contract
         if not paths:
             return self.publish_arrow(contract, arrow_schema(contract).empty_table(), replace)
-        rows = files.read_spark(spark, paths)
-        accepted = self._audit(contract, replace, rows)
-        self.versions_written[contract.name] = files.commit(spark, paths, replace, self._user_metadata(accepted))
-        return rows.count()
+        stored = files.read_arrow(paths)
+        count = stored.count_rows()
+        rows = stored.to_table() if count <= ARROW_ROWS else files.read_spark(spark, paths)
+        accepted, verified = self._audit(contract, replace, rows)
+        metadata = self._user_metadata(accepted)
+        self.versions_written[contract.name] = files.commit(spark, paths, replace, metadata, verified)
+        return count
 
     def publish_arrow(self, contract: Contract, rows: pa.Table, replace: Slice) -> int:
         """Check `rows` and commit them in place of the slice; returns their number."""
         self._ensure_table(contract)
-        accepted = self._audit(contract, replace, rows)
+        accepted, _ = self._audit(contract, replace, rows)
         require_inside(contract, {column: rows[column].unique().to_pylist() for column in replace}, replace)
         rows = rows.select(contract.column_names).cast(
             pa.schema([f.with_nullable(True) for f in arrow_schema(contract)])
@@ -89,8 +94,14 @@ class Warehouse(Tables):
         self.versions_written[contract.name] = committed(self.uri(contract), write)
         return rows.num_rows
 
-    def _audit(self, contract: Contract, replace: Slice, rows: pa.Table | DataFrame) -> dict[str, str]:
-        return Audit(self, contract, replace, rows).run()
+    def _audit(
+        self, contract: Contract, replace: Slice, rows: pa.Table | DataFrame
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """What to record with the commit, and the constraints (name -> SQL) that the rows were found to keep."""
+        from jobs.platform.gates import Audit  # brings Great Expectations, which takes seconds to import
+
+        audit = Audit(self, contract, replace, rows)
+        return audit.run(), audit.verified
 
     def _user_metadata(self, accepted: Mapping[str, str]) -> str:
         return json.dumps(self.stamp | dict(accepted))

@@ -33,7 +33,7 @@ from tests.cluster.weekly import SECONDS, submit
 
 Found = TypeVar("Found")
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 JOB, TABLE = "features.customers", "gold/customer_features"
 #: The job starts with both executors and shares out even the little work of a small shop.

@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.tables import assert_same, rows, tables
 from tests.cluster.weekly import RECOMMENDATIONS, TABLES
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize("name", [*TABLES, RECOMMENDATIONS])

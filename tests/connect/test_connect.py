@@ -12,7 +12,7 @@ from tests.cluster.tables import assert_same, rows, tables
 from tests.cluster.weekly import AS_OF, TABLES, as_module
 from tests.connect.conftest import Server
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
