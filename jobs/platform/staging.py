@@ -200,13 +200,11 @@ class Staged:
         with filesystem.open_input_stream(f"{root}/_delta_log/{0:020}.json") as log:
             entries = [json.loads(line) for line in log.read().splitlines()]
         filesystem.delete_dir(f"{root}/_delta_log")
-        added = {entry["add"]["path"].rsplit("/", 1)[-1]: entry["add"] for entry in entries if "add" in entry}
+        # deltalake 1.6 writes the path of a folder with an escaped name wrongly, so files are told by values and name.
+        added = {_identity(a["path"], a["partitionValues"]): a for a in (e["add"] for e in entries if "add" in e)}
         now = int(time.time() * 1000)
-        return [
-            AddAction(path, add["size"], add["partitionValues"], now, True, add["stats"])
-            for path in paths
-            for add in [added[path.rsplit("/", 1)[-1]]]
-        ]
+        found = [(path, added[_identity(path, _partition(path))]) for path in paths]
+        return [AddAction(path, add["size"], add["partitionValues"], now, True, add["stats"]) for path, add in found]
 
 
 def committed(uri: str, write: Callable[[DeltaTable], None]) -> int:
@@ -232,6 +230,10 @@ def require_inside(contract: Contract, found: Mapping[str, Iterable[Any]], repla
                 f"{contract.path}: nothing published; rows with {column} {', '.join(sorted(outside))}"
                 f" are outside the slice that this run replaces"
             )
+
+
+def _identity(path: str, partition: Mapping[str, str]) -> tuple[str, frozenset[tuple[str, str]]]:
+    return path.rsplit("/", 1)[-1], frozenset(partition.items())
 
 
 def _partition(path: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import DeltaTable
@@ -19,7 +20,12 @@ def tables(warehouse: Path) -> dict[str, Path]:
 
 
 def rows(table: Path) -> pl.DataFrame:
-    """All rows as an analyst reads them, without stamps, in an order of their own."""
+    """All rows as an analyst reads them, without stamps, in an order of their own.
+
+    The files must be those that the table's log tells of.
+    """
+    log = pl.DataFrame(DeltaTable(table).get_add_actions(flatten=True))
+    assert [(table / unquote(path)).stat().st_size for path in log["path"]] == log["size_bytes"].to_list()
     found = pl.from_arrow(DeltaTable(table).to_pyarrow_table())
     assert isinstance(found, pl.DataFrame)
     found = found.drop(STAMPS & set(found.columns))

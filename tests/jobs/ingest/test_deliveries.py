@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from jobs.ingest.deliveries import plan
@@ -8,7 +6,7 @@ from jobs.platform.errors import JobError
 
 
 def files(**content: str) -> list[SourceFile]:
-    return [SourceFile(Path(name), (), checksum, ()) for name, checksum in content.items()]
+    return [SourceFile(name, (), checksum, ()) for name, checksum in content.items()]
 
 
 def decided(delivered: list[SourceFile], taken: dict[str, str], again: set[str] | None = None) -> tuple:

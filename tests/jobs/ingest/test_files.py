@@ -101,7 +101,7 @@ def test_a_known_file_is_read_again_once_it_was_touched_in_any_way(
     times = path.stat()
     path.write_bytes(path.read_bytes().replace(b"0.05", b"0.06"))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert not is_known(path, known)
+    assert not is_known(str(path), known)
     (changed,) = source_files(tmp_path, HM.transactions, known)
     assert changed.checksum == hashlib.sha256(path.read_bytes()).hexdigest()
 

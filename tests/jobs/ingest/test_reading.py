@@ -31,7 +31,7 @@ def test_line_numbers_are_exact_across_blocks(tmp_path: Path, monkeypatch: pytes
     for end in ("\n", "\r\n"):
         path = tmp_path / "big.csv"
         path.write_text("line,filler\n" + end.join(lines), encoding="utf-8", newline="")
-        file = fingerprint(path, ("line", "filler"))
+        file = fingerprint(str(path), ("line", "filler"))
         assert len(blocks(file)) == -(-path.stat().st_size // size)
         found = [
             pair for block in blocks(file) for pair in zip(block.read().line, block.read().text("line"), strict=True)
@@ -48,10 +48,10 @@ def test_a_file_is_the_same_in_pieces_of_any_size(tmp_path: Path, monkeypatch: p
     lines = [("x" * n if n % 9 else f'{n},"a" b') if n % 5 == 0 else f"{n},{n % 3 or ''}" for n in range(2, 200)]
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "\n".join(lines))
-    whole = collected(read_rows(fingerprint(path, ("a", "b"))))
+    whole = collected(read_rows(fingerprint(str(path), ("a", "b"))))
     assert [row[0] for row in whole] == list(range(2, 200))
     monkeypatch.setattr(reading, "_PIECE_BYTES", size)
-    assert collected(read_rows(fingerprint(path, ("a", "b")))) == whole
+    assert collected(read_rows(fingerprint(str(path), ("a", "b")))) == whole
 
 
 def test_lines_as_they_come(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_lines_as_they_come(tmp_path: Path) -> None:
         b"a,b\r\n"  # looks like the header, is a row
         b"8,9"  # complete, without a line end
     )
-    assert collected(read_rows(fingerprint(path, ("a", "b")))) == [
+    assert collected(read_rows(fingerprint(str(path), ("a", "b")))) == [
         (2, ("1", "2"), None),
         (4, ('x, "y"', None), None),
         (5, (None, None), "3"),
@@ -90,7 +90,7 @@ def test_lines_as_they_come(tmp_path: Path) -> None:
 def test_an_odd_line_spoils_no_other(tmp_path: Path, lines: str, expected: list[tuple]) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,b\n" + lines.encode())
-    found = collected(read_rows(fingerprint(path, ("a", "b"))))
+    found = collected(read_rows(fingerprint(str(path), ("a", "b"))))
     assert [row for row in found if row[2] is None] == [row for row in expected if row[2] is None]
     assert [row[0] for row in found] == [row[0] for row in expected]
 
@@ -103,7 +103,7 @@ def test_parquet_rows_are_numbered_across_row_groups(tmp_path: Path) -> None:
         path,
         row_group_size=2,
     )
-    assert collected(read_rows(fingerprint(path, ("when", "n", "s")))) == [
+    assert collected(read_rows(fingerprint(str(path), ("when", "n", "s")))) == [
         (1, ("2020-09-01", "1", "x"), None),
         (2, ("2020-09-02", "2.5", None), None),
         (3, ("2020-09-03", None, None), None),
@@ -117,7 +117,7 @@ def test_records_may_hold_line_breaks(tmp_path: Path) -> None:
     path.write_bytes(
         b'\xef\xbb\xbfid,text\r\n1,"two\nlines, ""quoted"""\r\n\r\n2,plain\r\n3\r\n4,a,b\r\n5,"end\r\n\r\n"\r\n6,last'
     )
-    assert collected(read_records(fingerprint(path, ("id", "text")))) == [
+    assert collected(read_records(fingerprint(str(path), ("id", "text")))) == [
         (2, ("1", 'two\nlines, "quoted"'), None),
         (5, ("2", "plain"), None),
         (6, (None, None), "3"),
@@ -139,7 +139,7 @@ def test_records_that_cannot_be_told_apart(tmp_path: Path, content: bytes, said:
     path = tmp_path / "articles.csv"
     path.write_bytes(content)
     with pytest.raises(JobError, match=said):
-        read_records(fingerprint(path, ("id", "text")))
+        read_records(fingerprint(str(path), ("id", "text")))
 
 
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans())
@@ -156,5 +156,5 @@ def test_records_are_those_of_a_csv_reader(records: list[tuple[str, str]], end: 
         with path.open(encoding="utf-8", newline="") as stream:
             reader, starts = csv.reader(stream), [1]
             expected = [(starts[-1], tuple(row), starts.append(reader.line_num + 1))[:2] for row in reader][1:]
-        found = collected(read_records(fingerprint(path, ("id", "text"))))
+        found = collected(read_records(fingerprint(str(path), ("id", "text"))))
         assert found == [(line, tuple(text or None for text in row), None) for line, row in expected]

@@ -31,6 +31,13 @@ def test_nobody_sees_rows_before_their_commit(spark: SparkSession, warehouse: Wa
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
+def test_files_of_one_name_in_several_partitions(spark: SparkSession, warehouse: Warehouse) -> None:
+    """As each task of Spark's writes them."""
+    rows = day(DAY, 1.0, 2.0, 3.0, 4.0) + day(WEEK_BEFORE, 5.0)
+    publish(warehouse, frame("spark", rows, spark).coalesce(1), DAY, WEEK_BEFORE)
+    assert stored(warehouse) == sorted(rows)
+
+
 def test_only_files_that_a_task_told_of_are_published(spark: SparkSession, warehouse: Warehouse) -> None:
     """A task that dies after its write runs again elsewhere, and its rows would be there twice."""
     with warehouse.staging(THINGS) as files:
@@ -99,7 +106,7 @@ def test_constraints_hold_whoever_writes(
     table = DeltaTable(warehouse.uri(THINGS))
     table.alter.add_constraint({"seven": "weight IS NULL OR weight <> 7 OR as_of_date < '2020-09-10'"})
     rows, replace = [*day(DAY, 1.0), row], {"as_of_date": [DAY]}
-    with pytest.raises(Exception, match=rf"{constraint}|Invalid data found: 1 rows"):
+    with pytest.raises(Exception, match=rf"{constraint}|Invalid data found: 1 rows|null values to non-nullable"):
         if path == "spark":
             warehouse.publish_spark(THINGS, spark.createDataFrame(rows, THINGS.ddl), replace)
         elif path == "arrow":
