@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test lint unit integration bench bench-collaborative bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-sequences bench-training bench-two-tower conformance rollback backtest model-systems systems-report docs lock clean
+.PHONY: help setup demo up down data data-report test cluster-test lint unit integration bench bench-cluster bench-collaborative bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-sequences bench-training bench-two-tower conformance rollback backtest model-systems systems-report docs lock clean
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
@@ -49,7 +49,10 @@ lint: setup ## ruff, mypy and the import contracts
 
 unit: setup ## tests of DAG and services in Airflow's environment, then all others
 	$(AIRFLOW) -m pytest tests/dags tests/scripts
-	$(JOBS) -m pytest tests --ignore=tests/integration
+	$(JOBS) -m pytest tests --ignore=tests/integration --ignore=tests/cluster --ignore=tests/connect
+
+cluster-test: setup ## the Spark jobs on a standalone cluster and through Spark Connect, both started here: the same tables
+	$(JOBS) -m pytest tests/cluster tests/connect
 
 integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rerun and backfilled
 	$(JOBS) -m pytest tests/integration
@@ -72,6 +75,9 @@ sweep-autoencoder: setup ## the autoencoder's learning rates x epochs on a catal
 
 bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.02]
 	$(JOBS) -m benchmarks collaborative $(call flag,data,DATA) $(call flag,scale,SCALE)
+
+bench-cluster: setup ## the feature stage on a Spark cluster of one worker, and of two [DATA= SCALE=1.0]
+	$(JOBS) -m benchmarks cluster $(call flag,data,DATA) $(call flag,scale,SCALE)
 
 bench-increments: setup ## the next week, and a year of snapshots, beside computing all anew [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks increments $(call flag,data,DATA) $(call flag,scale,SCALE)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks import cluster as cluster_
 from benchmarks import collaborative as collaborative_
 from benchmarks import embeddings as embeddings_
 from benchmarks import fashion_mnist as fashion_mnist_
@@ -75,6 +76,15 @@ def collaborative(
 ) -> None:
     """Alternating least squares by Spark MLlib beside `implicit`: seconds, memory, recall of a held-out week."""
     collaborative_.run(data, scale)
+
+
+@app.command()
+def cluster(
+    data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 1.0,
+) -> None:
+    """Compute the feature tables on a Spark cluster of one worker with one core, and of two."""
+    cluster_.run(data, scale)
 
 
 @app.command()

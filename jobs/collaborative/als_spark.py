@@ -37,24 +37,23 @@ def fit(known: Known) -> FoldedIn:
     matrix = pairs.matrix.tocoo()
     rows = pa.table({"customer": matrix.row, "article": matrix.col, "units": matrix.data})
     blocks = 1 + len(matrix.data) // BLOCK_PAIRS
-    spark = spark_session("als_spark")
-    als = ALS(
-        rank=FACTORS,
-        maxIter=ITERATIONS,
-        regParam=REGULARISATION,
-        implicitPrefs=True,
-        alpha=ALPHA,
-        userCol="customer",
-        itemCol="article",
-        ratingCol="units",
-        seed=known.seed,
-        numUserBlocks=blocks,
-        numItemBlocks=blocks,
-        checkpointInterval=CHECKPOINT_ITERATIONS,
-    )
     known.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=known.folder) as folder:
-        spark.sparkContext.setCheckpointDir(folder)
+        spark = spark_session("als_spark", {"spark.checkpoint.dir": folder})
+        als = ALS(
+            rank=FACTORS,
+            maxIter=ITERATIONS,
+            regParam=REGULARISATION,
+            implicitPrefs=True,
+            alpha=ALPHA,
+            userCol="customer",
+            itemCol="article",
+            ratingCol="units",
+            seed=known.seed,
+            numUserBlocks=blocks,
+            numItemBlocks=blocks,
+            checkpointInterval=CHECKPOINT_ITERATIONS,
+        )
         found = als.fit(spark.createDataFrame(rows)).itemFactors.toArrow().sort_by("id")
     vectors = np.stack(found["features"].to_numpy()).astype(np.float32, copy=False)
     articles = known.history.article_ids.take(pa.array(pairs.articles[found["id"].to_numpy()]))

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from expectations.contract import Contract
+from jobs.platform import storage
 from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
@@ -44,7 +45,9 @@ class Job:
         self._reads, self._writes = tuple(reads), tuple(writes)
         self._owns_spark = False
         stamp = {"job": name, "run_id": settings.run_id, "as_of_date": settings.as_of_date.isoformat()}
-        self.warehouse = Warehouse(settings.warehouse, stamp, accept_drift=settings.accept_drift)
+        self.warehouse = Warehouse(
+            settings.warehouse, stamp, accept_drift=settings.accept_drift, session=lambda: self.spark
+        )
 
     @property
     def spark(self) -> SparkSession:
@@ -101,7 +104,7 @@ class Job:
 
         Args:
             contract: the table.
-            rows: a Spark DataFrame, an Arrow table, or a stream of Arrow tables that together may be larger than memory.
+            rows: a Spark DataFrame, an Arrow table, or a stream of Arrow tables, larger than memory maybe.
             replace: the slice.
         """
         self._declared(contract, self._writes)
@@ -113,7 +116,7 @@ class Job:
             if isinstance(rows, pa.Table) and rows.num_rows <= ARROW_ROWS:
                 return self.warehouse.publish_arrow(contract, rows, replace)
             blocks = [rows] if isinstance(rows, pa.Table) else rows
-            return self.warehouse.publish_blocks(self.spark, contract, blocks, replace)
+            return self.warehouse.publish_blocks(contract, blocks, replace)
 
     @contextmanager
     def staging(self, contract: Contract) -> Iterator[Staged]:
@@ -124,7 +127,7 @@ class Job:
 
     def publish_staged(self, files: Staged, paths: Sequence[str], replace: Slice) -> int:
         """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
-        return self.warehouse.publish_staged(self.spark, files, paths, replace)
+        return self.warehouse.publish_staged(files, paths, replace)
 
     @contextmanager
     def _naming(self, contract: Contract) -> Iterator[None]:
@@ -168,6 +171,8 @@ def run(
     try:
         settings = CliApp.run(Settings, cli_args=list(sys.argv[1:] if argv is None else argv))
         job = Job(name, settings, reads, writes)
+        storage.require_reachable(settings.warehouse)
+        storage.require_reachable(settings.data, by_spark=False)
         with closing(job):
             summary = main(job)
     except ValidationError as error:

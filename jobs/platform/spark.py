@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -23,17 +24,21 @@ APPLICATION = {
 SESSION = {"spark.sql.session.timeZone": "UTC"}
 
 
-def spark_session(name: str = "atelier") -> SparkSession:
+def spark_session(name: str = "atelier", further: Mapping[str, str] | None = None) -> SparkSession:
     """Start the application, or join the one that runs.
 
     The master comes from spark-submit (`local[*]` without it); SPARK_REMOTE names a Spark Connect server instead.
     Whatever is not needed for correct results is left to spark-defaults.conf and `--conf`.
+
+    Args:
+        name: the application's.
+        further: settings that this application needs besides.
     """
     os.environ.setdefault("SPARK_CONF_DIR", str(CONF_DIR))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers need the same libraries
     is_remote = "SPARK_REMOTE" in os.environ
     settings = SESSION if is_remote else SESSION | APPLICATION | storage.spark_settings()
     builder = SparkSession.builder.appName(name)
-    for key, value in settings.items():
+    for key, value in (settings | dict(further or {})).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

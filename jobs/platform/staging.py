@@ -138,7 +138,7 @@ class Staged:
 
     def commit(
         self,
-        spark: SparkSession,
+        session: Callable[[], SparkSession],
         paths: Sequence[str],
         replace: Slice,
         user_metadata: str,
@@ -147,7 +147,7 @@ class Staged:
         """Put the files in place of the slice, in one commit; returns the table's new version.
 
         Args:
-            spark: evaluates the table's constraints on the rows.
+            session: gives the Spark session that evaluates the table's constraints.
             paths: of the files, below the table's root.
             replace: partition column -> values.
             user_metadata: recorded with the commit.
@@ -157,7 +157,7 @@ class Staged:
             ContractError: a row breaks a constraint of the table, or is outside the slice. Nothing is committed.
         """
         require_inside(self.contract, {c: [_partition(path)[c] for path in paths] for c in replace}, replace)
-        self._require_constraints(self.read_spark(spark, paths), verified)
+        self._require_constraints(session, paths, verified)
         actions = self._actions(paths)
         names = list(self.contract.partition_by)
         filters = [(column, "in", [str(value) for value in values]) for column, values in replace.items()]
@@ -171,10 +171,10 @@ class Staged:
 
         return committed(self.uri, write)
 
-    def _require_constraints(self, rows: DataFrame, verified: Mapping[str, str]) -> None:
+    def _require_constraints(
+        self, session: Callable[[], SparkSession], paths: Sequence[str], verified: Mapping[str, str]
+    ) -> None:
         """The commit adds files as they are, so what Delta's own writers would refuse is looked for here."""
-        from pyspark.sql import functions as F
-
         table = DeltaTable(self.uri, storage_options=storage.storage_options(self.uri))
         prefix = "delta.constraints."
         rules = {
@@ -184,10 +184,14 @@ class Staged:
         }
         rules |= {not_null(f.name): f"`{f.name}` IS NOT NULL" for f in table.schema().fields if not f.nullable}
         rules = {name: rule for name, rule in rules.items() if verified.get(name) != rule}
+        if not rules:
+            return
+        from pyspark.sql import functions as F
+
         broken = [
             F.count_if(~F.coalesce(F.expr(f"({rule})"), F.lit(False))).alias(name) for name, rule in rules.items()
         ]
-        counts = rows.agg(*broken).first() if broken else ()
+        counts = self.read_spark(session(), paths).agg(*broken).first()
         if found := [f"{name} on {count:,} rows" for name, count in zip(rules, counts or (), strict=True) if count]:
             raise ContractError(f"{self.contract.path}: nothing published; breaks the constraint {', '.join(found)}")
 

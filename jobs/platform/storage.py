@@ -21,12 +21,8 @@ from jobs.platform.errors import JobError
 #: Other names of a scheme.
 _ALIASES = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 
-#: Scheme -> Hadoop's connector, by which Spark opens it: the artifact, its class.
-_CONNECTORS = {
-    "s3": ("hadoop-aws", "org.apache.hadoop.fs.s3a.S3AFileSystem"),
-    "abfss": ("hadoop-azure", "org.apache.hadoop.fs.azurebfs.SecureAzureBlobFileSystem"),
-    "gs": ("hadoop-gcp", "org.apache.hadoop.fs.gs.GoogleHadoopFileSystem"),
-}
+#: Scheme -> Hadoop's connector, which Spark opens it with.
+_CONNECTORS = {"s3": "hadoop-aws", "abfss": "hadoop-azure", "gs": "hadoop-gcp"}
 
 #: Scheme -> the environment variables it goes by.
 _VARIABLES = {
@@ -182,13 +178,9 @@ def _s3_region() -> str | None:
 
 
 def _lacks_connector(scheme: str) -> bool:
-    """Whether Spark is known to be without it: the one that runs, else the one that the set-up installed."""
+    """Whether Spark is known to be without it: the one that the set-up installed."""
     import pyspark
 
-    artifact, java_class = _CONNECTORS[scheme]
-    context = pyspark.SparkContext._active_spark_context
-    if context is not None and context._jvm is not None:
-        return not context._jvm.org.apache.spark.util.Utils.classIsLoadable(java_class)
     home = Path(pyspark.__file__).parent
     is_other = Path(os.environ.get("SPARK_HOME", home)).resolve() != home.resolve()  # its jars may be anywhere
-    return not is_other and not any((home / "jars").glob(f"{artifact}-*.jar"))
+    return not is_other and not any((home / "jars").glob(f"{_CONNECTORS[scheme]}-*.jar"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,10 +34,23 @@ ARROW_ROWS = 500_000
 
 
 class Warehouse(Tables):
-    """All tables below one root, to be read and written."""
+    """All tables below one root, to be read and written.
 
-    def __init__(self, root: str, stamp: Mapping[str, str], *, accept_drift: bool = False) -> None:
+    Args:
+        root, stamp, accept_drift: see Tables.
+        session: gives the Spark session where one is needed; None: `spark_session` does.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        stamp: Mapping[str, str],
+        *,
+        accept_drift: bool = False,
+        session: Callable[[], SparkSession] | None = None,
+    ) -> None:
         super().__init__(root, stamp, accept_drift=accept_drift)
+        self._session = session or _default_session
         self.versions_written: dict[str, int] = {}
 
     @contextmanager
@@ -51,29 +64,27 @@ class Warehouse(Tables):
         """Check `rows` and commit them in place of the slice; returns their number. See Job.publish."""
         with self.staging(contract) as files:
             files.write_spark(rows)
-            return self.publish_staged(rows.sparkSession, files, files.written(), replace)
+            return self.publish_staged(files, files.written(), replace)
 
-    def publish_blocks(
-        self, spark: SparkSession, contract: Contract, blocks: Iterable[pa.Table], replace: Slice
-    ) -> int:
+    def publish_blocks(self, contract: Contract, blocks: Iterable[pa.Table], replace: Slice) -> int:
         """As publish_spark, of a stream of Arrow tables that together may be larger than memory."""
         schema = arrow_schema(contract)
         batches = (batch for block in blocks for batch in block.cast(schema).to_batches())
         with self.staging(contract) as files:
             files.write_blocks(pa.RecordBatchReader.from_batches(schema, batches))
-            return self.publish_staged(spark, files, files.written(), replace)
+            return self.publish_staged(files, files.written(), replace)
 
-    def publish_staged(self, spark: SparkSession, files: Staged, paths: Sequence[str], replace: Slice) -> int:
+    def publish_staged(self, files: Staged, paths: Sequence[str], replace: Slice) -> int:
         """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
         contract = files.contract
         if not paths:
             return self.publish_arrow(contract, arrow_schema(contract).empty_table(), replace)
         stored = files.read_arrow(paths)
         count = stored.count_rows()
-        rows = stored.to_table() if count <= ARROW_ROWS else files.read_spark(spark, paths)
+        rows = stored.to_table() if count <= ARROW_ROWS else files.read_spark(self._session(), paths)
         accepted, verified = self._audit(contract, replace, rows)
         metadata = self._user_metadata(accepted)
-        self.versions_written[contract.name] = files.commit(spark, paths, replace, metadata, verified)
+        self.versions_written[contract.name] = files.commit(self._session, paths, replace, metadata, verified)
         return count
 
     def publish_arrow(self, contract: Contract, rows: pa.Table, replace: Slice) -> int:
@@ -140,6 +151,12 @@ class Warehouse(Tables):
                 f"{self.uri(contract)}: made by another version of Atelier, differs in {', '.join(differing)};"
                 " nothing published, give another --warehouse"
             )
+
+
+def _default_session() -> SparkSession:
+    from jobs.platform.spark import spark_session
+
+    return spark_session()
 
 
 def _predicate(replace: Slice) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from datetime import date
 from itertools import cycle
-from pathlib import Path
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -17,6 +16,7 @@ from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.recommendations import CANDIDATES
 from expectations.transactions import TRANSACTIONS
+from jobs.platform import storage
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
@@ -26,11 +26,13 @@ COUNTS = (12, 5)
 SOURCES = ("two_tower", "same_product", "repurchase")
 
 
-def candidates(warehouse: Path, as_of: date) -> pa.Table:
+def candidates(warehouse: str, as_of: date) -> pa.Table:
     """Articles sold before the date, the same ones for the same warehouse."""
 
     def ids(table: str, column: str, before: date | None = None) -> list[str]:
-        rows = DeltaTable(warehouse / table).to_pyarrow_table(filters=before and [("t_dat", "<", before)])
+        options = storage.storage_options(storage.normalized(warehouse))
+        uri = f"{storage.normalized(warehouse)}/{table}"
+        rows = DeltaTable(uri, storage_options=options).to_pyarrow_table(filters=before and [("t_dat", "<", before)])
         return sorted(rows[column].unique().to_pylist())
 
     customers, articles = ids(CUSTOMERS.path, "customer_id"), ids(TRANSACTIONS.path, "article_id", as_of)
@@ -51,10 +53,10 @@ def candidates(warehouse: Path, as_of: date) -> pa.Table:
     return pa.Table.from_pylist(found, arrow_schema(CANDIDATES))
 
 
-def main(as_of: date, warehouse: Path) -> None:
+def main(as_of: date, warehouse: str) -> None:
     job = Job(
         "ranking.candidates",
-        Settings(as_of_date=as_of, warehouse=str(warehouse)),
+        Settings(as_of_date=as_of, warehouse=warehouse),
         reads=(ARTICLES, CUSTOMERS, TRANSACTIONS),
         writes=(CANDIDATES,),
     )
@@ -62,4 +64,4 @@ def main(as_of: date, warehouse: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(date.fromisoformat(sys.argv[1]), Path(sys.argv[2]))
+    main(date.fromisoformat(sys.argv[1]), sys.argv[2])

@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from dags import operators
-from dags.operators import JobOperator, SparkJobOperator, SparkSqlJobOperator
+from dags.operators import JobOperator, SparkJobOperator
 
 
 def script(path: Path, body: str) -> None:
@@ -42,13 +42,6 @@ def test_a_spark_job_is_submitted_with_its_file_and_arguments(spark_submit: Path
     application = str(operators.REPOSITORY / "jobs" / "ingest" / "articles.py")
     assert said[said.index("--master") + 1] == "local[2]"
     assert said[said.index(application) :][:2] == [application, "--top-k=5"]
-
-
-def test_a_job_that_computes_by_sql_has_javas_optimising_compiler(spark_submit: Path, tmp_path: Path) -> None:
-    script(spark_submit, f'printf "%s\\n" "$@" > {tmp_path}/said')
-    SparkSqlJobOperator(task_id="publish.recommendations", arguments=[]).execute({})
-    said = (tmp_path / "said").read_text().split("\n")
-    assert said[said.index("spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=4") - 1] == "--conf"
 
 
 def test_a_spark_jobs_own_error_is_not_retried(spark_submit: Path) -> None:

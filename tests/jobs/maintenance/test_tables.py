@@ -64,10 +64,7 @@ def killed_run(table: Path, name: str) -> set[Path]:
     attempt.mkdir(parents=True)
     finished = table / name / "as_of_date=2020-09-16"
     finished.mkdir()
-    handed_on = table / name / "exchange"  # lines on their way from task to task
-    handed_on.mkdir()
     files = {attempt / "part-1.parquet", attempt / ".part-1.parquet.crc", finished / "part-0.parquet"}
-    files.add(handed_on / "lines.arrow")
     for file in files:
         file.write_bytes(b"half")
     return files
@@ -80,7 +77,7 @@ def test_small_files_become_one_and_no_row_changes(spark, warehouse: Warehouse, 
     assert tidy(str(folder), MONTH) == Tidied(rewritten=5, written=1, removed=0, skipped=0)
     assert len(DeltaTable(folder).file_uris()) == 2
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + rows
-    assert warehouse.facts(THINGS) == {"run_id": "test"}
+    assert warehouse.commit_metadata(THINGS) == {"run_id": "test"}
 
 
 def test_a_rerun_finds_nothing_to_do(spark, warehouse: Warehouse, folder: Path) -> None:
@@ -157,13 +154,17 @@ def test_versions_within_the_retention_can_be_read_after_the_log_was_shortened(
     assert stored(warehouse) == day(DAY, 5.0)
 
 
-def test_the_facts_of_a_table_that_is_seldom_published_stay(warehouse: Warehouse, folder: Path) -> None:
-    publish(warehouse, arrow(day(DAY, 1.0)), DAY)
+def test_the_log_expires_although_nothing_was_published_since(warehouse: Warehouse, folder: Path) -> None:
+    for weight in (1.0, 2.0):
+        publish(warehouse, arrow(day(DAY, weight)), DAY)
     for name in ("staged-one", "staged-two"):
         killed_run(folder, name)
         age(folder, 40)
-        assert tidy(str(folder), MONTH).removed == 4  # noted in the log by commits of their own
-    assert warehouse.facts(THINGS) == {"run_id": "test"}
+        tidy(str(folder), MONTH)
+    assert not (folder / "_delta_log" / f"{1:020}.json").exists()
+    assert stored(warehouse) == day(DAY, 2.0)
+    publish(warehouse, arrow(day(DAY, 3.0)), DAY)
+    assert stored(warehouse) == day(DAY, 3.0)
 
 
 @pytest.mark.parametrize("same_slice", [True, False])

@@ -220,8 +220,8 @@ def test_blocks_are_judged_together(spark, warehouse):
     halves = [sales(DAY, 600, price=0.5), sales(DAY, 600)]
     replace = {"week_start_date": [DAY]}
     with pytest.raises(ContractError, match=r"row count: 2,400 of 2020-09-09"):
-        warehouse.publish_blocks(spark, SALES, [*halves, *halves], replace)
-    assert warehouse.publish_blocks(spark, SALES, [sales(DAY, 600), sales(DAY, 600)], replace) == 1200
+        warehouse.publish_blocks(SALES, [*halves, *halves], replace)
+    assert warehouse.publish_blocks(SALES, [sales(DAY, 600), sales(DAY, 600)], replace) == 1200
 
 
 @ENGINES

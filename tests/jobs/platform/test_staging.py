@@ -27,7 +27,7 @@ def test_nobody_sees_rows_before_their_commit(spark: SparkSession, warehouse: Wa
     with warehouse.staging(THINGS) as files:
         files.write_spark(frame("spark", day(DAY, 1.0), spark))
         assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
-        warehouse.publish_staged(spark, files, files.written(), {"as_of_date": [DAY]})
+        warehouse.publish_staged(files, files.written(), {"as_of_date": [DAY]})
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
@@ -43,7 +43,7 @@ def test_only_files_that_a_task_told_of_are_published(spark: SparkSession, wareh
     with warehouse.staging(THINGS) as files:
         files.write(arrow(day(DAY, 2.0)), as_of_date=str(DAY))
         told = files.write(arrow(day(DAY, 1.0)), as_of_date=str(DAY))
-        assert warehouse.publish_staged(spark, files, [told], {"as_of_date": [DAY]}) == 1
+        assert warehouse.publish_staged(files, [told], {"as_of_date": [DAY]}) == 1
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
 
@@ -65,7 +65,7 @@ def test_a_failure_leaves_no_file(spark: SparkSession, warehouse: Warehouse) -> 
 def test_a_failure_after_the_commit_takes_nothing_away(spark: SparkSession, warehouse: Warehouse) -> None:
     with pytest.raises(KeyboardInterrupt), warehouse.staging(THINGS) as files:
         path = files.write(arrow(day(DAY, 1.0)), as_of_date=str(DAY))
-        warehouse.publish_staged(spark, files, [path], {"as_of_date": [DAY]})
+        warehouse.publish_staged(files, [path], {"as_of_date": [DAY]})
         raise KeyboardInterrupt
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0) + day(DAY, 1.0)
 
@@ -78,7 +78,7 @@ def test_two_runs_that_commit_at_once_leave_the_slices_of_both(spark: SparkSessi
         with warehouse.staging(THINGS) as files:
             path = files.write(arrow(day(when, weight)), as_of_date=str(when))  # type: ignore[arg-type]
             together.wait()
-            warehouse.publish_staged(spark, files, [path], {"as_of_date": [when]})  # type: ignore[list-item]
+            warehouse.publish_staged(files, [path], {"as_of_date": [when]})  # type: ignore[list-item]
 
     runs = [Thread(target=run, args=arguments) for arguments in ((DAY, 1.0), (DAY, 2.0), (WEEK_BEFORE, 9.0))]
     for thread in runs:
@@ -112,11 +112,11 @@ def test_constraints_hold_whoever_writes(
         elif path == "arrow":
             warehouse.publish_arrow(THINGS, arrow(rows), replace)
         elif path == "blocks":
-            warehouse.publish_blocks(spark, THINGS, [arrow(rows)], replace)
+            warehouse.publish_blocks(THINGS, [arrow(rows)], replace)
         else:
             with warehouse.staging(THINGS) as files:
                 written = [files.write(arrow(rows), as_of_date=str(DAY))]
-                warehouse.publish_staged(spark, files, written, replace)
+                warehouse.publish_staged(files, written, replace)
     assert DeltaTable(warehouse.uri(THINGS)).version() == table.version()
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
 

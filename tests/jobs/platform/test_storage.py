@@ -227,7 +227,6 @@ def test_spark_without_the_connector(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_connector_is_looked_for_among_the_set_ups_jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pyspark = pytest.importorskip("pyspark")
-    monkeypatch.setattr(pyspark.SparkContext, "_active_spark_context", None)
     monkeypatch.setattr(pyspark, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
     (tmp_path / "jars").mkdir()

@@ -127,7 +127,7 @@ def test_blocks_stream_into_one_commit(spark, warehouse):
             seen.append(when)
             yield arrow(day(when, 1.0, 2.0))
 
-    assert warehouse.publish_blocks(spark, THINGS, blocks(), {"as_of_date": days}) == 6
+    assert warehouse.publish_blocks(THINGS, blocks(), {"as_of_date": days}) == 6
     assert seen == days and len(stored(warehouse)) == 6
     assert [c["operation"] for c in DeltaTable(warehouse.uri(THINGS)).history()].count("WRITE") == 1
 
@@ -140,7 +140,7 @@ def test_a_broken_block_publishes_none(spark, warehouse):
         yield arrow(day(WEEK_BEFORE, -1.0))
 
     with pytest.raises(ContractError, match="weight"):
-        warehouse.publish_blocks(spark, THINGS, blocks(), {"as_of_date": [DAY, WEEK_BEFORE]})
+        warehouse.publish_blocks(THINGS, blocks(), {"as_of_date": [DAY, WEEK_BEFORE]})
     assert stored(warehouse) == day(DAY, 7.0)
 
 
