@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import SEEK_END, TextIOWrapper
 from itertools import islice
 
 import numpy as np
@@ -125,9 +125,12 @@ def _lines(block: Block) -> tuple[bytes, int]:
     start = block.number * delivered.BLOCK_BYTES
     end, first = start + delivered.BLOCK_BYTES, block.file.lines_before[block.number] + 1
     with block.file.open() as stream:
-        stream.seek(end - 1)
-        stream.readline()  # the last line ends where it ends
-        end = stream.tell()
+        if end >= (size := stream.seek(0, SEEK_END)):
+            end = size
+        else:
+            stream.seek(end - 1)
+            stream.readline()  # the last line ends where it ends
+            end = stream.tell()
         stream.seek(max(start - 1, 0))
         # The line that a block begins in belongs to the block before; the header to none.
         if not (skipped := stream.readline()).endswith(b"\n") or stream.tell() >= end:
