@@ -190,7 +190,7 @@ def test_a_table_that_is_published_to_all_the_time_is_left(
     monkeypatch.setattr(upkeep.time, "sleep", lambda seconds: None)
     _overtaken(monkeypatch, lambda: publish(warehouse, arrow(day(DAY, 9.0, 8.0)), DAY))
     assert tidy(str(folder), MONTH, ["weight"]) == Tidied(0, 0, 0, skipped=1)
-    assert f"{folder}: other runs published to it all the time; left for the next housekeeping" in caplog.text
+    assert f"{folder}: other runs published to it all the time; left for the next maintenance" in caplog.text
     assert stored(warehouse) == day(DAY, 9.0, 8.0)
 
 

@@ -16,7 +16,7 @@ from jobs.embeddings import reduction
 from jobs.embeddings.kinds import KINDS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
-from jobs.platform.warehouse import Warehouse
+from jobs.platform.slices import record
 from jobs.similarity import articles
 from jobs.similarity.methods import METHODS, Method
 from jobs.similarity.search import nearest
@@ -28,8 +28,12 @@ METHOD = "cosine_catalogue"
 
 
 def run(data: Path, **values: object) -> str:
+    return articles.main(job(data, **values))
+
+
+def job(data: Path, **values: object) -> Job:
     settings = drawn.settings(data, **{"encoder": "resnet152", "method": METHOD, **values})
-    return articles.main(Job("similarity.articles", settings, articles.READS, articles.WRITES))
+    return Job("similarity.articles", settings, articles.READS, articles.WRITES)
 
 
 def table(data: Path) -> DeltaTable:
@@ -100,8 +104,9 @@ def test_an_article_that_left_is_nobodys_pick(data: Path) -> None:
 def test_a_method_replaces_its_own_rows_only(data: Path) -> None:
     rows = table(data).to_pyarrow_table()
     other = rows.set_column(rows.column_names.index("method"), "method", [["eigenfaces"] * rows.num_rows])
-    facts = {"method": "eigenfaces", "made_from": "other vectors"}
-    Warehouse(str(data / "warehouse"), {}).publish_arrow(SIMILAR_ARTICLES, other, {"method": ["eigenfaces"]}, facts)
+    another = job(data)
+    another.publish(SIMILAR_ARTICLES, other, {"method": ["eigenfaces"]})
+    record(another, SIMILAR_ARTICLES, articles.VERSION, {"eigenfaces": {"other vectors": 0}})
     assert run(data).endswith("up to date")  # although another method was published since
     drawn.publish_articles(data, range(1, N))
     run(data)
