@@ -61,7 +61,10 @@ def retailer_settings() -> dict[str, Param]:
     """The fields that say whose data is worked on, and where."""
     return {
         "data": setting(
-            "data", "data/sample", type="string", description="Folder with the retailer's files, and images/ if any"
+            "data",
+            "data/sample",
+            type="string",
+            description="The retailer's files, and images/ if any: a folder or an object-store URI",
         ),
         "warehouse": warehouse_setting(),
         "mapping": setting(
