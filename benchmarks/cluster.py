@@ -58,8 +58,8 @@ def run(data: Path | None, scale: float) -> None:
         ]
         lines: int = DeltaTable(str(work / "one worker" / TRANSACTIONS.path)).count()
     note = (
-        f"{lines:,} transaction lines from CSV to the silver and feature tables as of {AS_OF}, each job run by"
-        " spark-submit on a standalone cluster of this machine: first with one worker of one core, then with two."
+        f"{lines:,} transaction lines from CSV to the silver tables and a weekly run's feature tables as of {AS_OF},"
+        " each job run by spark-submit on a standalone cluster of this machine: one worker of one core, or two."
         " A worker and its executors are held to a core of their own; drivers and master may use all cores, so that"
         " one worker has its core to itself, and two share theirs with them. Seconds are those of the jobs, start of"
         " driver and executors included, start of the cluster left out; memory and processor seconds are those of"
