@@ -33,7 +33,7 @@ from jobs.platform.schemas import arrow_schema, delta_schema
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: Staging folders' names begin so: table maintenance tells by it what a publish wrote.
+#: Staging folders' names begin so.
 STAGED = "staged-"
 
 #: Column -> the values of it that a publish replaces. Empty: the whole table.

@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from jobs.platform.errors import ContractError
 from jobs.platform.gates import Audit
 from jobs.platform.warehouse import Warehouse
 from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish, stored
@@ -118,6 +119,16 @@ def test_constraints_hold_whoever_writes(
                 written = [files.write(arrow(rows), as_of_date=str(DAY))]
                 warehouse.publish_staged(files, written, replace)
     assert DeltaTable(warehouse.uri(THINGS)).version() == table.version()
+    assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
+
+
+def test_a_nan_is_no_missing_value_to_a_constraint(
+    spark: SparkSession, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Great Expectations takes it for one where rows are checked in memory."""
+    monkeypatch.setattr("jobs.platform.warehouse.ARROW_ROWS", 1000)
+    with pytest.raises(ContractError, match="weight_maximum on 1 rows"):
+        publish(warehouse, frame("spark", day(DAY, 1.0, float("nan")), spark), DAY)
     assert stored(warehouse) == day(WEEK_BEFORE, 7.0)
 
 
