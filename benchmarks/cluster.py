@@ -44,13 +44,13 @@ def run(data: Path | None, scale: float) -> None:
         tiny = generated(work / "tiny", TINY)
         _timed(max(CONTESTANTS.values()), tiny, work / "tried")  # brings the libraries back from the disk
         turns: dict[str, list[Result]] = {name: [] for name in CONTESTANTS}
-        told: dict[str, list[Figures]] = {name: [] for name in CONTESTANTS}
+        runs: dict[str, list[Figures]] = {name: [] for name in CONTESTANTS}
         with in_memory(data or generated(work / "data", scale)) as files:
             for name in [*CONTESTANTS] * TURNS:
                 read(files)
                 result, figures = _timed(CONTESTANTS[name], files, work / name)
                 turns[name].append(result)
-                told[name].append(figures)
+                runs[name].append(figures)
                 print(f"{name}: {result.seconds} s", flush=True)
         compared = [
             _compared(contract, *(work / name for name in CONTESTANTS))
@@ -64,7 +64,7 @@ def run(data: Path | None, scale: float) -> None:
         " one worker has its core to itself, and two share theirs with them. Seconds are those of the jobs, start of"
         " driver and executors included, start of the cluster left out; memory and processor seconds are those of"
         f" all processes together, the cluster's too. Medians of {TURNS} turns. The files are held in memory if they"
-        f" take no more than a third of it. {_by_job(told, lines)} {' '.join(compared)}"
+        f" take no more than a third of it. {_by_job(runs, lines)} {' '.join(compared)}"
     )
     publish("cluster", "make bench-cluster", medians(turns), "one worker", note)
 
@@ -79,16 +79,16 @@ def _timed(workers: int, files: Path, warehouse: Path) -> tuple[Result, Figures]
     return replace(result, seconds=round(sum(seconds for seconds, _ in figures.values()), 2)), figures
 
 
-def _by_job(told: dict[str, list[Figures]], lines: int) -> str:
+def _by_job(runs: dict[str, list[Figures]], lines: int) -> str:
     """Of each job the medians, and the drivers' share of the work, in a few sentences."""
     sentences = []
-    for name, turns in told.items():
+    for name, turns in runs.items():
         seconds = {job: median(figures[job][0] for figures in turns) for job in JOBS}
         drivers = median(sum(busy for _, busy in figures.values()) for figures in turns)
         jobs = ", ".join(f"{job} {took:.1f} ({took / lines * MILLION:.1f})" for job, took in seconds.items())
         sentences.append(f"{name.capitalize()}: {jobs}; the drivers took {drivers:.1f} processor seconds.")
     gains = (
-        f"{job} {median(one[job][0] / two[job][0] for one, two in zip(*told.values(), strict=True)):.2f}"
+        f"{job} {median(one[job][0] / two[job][0] for one, two in zip(*runs.values(), strict=True)):.2f}"
         for job in JOBS
     )
     return (

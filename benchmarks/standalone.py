@@ -65,7 +65,7 @@ def spark_home() -> Path:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """What every process of Spark is told; nothing of what the caller has set for a Spark or jobs of his own.
+    """The environment of every Spark process, without the caller's own settings for Spark or the jobs.
 
     Args:
         scratch: folder for Spark's own files.
@@ -84,7 +84,7 @@ def environment(scratch: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

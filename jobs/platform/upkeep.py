@@ -53,7 +53,7 @@ def tidy(uri: str, retention: timedelta, cluster_by: Sequence[str] = ()) -> Tidi
     Args:
         uri: root of an existing Delta table.
         retention: age from which replaced versions and files of killed runs go. Longer than any run takes, since the
-            files of a run that is still writing are told from a killed one's by their age alone.
+            files of a run that is still writing differ from a killed one's by their age alone.
         cluster_by: columns by whose values the rows of a partition are to lie together.
     """
     _keep_for(uri, retention)
