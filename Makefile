@@ -120,13 +120,13 @@ MODEL_SYSTEMS = --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) 
 
 model-systems: setup ## judge sequence and collaborative systems, into docs/systems.md [SYSTEMS="als gru" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10]
 	@$(JOBS) -m jobs.features.keywords $(MODEL_SYSTEMS)
-	@failed=; for system in $(SYSTEMS); do for job in weekly next_purchase; do \
-		$(JOBS) -m jobs.systems.$$job $(MODEL_SYSTEMS) --system $$system || failed="$$failed $$job:$$system"; done; done; \
-		$(JOBS) -m jobs.systems.report $(MODEL_SYSTEMS) --write-docs true; \
+	@failed=; for system in $(SYSTEMS); do for job in weekly_protocol next_purchase; do \
+		$(JOBS) -m jobs.evaluation.$$job $(MODEL_SYSTEMS) --system $$system || failed="$$failed $$job:$$system"; done; done; \
+		$(JOBS) -m jobs.evaluation.recommender_report $(MODEL_SYSTEMS) --write-docs true; \
 		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 systems-report: setup ## write what `make model-systems` measured into docs/systems.md again [AS_OF= WAREHOUSE=]
-	@$(JOBS) -m jobs.systems.report $(MODEL_SYSTEMS) --write-docs true
+	@$(JOBS) -m jobs.evaluation.recommender_report $(MODEL_SYSTEMS) --write-docs true
 
 docs: setup ## regenerate docs/tables.md from the contracts
 	$(JOBS) -m jobs.platform.data_dictionary

@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmarks.contest import ROOT, measure, publish
 from benchmarks.features import AS_OF
 from benchmarks.shop_files import generated
-from jobs.collaborative import als, als_spark
-from jobs.collaborative.factors import FACTORS
+from jobs.recommenders import als, als_spark
+from jobs.recommenders.factors import FACTORS
 
 SYSTEMS = {"implicit": "als", "Spark MLlib": "als_spark"}
 PREPARE = ("ingest.articles", "ingest.customers", "ingest.transactions")

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.features import AS_OF
-from jobs.evaluation.metrics import Truth, places, recall
+from jobs.metrics.ranking_metrics import Truth, hit_ranks, recall
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
+from jobs.recommenders.recommender import TrainingContext
 from jobs.retrieval.purchases import PURCHASE_TABLES, load_purchases
-from jobs.systems.system import Known
 
 #: Picks of a buyer, and buyers asked for at once.
 COUNT, BLOCK = 100, 4096
@@ -31,8 +31,8 @@ def main(warehouse: str, system: str, file: str) -> None:
     no_features = np.zeros((len(history.article_ids), 0), dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        model = import_module(f"jobs.collaborative.{system}").fit(
-            Known(history, start, no_features, epochs=100, seed=settings.seed, folder=Path(folder))
+        model = import_module(f"jobs.recommenders.{system}").fit(
+            TrainingContext(history, start, no_features, epochs=100, seed=settings.seed, folder=Path(folder))
         )
         fitted = time.perf_counter()
     source = model.at(history, start, COUNT)
@@ -41,7 +41,7 @@ def main(warehouse: str, system: str, file: str) -> None:
     told = {
         "fit": fitted - began,
         "picks": time.perf_counter() - fitted,
-        "recall": float(recall(places(found, truth), truth, COUNT).mean()),
+        "recall": float(recall(hit_ranks(found, truth), truth, COUNT).mean()),
         "units": len(history),
         "customers": len(np.unique(history.customer)),
         "articles": int(history.articles_on_sale().sum()),

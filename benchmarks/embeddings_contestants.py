@@ -24,7 +24,7 @@ from torchvision.models import get_model
 from jobs.embeddings import encoders, stream
 from jobs.embeddings.decode import CPUS, inspect_all
 from jobs.embeddings.encoders import Encoder
-from jobs.embeddings.features import FeatureStore
+from jobs.embeddings.feature_store import FeatureStore
 from jobs.embeddings.stream import CPU_BATCH, GPU_BATCH, Pictures, features_of
 
 ROUNDS = 5

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from expectations.recommendations import CANDIDATES
-from jobs.evaluation.registry import version_of_run
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import load_model_folder, use_tracking
+from jobs.ranking.candidate_retrieval import as_tensor, blocks
 from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model_registry import version_of_run
 from jobs.ranking.pairs import Tastes
 from jobs.ranking.rank import CORES, use_one_thread
-from jobs.ranking.retrieval import as_tensor, blocks
 from jobs.ranking.score import score
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.ranking.train import FINAL

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from benchmarks.contest import Result, medians, publish, shares
 from benchmarks.training import SEED, WAYS, timed
-from jobs.ranking.fitting import fit
+from jobs.platform.lightning import fit
+from jobs.recommenders import recurrent, self_attentive
+from jobs.recommenders.events import events_of
+from jobs.recommenders.sequence_model import Sequences
 from jobs.retrieval.purchases import Purchases, day_number
-from jobs.sequences import recurrent, self_attentive
-from jobs.sequences.events import events_of
-from jobs.sequences.model import Sequences
 from lightning_modules.next_article import DRAWN, FULL_SOFTMAX, NextArticle
 from lightning_modules.recurrent import Recurrent
 from lightning_modules.self_attentive import SelfAttentive

@@ -16,7 +16,7 @@ from pytorch_lightning.loggers import MLFlowLogger
 from torch import Tensor
 
 from benchmarks.contest import Result, medians, publish, shares
-from jobs.ranking.fitting import batch_size_for, fit
+from jobs.platform.lightning import batch_size_for, fit
 from lightning_modules.pairs import BatchSlices, PairDataModule, PairTensors, log_frequency
 from lightning_modules.ranker import Ranker
 from lightning_modules.two_tower import TwoTower

@@ -22,13 +22,14 @@ from rich.progress import track
 from benchmarks.contest import RESULTS, ROOT, machine
 from benchmarks.fashion_mnist import write_section
 from jobs.embeddings.versions import current_encoder
-from jobs.evaluation.bootstrap import bootstrap_means, interval
-from jobs.evaluation.metrics import Floats, Truth, places, recall
 from jobs.evaluation.protocol import ALL_BUYERS, NEW_ARTICLES, slices
+from jobs.metrics.bootstrap import bootstrap_means, interval
+from jobs.metrics.ranking_metrics import Floats, Truth, hit_ranks, recall
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.job import Job
+from jobs.platform.lightning import batch_size_for, fit
 from jobs.platform.settings import WEEK, Settings
 from jobs.ranking.fit import fit_entities
-from jobs.ranking.fitting import batch_size_for, fit
 from jobs.ranking.pairs import Tastes
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.ranking.training_set import (
@@ -38,9 +39,9 @@ from jobs.ranking.training_set import (
     pair_tensors,
     purchase_pairs,
 )
-from jobs.retrieval.candidates import KnownSources, merge
+from jobs.retrieval.candidates import HeuristicSources, merge
 from jobs.retrieval.popularity import popular_articles
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, load_purchases
+from jobs.retrieval.purchases import Purchases, load_purchases
 from lightning_modules.pairs import PairDataModule
 from lightning_modules.two_tower import TwoTower
 
@@ -120,7 +121,7 @@ def label_week(snapshot: Snapshot, labels: Purchases, seed: int) -> Week:
     random = np.random.default_rng([seed, snapshot.as_of_date.toordinal()])
     pairs, size = purchase_pairs(snapshot, labels, random), len(snapshot.product)
     buyers, bought = buyers_of(snapshot, labels)
-    shown = merge(KnownSources(snapshot).of(buyers)).articles
+    shown = merge(HeuristicSources(snapshot).of(buyers)).articles
     found = (np.arange(len(buyers), dtype=np.int64)[:, None] * size + shown)[shown != NO_ARTICLE]
     candidate = np.setdiff1d(found, bought)
     chances = np.bincount(candidate // size, minlength=len(buyers))[candidate // size]
@@ -192,7 +193,7 @@ class Study:
 
     def recalls(self, ranked: Ints) -> dict[str, Floats]:
         """Recall of the lists in each slice, of the buyers with purchases in it."""
-        found = places(ranked, self.truth)
+        found = hit_ranks(ranked, self.truth)
         return {name: recall(found[p], self.truth.only(p), PLACES) for name, p in self.slices.items()}
 
 

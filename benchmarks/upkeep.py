@@ -1,4 +1,4 @@
-"""What housekeeping (jobs/maintenance/tables.py) gains: an analyst's and a job's queries before and after it."""
+"""What jobs/maintenance/optimize_and_vacuum.py gains: an analyst's and a job's queries before and after it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def run(scale: float) -> None:
             _job("publish.recommendations", week, folder, root)
         before = list(_asked(root))
         started = time.perf_counter()
-        _job("maintenance.tables", WEEKS[-1], folder, root)
+        _job("maintenance.optimize_and_vacuum", WEEKS[-1], folder, root)
         seconds = time.perf_counter() - started
         after = list(_asked(root))
         lines, picks = (DeltaTable(str(root / table.path)).count() for table in (TRANSACTIONS, RECOMMENDATIONS))

@@ -13,8 +13,9 @@ the weekly run that updated them last. Triggered by hand they are the form's, an
 what has picks is measured (`similarity.quality`). A rerun computes only what is new.
 
 **Tasks.** A task id is a module and, where the module runs once per encoder or method, its name:
-`similarity.articles.cosine_catalogue` runs `jobs/similarity/articles.py --method cosine_catalogue`. They share the pool
-`heavy` with the weekly run, whose tasks go first.
+`similarity.similar_articles.cosine_catalogue` runs
+`jobs/similarity/similar_articles.py --method cosine_catalogue`. They share the pool `heavy` with the weekly run, whose
+tasks go first.
 
 Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow dags unpause catalogue_intelligence`.
 """
@@ -95,11 +96,13 @@ with DAG(
     tags=["images", "weekly"],
     default_args=TASK_DEFAULTS | {"priority_weight": 0},  # the weekly run's tasks, of weight 1, go first
 ) as dag:
-    JobOperator(task_id="features.images", arguments=ARGUMENTS)  # colours and outlines need no encoder
+    JobOperator(task_id="features.image_features", arguments=ARGUMENTS)  # colours and outlines need no encoder
     quality = JobOperator(task_id="similarity.quality", arguments=ARGUMENTS, trigger_rule="all_done")
     for method, encoder in METHODS.items():
         embed = JobOperator(
             task_id="embeddings.images", variant=encoder, arguments=[*ARGUMENTS, f"--encoder={encoder}"]
         )
-        find = JobOperator(task_id="similarity.articles", variant=method, arguments=[*ARGUMENTS, f"--method={method}"])
+        find = JobOperator(
+            task_id="similarity.similar_articles", variant=method, arguments=[*ARGUMENTS, f"--method={method}"]
+        )
         embed >> find >> quality

@@ -50,4 +50,4 @@ with DAG(
     tags=["maintenance", "weekly"],
     default_args=TASK_DEFAULTS,
 ) as dag:
-    JobOperator(task_id="maintenance.tables", arguments=ARGUMENTS)
+    JobOperator(task_id="maintenance.optimize_and_vacuum", arguments=ARGUMENTS)

@@ -14,10 +14,11 @@ not run, the systems with side features do without, and say so.
 **When a task fails.** A system that fails stops no other, and the report tells of those that were judged. Cleared and
 run again, a network goes on from its last checkpoint.
 
-**Tasks.** A task id is a module and, where the module runs once per system, its name: `systems.weekly.als` runs
-`jobs/systems/weekly.py --system als`, into `gold/system_metrics` and `gold/system_recommendations`;
-`systems.next_purchase.als` writes `gold/next_purchase_metrics`. Table and pictures of `systems.report` are in its
-MLflow run. All share the pool `heavy` with the weekly run, whose tasks go first.
+**Tasks.** A task id is a module and, where the module runs once per system, its name: `evaluation.weekly_protocol.als`
+runs `jobs/evaluation/weekly_protocol.py --system als`, into `gold/system_metrics` and `gold/system_recommendations`;
+`evaluation.next_purchase.als` writes `gold/next_purchase_metrics`. Table and pictures of
+`evaluation.recommender_report` are in its MLflow run. All share the pool `heavy` with the weekly run, whose tasks go
+first.
 
 Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow dags unpause model_systems`.
 """
@@ -40,11 +41,11 @@ from dags.common import (
 )
 from dags.operators import JobOperator
 
-# The systems of jobs.systems.registry; a test holds the two together.
+# The systems of jobs.recommenders.registry; a test holds the two together.
 SYSTEMS = ("als", "als_spark", "bpr", "logistic_mf", "item_knn", "user_knn", "rnn", "lstm", "gru", "self_attentive")
 WITH_FEATURES = ("rnn_features", "lstm_features", "gru_features", "self_attentive_features")
 EVERY = [*SYSTEMS, *WITH_FEATURES]
-JUDGES = ("systems.weekly", "systems.next_purchase")
+JUDGES = ("evaluation.weekly_protocol", "evaluation.next_purchase")
 
 # The form. Defaults, limits and words are those of jobs.platform.settings.Settings, but for `systems`, which is this
 # DAG's own; a test holds the two together.
@@ -100,7 +101,7 @@ with DAG(
     **BY_HAND,
 ) as dag:
     keywords = JobOperator(task_id="features.keywords", arguments=ARGUMENTS)
-    report = JobOperator(task_id="systems.report", arguments=ARGUMENTS, trigger_rule="all_done")
+    report = JobOperator(task_id="evaluation.recommender_report", arguments=ARGUMENTS, trigger_rule="all_done")
     choice = chosen()
     for system in EVERY:
         for job in JUDGES:

@@ -57,21 +57,21 @@ BY_THE_CLOCK = json.loads(os.environ.get("ATELIER_WEEKLY_SCHEDULE", "False").low
 # may not wait for each other in a circle, so a stage is not always the module's folder). The lineage test checks the
 # waiting against the jobs' READS and WRITES.
 STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
-    "take_in": [
+    "ingest": [
         ("ingest.articles", SparkJobOperator, []),
         ("ingest.customers", SparkJobOperator, []),
         ("ingest.transactions", SparkJobOperator, ["ingest.articles", "ingest.customers"]),
     ],
-    "look_back": [
+    "monitor": [
         ("evaluation.realised_performance", JobOperator, ["ingest.transactions"]),
     ],
-    "describe": [
+    "features": [
         ("features.customers", SparkJobOperator, ["ingest.transactions"]),
         ("features.articles", SparkJobOperator, ["ingest.transactions"]),
         ("features.interactions", SparkJobOperator, ["ingest.transactions"]),
         ("embeddings.images", JobOperator, ["ingest.articles"]),
     ],
-    "learn": [
+    "train": [
         (
             "ranking.train",
             JobOperator,

@@ -19,7 +19,7 @@ import mlflow
 import pytorch_lightning as pl
 
 from expectations.articles import ARTICLES
-from jobs.embeddings import encoders, fitting
+from jobs.embeddings import encoder_fitting, encoders
 from jobs.embeddings.autoencoder import prepared, shown
 from jobs.embeddings.decode import inspect_all
 from jobs.embeddings.picture import reconstructions
@@ -89,13 +89,13 @@ def catalogue_images(job: Job) -> AutoencoderImages:
     if folder is None:
         raise JobError(f"no images for mapping {settings.mapping} in {settings.data} to train on")
     articles = job.read_arrow(ARTICLES, ["article_id", "product_code"]).sort_by("article_id")
-    articles = articles.take(fitting.sample(len(articles), settings.sweep_images, settings.seed))
+    articles = articles.take(encoder_fitting.sample(len(articles), settings.sweep_images, settings.seed))
     paths = [folder.path(article_id) for article_id in articles["article_id"].to_pylist()]
     files = inspect_all(paths, folder.root)
     encoder = encoders.open_encoder("autoencoder", None)
     pictures = Pictures(paths, [file.checksum for file in files], folder.root, encoder)
     images, kept = pictures.decoded([row for row, file in enumerate(files) if file.status == "ok"])
-    fitting.require(len(kept))
+    encoder_fitting.require(len(kept))
     data = prepared(images, articles.take(kept), settings.seed)
     if not data.held_out.any():
         raise JobError(f"none of {len(kept)} images is held out to compare by; raise --sweep-images")

@@ -3,8 +3,8 @@
 The first run fits the encoder (its PCA, and the catalogue's own network) and keeps it in the model registry; later
 runs embed only pictures that are new or changed, told by their checksums. A missing or broken picture becomes a flagged
 row. One of a strange kind (CMYK, 16 bits, animated) is converted and embedded, worth more than none; its row
-and the summary say so. What a killed run had embedded lies in the work folder (jobs.embeddings.features), and the next
-run goes on there.
+and the summary say so. What a killed run had embedded lies in the work folder (jobs.embeddings.feature_store), and the
+next run goes on there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from jobs.embeddings import outcomes
 from jobs.embeddings.decode import CHANGED, ImageFile, Location, inspect_all
-from jobs.embeddings.features import FeatureStore, matrix, one_at_a_time
+from jobs.embeddings.feature_store import FeatureStore, matrix, one_at_a_time
 from jobs.embeddings.versions import ImageFolder, fitted_encoder, image_folder, slice_name
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
@@ -110,25 +110,27 @@ def embed(
     Returns the encoder's version, the store that may be removed once the vectors are published, and what to say.
     """
     # Seconds to import, which a run without new images is spared.
-    from jobs.embeddings import fitting
+    from jobs.embeddings import encoder_fitting
     from jobs.embeddings.encoders import open_encoder, with_network
 
     settings, remark = job.settings, ""
     if fitted is not None:
-        encoder, pca = fitting.load(fitted, settings)
+        encoder, pca = encoder_fitting.load(fitted, settings)
         store, count = _compute(job, images, root, encoder)
     else:
         with start_run(settings, job.name) as tracked:
             encoder, trained = open_encoder(settings.encoder, settings.weights_dir), None
-            if settings.encoder in fitting.TRAINED:
+            if settings.encoder in encoder_fitting.TRAINED:
                 rows = images.to_embed({})
                 pictures = images.pictures(rows, root, encoder)
-                trained = fitting.train(settings, tracked.info.run_id, images.articles.take(rows), pictures)
+                trained = encoder_fitting.train(settings, tracked.info.run_id, images.articles.take(rows), pictures)
                 encoder = with_network(encoder, trained.network)
             store, count = _compute(job, images, root, encoder)
             rows, features = _sample(images, store, settings.seed)
             mlflow.log_metric("images", len(images.to_embed({})))
-            fitted, pca, remark = fitting.register(settings, encoder, features, images.articles.take(rows), trained)
+            fitted, pca, remark = encoder_fitting.register(
+                settings, encoder, features, images.articles.take(rows), trained
+            )
     _take(images, store, pca, min(settings.embedding_dim, len(pca.components)))
     return fitted, store, f"{count:,} newly embedded" + (f"; {remark}" if remark else "")
 
@@ -150,7 +152,7 @@ def _compute(job: Job, images: Images, root: Location, encoder: Encoder) -> tupl
 
 def _sample(images: Images, store: FeatureStore, seed: int) -> tuple[list[int], np.ndarray]:
     """Rows and features [n, d] of the images that PCA is fitted on: all, or a sample of many."""
-    from jobs.embeddings.fitting import sample
+    from jobs.embeddings.encoder_fitting import sample
     from jobs.embeddings.reduction import MAX_FIT_IMAGES
 
     found = images.to_embed({})

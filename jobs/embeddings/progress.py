@@ -12,7 +12,7 @@ _LOG = logging.getLogger(__name__)
 LOG_SECONDS = 30.0
 
 
-class Told:
+class ProgressReporter:
     """Progress with rate and time left: a bar on a terminal, elsewhere a line in the log twice a minute."""
 
     def __init__(self, total: int, what: str) -> None:
@@ -28,7 +28,7 @@ class Told:
         self._bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
         self._task = self._bar.add_task(what, total=total, rate="")
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> ProgressReporter:
         self._bar.start()
         return self
 

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 
 from jobs.embeddings.decode import CPUS, ImageFile, Location, open_known, processes
 from jobs.embeddings.encoders import Encoder
-from jobs.embeddings.features import FeatureStore
-from jobs.embeddings.progress import Told
+from jobs.embeddings.feature_store import FeatureStore
+from jobs.embeddings.progress import ProgressReporter
 
 #: Images a core takes at a time: twice as fast as 32 with ResNet50, whose results then leave the cache.
 CPU_BATCH = 4
@@ -69,12 +69,12 @@ class Pictures:
         """All pixels uint8 [m, h, w, 3] at once, decoded on all cores, and the m of `rows` that could be."""
         pixels = np.empty((len(rows), *self.encoder.size, 3), np.uint8)
         good: list[int] = []
-        with ThreadPoolExecutor(CPUS) as pool, Told(len(rows), "images decoded") as told:
+        with ThreadPoolExecutor(CPUS) as pool, ProgressReporter(len(rows), "images decoded") as progress:
             for row, (_, picture) in zip(rows, pool.map(self._prepared, rows), strict=True):
                 if picture is not None:
                     pixels[len(good)] = picture
                     good.append(row)
-                told.advance(1)
+                progress.advance(1)
         return pixels[: len(good)], good
 
     def _prepared(self, row: int) -> tuple[ImageFile, np.ndarray | None]:
@@ -193,7 +193,7 @@ def _embed_rows(
     files: list[ImageFile] = []
     features: list[np.ndarray] = []
     broken, kept_at = 0, time.monotonic()
-    with Told(len(rows), f"images, of {devices} devices one" if devices > 1 else "images") as told:
+    with ProgressReporter(len(rows), f"images, of {devices} devices one" if devices > 1 else "images") as progress:
         for batch, vectors in results:
             files += batch.files
             features += [vectors] if len(vectors) else []
@@ -201,7 +201,7 @@ def _embed_rows(
             if len(files) >= KEEP_IMAGES or time.monotonic() - kept_at > KEEP_SECONDS:
                 _keep(store, files, features)
                 kept_at = time.monotonic()
-            told.advance(len(batch.files))
+            progress.advance(len(batch.files))
             if broken > max_broken:
                 break
         _keep(store, files, features)

@@ -17,7 +17,7 @@ from PIL import Image
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
-from jobs.embeddings.progress import Told
+from jobs.embeddings.progress import ProgressReporter
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def held_out(articles: pa.Table) -> Tensor:
 
 
 class _Progress(pl.Callback):
-    def __init__(self, told: Told) -> None:
-        self._told = told
+    def __init__(self, progress: ProgressReporter) -> None:
+        self._told = progress
 
     def on_train_batch_end(self, *_: Any) -> None:
         self._told.advance(1)
@@ -64,7 +64,7 @@ def fit(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     validate = len(data.val_dataloader()) > 0
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with warnings.catch_warnings(), Told(steps, "training steps") as told:
+    with warnings.catch_warnings(), ProgressReporter(steps, "training steps") as progress:
         warnings.simplefilter("ignore")
         trainer = pl.Trainer(
             max_steps=steps,
@@ -73,7 +73,7 @@ def fit(
             precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
             deterministic="warn",
             logger=logger,
-            callbacks=[_Progress(told), *callbacks],
+            callbacks=[_Progress(progress), *callbacks],
             limit_val_batches=1.0 if validate else 0,
             num_sanity_val_steps=0,
             enable_checkpointing=False,  # a retry starts again

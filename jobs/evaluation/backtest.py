@@ -21,8 +21,8 @@ from jobs.embeddings.versions import current_encoder
 from jobs.evaluation import funnel
 from jobs.evaluation.evaluate import add_baselines, add_model, unlearned
 from jobs.evaluation.figures import figures_of, figures_table
-from jobs.evaluation.metrics import average_precision, recall
 from jobs.evaluation.protocol import ALL_BUYERS, CHALLENGER, HEADLINE_K, WIDTH, LabelWeek
+from jobs.metrics.ranking_metrics import average_precision, recall
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
@@ -93,15 +93,15 @@ def buyers_table(week: LabelWeek, age: int, purchases: Purchases, as_of_date: da
     """What each buyer of the week got, by system, as rows of backtest_buyers."""
     truth, tables = week.truth, []
     customers = purchases.customer_ids.take(pa.array(truth.customers))
-    for system, (places, _) in week.listed(week.slices[ALL_BUYERS]).items():
+    for system, (ranks, _) in week.listed(week.slices[ALL_BUYERS]).items():
         if age and system != CHALLENGER:
             continue
         stamp = {"system": system, "as_of_date": as_of_date, "fold": week.start.isoformat(), "age_weeks": age}
         columns = {name: pa.repeat(value, len(customers)) for name, value in (stamp | {"run_id": run_id}).items()}
         columns |= {
             "customer_id": customers,
-            "average_precision_at_12": average_precision(places, truth, HEADLINE_K),
-            "recall_at_100": recall(places, truth, RECALL_K),
+            "average_precision_at_12": average_precision(ranks, truth, HEADLINE_K),
+            "recall_at_100": recall(ranks, truth, RECALL_K),
         }
         tables.append(pa.table(columns).select(BACKTEST_BUYERS.column_names))
     return pa.concat_tables(tables).cast(arrow_schema(BACKTEST_BUYERS))

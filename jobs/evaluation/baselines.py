@@ -7,8 +7,9 @@ from datetime import date
 
 import numpy as np
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval.popularity import popular_articles
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.repurchase import recent_purchases
 
 #: A baseline: (purchases, customer codes (n,), as-of date, width) -> article codes (n, width), padded with NO_ARTICLE.

@@ -22,12 +22,13 @@ from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
 from jobs.evaluation.baselines import BASELINES
-from jobs.evaluation.metrics import Truth, average_precision, places
 from jobs.evaluation.protocol import HEADLINE_K, check_fold
+from jobs.metrics.ranking_metrics import Truth, average_precision, hit_ranks
+from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
-from jobs.retrieval.purchases import Ints, Purchases, encode, first_per_group, sorted_ids
+from jobs.retrieval.purchases import Purchases, encode, first_per_group, sorted_ids
 
 READS, WRITES = (ARTICLES, CUSTOMERS, TRANSACTIONS), ()
 
@@ -182,7 +183,7 @@ def baseline_lines(purchases: Purchases, start: date, known: Published) -> Itera
         purchases.between(start - WEEK, start), truth.customers, HEADLINE_K
     )
     for name in dict.fromkeys((*known.map_at_12, *lists)):
-        value = float(average_precision(places(lists[name], truth), truth, HEADLINE_K).mean())
+        value = float(average_precision(hit_ranks(lists[name], truth), truth, HEADLINE_K).mean())
         yield Line(f"MAP@12 of {name}", value, known.map_at_12.get(name), BAND)
 
 

@@ -29,18 +29,19 @@ from jobs.evaluation.protocol import (
     Figure,
     LabelWeek,
 )
-from jobs.evaluation.registry import incumbent, version_of_run
+from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import load_model_folder, start_run
+from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates
 from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model_registry import incumbent, version_of_run
 from jobs.ranking.rank import Recommender
-from jobs.ranking.retrieval import BLOCK_SIZE, Candidates
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.ranking.train import EVALUATED
 from jobs.retrieval.candidates import SOURCES
-from jobs.retrieval.purchases import Ints, Purchases, load_purchases
+from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (EVALUATION_METRICS,)
 #: The verdicts of earlier runs name the champion to beat.

@@ -10,8 +10,6 @@ import pyarrow as pa
 
 from expectations.contract import Contract
 from expectations.evaluation import POOLED
-from jobs.evaluation.bootstrap import bootstrap_means, interval
-from jobs.evaluation.metrics import Floats, Truth, average_precision, ndcg, precision, recall
 from jobs.evaluation.protocol import (
     ALL_BUYERS,
     BUYER_SLICES,
@@ -21,20 +19,23 @@ from jobs.evaluation.protocol import (
     RETRIEVAL_KS,
     Figure,
     LabelWeek,
-    Listed,
+    RankedHits,
 )
+from jobs.metrics.bootstrap import bootstrap_means, interval
+from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, ndcg, precision, recall
+from jobs.platform.codes import Ints
 from jobs.platform.schemas import arrow_schema
-from jobs.retrieval.purchases import Ints, Purchases
+from jobs.retrieval.purchases import Purchases
 
 #: Which figure: (system, metric, cut-off).
 Key = tuple[str, str, int]
 #: Figures of each buyer, (n,) each.
 Columns = dict[Key, Floats]
 #: What is made of a group of purchases: (system -> its lists, the purchases) -> columns.
-Measure = Callable[[Mapping[str, Listed], Truth], Columns]
+Measure = Callable[[Mapping[str, RankedHits], Truth], Columns]
 
 
-def system_columns(lists: Mapping[str, Listed], truth: Truth) -> Columns:
+def system_columns(lists: Mapping[str, RankedHits], truth: Truth) -> Columns:
     """What every system is judged by, and the paired differences of the first one's MAP@12 to each other one's.
 
     map, recall, precision, ndcg at the cut-offs that the lists are wide enough for (save MAP@12), candidate_recall

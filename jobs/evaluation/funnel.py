@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.evaluation.figures import Columns, difference, map_difference, system_columns
-from jobs.evaluation.metrics import NOT_LISTED, Truth, average_precision, best_average_precision, recall
-from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, Figure, Listed
-from jobs.retrieval.purchases import NO_ARTICLE, Ints
+from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, Figure, RankedHits
+from jobs.metrics.ranking_metrics import NOT_RANKED, Truth, average_precision, best_average_precision, recall
+from jobs.platform.codes import NO_ARTICLE, Ints
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -46,14 +46,14 @@ def round_robin(articles: Ints, ranks: Sequence[npt.NDArray[np.float32]]) -> Int
     return np.take_along_axis(articles, np.argsort(turn, axis=1, kind="stable"), axis=1)
 
 
-def measure(lists: Mapping[str, Listed], truth: Truth) -> Columns:
+def measure(lists: Mapping[str, RankedHits], truth: Truth) -> Columns:
     """What an evaluation asks of all lists: `system_columns` of the systems, `funnel_columns` of the candidates."""
     candidates = {system: listed for system, listed in lists.items() if system.startswith(PREFIX)}
     systems = {system: listed for system, listed in lists.items() if system not in candidates}
     return system_columns(systems, truth) | funnel_columns(candidates, truth)
 
 
-def funnel_columns(lists: Mapping[str, Listed], truth: Truth) -> Columns:
+def funnel_columns(lists: Mapping[str, RankedHits], truth: Truth) -> Columns:
     """Figures per buyer of the systems of the funnel.
 
     recall at each of SOURCE_KS and, as candidate_recall, over all that a source found; of each source unique_recall,
@@ -62,20 +62,20 @@ def funnel_columns(lists: Mapping[str, Listed], truth: Truth) -> Columns:
     difference to the unlearned order: the ranker's lift.
     """
     columns: Columns = {}
-    found = {system: listed.places != NOT_LISTED for system, listed in lists.items()}
+    found = {system: listed.ranks != NOT_RANKED for system, listed in lists.items()}
     sources = [system for system in lists if system not in (MERGED, RANKED)]
     finders = sum(found[source].astype(np.int32) for source in sources)
     for system in (*sources, MERGED):
-        places, width = lists[system]
+        ranks, width = lists[system]
         for k in (k for k in SOURCE_KS if k <= width):
-            columns[system, "recall", k] = recall(places, truth, k)
-        columns[system, "candidate_recall", 0] = recall(places, truth, width)
+            columns[system, "recall", k] = recall(ranks, truth, k)
+        columns[system, "candidate_recall", 0] = recall(ranks, truth, width)
         columns[system, "hits", 0] = truth.sums(found[system])
     for source in sources:
         columns[source, "unique_recall", 0] = truth.sums(found[source] & (finders == 1)) / truth.sizes
     for system in (MERGED, RANKED):
-        columns[system, "map", HEADLINE_K] = average_precision(lists[system].places, truth, HEADLINE_K)
-    columns[MERGED, CEILING, HEADLINE_K] = best_average_precision(lists[MERGED].places, truth, HEADLINE_K)
+        columns[system, "map", HEADLINE_K] = average_precision(lists[system].ranks, truth, HEADLINE_K)
+    columns[MERGED, CEILING, HEADLINE_K] = best_average_precision(lists[MERGED].ranks, truth, HEADLINE_K)
     columns[difference(RANKED, MERGED)] = map_difference(columns, RANKED, MERGED)
     return columns
 

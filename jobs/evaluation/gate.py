@@ -32,12 +32,12 @@ from jobs.evaluation.protocol import (
     MODEL_VERSION,
     PURCHASE_SLICES,
 )
-from jobs.evaluation.registry import incumbent, promotions, rolled_back, version_of_run
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import EVALUATION_FOLDS
 from jobs.platform.tracking import set_champion, use_tracking
+from jobs.ranking.model_registry import incumbent, promotions, rolled_back, version_of_run
 
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
 

@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jobs.evaluation.metrics import Floats, Mask, Truth, novelty, pair_keys, places, popular_overlap
+from jobs.metrics.ranking_metrics import Floats, Mask, Truth, hit_ranks, novelty, pair_keys, popular_overlap
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.settings import WEEK
 from jobs.retrieval.popularity import popular_articles
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
+from jobs.retrieval.purchases import Purchases, day_number
 
 HEADLINE_K = 12
 RANKING_KS, RETRIEVAL_KS = (10, 20, 30), (100, 300)
@@ -44,10 +45,10 @@ CHALLENGER, CHAMPION = "two_stage", "champion"
 MODEL_VERSION = "model_version"
 
 
-class Listed(NamedTuple):
+class RankedHits(NamedTuple):
     """What the figures need of a system's lists: the place of each pair of the truth, and how long the lists are."""
 
-    places: Ints
+    ranks: Ints
     width: int
 
 
@@ -94,7 +95,7 @@ class LabelWeek:
         self.history = history
         self._popular = popular_articles(history, start, HEADLINE_K)
         self._reach = reach(history)
-        self._places: dict[str, Ints] = {}
+        self._ranks: dict[str, Ints] = {}
         self._tallies: dict[str, _Tally] = {}
 
     def add(self, system: str, ranked: Ints, rows: slice = slice(None)) -> None:
@@ -109,8 +110,8 @@ class LabelWeek:
         """
         check_lists(system, ranked, self.on_sale, self.history)
         truth, pairs = self.truth.of_buyers(rows)
-        found = self._places.setdefault(system, np.empty(len(self.truth.buyer), dtype=np.int32))
-        found[pairs] = places(ranked, truth)
+        found = self._ranks.setdefault(system, np.empty(len(self.truth.buyer), dtype=np.int32))
+        found[pairs] = hit_ranks(ranked, truth)
         tally = self._tallies.get(system)
         if tally is None:
             tally = _Tally(np.zeros(len(self.truth.customers), dtype=bool), np.zeros(len(self.on_sale), dtype=bool))
@@ -125,12 +126,12 @@ class LabelWeek:
         tally.sums["bits"] += float(np.nansum(bits))
         tally.sums["filled"] += float(np.isfinite(bits).sum())
 
-    def listed(self, pairs: Mask) -> dict[str, Listed]:
+    def listed(self, pairs: Mask) -> dict[str, RankedHits]:
         """Every system's lists as far as these pairs (a mask) are concerned; ValueError where a buyer's is missing."""
         for system, tally in self._tallies.items():
             if not tally.judged.all():
                 raise ValueError(f"{system}: {int((~tally.judged).sum())} buyers of {self.start} have no list")
-        return {system: Listed(found[pairs], self._tallies[system].width) for system, found in self._places.items()}
+        return {system: RankedHits(found[pairs], self._tallies[system].width) for system, found in self._ranks.items()}
 
     def list_shares(self) -> dict[tuple[str, str, int], tuple[float, float]]:
         """Figures of the lists themselves as numerator and denominator, so that weeks add up."""

@@ -10,11 +10,12 @@ from expectations.evaluation import REALISED_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
 from jobs.evaluation.baselines import popularity_7d
 from jobs.evaluation.figures import evaluate_week, figures_table
-from jobs.evaluation.metrics import Truth
 from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, Figure
+from jobs.metrics.ranking_metrics import Truth
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
-from jobs.retrieval.purchases import NO_ARTICLE, PURCHASE_TABLES, Ints, Purchases, encode, load_purchases
+from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, encode, load_purchases
 
 READS, WRITES = PURCHASE_TABLES, (REALISED_PERFORMANCE,)
 #: What the run of a week ago published.

@@ -11,11 +11,11 @@ from __future__ import annotations
 import pyarrow as pa
 
 from expectations.evaluation import MODEL_DECISIONS
-from jobs.evaluation.registry import decisions, promotions
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.tracking import set_champion, use_tracking
+from jobs.ranking.model_registry import decisions, promotions
 
 READS, WRITES = (), (MODEL_DECISIONS,)
 

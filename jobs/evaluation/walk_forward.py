@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 
 from jobs.evaluation.backtest import MAX_AGE
 from jobs.evaluation.baselines import BASELINES, popularity_7d
-from jobs.evaluation.bootstrap import bootstrap_means, interval
 from jobs.evaluation.funnel import MERGED
-from jobs.evaluation.metrics import Floats, pair_keys
 from jobs.evaluation.protocol import CHALLENGER
-from jobs.retrieval.purchases import Ints
+from jobs.metrics.bootstrap import bootstrap_means, interval
+from jobs.metrics.ranking_metrics import Floats, pair_keys
+from jobs.platform.codes import Ints
 
 AP, RECALL = "average_precision_at_12", "recall_at_100"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from skimage.color import deltaE_ciede2000
 
-from jobs.features.looks import from_hex
+from jobs.features.image_descriptors import from_hex
 
 #: Colour name (expectations.images.COLOUR_NAMES) -> examples of it; a colour has the name of the nearest example.
 EXAMPLES = {

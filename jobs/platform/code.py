@@ -9,9 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def code_digest(rooms: Sequence[str]) -> bytes:
+def code_digest(directories: Sequence[str]) -> bytes:
     """Digest of all Python files below these folders of the project."""
     digest = hashlib.sha256()
-    for file in sorted(file for room in rooms for file in (ROOT / room).rglob("*.py")):
+    for file in sorted(file for directory in directories for file in (ROOT / directory).rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.digest()

@@ -17,9 +17,9 @@ WEEK = timedelta(days=7)
 #: Whole weeks before the as-of date that a model is judged on, unknown to its evaluated fit: one decides nothing.
 EVALUATION_FOLDS = 4
 
-#: Systems (jobs.systems.registry) that can be candidate sources of the two-stage model: those whose fit can be kept
-#: with it. The matrix factorisations of `implicit` but als are fitted anew for each date, Spark's makes what als does,
-#: and side features are of the catalogue that a fit found.
+#: Systems (jobs.recommenders.registry) that can be candidate sources of the two-stage model: those whose fit can be
+#: saved with it. The matrix factorisations of `implicit` but als are fitted anew for each date, Spark's makes what als
+#: does, and side features are of the catalogue that a fit found.
 SystemSource = Literal["als", "item_knn", "user_knn", "rnn", "lstm", "gru", "self_attentive"]
 
 

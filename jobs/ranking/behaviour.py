@@ -10,8 +10,9 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from jobs.platform.codes import Ints
 from jobs.ranking.histories import Bought
-from jobs.retrieval.purchases import Ints, Purchases, day_number
+from jobs.retrieval.purchases import Purchases, day_number
 
 Floats = npt.NDArray[np.float32]
 

@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 import lightgbm as lgb
 import numpy as np
 
+from jobs.ranking.candidate_retrieval import Candidates, Retrieval
 from jobs.ranking.fitted_inputs import Inputs
-from jobs.ranking.retrieval import Candidates, Retrieval
-from jobs.ranking.shortlist import Shortlist, behind, kept
+from jobs.ranking.shortlist import Shortlist, append_rest, shortlist_mask
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.ranking.training_set import WeekPairs
 from jobs.ranking.tree_sums import TreeSums
@@ -91,12 +91,12 @@ class BoostedTrees:
 
         def scores(candidates: Candidates) -> Floats:
             first = self.shortlist.scores(retrieval, candidates)
-            is_kept = kept(first)
+            is_kept = shortlist_mask(first)
             row, column = np.nonzero(is_kept)
             customers = _customers(inputs, snapshot, candidates.customers).take(row, axis=1)
             article = articles.take(candidates.merged.articles[row, column], axis=1)
             rows = _matrix(retrieval.columns(candidates, row, column), customers, article)
-            return behind(first, is_kept, sums.of(rows))
+            return append_rest(first, is_kept, sums.of(rows))
 
         return scores
 

@@ -18,20 +18,20 @@ import numpy.typing as npt
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
+from jobs.platform.lightning import Module, batch_size_for, fit
 from jobs.platform.settings import WEEK, Settings
 from jobs.ranking.boosted_trees import MAX_TREES, BoostedTrees
+from jobs.ranking.candidate_retrieval import Retrieval
 from jobs.ranking.fitted_inputs import Inputs
-from jobs.ranking.fitting import Module, batch_size_for, fit
 from jobs.ranking.model import Ranker as FittedRanker
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.network import Network
 from jobs.ranking.preprocessing import Preprocessing
-from jobs.ranking.retrieval import Retrieval
 from jobs.ranking.snapshot import Columns, Snapshot, SnapshotLoader
 from jobs.ranking.training_set import WeekPairs, buyers_of, candidate_pairs, pair_tensors, purchase_pairs
+from jobs.recommenders.persistence import fit_sources
+from jobs.recommenders.recommender import Model
 from jobs.retrieval.purchases import Purchases
-from jobs.systems.sources import fit_sources
-from jobs.systems.system import Model
 from lightning_modules.pairs import PairDataModule
 from lightning_modules.ranker import Ranker
 from lightning_modules.two_tower import TwoTower

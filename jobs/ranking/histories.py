@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from jobs.retrieval.purchases import Ints, Purchases, day_number
+from jobs.platform.codes import Ints
+from jobs.retrieval.purchases import Purchases, day_number
 
 #: A purchase counts half as much for a customer's taste after this many days.
 HALF_LIFE_DAYS = 90

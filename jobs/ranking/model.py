@@ -14,8 +14,8 @@ from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.inputs import inputs_with
 from jobs.ranking.network import Network
-from jobs.systems import sources
-from jobs.systems.system import Lasting
+from jobs.recommenders import persistence
+from jobs.recommenders.recommender import Persistable
 from lightning_modules.two_tower import TwoTower
 
 TOWERS, CONFIG = "two_tower.safetensors", "model.json"
@@ -37,7 +37,7 @@ class TwoStageModel:
 
     inputs: Inputs
     towers: TwoTower
-    systems: Mapping[str, Lasting]
+    systems: Mapping[str, Persistable]
     rankers: Mapping[str, Ranker]
     chosen: str
 
@@ -48,7 +48,7 @@ class TwoStageModel:
         for ranker in self.rankers.values():
             ranker.save(folder)
         for name, system in self.systems.items():
-            sources.save(name, system, folder)
+            persistence.save(name, system, folder)
         config = {
             "towers": dict(self.towers.hparams),
             "rankers": list(self.rankers),
@@ -75,7 +75,7 @@ class TwoStageModel:
         towers.load_state_dict(load_file(folder / TOWERS))
         inputs = Inputs.from_dict(config["preprocessing"])
         rankers = {name: RANKERS[name].load(folder) for name in config["rankers"]}
-        fitted = {name: sources.load(name, folder) for name in systems}
+        fitted = {name: persistence.load(name, folder) for name in systems}
         return cls(inputs, towers.eval(), fitted, rankers, config["chosen"])
 
 

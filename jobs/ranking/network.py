@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from jobs.ranking.retrieval import Candidates, Retrieval, as_tensor
+from jobs.ranking.candidate_retrieval import Candidates, Retrieval, as_tensor
 from jobs.ranking.snapshot import Floats
 from lightning_modules.ranker import Ranker
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jobs.platform.codes import Ints
 from jobs.ranking.behaviour import Floats
 from jobs.ranking.histories import Bought
 from jobs.ranking.inputs import AFFINITIES, AFFINITY_NUMERIC, BOUGHT, PAIR_NUMERIC
 from jobs.ranking.snapshot import Snapshot
-from jobs.retrieval.purchases import Ints, day_number
+from jobs.retrieval.purchases import day_number
 
 #: The attribute within which a customer's price level is taken.
 PRICE_GROUP = "product_group_name"

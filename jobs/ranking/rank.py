@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.ranking.candidate_retrieval import Candidates, Retrieval, blocks
 from jobs.ranking.model import TwoStageModel
-from jobs.ranking.retrieval import Candidates, Retrieval, blocks
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.candidates import SOURCES
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from jobs.retrieval.purchases import Purchases
 
 CORES = len(os.sched_getaffinity(0))
 

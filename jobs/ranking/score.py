@@ -14,16 +14,17 @@ from rich.progress import track
 
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.recommendations import CANDIDATES, MAX_RECOMMENDATIONS
-from jobs.evaluation.registry import champion_as_of
+from jobs.platform.codes import Ints
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.tracking import load_model_folder, use_tracking
+from jobs.ranking.candidate_retrieval import blocks, written_together
 from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model_registry import champion_as_of
 from jobs.ranking.rank import Ranked, Recommender, rank_blocks
-from jobs.ranking.retrieval import blocks, written_together
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.ranking.train import FINAL
-from jobs.retrieval.purchases import Ints, Purchases, load_purchases
+from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
 

@@ -16,13 +16,13 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
+from jobs.platform.codes import NO_ARTICLE
+from jobs.ranking.candidate_retrieval import Candidates, Retrieval, source_columns
 from jobs.ranking.inputs import AFFINITY_NUMERIC, PAIR_NUMERIC
 from jobs.ranking.pairs import affinity_columns
-from jobs.ranking.retrieval import Candidates, Retrieval, source_columns
 from jobs.ranking.snapshot import Floats
 from jobs.ranking.training_set import WeekPairs
 from jobs.ranking.tree_sums import TreeSums
-from jobs.retrieval.purchases import NO_ARTICLE
 
 #: Candidates of each customer that all trees rank: somewhat more than are published.
 KEPT = 32
@@ -93,14 +93,14 @@ class Shortlist:
         return np.where(merged.articles == NO_ARTICLE, -np.inf, found)
 
 
-def kept(scores: Floats) -> Mask:
+def shortlist_mask(scores: Floats) -> Mask:
     """The KEPT best of each customer and what is as good as the last of them, (n, w); never where the score is -inf."""
     if scores.shape[1] <= KEPT:
         return np.isfinite(scores)
     return np.isfinite(scores) & (scores >= -np.partition(-scores, KEPT - 1, axis=1)[:, KEPT - 1 : KEPT])
 
 
-def behind(scores: Floats, is_kept: Mask, full: Floats) -> Floats:
+def append_rest(scores: Floats, is_kept: Mask, full: Floats) -> Floats:
     """The kept with their full scores, and behind them the others in the shortlist's order, (n, w).
 
     Args:

@@ -19,6 +19,7 @@ from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
+from jobs.platform.codes import Ints
 from jobs.platform.job import Job
 from jobs.ranking import behaviour
 from jobs.ranking.behaviour import Floats
@@ -34,8 +35,8 @@ from jobs.ranking.inputs import (
     CUSTOMER_NUMERIC,
     CUSTOMER_PLAIN,
 )
-from jobs.retrieval.candidates import Facts
-from jobs.retrieval.purchases import PURCHASE_TABLES, Ints, Purchases, day_number, encode
+from jobs.retrieval.candidates import SourceContext
+from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, day_number, encode
 
 #: The tables that a snapshot reads; a job that loads one declares them.
 SNAPSHOT_TABLES = (
@@ -60,7 +61,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Snapshot(Facts):
+class Snapshot(SourceContext):
     """What is known as of a date: what the candidate sources know, and the features; nothing dated on or after it.
 
     Attributes:
@@ -188,9 +189,9 @@ class SnapshotLoader:
         self._department = _codes(self._articles["department_name"].cast(pa.string()).combine_chunks())
         self._age_band = behaviour.age_bands(_floats(self._customers["age"]))
 
-    def facts(self, as_of_date: date) -> Facts:
+    def source_context(self, as_of_date: date) -> SourceContext:
         """What the candidate sources know as of a date, whose features they need not."""
-        return Facts(
+        return SourceContext(
             history=self._purchases.before(as_of_date),
             as_of_date=as_of_date,
             product=self._product,
@@ -218,7 +219,7 @@ class SnapshotLoader:
         for name, value in (("season_sin", math.sin(angle)), ("season_cos", math.cos(angle))):
             article_numeric[name] = np.full(len(self._product), value, dtype=np.float32)
         return Snapshot(
-            **vars(self.facts(as_of_date)),
+            **vars(self.source_context(as_of_date)),
             customer_table=Columns(customer_numeric, _texts(CUSTOMER_CATEGORIES, customers, self._customers)),
             article_table=Columns(article_numeric, _texts(ARTICLE_CATEGORIES, articles, self._articles)),
         )

@@ -23,23 +23,23 @@ import numpy as np
 from pytorch_lightning.loggers import Logger, MLFlowLogger
 
 from jobs.embeddings.versions import current_encoder
-from jobs.evaluation.bootstrap import bootstrap_means, interval
-from jobs.evaluation.metrics import Floats, Truth, average_precision, places
+from jobs.metrics.bootstrap import bootstrap_means, interval
+from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_ranks
 from jobs.platform.code import code_digest
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import EVALUATION_FOLDS, Settings
 from jobs.platform.tracking import find_versions, log_model_folder, start_run
 from jobs.ranking.boosted_trees import BoostedTrees
+from jobs.ranking.candidate_retrieval import BLOCK_SIZE
 from jobs.ranking.fit import Plan, Weeks, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.pyfunc import describe
 from jobs.ranking.rank import Recommender
-from jobs.ranking.retrieval import BLOCK_SIZE
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
+from jobs.recommenders.persistence import SYSTEMS_CODE
 from jobs.retrieval.purchases import Purchases, load_purchases
-from jobs.systems.sources import SYSTEMS_CODE
 
 READS, WRITES = SNAPSHOT_TABLES, ()
 
@@ -60,7 +60,7 @@ def validated(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> di
         buyers, pairs = truth.of_buyers(slice(first, first + BLOCK_SIZE))
         candidates = recommender.candidates(buyers.customers)
         for name, ranked in zip(names, recommender.rank_by(candidates, K, names), strict=True):
-            found[name][pairs] = places(ranked.articles, buyers)
+            found[name][pairs] = hit_ranks(ranked.articles, buyers)
     return {name: average_precision(found[name], truth, K) for name in names}
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.ranking.candidate_retrieval import Retrieval, as_tensor, blocks
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.pairs import Tastes
-from jobs.ranking.retrieval import Retrieval, as_tensor, blocks
 from jobs.ranking.snapshot import Floats, Snapshot
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from jobs.retrieval.purchases import Purchases
 from lightning_modules.pairs import PairTensors
 
 UNIFORM_NEGATIVES_PER_POSITIVE = 4

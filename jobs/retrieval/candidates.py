@@ -10,6 +10,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.settings import SystemSource
 from jobs.retrieval import (
     co_occurrence,
@@ -22,9 +23,9 @@ from jobs.retrieval import (
     trend,
     two_tower,
 )
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Floats, Found, Source
+from jobs.retrieval.source import Floats, Source, TopK
 
 #: Sources that a model has only where it was given them (Settings.extra_sources).
 SYSTEMS = get_args(SystemSource)
@@ -44,7 +45,7 @@ SOURCES = (
 
 
 @dataclass(frozen=True)
-class Facts:
+class SourceContext:
     """What the sources know.
 
     Attributes:
@@ -64,14 +65,14 @@ class Facts:
     images: Floats
 
 
-class KnownSources:
+class HeuristicSources:
     """Every source that needs no fitted model (all but two_tower and SYSTEMS), ready for any customers as of one date.
 
     Attributes:
         recent: every customer's articles before that date.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: SourceContext) -> None:
         as_of_date, history = facts.as_of_date, facts.history.before(facts.as_of_date)
         self.recent = recent = RecentPurchases(history)
         self._sources: dict[str, Source] = {
@@ -87,7 +88,7 @@ class KnownSources:
             trend.SOURCE: trend.Trend(history, as_of_date),
         }
 
-    def of(self, customers: Ints) -> dict[str, Found]:
+    def of(self, customers: Ints) -> dict[str, TopK]:
         """What each source finds for these customers, one row each."""
         return {name: source.of(customers) for name, source in self._sources.items()}
 
@@ -110,7 +111,7 @@ class Merged(NamedTuple):
     scores: dict[str, Floats]
 
 
-def merge(found: Mapping[str, Found]) -> Merged:
+def merge(found: Mapping[str, TopK]) -> Merged:
     """Candidates of all sources, each article once per customer."""
     order = [name for name in SOURCES if name in found]
     articles = np.concatenate([found[name].articles for name in order], axis=1)

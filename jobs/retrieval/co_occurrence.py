@@ -7,9 +7,10 @@ from datetime import date
 import numpy as np
 from scipy import sparse
 
-from jobs.retrieval.purchases import Ints, day_number
+from jobs.platform.codes import Ints
+from jobs.retrieval.purchases import day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Floats, Found, best, best_per_row, once
+from jobs.retrieval.source import Floats, TopK, best, best_per_row, dedupe
 
 SOURCE = "co_occurrence"
 COUNT = 60
@@ -50,13 +51,13 @@ class CoOccurrence:
             self._nearest(by_article[start : start + BLOCK] @ found, start, buyers[start : start + BLOCK])
             for start in range(0, by_article.shape[0], BLOCK)
         ]
-        self._similar = Found(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        self._similar = TopK(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
-    def of(self, customers: Ints) -> Found:
+    def of(self, customers: Ints) -> TopK:
         own = self._recent.latest(customers, LATEST)
         weight = np.exp2((own.last_day - self._today) / OWN_HALF_LIFE_DAYS).astype(np.float32)
-        lists = Found(self._similar.articles[own.article], self._similar.scores[own.article] * weight[:, None])
-        return best(*once(*own.side_by_side(lists), np.add), COUNT)
+        lists = TopK(self._similar.articles[own.article], self._similar.scores[own.article] * weight[:, None])
+        return best(*dedupe(*own.side_by_side(lists), np.add), COUNT)
 
     def _baskets(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """Customers who bought lately x articles: whether bought, and the weights of what was bought lately."""
@@ -72,7 +73,7 @@ class CoOccurrence:
         return bought, sparse.csr_matrix((weight, (row, article)), shape=shape)
 
     @staticmethod
-    def _nearest(together: sparse.csr_matrix, start: int, buyers: Floats) -> Found:
+    def _nearest(together: sparse.csr_matrix, start: int, buyers: Floats) -> TopK:
         """The best neighbours of the articles from code `start` on, given their sums of R_uj / popularity."""
         row = np.repeat(np.arange(len(buyers)), np.diff(together.indptr))
         together.data /= (buyers[row] + SHRINKAGE).astype(np.float32)

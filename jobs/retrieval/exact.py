@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 import torch
 
-from jobs.retrieval.source import Floats, Found, best, nothing
+from jobs.retrieval.source import Floats, TopK, best, empty_topk
 
 
 class ExactSearch:
@@ -26,7 +26,7 @@ class ExactSearch:
             self._index = faiss.IndexFlatIP(vectors.shape[1])
             self._index.add(vectors)
 
-    def nearest(self, queries: Floats, count: int) -> Found:
+    def nearest(self, queries: Floats, count: int) -> TopK:
         """Positions of the vectors of the largest inner products, and these; of equal ones the smaller position first.
 
         Returns:
@@ -35,7 +35,7 @@ class ExactSearch:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         count = min(count, self._size)
         if not count or not len(queries):
-            return nothing(len(queries), count)
+            return empty_topk(len(queries), count)
         if self._resident is None:
             products, positions = self._index.search(queries, count)
         else:

@@ -7,8 +7,9 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from jobs.retrieval.purchases import Ints, Purchases
-from jobs.retrieval.source import Found, nothing, repeated
+from jobs.platform.codes import Ints
+from jobs.retrieval.purchases import Purchases
+from jobs.retrieval.source import TopK, empty_topk, take_rows
 
 SOURCE = "popularity"
 COUNT = 50
@@ -42,9 +43,9 @@ class Popularity:
 
     def __init__(self, history: Purchases, as_of_date: date) -> None:
         articles = popular_articles(history, as_of_date, COUNT)
-        self._list = nothing(1, COUNT)
+        self._list = empty_topk(1, COUNT)
         self._list.articles[0, : len(articles)] = articles
         self._list.scores[0, : len(articles)] = units_sold(history, as_of_date)[articles]
 
-    def of(self, customers: Ints) -> Found:
-        return repeated(self._list, np.zeros_like(customers))
+    def of(self, customers: Ints) -> TopK:
+        return take_rows(self._list, np.zeros_like(customers))

@@ -6,9 +6,10 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval.popularity import DAYS, units_sold
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
-from jobs.retrieval.source import Found, best, repeated
+from jobs.retrieval.purchases import Purchases
+from jobs.retrieval.source import TopK, best, take_rows
 
 SOURCE = "popularity_age_band"
 COUNT = 30
@@ -39,5 +40,5 @@ class PopularityByAgeBand:
         self._age_band = age_band
         self._lists = best(np.where(share > 0, np.arange(articles), NO_ARTICLE), share, COUNT)
 
-    def of(self, customers: Ints) -> Found:
-        return repeated(self._lists, self._age_band[customers])
+    def of(self, customers: Ints) -> TopK:
+        return take_rows(self._lists, self._age_band[customers])

@@ -6,10 +6,11 @@ from datetime import date
 
 import numpy as np
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval.popularity import units_sold
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
+from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Found, best, best_per_group
+from jobs.retrieval.source import TopK, best, best_per_group
 
 SOURCE = "popularity_department"
 COUNT = 40
@@ -37,7 +38,7 @@ class PopularityByDepartment:
         sold = np.flatnonzero(units).astype(np.int32)
         self._lists = best_per_group(department[sold], sold, units[sold].astype(np.float32), self._size, COUNT)
 
-    def of(self, customers: Ints) -> Found:
+    def of(self, customers: Ints) -> TopK:
         shares = self._shares(customers)
         codes = np.broadcast_to(np.arange(self._size, dtype=np.int32), shares.shape)
         own = best(np.where(shares > 0, codes, NO_ARTICLE), shares, min(DEPARTMENTS, self._size))

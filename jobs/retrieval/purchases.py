@@ -15,12 +15,10 @@ from expectations.articles import ARTICLES
 from expectations.contract import Contract, key_of
 from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 
-Ints = npt.NDArray[np.int32]
-#: Pads rows of a matrix of article codes that hold fewer articles than its width.
-NO_ARTICLE = -1
 #: Of a surrogate key that no id has.
 NO_CODE = -1
 

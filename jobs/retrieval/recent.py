@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jobs.retrieval.purchases import Ints, Purchases
-from jobs.retrieval.source import Found, nothing
+from jobs.platform.codes import Ints
+from jobs.retrieval.purchases import Purchases
+from jobs.retrieval.source import TopK, empty_topk
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Latest:
     last_day: Ints
     units: Ints
 
-    def side_by_side(self, lists: Found) -> Found:
+    def side_by_side(self, lists: TopK) -> TopK:
         """One row per customer, (customers, width x k), from one list per element, (elements, k)."""
         size = lists.articles.shape[1]
-        found = nothing(self.customers, self.width * size)
+        found = empty_topk(self.customers, self.width * size)
         for whole, part in zip(found, lists, strict=True):
             whole.reshape(self.customers, self.width, size)[self.row, self.column] = part
         return found
@@ -88,7 +89,7 @@ class RecentPurchases:
         if count is None:
             count = int((self._start[customers + 1] - self._start[customers]).max(initial=0))
         latest = self.latest(customers, count)
-        articles = nothing(len(customers), count).articles
+        articles = empty_topk(len(customers), count).articles
         articles[latest.row, latest.column] = latest.article
         return articles
 

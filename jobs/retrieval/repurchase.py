@@ -6,9 +6,10 @@ from datetime import date
 
 import numpy as np
 
-from jobs.retrieval.purchases import Ints, Purchases, day_number
+from jobs.platform.codes import Ints
+from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Found
+from jobs.retrieval.source import TopK
 
 SOURCE = "repurchase"
 COUNT = 30
@@ -26,10 +27,10 @@ class Repurchase:
     def __init__(self, recent: RecentPurchases, as_of_date: date) -> None:
         self._recent, self._today = recent, day_number(as_of_date)
 
-    def of(self, customers: Ints) -> Found:
+    def of(self, customers: Ints) -> TopK:
         own = self._recent.latest(customers, COUNT)
         score = (own.last_day - self._today + own.units / (1 + own.units)).astype(np.float32)
-        return own.side_by_side(Found(own.article[:, None], score[:, None]))
+        return own.side_by_side(TopK(own.article[:, None], score[:, None]))
 
 
 def recent_purchases(history: Purchases, customers: Ints, count: int) -> Ints:

@@ -6,10 +6,11 @@ from datetime import date
 
 import numpy as np
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval.popularity import units_sold
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
+from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Found, best, best_per_group, once
+from jobs.retrieval.source import TopK, best, best_per_group, dedupe
 
 SOURCE = "same_product"
 COUNT = 20
@@ -38,12 +39,12 @@ class SameProduct:
         share = (units[sold] / (1 + units[sold])).astype(np.float32)
         self._variants = best_per_group(product[sold], sold, share, size, VARIANTS)
 
-    def of(self, customers: Ints) -> Found:
+    def of(self, customers: Ints) -> TopK:
         own = self._recent.latest(customers, LATEST)
         variants, product = self._variants, self._product[own.article]
         age = (self._today - own.last_day).astype(np.float32)
-        lists = Found(variants.articles[product], variants.scores[product] - age[:, None])
-        articles, scores = once(*own.side_by_side(lists), np.maximum)
+        lists = TopK(variants.articles[product], variants.scores[product] - age[:, None])
+        articles, scores = dedupe(*own.side_by_side(lists), np.maximum)
         row, column = np.nonzero(articles != NO_ARTICLE)
         is_bought = self._recent.has_bought(customers, row, articles[row, column])
         articles[row[is_bought], column[is_bought]] = NO_ARTICLE

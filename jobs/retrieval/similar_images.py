@@ -6,10 +6,11 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval.exact import ExactSearch
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
+from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Floats, Found, best, nothing, once
+from jobs.retrieval.source import Floats, TopK, best, dedupe, empty_topk
 
 SOURCE = "similar_images"
 COUNT = 20
@@ -46,11 +47,11 @@ class SimilarImages:
         )
         articles = shelf[position]
         articles = np.where(articles == asked[:, None], NO_ARTICLE, articles)
-        self._similar = nothing(len(images), NEIGHBOURS)
+        self._similar = empty_topk(len(images), NEIGHBOURS)
         self._similar.articles[asked], self._similar.scores[asked] = best(articles, cosine, NEIGHBOURS)
 
-    def of(self, customers: Ints) -> Found:
+    def of(self, customers: Ints) -> TopK:
         own = self._recent.latest(customers, LATEST)
         weight = np.exp2((own.last_day - self._today) / HALF_LIFE_DAYS).astype(np.float32)
-        lists = Found(self._similar.articles[own.article], self._similar.scores[own.article] * weight[:, None])
-        return best(*once(*own.side_by_side(lists), np.maximum), COUNT)
+        lists = TopK(self._similar.articles[own.article], self._similar.scores[own.article] * weight[:, None])
+        return best(*dedupe(*own.side_by_side(lists), np.maximum), COUNT)

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from jobs.retrieval.purchases import NO_ARTICLE, Ints
+from jobs.platform.codes import NO_ARTICLE, Ints
 
 Floats = npt.NDArray[np.float32]
 
 
-class Found(NamedTuple):
+class TopK(NamedTuple):
     """Articles that one source found for n customers, the best first.
 
     Attributes:
@@ -29,22 +29,22 @@ class Found(NamedTuple):
 class Source(Protocol):
     """A candidate source, ready for any customers as of one date."""
 
-    def of(self, customers: Ints) -> Found:
+    def of(self, customers: Ints) -> TopK:
         """What it finds for these customers, one row each."""
 
 
-def nothing(customers: int, count: int) -> Found:
+def empty_topk(customers: int, count: int) -> TopK:
     """Rows without any article."""
     shape = (customers, count)
-    return Found(np.full(shape, NO_ARTICLE, dtype=np.int32), np.full(shape, np.nan, dtype=np.float32))
+    return TopK(np.full(shape, NO_ARTICLE, dtype=np.int32), np.full(shape, np.nan, dtype=np.float32))
 
 
-def repeated(lists: Found, rows: Ints) -> Found:
+def take_rows(lists: TopK, rows: Ints) -> TopK:
     """These rows of a few lists that many customers share."""
-    return Found(lists.articles[rows], lists.scores[rows])
+    return TopK(lists.articles[rows], lists.scores[rows])
 
 
-def best(articles: Ints, scores: Floats, count: int) -> Found:
+def best(articles: Ints, scores: Floats, count: int) -> TopK:
     """The `count` best of each row; the smaller code on a tie.
 
     Args:
@@ -55,7 +55,7 @@ def best(articles: Ints, scores: Floats, count: int) -> Found:
     # best comes first, and of equal scores the smaller code.
     packed = np.where(articles == NO_ARTICLE, _LAST, -(_ordered(scores).astype(np.int64) << 32) + articles)
     packed = np.sort(packed, axis=1)[:, :count]
-    found = nothing(len(articles), count)
+    found = empty_topk(len(articles), count)
     is_found = packed != _LAST
     packed = packed[is_found]
     at = np.nonzero(is_found)
@@ -64,7 +64,7 @@ def best(articles: Ints, scores: Floats, count: int) -> Found:
     return found
 
 
-def once(articles: Ints, scores: Floats, merge: np.ufunc) -> tuple[Ints, Floats]:
+def dedupe(articles: Ints, scores: Floats, merge: np.ufunc) -> tuple[Ints, Floats]:
     """The same rows with each article once, its scores merged: `np.maximum` keeps the best, `np.add` the sum."""
     packed = np.sort(articles.astype(np.int64) << 32 | scores.view(np.uint32), axis=1)
     articles = (packed >> 32).astype(np.int32)
@@ -76,7 +76,7 @@ def once(articles: Ints, scores: Floats, merge: np.ufunc) -> tuple[Ints, Floats]
     return np.where(is_first, articles, NO_ARTICLE), merged
 
 
-def best_per_row(scores: sparse.csr_matrix, count: int) -> Found:
+def best_per_row(scores: sparse.csr_matrix, count: int) -> TopK:
     """The `count` largest of the stored scores of each row, which are positive; the smaller column on a tie.
 
     Rows and columns together have at most 2**32 places, so that a score and its place are one number.
@@ -89,13 +89,13 @@ def best_per_row(scores: sparse.csr_matrix, count: int) -> Found:
     position = scores.indptr[:-1, None] + np.arange(count)
     is_found = position < scores.indptr[1:, None]
     packed = packed[position[is_found]]
-    found = nothing(rows, count)
+    found = empty_topk(rows, count)
     found.articles[is_found] = packed & (1 << bits) - 1
     found.scores[is_found] = (_TOP - (packed >> bits & _TOP)).astype(np.int32).view(np.float32)
     return found
 
 
-def best_per_group(groups: Ints, articles: Ints, scores: Floats, size: int, count: int) -> Found:
+def best_per_group(groups: Ints, articles: Ints, scores: Floats, size: int, count: int) -> TopK:
     """The `count` best articles of each of `size` groups, one row per group; the smaller code on a tie.
 
     Args:
@@ -105,7 +105,7 @@ def best_per_group(groups: Ints, articles: Ints, scores: Floats, size: int, coun
     group = groups[order]
     place = np.arange(len(order)) - np.searchsorted(group, group)
     kept = place < count
-    found = nothing(size, count)
+    found = empty_topk(size, count)
     found.articles[group[kept], place[kept]] = articles[order][kept]
     found.scores[group[kept], place[kept]] = scores[order][kept]
     return found

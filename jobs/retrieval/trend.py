@@ -6,8 +6,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
-from jobs.retrieval.source import Floats, Found, best, repeated
+from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.retrieval.purchases import Purchases, day_number
+from jobs.retrieval.source import Floats, TopK, best, take_rows
 
 SOURCE = "trend"
 COUNT = 20
@@ -44,5 +45,5 @@ class Trend:
         forecast: Floats = np.bincount(recent.article, weights=weight, minlength=size).astype(np.float32)
         self._list = best(np.where(forecast > 0, np.arange(size), NO_ARTICLE)[None], forecast[None], COUNT)
 
-    def of(self, customers: Ints) -> Found:
-        return repeated(self._list, np.zeros_like(customers))
+    def of(self, customers: Ints) -> TopK:
+        return take_rows(self._list, np.zeros_like(customers))

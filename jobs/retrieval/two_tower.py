@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval.exact import ExactSearch
-from jobs.retrieval.purchases import NO_ARTICLE, Ints
-from jobs.retrieval.source import Floats, Found, nothing
+from jobs.retrieval.source import Floats, TopK, empty_topk
 
 SOURCE = "two_tower"
 COUNT = 100
@@ -26,7 +26,7 @@ class NearestArticles:
         self._on_sale = np.flatnonzero(on_sale).astype(np.int32)
         self._search = ExactSearch(items[self._on_sale])
 
-    def of(self, queries: Floats, excluded: Ints | None = None, count: int = COUNT) -> Found:
+    def of(self, queries: Floats, excluded: Ints | None = None, count: int = COUNT) -> TopK:
         """The `count` nearest articles of each customer; fewer only where fewer are on sale and not excluded.
 
         Args:
@@ -42,7 +42,7 @@ class NearestArticles:
             found.articles[short], found.scores[short] = self._nearest(queries[short], excluded[short], reach, count)
         return found
 
-    def _nearest(self, queries: Floats, excluded: Ints, reach: int, count: int) -> Found:
+    def _nearest(self, queries: Floats, excluded: Ints, reach: int, count: int) -> TopK:
         """The first `count` of the `reach` nearest that are not excluded."""
         position, scores = self._search.nearest(queries, reach)
         articles = self._on_sale[position]
@@ -50,7 +50,7 @@ class NearestArticles:
         is_out = np.isin(row + articles, (row + excluded)[excluded != NO_ARTICLE])
         place = np.cumsum(~is_out, axis=1) - 1
         is_kept = ~is_out & (place < count)
-        found = nothing(len(queries), count)
+        found = empty_topk(len(queries), count)
         at = np.nonzero(is_kept)[0], place[is_kept]
         found.articles[at], found.scores[at] = articles[is_kept], scores[is_kept]
         return found

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.evaluation.baselines import first_distinct
-from jobs.evaluation.bootstrap import bootstrap_means, interval
-from jobs.evaluation.metrics import Mask, Truth, places, recall
 from jobs.evaluation.protocol import NEW_ARTICLES, Figure, check_fold, check_lists
+from jobs.metrics.bootstrap import bootstrap_means, interval
+from jobs.metrics.ranking_metrics import Mask, Truth, hit_ranks, recall
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.settings import WEEK
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases
+from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.repurchase import RecentPurchases
 from jobs.similarity.methods import Method
 from jobs.similarity.search import NO_NEIGHBOUR, nearest
@@ -108,7 +109,7 @@ def new_article_figures(
     found = {}
     for name, ranked in lists.items():
         check_lists(name, ranked, history.articles_on_sale(), history)
-        found[name] = recall(places(ranked, truth), truth, PLACES)
+        found[name] = recall(hit_ranks(ranked, truth), truth, PLACES)
     columns = {(name, "recall"): values for name, values in found.items()}
     columns |= {(name, f"recall_minus_{POPULAR}"): found[name] - found[POPULAR] for name in methods}
     values = np.column_stack(list(columns.values()))

@@ -36,7 +36,7 @@ def measure(job: Job, name: str) -> tuple[list[Figure], Method, Vectors]:
     vectors = load_vectors(job.read_arrow, method, settings)
     picks = job.read_arrow(SIMILAR_ARTICLES, list(_COLUMNS), where={"method": [name]})
     if others := set(picks["encoder"].unique().to_pylist()) - {vectors.encoder}:
-        raise JobError(f"method {name}: its picks are of encoder {others.pop()}; run similarity.articles again")
+        raise JobError(f"method {name}: its picks are of encoder {others.pop()}; run similarity.similar_articles again")
     articles = job.read_arrow(ARTICLES, ["article_id", *LABELS.values()])
     return likeness(name, picks, articles, vectors.article_ids), method, vectors
 

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
-from jobs.embeddings import fitting
+from jobs.embeddings import encoder_fitting
 from jobs.embeddings.decode import open_rgb, read
 from jobs.embeddings.encoders import Encoder
 from jobs.embeddings.stream import features_of
@@ -83,7 +83,7 @@ def find(path: Path, content: bytes, top: int, settings: Settings) -> list[Pick]
     method, settings = method_of(settings)
     vectors = load_vectors(warehouse.read_arrow, method, settings)
     fitted = encoder_of(settings)
-    encoder, pca = fitting.load(fitted, settings)
+    encoder, pca = encoder_fitting.load(fitted, settings)
     features = vector_of(content, path, encoder)
     dimensions = min(settings.embedding_dim, len(pca.components))
     query = comparable(pca.apply(features, dimensions), method.metric, pca)

@@ -35,7 +35,7 @@ def nearest(
     metric: Metric,
     *,
     exclude: npt.NDArray[np.int64] | None = None,
-    told: Callable[[int], object] = lambda _: None,
+    progress: Callable[[int], object] = lambda _: None,
     device: torch.device | str | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The k nearest of `vectors` to each query, nearest first; of equal scores the smaller index.
@@ -50,7 +50,7 @@ def nearest(
             "euclidean", whose score is the distance.
         exclude: index of a vector that may not be a query's neighbour, [n], NO_NEIGHBOUR for none; with
             `np.arange(n)` the vectors are their own queries and nothing is its own neighbour.
-        told: called with the number of queries answered since the last call.
+        progress: called with the number of queries answered since the last call.
         device: where to compute; None: the GPU where there is one.
 
     Returns:
@@ -77,7 +77,7 @@ def nearest(
             out = None if exclude is None else torch.from_numpy(exclude[block]).to(chosen)
             row, place, column, score = (part.cpu().numpy() for part in index.best(asked, out))
             indices[start + row, place], scores[start + row, place] = column, score
-            told(len(asked))
+            progress(len(asked))
     return indices, scores
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
-from jobs.embeddings.fitting import load_reduction
+from jobs.embeddings.encoder_fitting import load_reduction
 from jobs.embeddings.reduction import Reduction
 from jobs.embeddings.versions import fitted_encoder, slice_name
 from jobs.platform.errors import JobError

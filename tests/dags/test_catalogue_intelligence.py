@@ -27,11 +27,14 @@ def test_it_runs_once_articles_and_transactions_are_both_new() -> None:
 
 def test_a_task_per_encoder_and_method_then_the_figures() -> None:
     for method, encoder in METHODS.items():
-        find, embed = dag.get_task(f"similarity.articles.{method}"), dag.get_task(f"embeddings.images.{encoder}")
+        find, embed = (
+            dag.get_task(f"similarity.similar_articles.{method}"),
+            dag.get_task(f"embeddings.images.{encoder}"),
+        )
         assert find.upstream_task_ids == {embed.task_id} and not embed.upstream_task_ids
         assert find.arguments[-1] == f"--method={method}" and embed.arguments[-1] == f"--encoder={encoder}"
     quality = dag.get_task("similarity.quality")
-    assert quality.upstream_task_ids == {f"similarity.articles.{method}" for method in METHODS}
+    assert quality.upstream_task_ids == {f"similarity.similar_articles.{method}" for method in METHODS}
     assert quality.trigger_rule == "all_done"  # a method that fails stops no other
 
 
@@ -76,7 +79,7 @@ def test_by_hand_the_form_does() -> None:
 
 
 def test_the_command_line() -> None:
-    task = dag.get_task("similarity.articles.eigenfaces")
+    task = dag.get_task("similarity.similar_articles.eigenfaces")
     params = {name: PARAMS[name].value for name in PARAMS}
     events = {"silver/articles": [event(1, as_of_date="2020-09-23", warehouse="w; rm -rf x", encoder="resnet152")]}
     context = {"run_id": "asset_triggered__1", "params": params, "triggering_asset_events": events}

@@ -12,8 +12,8 @@ import pytest
 from expectations.operations import DELIVERIES, FEATURE_SLICES
 from expectations.transactions import QUARANTINE
 from jobs.platform.settings import Settings
+from jobs.recommenders.registry import SYSTEMS
 from jobs.similarity.methods import METHODS
-from jobs.systems.registry import SYSTEMS
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +102,9 @@ def test_the_lineage_check_sees_a_backtest_without_its_features(dags: dict[str, 
 
 def test_every_method_has_a_task_after_its_encoders(dags: dict[str, dict[str, Any]]) -> None:
     dag = dags["catalogue_intelligence"]
-    tasks = {task: upstream for task, upstream in dag["tasks"].items() if dag["jobs"][task] == "similarity.articles"}
-    assert tasks == {f"similarity.articles.{n}": [f"embeddings.images.{m.encoder}"] for n, m in METHODS.items()}
+    job = "similarity.similar_articles"
+    tasks = {task: upstream for task, upstream in dag["tasks"].items() if dag["jobs"][task] == job}
+    assert tasks == {f"{job}.{n}": [f"embeddings.images.{m.encoder}"] for n, m in METHODS.items()}
     assert set(METHODS) == set(get_args(Settings.model_fields["method"].annotation))
 
 
@@ -111,7 +112,7 @@ def test_every_system_is_judged_both_ways_after_the_keywords_it_looks_at(
     dags: dict[str, dict[str, Any]],
 ) -> None:
     tasks = dags["model_systems"]["tasks"]
-    for job in ("systems.weekly", "systems.next_purchase"):
+    for job in ("evaluation.weekly_protocol", "evaluation.next_purchase"):
         judged = {task: upstream for task, upstream in tasks.items() if task.startswith(f"{job}.")}
         assert {dags["model_systems"]["jobs"][task] for task in judged} == {job}
         looks_at = {True: ["chosen", "features.keywords"], False: ["chosen"]}

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_task_per_system_and_protocol_then_the_report() -> None:
-    report = dag.get_task("systems.report")
+    report = dag.get_task("evaluation.recommender_report")
     assert report.upstream_task_ids == {f"{job}.{system}" for job in JUDGES for system in EVERY}
     assert report.trigger_rule == "all_done"  # a system that fails stops no other
     for job in JUDGES:
@@ -26,8 +26,8 @@ def test_the_form_names_the_systems_that_run() -> None:
     everything = PARAMS["systems"].resolve()
     assert sorted(chosen.function(params={"systems": everything})) == sorted(dag.get_task("chosen").downstream_task_ids)
     assert chosen.function(params={"systems": ["als", "gru_features"]}) == [
-        "systems.weekly.als", "systems.weekly.gru_features",
-        "systems.next_purchase.als", "systems.next_purchase.gru_features",
+        "evaluation.weekly_protocol.als", "evaluation.weekly_protocol.gru_features",
+        "evaluation.next_purchase.als", "evaluation.next_purchase.gru_features",
     ]  # fmt: skip
     for bad in ([], ["fpgrowth"], "als"):
         with pytest.raises(ParamValidationError):
@@ -54,7 +54,7 @@ def test_the_as_of_date_has_to_be_given() -> None:
 
 def test_the_command_line() -> None:
     params = {name: PARAMS[name].resolve(suppress_exception=True) for name in PARAMS} | {"as_of_date": "2020-09-23"}
-    task = dag.get_task("systems.weekly.lstm_features")
+    task = dag.get_task("evaluation.weekly_protocol.lstm_features")
     assert task.render_template(task.arguments, {"run_id": "manual__1", "params": params}) == [
         "--run-id=manual__1", "--as-of-date=2020-09-23", "--data=data/sample", "--warehouse=warehouse", "--mapping=hm",
         "--encoder=resnet152", "--keyword-method=tfidf", "--language=en", "--system-epochs=10", "--top-k=12",

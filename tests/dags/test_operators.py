@@ -66,10 +66,14 @@ def test_a_job_runs_as_a_module_with_its_arguments_as_they_are(python: Path, tmp
 
 def test_a_variant_of_a_job_is_another_task_of_the_same_module(python: Path, tmp_path: Path) -> None:
     script(python, f'printf "%s\\n" "$@" > {tmp_path}/said')
-    task = JobOperator(task_id="similarity.articles", variant="eigenfaces", arguments=["--method=eigenfaces"])
-    assert task.task_id == "similarity.articles.eigenfaces"
+    task = JobOperator(task_id="similarity.similar_articles", variant="eigenfaces", arguments=["--method=eigenfaces"])
+    assert task.task_id == "similarity.similar_articles.eigenfaces"
     task.execute({})
-    assert (tmp_path / "said").read_text().splitlines() == ["-m", "jobs.similarity.articles", "--method=eigenfaces"]
+    assert (tmp_path / "said").read_text().splitlines() == [
+        "-m",
+        "jobs.similarity.similar_articles",
+        "--method=eigenfaces",
+    ]
 
 
 def test_a_jobs_own_error_is_not_retried(python: Path) -> None:

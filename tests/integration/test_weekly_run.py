@@ -180,8 +180,12 @@ def test_the_model_systems_dag_judges_the_systems_of_its_form(stack: Stack, firs
     places = {key: stack.conf[key] for key in ("data", "warehouse", "encoder", "top_k")}
     conf = places | {"as_of_date": WEEK.isoformat(), "systems": systems, "system_epochs": 1}
     run_id = api.trigger(WEEK, conf)
-    others = {task["task_id"] for task in api.tasks(run_id)} - {"chosen", "features.keywords", "systems.report"}
-    ran = {f"systems.{job}.{system}" for job in ("weekly", "next_purchase") for system in systems}
+    others = {task["task_id"] for task in api.tasks(run_id)} - {
+        "chosen",
+        "features.keywords",
+        "evaluation.recommender_report",
+    }
+    ran = {f"evaluation.{job}.{system}" for job in ("weekly_protocol", "next_purchase") for system in systems}
     stack.wait(run_id, name, may_fail=list(others - ran))
     assert {task["task_id"] for task in api.tasks(run_id) if task["state"] == "skipped"} == others - ran
     tables, baselines = stack.tables(), {"popularity_7d", "own_recent_purchases", "own_recent_then_popularity"}
@@ -216,7 +220,7 @@ def test_what_was_taken_in_starts_the_catalogue_dag(stack: Stack, first: dict[st
     assert not [run for run in weekly.run_ids() if run.startswith("scheduled__")]  # today's week, of data of the past
     without_weights = ("resnet152", "resnet50", "mobilenet_v2", "fashion_clip")
     may_fail = [f"embeddings.images.{encoder}" for encoder in without_weights]
-    may_fail += [f"similarity.articles.cosine_{encoder}" for encoder in without_weights]
+    may_fail += [f"similarity.similar_articles.cosine_{encoder}" for encoder in without_weights]
     stack.wait(run_id, name, may_fail)
     tables = stack.tables()
     assert set(tables["image_features"]["article_id"]) == set(tables["articles"]["article_id"])

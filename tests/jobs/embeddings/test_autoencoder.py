@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs.embeddings import autoencoder, autoencoder_sweep, encoders, fitting, versions
+from jobs.embeddings import autoencoder, autoencoder_sweep, encoder_fitting, encoders, versions
 from jobs.embeddings.stream import features_of
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
@@ -87,8 +87,8 @@ def test_the_registered_network_is_the_trained_one_bit_for_bit(tmp_path: Path, m
     named = table.append_column("product_group_name", [["x"] * 6]).append_column("colour_group_name", [["y"] * 6])
     use_tracking(settings)
     with mlflow.start_run():
-        version, pca, _ = fitting.register(settings, encoder, features.numpy(), named, trained)
-    loaded, again = fitting.load(version, settings)
+        version, pca, _ = encoder_fitting.register(settings, encoder, features.numpy(), named, trained)
+    loaded, again = encoder_fitting.load(version, settings)
     loaded.network.to(memory_format=torch.channels_last)
     assert loaded.weights == encoder.weights
     assert torch.equal(features_of(loaded, torch.from_numpy(images(6))), features)

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision.models import get_model
 
-from jobs.embeddings import encoders, fitting, kinds
+from jobs.embeddings import encoder_fitting, encoders, kinds
 from jobs.embeddings.stream import features_of
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
@@ -216,8 +216,8 @@ def test_catalogue_pictures_are_whole_on_white() -> None:
 def test_every_setting_has_a_kind_and_can_be_opened() -> None:
     settings = set(Settings.model_fields["encoder"].annotation.__args__)
     assert settings == set(kinds.KINDS) == set(encoders._OPEN)
-    assert set(fitting.TRAINED) < settings
-    for name in {*fitting.TRAINED, "eigenfaces"}:
+    assert set(encoder_fitting.TRAINED) < settings
+    for name in {*encoder_fitting.TRAINED, "eigenfaces"}:
         encoder = encoders.open_encoder(name, None)
         assert encoder.kind == kinds.KINDS[name] and len(encoder.weights) == 64
         pixels = torch.zeros((2, *encoder.size, 3), dtype=torch.uint8)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from jobs.embeddings import catalogue, reduction, stream, versions
 from jobs.embeddings.decode import ImageFile
-from jobs.embeddings.features import FeatureStore
+from jobs.embeddings.feature_store import FeatureStore
 from jobs.embeddings.images import Images, _sample
 from jobs.platform.errors import JobError
 from jobs.platform.tracking import find_versions, use_tracking
@@ -78,9 +78,9 @@ def test_registered_files_hold_no_pickle_and_a_picture(first_run: tuple[Path, st
 
 
 def test_rerun_commits_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jobs.embeddings import fitting
+    from jobs.embeddings import encoder_fitting
 
-    monkeypatch.setattr(fitting, "load", lambda *_: pytest.fail("loaded the encoder"))
+    monkeypatch.setattr(encoder_fitting, "load", lambda *_: pytest.fail("loaded the encoder"))
     before = drawn.table(data).version()
     assert drawn.run(data).endswith("up to date")
     assert drawn.table(data).version() == before

@@ -10,7 +10,7 @@ import torch
 
 from jobs.embeddings import encoders, stream
 from jobs.embeddings.decode import CHANGED, inspect_all
-from jobs.embeddings.features import FeatureStore
+from jobs.embeddings.feature_store import FeatureStore
 from jobs.embeddings.stream import Pictures
 from lightning_modules.catalogue_encoder import FEATURES, CatalogueEncoder
 from tests.jobs.embeddings import drawn
@@ -99,6 +99,6 @@ def test_progress_in_a_log_has_rate_and_time_left(monkeypatch, caplog: pytest.Lo
 
     clock = iter([0.0, *[100.0] * 20])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    with caplog.at_level("INFO"), progress.Told(1_000, "images") as told:
+    with caplog.at_level("INFO"), progress.ProgressReporter(1_000, "images") as told:
         told.advance(100)
     assert "images: 100 of 1,000, 1.0 a second, 0:15:00 left" in caplog.text

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.evaluation.baselines import BASELINES, first_distinct
-from jobs.retrieval.purchases import NO_ARTICLE
+from jobs.platform.codes import NO_ARTICLE
 from tests.jobs.retrieval.small import purchases
 from tests.jobs.retrieval.test_sources import AS_OF, HISTORY, ROWS
 

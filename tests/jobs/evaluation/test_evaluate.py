@@ -15,10 +15,10 @@ import pytest
 from expectations.evaluation import EVALUATION_METRICS
 from jobs.evaluation import evaluate
 from jobs.evaluation.gate import Scores
+from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
-from jobs.retrieval.purchases import Ints
 from tests.jobs.evaluation.silver import put_purchases
 from tests.jobs.retrieval.small import on
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
-from jobs.evaluation import gate, registry, rollback
-from jobs.evaluation.registry import champion_as_of, incumbent, version_of_run
+from jobs.evaluation import gate, rollback
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
 from jobs.platform.tracking import ModelVersion
+from jobs.ranking import model_registry
+from jobs.ranking.model_registry import champion_as_of, incumbent, version_of_run
 from tests.jobs.evaluation.gate_figures import WEEKS, figures, rows
 
 
@@ -32,7 +33,7 @@ def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     for module in (gate, rollback):
         monkeypatch.setattr(module, "use_tracking", lambda settings: None)
         monkeypatch.setattr(module, "set_champion", lambda name, version: aliases.append(version))
-    monkeypatch.setattr(registry, "find_versions", find_versions)
+    monkeypatch.setattr(model_registry, "find_versions", find_versions)
 
     def run(as_of_date: date, version: str, challenger: float, champion: float | None = None) -> str:
         job = job_of(tmp_path, as_of_date)
@@ -165,7 +166,7 @@ def test_the_newest_version_of_the_date_is_the_runs(monkeypatch: pytest.MonkeyPa
         asked.append((name, as_of_date))
         return [ModelVersion(name, version, "r", {}) for version in ("9", "4")] if as_of_date == "2020-09-16" else []
 
-    monkeypatch.setattr(registry, "find_versions", find)
+    monkeypatch.setattr(model_registry, "find_versions", find)
     assert version_of_run(Settings(as_of_date=date(2020, 9, 16))) == "9"
     assert asked == [("weekly_recommender", "2020-09-16")]
     with pytest.raises(JobError, match=r"no version of 2020-09-09 is registered; run ranking\.train"):

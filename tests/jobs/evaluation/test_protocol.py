@@ -7,8 +7,8 @@ import pytest
 
 from expectations.evaluation import EVALUATION_METRICS
 from jobs.evaluation.figures import evaluate_week, figures_of, figures_table
-from jobs.evaluation.metrics import Truth
 from jobs.evaluation.protocol import Figure, LabelWeek, slices
+from jobs.metrics.ranking_metrics import Truth
 from jobs.platform.errors import JobError
 from jobs.retrieval.purchases import Purchases
 from tests.jobs.platform.checked import check

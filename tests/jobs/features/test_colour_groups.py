@@ -10,8 +10,8 @@ from skimage.color import deltaE_ciede2000
 from expectations.images import COLOUR_NAMES
 from jobs.features import colour_groups
 from jobs.features.colour_groups import MIN_GROUP, colour_names, with_colour_groups
-from jobs.features.images import SCHEMA
-from jobs.features.looks import from_hex
+from jobs.features.image_descriptors import from_hex
+from jobs.features.image_features import SCHEMA
 
 RED, BLUE = "#c8141e", "#1428be"
 Picture = list[tuple[str, float]] | None

@@ -15,12 +15,12 @@ from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
+from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import ContractError, JobError
 from jobs.publish.recommendations import age_band, age_band_sales, check_counts, popular_list, transform
 from jobs.ranking import behaviour
 from jobs.retrieval import popularity_age_band
 from jobs.retrieval.popularity import popular_articles
-from jobs.retrieval.purchases import NO_ARTICLE
 from tests.jobs.platform.checked import check
 from tests.jobs.retrieval.small import everyone, on, purchases
 

@@ -19,9 +19,9 @@ from expectations.customers import CUSTOMERS as CUSTOMER_TABLE
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from jobs.platform.job import Job
+from jobs.ranking.candidate_retrieval import Candidates, Retrieval
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.inputs import ARTICLE_CATEGORIES
-from jobs.ranking.retrieval import Candidates, Retrieval
 from jobs.ranking.snapshot import Snapshot, SnapshotLoader
 from jobs.retrieval.purchases import Purchases, day_number
 from lightning_modules.two_tower import TwoTower

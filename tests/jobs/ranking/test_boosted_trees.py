@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.settings import WEEK
 from jobs.ranking import shortlist
 from jobs.ranking.boosted_trees import BoostedTrees
+from jobs.ranking.candidate_retrieval import Candidates, Retrieval
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.inputs import AFFINITY_NUMERIC
-from jobs.ranking.retrieval import Candidates, Retrieval
-from jobs.ranking.shortlist import behind, kept
+from jobs.ranking.shortlist import append_rest, shortlist_mask
 from jobs.ranking.training_set import candidate_pairs, purchase_pairs
-from jobs.retrieval.purchases import NO_ARTICLE
 from tests.jobs.ranking.conftest import AS_OF, ENCODER, EVERYONE, made_up_towers, make_purchases
 
 NONE = -np.inf
@@ -27,15 +27,20 @@ NONE = -np.inf
 def test_the_best_are_kept_with_their_equals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortlist, "KEPT", 2)
     scores = np.array([[1, 5, 3, 3], [NONE, 2, NONE, NONE], [NONE] * 4, [4, 3, 2, 1]], dtype=np.float32)
-    assert kept(scores).tolist() == [[False, True, True, True], [False, True, False, False], [False] * 4, [1, 1, 0, 0]]
+    assert shortlist_mask(scores).tolist() == [
+        [False, True, True, True],
+        [False, True, False, False],
+        [False] * 4,
+        [1, 1, 0, 0],
+    ]
     monkeypatch.setattr(shortlist, "KEPT", 4)
-    assert (kept(scores) == np.isfinite(scores)).all(), "few candidates are all kept"
+    assert (shortlist_mask(scores) == np.isfinite(scores)).all(), "few candidates are all kept"
 
 
 def test_dropped_candidates_stay_behind_in_their_order() -> None:
     scores = np.array([[1, 5, 3, 2], [NONE, 2, NONE, NONE]], dtype=np.float32)
     is_kept = np.array([[False, True, True, False], [False, True, False, False]])
-    ranked = behind(scores, is_kept, np.array([-9, -7, 0.5], dtype=np.float32))
+    ranked = append_rest(scores, is_kept, np.array([-9, -7, 0.5], dtype=np.float32))
     assert ranked.tolist() == [[-11, -9, -7, -10], [NONE, 0.5, NONE, NONE]]
     assert scores.tolist() == [[1, 5, 3, 2], [NONE, 2, NONE, NONE]], "untouched"
 
@@ -74,7 +79,7 @@ def test_a_short_shortlist_changes_no_score_of_the_kept(
     monkeypatch.setattr(shortlist, "KEPT", 8)
     _, short = scored(trees, at(AS_OF))
     first = trees.shortlist.scores(at(AS_OF), candidates)
-    is_kept = kept(first)
+    is_kept = shortlist_mask(first)
     assert (is_kept.sum(axis=1) >= np.minimum(is_article.sum(axis=1), 8)).all() and not is_kept[~is_article].any()
     assert short[is_kept] == pytest.approx(everything[is_kept], abs=1e-6)
     dropped = is_article & ~is_kept

@@ -9,18 +9,19 @@ from typing import cast
 import numpy as np
 import pytest
 
+from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
+from jobs.ranking.candidate_retrieval import Retrieval
 from jobs.ranking.fit import Plan, Weeks, fit_two_stage
 from jobs.ranking.inputs import INPUTS, inputs_with
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.rank import Recommender
-from jobs.ranking.retrieval import Retrieval
 from jobs.ranking.snapshot import SnapshotLoader
+from jobs.recommenders.persistence import fit_sources
 from jobs.retrieval.candidates import SOURCES
-from jobs.retrieval.purchases import NO_ARTICLE, Purchases, day_number
+from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.two_tower import COUNT
-from jobs.systems.sources import fit_sources
 from tests.jobs.ranking.conftest import AS_OF, ENCODER, EVERYONE, Shop, everyones, make_purchases, make_snapshot
 from tests.jobs.ranking.test_fit import forged_from
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from jobs.platform.settings import WEEK
+from jobs.ranking.candidate_retrieval import Retrieval
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.inputs import ARTICLE_NUMERIC, CUSTOMER_NUMERIC, INPUTS
-from jobs.ranking.retrieval import Retrieval
 from jobs.ranking.training_set import purchase_pairs
 from tests.jobs.ranking.conftest import AS_OF, ENCODER, everyones, made_up_towers, make_purchases, make_snapshot
 

@@ -9,10 +9,10 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from jobs.ranking.candidate_retrieval import Retrieval
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.preprocessing import Preprocessing
-from jobs.ranking.retrieval import Retrieval
 from jobs.ranking.snapshot import Columns
 from jobs.ranking.training_set import candidate_pairs, purchase_pairs
 from jobs.retrieval.purchases import Purchases, day_number

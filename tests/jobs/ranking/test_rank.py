@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 import pytest
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
@@ -19,7 +20,6 @@ from jobs.ranking.model import CONFIG, RANKERS, TwoStageModel
 from jobs.ranking.rank import Ranked, Recommender, rank_blocks
 from jobs.ranking.snapshot import Snapshot, SnapshotLoader
 from jobs.retrieval.popularity import popular_articles
-from jobs.retrieval.purchases import NO_ARTICLE, Ints
 from tests.jobs.ranking.conftest import (
     AS_OF,
     CUSTOMERS,
@@ -101,7 +101,7 @@ def test_blocks_on_all_cores_come_back_in_order(
     model: TwoStageModel, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = rank(model, snapshot, EVERYONE, 12)
-    monkeypatch.setattr("jobs.ranking.retrieval.BLOCK_SIZE", 7)
+    monkeypatch.setattr("jobs.ranking.candidate_retrieval.BLOCK_SIZE", 7)
     parts = list(rank_blocks(Recommender(model, snapshot), EVERYONE, 12))
     assert np.array_equal(np.concatenate([block for block, _ in parts]), EVERYONE)
     assert np.array_equal(np.concatenate([ranked.articles for _, ranked in parts]), whole.articles)

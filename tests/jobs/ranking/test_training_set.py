@@ -9,9 +9,10 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from jobs.platform.codes import NO_ARTICLE
 from jobs.ranking import training_set
+from jobs.ranking.candidate_retrieval import Candidates, Retrieval
 from jobs.ranking.fit import fit_entities
-from jobs.ranking.retrieval import Candidates, Retrieval
 from jobs.ranking.snapshot import Snapshot
 from jobs.ranking.training_set import (
     CANDIDATE_NEGATIVES_PER_BUYER,
@@ -21,7 +22,7 @@ from jobs.ranking.training_set import (
     pair_tensors,
     purchase_pairs,
 )
-from jobs.retrieval.purchases import NO_ARTICLE, Purchases
+from jobs.retrieval.purchases import Purchases
 from tests.jobs.ranking.conftest import ENCODER, made_up_towers
 
 START = date(2020, 9, 9)
@@ -125,7 +126,7 @@ def test_rankers_see_a_sample_where_there_are_many(
 def test_features_are_those_of_the_pair(
     retrieval: Retrieval, labels: Purchases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.ranking.retrieval.BLOCK_SIZE", 7)  # several blocks
+    monkeypatch.setattr("jobs.ranking.candidate_retrieval.BLOCK_SIZE", 7)  # several blocks
     week = candidate_pairs(retrieval, labels, np.random.default_rng(0))
     for n in range(0, len(week.row), 29):
         candidates = retrieval.of(week.buyers[week.row[n]][None])

@@ -8,7 +8,8 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
-from jobs.retrieval.purchases import NO_ARTICLE, Ints, Purchases, day_number
+from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.source import Source
 
 FIRST_DAY = date(2020, 8, 1)

@@ -8,21 +8,21 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.platform.codes import NO_ARTICLE
 from jobs.retrieval.candidates import SOURCES, Merged, merge
-from jobs.retrieval.purchases import NO_ARTICLE
-from jobs.retrieval.source import Found
+from jobs.retrieval.source import TopK
 
 Lists = dict[str, list[list[int]]]
 
 
-def found(lists: Lists, width: int) -> dict[str, Found]:
+def found(lists: Lists, width: int) -> dict[str, TopK]:
     """Rows of articles, padded; the score is 100 x the source's place, minus the rank."""
     both = {}
     for name, rows in lists.items():
         articles = np.array([row + [NO_ARTICLE] * (width - len(row)) for row in rows], dtype=np.int32)
         articles = articles.reshape(len(rows), width)
         scores = (100 * SOURCES.index(name) - 1.0 - np.arange(width)).astype(np.float32)
-        both[name] = Found(articles, np.where(articles == NO_ARTICLE, np.float32(np.nan), scores))
+        both[name] = TopK(articles, np.where(articles == NO_ARTICLE, np.float32(np.nan), scores))
     return both
 
 

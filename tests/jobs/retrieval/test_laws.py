@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval import (
     co_occurrence,
     popularity,
@@ -21,9 +22,8 @@ from jobs.retrieval import (
     trend,
     two_tower,
 )
-from jobs.retrieval.candidates import SOURCES, SYSTEMS, Facts, KnownSources
-from jobs.retrieval.purchases import NO_ARTICLE, Ints
-from jobs.retrieval.source import Found
+from jobs.retrieval.candidates import SOURCES, SYSTEMS, HeuristicSources, SourceContext
+from jobs.retrieval.source import TopK
 from tests.jobs.retrieval.small import codes, everyone, on, purchases
 
 COUNTS = {
@@ -47,12 +47,12 @@ each_source = pytest.mark.parametrize("name", COUNTS)
 some = settings(max_examples=12, deadline=None)
 
 
-def facts(lines: list[tuple[int, int, int]], customers: int = 7, articles: int = 8) -> Facts:
+def facts(lines: list[tuple[int, int, int]], customers: int = 7, articles: int = 8) -> SourceContext:
     """A shop whose last customer never bought, if lines name the first six."""
     rng = np.random.default_rng(0)
     images = rng.normal(size=(articles, 3)).astype(np.float32)
     images[articles // 2] = 0
-    return Facts(
+    return SourceContext(
         history=purchases(lines, customers, articles),
         as_of_date=on(AS_OF_DAY),
         product=rng.integers(0, max(articles // 2, 1), articles).astype(np.int32),
@@ -62,10 +62,10 @@ def facts(lines: list[tuple[int, int, int]], customers: int = 7, articles: int =
     )
 
 
-def source(name: str, of: Facts) -> Callable[[Ints], Found]:
+def source(name: str, of: SourceContext) -> Callable[[Ints], TopK]:
     """The source of that name: customers -> what it finds."""
     if name != two_tower.SOURCE:
-        known = KnownSources(of)
+        known = HeuristicSources(of)
         return lambda customers: known.of(customers)[name]
     rng = np.random.default_rng(1)
     items = rng.normal(size=(len(of.product), 3)).astype(np.float32)
@@ -74,13 +74,13 @@ def source(name: str, of: Facts) -> Callable[[Ints], Found]:
     return lambda customers: nearest.of(queries[customers])
 
 
-def assert_same(found: Found, other: Found) -> None:
+def assert_same(found: TopK, other: TopK) -> None:
     assert found.articles.tolist() == other.articles.tolist()
     np.testing.assert_array_equal(found.scores, other.scores)
 
 
 def test_every_source_is_known_or_the_two_towers_or_a_system() -> None:
-    assert set(COUNTS) == set(SOURCES) - set(SYSTEMS) == {*KnownSources(facts([])).of(codes(0)), two_tower.SOURCE}
+    assert set(COUNTS) == set(SOURCES) - set(SYSTEMS) == {*HeuristicSources(facts([])).of(codes(0)), two_tower.SOURCE}
 
 
 @each_source
@@ -125,7 +125,7 @@ def test_a_customers_row_depends_on_nobody_else_asked(
     of = source(name, shop)
     all_of_them = of(everyone(shop.history))
     rows = codes(*asked)
-    assert_same(of(rows), Found(all_of_them.articles[rows], all_of_them.scores[rows]))
+    assert_same(of(rows), TopK(all_of_them.articles[rows], all_of_them.scores[rows]))
     assert_same(source(name, replace(shop))(everyone(shop.history)), all_of_them)  # built again: the same
 
 

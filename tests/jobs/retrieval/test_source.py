@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from jobs.retrieval.purchases import NO_ARTICLE, Ints
-from jobs.retrieval.source import Floats, Found, best, best_per_group, best_per_row, once
+from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.retrieval.source import Floats, TopK, best, best_per_group, best_per_row, dedupe
 
 WIDTH = 9
 FINDS = st.lists(st.tuples(st.integers(NO_ARTICLE, 6), st.sampled_from([-2.5, -1.0, 0.0, 0.25, 3.0])), max_size=WIDTH)
@@ -24,7 +24,7 @@ def matrices(rows: list[list[tuple[int, float]]]) -> tuple[Ints, Floats]:
     return both[:, :, 0].astype(np.int32), both[:, :, 1]
 
 
-def as_lists(found: Found) -> list[list[tuple[int, float]]]:
+def as_lists(found: TopK) -> list[list[tuple[int, float]]]:
     pairs = [zip(*row, strict=True) for row in zip(found.articles.tolist(), found.scores.tolist(), strict=True)]
     return [[(article, score) for article, score in row if article != NO_ARTICLE] for row in pairs]
 
@@ -44,7 +44,7 @@ def test_best_of_articles_found_once_or_often(rows: list[list[tuple[int, float]]
                 if article != NO_ARTICLE:
                     scores.setdefault(article, []).append(score)
             expected.append(falling({article: merged(all_of) for article, all_of in scores.items()}, count))
-        found = best(*once(*matrices(rows), ufunc), count)
+        found = best(*dedupe(*matrices(rows), ufunc), count)
         assert found.articles.shape == (len(rows), count)
         assert as_lists(found) == expected
 

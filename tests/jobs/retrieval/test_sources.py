@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import JobError
 from jobs.retrieval.popularity import popular_articles
-from jobs.retrieval.purchases import NO_ARTICLE, encode, first_per_group, sorted_ids
+from jobs.retrieval.purchases import encode, first_per_group, sorted_ids
 from jobs.retrieval.repurchase import recent_purchases
 from tests.jobs.retrieval.small import on, purchases
 

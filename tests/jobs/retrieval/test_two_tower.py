@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jobs.platform.codes import NO_ARTICLE
 from jobs.retrieval.exact import ExactSearch
-from jobs.retrieval.purchases import NO_ARTICLE
 from jobs.retrieval.source import Floats
 from jobs.retrieval.two_tower import NearestArticles
 from tests.jobs.retrieval.small import codes

@@ -13,12 +13,13 @@ from deltalake import DeltaTable
 from expectations.articles import ARTICLES
 from expectations.evaluation import SIMILARITY_METRICS
 from expectations.similarity import SIMILAR_ARTICLES
-from jobs.evaluation.metrics import Truth
 from jobs.evaluation.protocol import NEW_ARTICLES, Figure, slices
+from jobs.metrics.ranking_metrics import Truth
+from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
-from jobs.retrieval.purchases import NO_ARTICLE, Purchases
+from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.repurchase import RecentPurchases
 from jobs.similarity import quality
 from jobs.similarity.likeness import likeness
@@ -223,7 +224,7 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_job_measures_what_it_can_and_says_what_it_cannot(warehouse: Path) -> None:
     said = run(warehouse)
     assert "first pick of the same product type: cosine_catalogue 0.000" in said  # no article has a type
-    assert "method eigenfaces: its picks are of encoder e-0; run similarity.articles again" in said
+    assert "method eigenfaces: its picks are of encoder e-0; run similarity.similar_articles again" in said
     rows = metrics(warehouse)
     assert {row["system"] for row in rows} == {"cosine_catalogue", "popular_new", "random_new"}
     assert {(row["as_of_date"], row["fold"]) for row in rows} == {(on(FOLD + 7), on(FOLD).isoformat())}

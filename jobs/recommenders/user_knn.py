@@ -1,0 +1,71 @@
+"""System: nearest neighbours of customers, by what they bought.
+
+User-based collaborative filtering on weighted events: an event is a unit bought, its weight its recency. The similarity
+of two customers is the cosine of their rows, in which what many buy counts less (inverse user frequency: Breese,
+Heckerman and Kadie, Empirical Analysis of Predictive Algorithms for Collaborative Filtering, UAI 1998). The score of an
+article is the sum over the NEIGHBOURS most similar customers, never the customer, of similarity x weight of what they
+bought.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+
+from jobs.platform.codes import Ints
+from jobs.recommenders.neighbours import as_matrix, largest, scaled_rows, unit_rows
+from jobs.recommenders.recommender import State, TrainingContext
+from jobs.recommenders.weights import weights
+from jobs.retrieval.purchases import Purchases, day_number
+from jobs.retrieval.source import TopK
+
+NEIGHBOURS = 100
+#: Neighbours bought something in the last so many days: the others only have what was on sale long ago.
+ACTIVE_DAYS = 56
+
+
+class BoughtByNeighbours:
+    """Picks of what the neighbours bought; both are looked up when asked for.
+
+    Args:
+        history: purchases before the as-of date.
+        count: picks of a customer.
+    """
+
+    def __init__(self, history: Purchases, as_of_date: date, count: int) -> None:
+        self._count = count
+        weight = weights(history, as_of_date)
+        buyers = np.bincount(weight.indices, minlength=weight.shape[1])
+        rarity = np.log(np.count_nonzero(np.diff(weight.indptr)) / np.maximum(buyers, 1))
+        self._tastes = unit_rows(scaled_rows(weight.T.tocsr(), rarity).T.tocsr())
+        late = history.day >= day_number(as_of_date) - ACTIVE_DAYS
+        self._active = np.unique(history.customer[late])
+        self._weight = weight[self._active]
+        self._by_article = self._tastes[self._active].T.tocsr()
+
+    def of(self, customers: Ints) -> TopK:
+        own = np.searchsorted(self._active, customers)
+        own[np.append(self._active, -1)[own] != customers] = -1
+        similar = largest(self._tastes[customers], self._by_article, NEIGHBOURS, without=own.astype(np.int32))
+        return largest(as_matrix(similar, len(self._active)), self._weight, self._count)
+
+
+class UserNeighbours:
+    """There is nothing to learn ahead: neighbours follow from the history up to the date asked for."""
+
+    def at(self, history: Purchases, as_of_date: date, count: int) -> BoughtByNeighbours:
+        return BoughtByNeighbours(history, as_of_date, count)
+
+    def state(self) -> State:
+        return State()
+
+
+def restored(_: State) -> UserNeighbours:
+    """The system that was kept."""
+    return UserNeighbours()
+
+
+def fit(known: TrainingContext) -> UserNeighbours:
+    """There is nothing to fit."""
+    return UserNeighbours()
