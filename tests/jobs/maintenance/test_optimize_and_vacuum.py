@@ -17,7 +17,7 @@ from expectations.evaluation import EVALUATION_METRICS
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.registry import CONTRACTS
 from expectations.transactions import TRANSACTIONS
-from jobs.maintenance.optimize_and_vacuum import READS, WRITES, main
+from jobs.maintenance.optimize_and_vacuum import CLUSTER_BY, READS, WRITES, main
 from jobs.platform import table_maintenance
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
@@ -251,6 +251,6 @@ def test_the_retention_is_longer_than_any_run() -> None:
 
 
 def test_tables_are_clustered_by_columns_they_have() -> None:
-    assert RECOMMENDATIONS.name in optimize_and_vacuum.CLUSTER_BY
-    for name, columns in optimize_and_vacuum.CLUSTER_BY.items():
+    assert RECOMMENDATIONS.name in CLUSTER_BY
+    for name, columns in CLUSTER_BY.items():
         assert set(columns) <= set(CONTRACTS[name].column_names) - set(CONTRACTS[name].partition_by)
