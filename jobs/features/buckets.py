@@ -14,31 +14,28 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
-from jobs.features.refresh import RefreshPlan, checksum
-from jobs.features.spec import DAY, IS_LATE, LINE, WINDOW, Base, FeatureSpec, rows, snapshots
+from jobs.features.spec import DAY, LINE, FeatureSpec, rows, snapshots
 from jobs.platform.data_files import DataFile
 from jobs.platform.staging import Staged
 
 #: What travels: a bucket, which table the part is of, and the part.
 PART = "bucket int, kind string, part binary"
-LINES, IDS, BASE = "lines", "ids", "base"
+LINES, IDS = "lines", "ids"
 
 Batches = Iterator[pa.RecordBatch]
 
 
-def cut_lines(files: Sequence[DataFile], spec: FeatureSpec, todo: RefreshPlan, buckets: int, tasks: Batches) -> Batches:
-    """Read the files whose positions are given, and cut their lines before the last date into buckets."""
+def cut_lines(files: Sequence[DataFile], end: date, key: str, buckets: int, tasks: Batches) -> Batches:
+    """Read the files whose positions are given, and cut their lines before `end` into buckets."""
     for position in (row for batch in tasks for row in batch["id"].to_pylist()):
-        lines = _frame(files[position].read(LINE)).filter(pl.col(DAY) < todo.dates[-1])
-        is_late = pl.lit(checksum(files[position]) not in todo.known).alias(IS_LATE)
-        yield from _cut(LINES, lines.with_columns(is_late), spec.key, buckets)
+        lines = _frame(files[position].read(LINE)).filter(pl.col(DAY) < end)
+        yield from _cut(LINES, lines, key, buckets)
 
 
-def cut_rows(kind: str, buckets: int, batches: Batches) -> Batches:
-    """Cut rows, whose first column is the surrogate key, into buckets."""
+def cut_ids(key: str, buckets: int, batches: Batches) -> Batches:
+    """Cut the entities' surrogate keys and ids into buckets."""
     if found := list(batches):
-        rows = _frame(pa.Table.from_batches(found))
-        yield from _cut(kind, rows, rows.columns[0], buckets)
+        yield from _cut(IDS, _frame(pa.Table.from_batches(found)), key, buckets)
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
@@ -56,24 +53,15 @@ def _cut(kind: str, rows: pl.DataFrame, key: str, buckets: int) -> Batches:
         )
 
 
-def stage_snapshots(spec: FeatureSpec, todo: RefreshPlan, staged: Staged, batches: Batches) -> Batches:
+def stage_snapshots(spec: FeatureSpec, dates: Sequence[date], staged: Staged, batches: Batches) -> Batches:
     """Compute all dates of one bucket and write them as files of the table; a row with the path of each."""
-    parts: dict[str, list[pl.DataFrame]] = {LINES: [], IDS: [], BASE: []}
+    parts: dict[str, list[pl.DataFrame]] = {LINES: [], IDS: []}
     for batch in batches:
         for kind, part in zip(batch["kind"].to_pylist(), batch["part"], strict=True):
             parts[kind].append(pl.read_ipc_stream(BytesIO(part.as_buffer())))
-    if not parts[LINES]:  # an entity in the base has a line, too
+    if not parts[LINES]:
         return
-    ids, lines, base = pl.concat(parts[IDS]), pl.concat(parts[LINES]), None
-    if todo.base and parts[BASE]:
-        base = Base(pl.concat(parts[BASE]), todo.base)
-        lines = needed(lines, spec.key, base.day, todo.dates[0])
-    for day, features in snapshots(lines, todo.dates, spec, base):
+    ids, lines = pl.concat(parts[IDS]), pl.concat(parts[LINES])
+    for day, features in snapshots(lines, dates, spec):
         path = staged.write(rows(features, ids, spec), as_of_date=day.isoformat())
         yield pa.RecordBatch.from_pydict({"path": [path]})
-
-
-def needed(lines: pl.DataFrame, key: str, base: date, first: date) -> pl.DataFrame:
-    """All lines of entities with a line that the base does not know, and everybody's in the window."""
-    changed = lines.filter(pl.col(IS_LATE) | (pl.col(DAY) >= base))[key].unique()
-    return lines.filter(pl.col(key).is_in(changed.implode()) | (pl.col(DAY) >= first - WINDOW))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from jobs.features.spec import DAY
@@ -13,27 +12,12 @@ from jobs.platform.data_files import DataFile
 Deliveries = Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class RefreshPlan:
-    """What is left to compute.
-
-    Attributes:
-        dates: as-of dates, ascending.
-        base: the as-of date whose slice is carried on; None: compute everything anew.
-        known: checksums of the deliveries that the base was computed from.
-    """
-
-    dates: list[date]
-    base: date | None
-    known: frozenset[str]
-
-
-def plan(
+def outdated(
     slices: Mapping[date, Deliveries], deliveries: Deliveries, files: Sequence[DataFile], dates: Sequence[date]
-) -> RefreshPlan:
-    """The dates of `dates` whose slice is missing or was computed without a file with earlier lines; where to start.
+) -> list[date]:
+    """The dates, ascending, whose slice is missing or was computed without a file that has earlier lines.
 
-    A slice made from a delivery that is gone or was ingested again is of no use to anybody.
+    A slice made from a delivery that is gone or was ingested again counts as missing.
 
     Args:
         slices: as-of date -> what its slice was computed from, as recorded.
@@ -41,14 +25,14 @@ def plan(
         files: the transactions' files now.
         dates: as-of dates that are asked for.
     """
-    valid = {day: known for day, known in slices.items() if known.items() <= deliveries.items()}
 
-    def is_complete(day: date) -> bool:
-        return not any(file.is_before(DAY, day) for file in files if checksum(file) not in valid[day])
+    def is_current(day: date) -> bool:
+        known = slices.get(day)
+        if known is None or not known.items() <= deliveries.items():
+            return False
+        return not any(file.is_before(DAY, day) for file in files if checksum(file) not in known)
 
-    to_do = sorted(day for day in dates if day not in valid or not is_complete(day))
-    base = max((day for day in valid if to_do and day <= to_do[0]), default=None)
-    return RefreshPlan(to_do, base, frozenset(valid[base]) if base else frozenset())
+    return sorted(day for day in dates if not is_current(day))
 
 
 def checksum(file: DataFile) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date
-from functools import partial, reduce
+from functools import partial
 
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
@@ -17,8 +17,8 @@ from pyspark.sql import functions as F
 
 from expectations.operations import DELIVERIES
 from expectations.transactions import TRANSACTIONS
-from jobs.features.buckets import BASE, IDS, PART, cut_lines, cut_rows, stage_snapshots
-from jobs.features.refresh import RefreshPlan, checksum, plan
+from jobs.features.buckets import PART, cut_ids, cut_lines, stage_snapshots
+from jobs.features.refresh import checksum, outdated
 from jobs.features.spec import DAY, FeatureSpec
 from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
@@ -59,15 +59,14 @@ def publish_snapshots(job: Job, spec: FeatureSpec, dates: Sequence[date]) -> str
     known = recorded(job, contract, spec.version)
     slices = {date.fromisoformat(day): sources for day, sources in known.items() if day in present}
     deliveries = current_deliveries(job, files)
-    todo = plan(slices, deliveries, files, dates)
-    if not todo.dates:
+    todo = outdated(slices, deliveries, files, dates)
+    if not todo:
         return f"{len(dates)} as-of dates up to {max(dates)} are there and know every file; nothing to do"
     with job.staging(contract) as staged:
         paths = [row.path for row in computed(job, spec, todo, files, staged).collect()]
-        count = job.publish_staged(staged, paths, {"as_of_date": todo.dates})
-    record(job, contract, spec.version, {day.isoformat(): deliveries for day in todo.dates})
-    carried = f", carried on from {todo.base}" if todo.base else ""
-    return f"{count:,} rows for {len(todo.dates)} as-of dates up to {todo.dates[-1]}{carried}"
+        count = job.publish_staged(staged, paths, {"as_of_date": todo})
+    record(job, contract, spec.version, {day.isoformat(): deliveries for day in todo})
+    return f"{count:,} rows for {len(todo)} as-of dates up to {todo[-1]}"
 
 
 def current_deliveries(job: Job, files: Sequence[DataFile]) -> dict[str, int]:
@@ -86,18 +85,15 @@ def current_deliveries(job: Job, files: Sequence[DataFile]) -> dict[str, int]:
     return versions
 
 
-def computed(job: Job, spec: FeatureSpec, todo: RefreshPlan, files: Sequence[DataFile], staged: Staged) -> DataFrame:
-    """A row with the `path` of each staged file; the files hold the slices of the planned dates."""
-    files = [file for file in files if file.is_before(DAY, todo.dates[-1])]
+def computed(
+    job: Job, spec: FeatureSpec, dates: Sequence[date], files: Sequence[DataFile], staged: Staged
+) -> DataFrame:
+    """A row with the `path` of each staged file; the files hold the slices of these dates, which are ascending."""
+    files = [file for file in files if file.is_before(DAY, dates[-1])]
     buckets = max(1, math.ceil(sum(file.rows for file in files) / LINES_PER_BUCKET))
     ids = job.read_spark(spec.entities).select(spec.key, spec.id)
-    parts = [
-        job.spark.range(0, len(files), 1, len(files)).mapInArrow(partial(cut_lines, files, spec, todo, buckets), PART),
-        ids.mapInArrow(partial(cut_rows, IDS, buckets), PART),
-    ]
-    if todo.base:
-        base = job.read_spark(spec.contract).where(F.col("as_of_date") == F.lit(todo.base)).join(ids, spec.id)
-        columns = base.select(spec.key, *spec.history_columns)
-        parts.append(columns.mapInArrow(partial(cut_rows, BASE, buckets), PART))
-    together = reduce(DataFrame.unionAll, parts).repartitionById(buckets, F.col("bucket"))
-    return together.mapInArrow(partial(stage_snapshots, spec, todo, staged), "path string")
+    lines = partial(cut_lines, files, dates[-1], spec.key, buckets)
+    parts = job.spark.range(0, len(files), 1, len(files)).mapInArrow(lines, PART)
+    parts = parts.unionAll(ids.mapInArrow(partial(cut_ids, spec.key, buckets), PART))
+    together = parts.repartitionById(buckets, F.col("bucket"))
+    return together.mapInArrow(partial(stage_snapshots, spec, dates, staged), "path string")

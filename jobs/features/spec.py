@@ -1,8 +1,7 @@
 """How a feature table is computed: named Polars expressions, and the history they are taken of.
 
-What is known of each customer's (or article's) whole history is carried on from date to date: a week changes the
-histories of those who bought in it, one customer in twenty. Only theirs are computed again, from all their lines and in
-the same way, so the result has the same bits as if all had been computed anew.
+Of several as-of dates the earliest is computed in full. A later one computes again only who has lines since the one
+before, from all their lines and in the same way, so that the bits are those of a run for that date alone.
 """
 
 from __future__ import annotations
@@ -20,9 +19,6 @@ from jobs.platform.schemas import arrow_schema
 #: The date column of the transactions, and the other columns that features are computed from.
 DAY = "t_dat"
 LINE = ("customer_key", "article_key", DAY, "price", "sales_channel_id")
-
-#: Column of lines: true where the base (see `snapshots`) was computed without the line, although it is dated earlier.
-IS_LATE = "is_late"
 
 #: Longest window before the as-of date that a feature looks at by itself.
 WINDOW = timedelta(days=30)
@@ -59,11 +55,6 @@ class FeatureSpec:
         """Column of its surrogate key."""
         return key_of(self.id)
 
-    @property
-    def history_columns(self) -> list[str]:
-        """Names of the columns that are carried on from slice to slice."""
-        return [expression.meta.output_name() for expression in self.history]
-
 
 def most_frequent(column: str) -> pl.Expr:
     """The most frequent value, the smallest of them on a tie."""
@@ -75,37 +66,20 @@ def days_between(start: str, end: str) -> pl.Expr:
     return (pl.col(end) - pl.col(start)).dt.total_days()
 
 
-@dataclass(frozen=True)
-class Base:
-    """The history columns of a slice computed earlier: of every entity with a known line before `day`.
-
-    Attributes:
-        state: the surrogate key and the history columns.
-        day: its as-of date.
-    """
-
-    state: pl.DataFrame
-    day: date
-
-
-def snapshots(
-    lines: pl.DataFrame, days: Sequence[date], spec: FeatureSpec, base: Base | None = None
-) -> Iterator[tuple[date, pl.DataFrame]]:
+def snapshots(lines: pl.DataFrame, days: Sequence[date], spec: FeatureSpec) -> Iterator[tuple[date, pl.DataFrame]]:
     """The features as of each day: the surrogate key, and every column of the contract but the id and the date.
 
     A sum of doubles depends on the order of its terms, so lines are put into one order: bits do not depend on how the
     lines are spread over machines.
 
     Args:
-        lines: columns LINE and IS_LATE. With a base: at least all lines of entities with a line that the base does not
-            know, and the lines of the WINDOW before each day; without: all lines before the last day.
-        days: as-of dates, none before the base's.
+        lines: columns LINE; all lines before the last day.
+        days: as-of dates.
         spec: the table's.
-        base: where the history columns start from.
     """
     lines = lines.sort(spec.key, "price")
-    state = base.state if base else None
-    is_new = (pl.col(IS_LATE) | (pl.col(DAY) >= base.day)) if base else pl.lit(True)
+    state: pl.DataFrame | None = None
+    is_new = pl.lit(True)
     for day in sorted(days):
         past = lines.filter(pl.col(DAY) < day)
         changed = past.filter(is_new)[spec.key].unique()

@@ -13,7 +13,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -150,17 +149,18 @@ def _of_arrow(contract: Contract, rows: pa.Table, parents: Mapping[Reference, An
 def sample_arrow(contract: Contract, rows: pa.Table, shares: Mapping[str, float]) -> pa.Table:
     """As sample_spark."""
     labels = _labels(contract, rows)
-    share = pd.Series(labels.to_pylist()).map(shares).fillna(0.0).to_numpy()
-    drawn = np.flatnonzero(np.random.default_rng(0).random(rows.num_rows) < share)
+    share = np.array([shares.get(label, 0.0) for label in labels.dictionary.to_pylist()])
+    drawn = np.flatnonzero(np.random.default_rng(0).random(rows.num_rows) < share[labels.indices.to_numpy()])
     columns = rows.select([drift.column for drift in contract.drifts]).take(drawn)  # a slice would carry all rows along
-    return columns.append_column(LABEL, labels.take(drawn))
+    return columns.append_column(LABEL, labels.take(drawn).cast(pa.string()))
 
 
-def _labels(contract: Contract, rows: pa.Table) -> pa.ChunkedArray:
+def _labels(contract: Contract, rows: pa.Table) -> pa.DictionaryArray:
     """The slice of each row."""
     if contract.slice_date:
-        return rows[contract.slice_date].cast(pa.string())
-    return pa.chunked_array([pa.array(np.repeat(ALL, rows.num_rows), pa.string())])
+        days = rows[contract.slice_date].combine_chunks().dictionary_encode()
+        return pa.DictionaryArray.from_arrays(days.indices, days.dictionary.cast(pa.string()))
+    return pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int8), [ALL])
 
 
 def days_of(days: pa.ChunkedArray) -> dict[str, int]:
@@ -168,5 +168,5 @@ def days_of(days: pa.ChunkedArray) -> dict[str, int]:
     return _tally(days.cast(pa.string()))
 
 
-def _tally(labels: pa.ChunkedArray) -> dict[str, int]:
+def _tally(labels: pa.Array | pa.ChunkedArray) -> dict[str, int]:
     return dict(sorted((pair["values"], pair["counts"]) for pair in pc.value_counts(labels).to_pylist()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from jobs.features import articles, customers, spec
-from jobs.features.spec import IS_LATE, LINE, snapshots
+from jobs.features.spec import LINE, snapshots
 from jobs.platform.schemas import arrow_schema
 
 Line = tuple[date, str, str, float, int]
@@ -24,11 +24,11 @@ def key(text: str) -> int:
     return int.from_bytes(text.encode(), "big")
 
 
-def frame(lines: Sequence[Line], late: Collection[int] = ()) -> pl.DataFrame:
-    """The lines as the features are computed from; `late` are positions."""
-    found = [(key(line[1]), key(line[2]), line[0], line[3], line[4], n in late) for n, line in enumerate(lines)]
-    types = [pl.Int32, pl.Int32, pl.Date, pl.Float64, pl.Int32, pl.Boolean]
-    return pl.DataFrame(found, dict(zip([*LINE, IS_LATE], types, strict=True)), orient="row")
+def frame(lines: Sequence[Line]) -> pl.DataFrame:
+    """The lines as the features are computed from."""
+    found = [(key(line[1]), key(line[2]), line[0], line[3], line[4]) for line in lines]
+    types = [pl.Int32, pl.Int32, pl.Date, pl.Float64, pl.Int32]
+    return pl.DataFrame(found, dict(zip(LINE, types, strict=True)), orient="row")
 
 
 def features(of: str, lines: Sequence[Line], as_of_dates: Sequence[date]) -> pa.Table:

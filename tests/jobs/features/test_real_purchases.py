@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from jobs.features import articles, customers
-from jobs.features.spec import IS_LATE, LINE, rows, snapshots
+from jobs.features.spec import LINE, rows, snapshots
 from tests.conftest import SHARED_DATA
 
 PURCHASES = SHARED_DATA / "completejourney" / "transactions_sample.parquet"
@@ -56,7 +56,7 @@ def test_cell_by_cell_against_duckdb(spec, query):
     keyed = pl.from_pandas(lines).rename({"customer_id": "customer_key", "article_id": "article_key"})
     types = dict(zip(LINE, [pl.Int32, pl.Int32, pl.Date, pl.Float64, pl.Int32], strict=True))
     parts = []
-    for day, computed in snapshots(keyed.cast(types).with_columns(pl.lit(False).alias(IS_LATE)), dates, spec):
+    for day, computed in snapshots(keyed.cast(types), dates, spec):
         ids = computed.select(spec.key, pl.col(spec.key).cast(pl.String).alias(spec.id))
         part = rows(computed, ids, spec).to_pandas()
         parts.append(part.assign(as_of_date=pd.Timestamp(day))[contract.column_names])

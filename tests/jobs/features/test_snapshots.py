@@ -22,9 +22,7 @@ from expectations.operations import DELIVERIES
 from expectations.transactions import TRANSACTIONS
 from jobs.features import articles, customers
 from jobs.features import snapshots as through_spark
-from jobs.features.buckets import needed
 from jobs.features.snapshots import require_fresh
-from jobs.features.spec import Base, snapshots
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
@@ -35,12 +33,10 @@ from tests.jobs.features.histories import (
     Line,
     exact,
     features,
-    frame,
     key,
     leaks,
     reference,
     rows,
-    stacked,
 )
 
 AS_OF = date(2020, 9, 16)
@@ -88,18 +84,11 @@ def test_a_planted_leak_is_found() -> None:
 
 @TABLES
 @MANY
-@given(lines=HISTORIES, others=st.lists(LINE, max_size=20), cut=st.sampled_from([-36, -8, -7, 0]))
-def test_carried_on_from_an_earlier_date_is_as_if_computed_anew(
-    of: str, lines: list[Line], others: list[Line], cut: int
-) -> None:
-    """The base knows `lines`; `others` came later, some of them dated long before."""
-    day, dates, spec = AS_OF + timedelta(cut), [AS_OF, AS_OF + timedelta(7)], SPECS[of]
-    known = [computed for _, computed in snapshots(frame(lines), [day], spec)]
-    base = Base(known[0].select(spec.key, *spec.history_columns), day) if known else None
-    late = range(len(lines), len(lines) + len(others)) if base else ()
-    every = frame(lines + others, late)
-    some = needed(every, spec.key, day, AS_OF) if base else every
-    assert exact(stacked(of, snapshots(some, dates, spec, base))) == exact(features(of, lines + others, dates))
+@given(lines=HISTORIES)
+def test_several_dates_at_once_have_the_bits_of_each_alone(of: str, lines: list[Line]) -> None:
+    dates = [AS_OF - timedelta(36), AS_OF - timedelta(7), AS_OF, AS_OF + timedelta(7)]
+    alone = [exact(features(of, lines, [day])) for day in dates]
+    assert exact(features(of, lines, dates)) == sorted(row for some in alone for row in some)
 
 
 # ---- through Spark and the warehouse
@@ -177,7 +166,7 @@ def test_a_week_is_added_and_a_late_file_changes_what_it_touches(spark: SparkSes
     run(spark, tmp_path, of, AS_OF - week)
     deliver(tmp_path, "2.csv", following)
     said = run(spark, tmp_path, of)
-    assert f"1 as-of dates up to {AS_OF}, carried on from {AS_OF - week}" in said, "older weeks stay as they are"
+    assert f"rows for 1 as-of dates up to {AS_OF}" in said, "older weeks stay as they are"
     version = DeltaTable(str(tmp_path / contract.path)).version()
     assert "nothing to do" in run(spark, tmp_path, of)
     assert DeltaTable(str(tmp_path / contract.path)).version() == version
@@ -185,7 +174,7 @@ def test_a_week_is_added_and_a_late_file_changes_what_it_touches(spark: SparkSes
     late = [(AS_OF - timedelta(12), "c", "x", 0.5, 1)]
     deliver(tmp_path, "late.csv", late)
     said = run(spark, tmp_path, of)
-    assert f"2 as-of dates up to {AS_OF}, carried on from {AS_OF - week}" in said, "weeks before the late line stay"
+    assert f"rows for 2 as-of dates up to {AS_OF}" in said, "weeks before the late line stay"
     found = stored(tmp_path, contract)
     for date_ in pc.unique(found["as_of_date"]).to_pylist():
         anew = features(of, lines + following + late, [date_])
@@ -193,7 +182,8 @@ def test_a_week_is_added_and_a_late_file_changes_what_it_touches(spark: SparkSes
 
     # A file is replaced: what was made from the old one is made anew.
     deliver(tmp_path, "1.csv", lines[:200])
-    assert "carried on" not in run(spark, tmp_path, of)
+    dates = Settings(as_of_date=AS_OF, training_weeks=2).snapshot_dates
+    assert f"rows for {len(dates)} as-of dates" in run(spark, tmp_path, of)
     found = stored(tmp_path, contract).filter(pc.equal(stored(tmp_path, contract)["as_of_date"], AS_OF))
     assert exact(found) == exact(features(of, lines[:200] + following + late, [AS_OF]))
 
@@ -208,7 +198,7 @@ def test_a_backfill_fills_in_the_older_slice_alone(spark: SparkSession, tmp_path
 
 
 @TABLES
-def test_other_formulas_carry_nothing_on(
+def test_other_formulas_compute_every_slice_anew(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
 ) -> None:
     deliver(tmp_path, "1.csv", some_lines(50))
@@ -252,7 +242,7 @@ def test_maintenance_voids_nothing(spark: SparkSession, tmp_path: Path, of: str)
         maintained(str(tmp_path / contract.path))
     assert "nothing to do" in run(spark, tmp_path, of, AS_OF - week)
     deliver(tmp_path, "2.csv", [(AS_OF - timedelta(2), "a", "v", 0.25, 2)])
-    assert f"1 as-of dates up to {AS_OF}, carried on from {AS_OF - week}" in run(spark, tmp_path, of)
+    assert f"rows for 1 as-of dates up to {AS_OF}" in run(spark, tmp_path, of)
 
 
 def test_a_restored_feature_table_is_computed_anew(spark: SparkSession, tmp_path: Path) -> None:
@@ -263,7 +253,8 @@ def test_a_restored_feature_table_is_computed_anew(spark: SparkSession, tmp_path
     deliver(tmp_path, "2.csv", late)
     run(spark, tmp_path, "customer")
     DeltaTable(str(tmp_path / "gold/customer_features")).restore(version)
-    assert "carried on" not in run(spark, tmp_path, "customer")
+    dates = Settings(as_of_date=AS_OF, training_weeks=2).snapshot_dates
+    assert f"rows for {len(dates)} as-of dates" in run(spark, tmp_path, "customer")
     found = stored(tmp_path, SPECS["customer"].contract)
     newest = found.filter(pc.equal(found["as_of_date"], AS_OF))
     assert exact(newest) == exact(features("customer", some_lines(300, start=8) + late, [AS_OF]))
