@@ -1,4 +1,4 @@
-"""Housekeeping of all tables: small files made one, rows ordered for lookups, unreachable files and old log removed.
+"""Housekeeping of all tables: small files made one, rows ordered for lookups, unreachable files, old log and old Data Docs removed.
 
 No row changes. A table that other runs keep publishing to is left for the next time, and a rerun finds nothing to do.
 """
@@ -11,6 +11,7 @@ from datetime import timedelta
 from expectations.features import CUSTOMER_FEATURES
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
 from expectations.registry import CONTRACTS
+from jobs.platform.data_docs import remove_old_runs
 from jobs.platform.job import Job, run
 from jobs.platform.table_maintenance import optimize_and_vacuum
 
@@ -34,10 +35,12 @@ def main(job: Job) -> str:
     rewritten, written, removed, skipped = (
         sum(getattr(result, name) for result in done) for name in ("rewritten", "written", "removed", "skipped")
     )
+    runs = remove_old_runs(job.warehouse.root)
+    pages = f"; Data Docs of {runs:,} old runs removed" if runs else ""
     busy = f"; {skipped:,} partitions left, other runs were publishing to them" if skipped else ""
     return (
         f"{len(tables):,} tables: {rewritten:,} files made {written:,}, {removed:,} that nobody can reach removed;"
-        f" replaced versions are kept {retention.days:,} days{busy}"
+        f" replaced versions are kept {retention.days:,} days{pages}{busy}"
     )
 
 

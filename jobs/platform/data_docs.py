@@ -61,7 +61,7 @@ def site(root: str, run_id: str) -> str:
     return f"{root}/data_docs/{name}"
 
 
-def validation_page(root: str, stamp: Mapping[str, str], contract: Contract) -> str:
+def page_of(root: str, stamp: Mapping[str, str], contract: Contract) -> str:
     """Path (or URI) of the page of a table's checks, there once they have run: for links to it.
 
     Args:
@@ -106,7 +106,7 @@ def write_page(
     for _ in range(_ROUNDS):
         if not pages.write(dict(_listing(pages, folder, record, page))):
             break
-    return validation_page(root, stamp, contract)
+    return page_of(root, stamp, contract)
 
 
 def remove_old_runs(root: str, keep: int = RUNS_KEPT) -> int:

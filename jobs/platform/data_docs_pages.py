@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from html import escape
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +141,8 @@ def with_neighbours(page: str, ordered: Sequence[tuple[Run, Record]], at: int) -
     for beside, words, rel in ((at - 1, "Previous", "prev"), (at + 1, "Next", "next")):
         if 0 <= beside < len(ordered):
             run, record = ordered[beside]
-            said = f"{words}: {record.as_of_date or run.run_id}"
-            links.append(f'<a rel="{rel}" href="../{run.folder}/{record.page}" title="{escape(run.run_id)}">{said}</a>')
+            name, said = escape(run.run_id), escape(record.as_of_date or run.run_id)
+            links.append(f'<a rel="{rel}" href="../{run.folder}/{record.page}" title="{name}">{words}: {said}</a>')
     marks = r"(<!--neighbours-->).*?(<!--/neighbours-->)"
     return re.sub(marks, lambda found: found[1] + " ".join(links) + found[2], page, count=1, flags=re.DOTALL)
 
@@ -165,12 +164,18 @@ def write_validation(contract: Contract, results: Sequence[Any], record: Record)
             "name": name,
             "column": columns.get(name),
             "failed": sum(not result.success for result in some),
-            "table": _ResultsTable.render(some, include_column_name=False).to_json_dict(),
+            "table": _results_table(some),
         }
         for name, some in grouped.items()
         if some
     ]
     return _render("validation.html", contract=contract, record=record, sections=sections)
+
+
+def _results_table(results: list[Any]) -> dict[str, Any]:
+    table = _ResultsTable.render(results, include_column_name=False)
+    assert table is not None, "there is a row for each result"
+    return table.to_json_dict()
 
 
 class _ResultsTable(ValidationResultsTableContentBlockRenderer):
@@ -183,7 +188,7 @@ class _ResultsTable(ValidationResultsTableContentBlockRenderer):
 
         def rows(result: Any = None, **kwargs: Any) -> list[list[Any]]:
             return [
-                [_status(result), expectation, observed(result)]
+                [_status(result), _without_statement(expectation), observed(result)]
                 for _, expectation, *_ in rows_of(result=result, **kwargs)
             ]
 
@@ -201,6 +206,15 @@ def _status(result: Any) -> RenderedStringTemplateContent:
     return RenderedStringTemplateContent(
         string_template={"template": "$status", "params": {"status": words}, "styling": styling}
     )
+
+
+def _without_statement(cell: Any) -> Any:
+    """An expectation without how often it was broken: `observed` says that, and of values, not of rows with nulls."""
+    if not isinstance(cell, list):
+        return cell
+    return [
+        part for part in cell if "$unexpected_count" not in getattr(part, "string_template", {}).get("template", "")
+    ]
 
 
 def observed(result: Any) -> str:
@@ -225,8 +239,8 @@ def _number(value: Any) -> str:
 def _percent(count: int, of: int) -> str:
     share = 100 * count / max(of, 1)
     if 0 < share < 0.01:
-        return "< 0.01 %"
-    return f"{share:.2f}".rstrip("0").rstrip(".") + " %"
+        return "< 0.01%"
+    return f"{share:.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def _render(template: str, **values: Any) -> str:
@@ -241,5 +255,4 @@ def _environment() -> Environment:
     environment.loader = ChoiceLoader([FileSystemLoader(_TEMPLATES), environment.loader])
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters["when"] = lambda time: time[:16].replace("T", " ")
-    environment.filters["by"] = lambda records, name: sorted(records, key=attrgetter(name))
     return environment
