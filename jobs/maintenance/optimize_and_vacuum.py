@@ -1,6 +1,7 @@
-"""Housekeeping of all tables: small files made one, rows ordered for lookups, unreachable files, old log and old Data Docs removed.
+"""Housekeeping of all tables: small files made one, rows ordered for lookups, unreachable files and old log removed.
 
-No row changes. A table that other runs keep publishing to is left for the next time, and a rerun finds nothing to do.
+Of Data Docs the newest runs are kept. No row changes. A table that other runs keep publishing to is left for the next
+time, and a rerun finds nothing to do.
 """
 
 from __future__ import annotations

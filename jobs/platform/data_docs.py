@@ -109,9 +109,14 @@ def write_page(
     return page_of(root, stamp, contract)
 
 
-def remove_old_runs(root: str, keep: int = RUNS_KEPT) -> int:
-    """Remove the pages of all but the newest runs, and links to them; returns the number of runs removed."""
-    pages = _Pages(root)
+def remove_old_runs(root: str, keep: int | None = None) -> int:
+    """Remove the pages of all but the newest runs, and links to them; returns the number of runs removed.
+
+    Args:
+        root: the warehouse.
+        keep: how many runs stay; RUNS_KEPT unless given.
+    """
+    pages, keep = _Pages(root), RUNS_KEPT if keep is None else keep
     runs = pages.runs()
     if not (old := runs[keep:]):
         return 0

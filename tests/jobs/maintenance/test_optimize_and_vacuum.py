@@ -19,6 +19,8 @@ from expectations.registry import CONTRACTS
 from expectations.transactions import TRANSACTIONS
 from jobs.maintenance.optimize_and_vacuum import CLUSTER_BY, READS, WRITES, main
 from jobs.platform import table_maintenance
+from jobs.platform.checks import check_rows
+from jobs.platform.data_docs import write_page
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
@@ -239,6 +241,15 @@ def test_the_job_looks_after_every_table_there_is(warehouse: Warehouse) -> None:
     assert "1 that nobody can reach removed; replaced versions are kept 8 days" in run(warehouse.root, retention_days=8)
     assert DeltaTable(root).metadata().configuration["delta.logRetentionDuration"] == "interval 8 days"
     assert warehouse.read_arrow(EVALUATION_METRICS).num_rows == 2
+
+
+def test_the_job_keeps_data_docs_of_the_newest_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.platform.data_docs.RUNS_KEPT", 2)
+    for run_id in "abc":
+        write_page(str(tmp_path), {"run_id": run_id}, THINGS, check_rows(THINGS, arrow(day(DAY, 1.0))), "passed", [])
+    assert "Data Docs of 1 old runs removed" in run(str(tmp_path))
+    assert sorted(path.name for path in (tmp_path / "data_docs").iterdir()) == ["b", "c", "index.html", "tables"]
+    assert "Data Docs" not in run(str(tmp_path))
 
 
 def test_an_empty_warehouse_is_fine(tmp_path: Path) -> None:

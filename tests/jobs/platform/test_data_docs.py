@@ -14,7 +14,7 @@ import pytest
 
 from expectations.contract import RowChange
 from jobs.platform.checks import check_measures, check_rows
-from jobs.platform.data_docs import remove_old_runs, site, page_of, write_page
+from jobs.platform.data_docs import page_of, remove_old_runs, site, write_page
 from tests.jobs.platform.things import DAY, THINGS, arrow, day
 
 RUN = "scheduled__2020-09-16T00:00:00+00:00"
