@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from expectations.contract import RowChange
+from jobs.platform import data_docs
 from jobs.platform.checks import check_measures, check_rows
 from jobs.platform.data_docs import page_of, remove_old_runs, site, write_page
 from tests.jobs.platform.things import DAY, THINGS, arrow, day
@@ -218,6 +219,24 @@ def test_publishes_at_once_are_all_listed(tmp_path, what):
     assert all(week in (tmp_path / "data_docs/tables/gold.things.html").read_text() for week in weeks)
     beside = [Page(path).beside() for path in found]
     assert beside == [[a, b] for a, b in zip(["-", *weeks], [*weeks[1:], "-"], strict=False)]
+
+
+def test_a_publish_between_reading_and_writing_is_listed(tmp_path, monkeypatch):
+    listing = data_docs._listing
+    beside = [{"run": "week 23", "as_of": "2020-09-23"}, {"job": "a.c", "run": "week 16"}]
+
+    def overtaken(*args):
+        stale = list(listing(*args))
+        if beside:
+            add(tmp_path, **beside.pop())
+        return stale
+
+    monkeypatch.setattr(data_docs, "_listing", overtaken)
+    page = add(tmp_path, run="week 16")
+    assert not beside
+    assert sorted(runs_listed(tmp_path)) == ["week 16", "week 23"]
+    assert set(listed(tmp_path, "week 16")) == {JOB, "a.c"}
+    assert Page(page).beside() == ["-", "week 23"]
 
 
 def test_old_runs_go_with_all_links_to_them(tmp_path, monkeypatch):

@@ -230,4 +230,4 @@ def test_the_page_shows_what_was_measured(spark, warehouse, engine):
     page = Path(site(warehouse.root, warehouse.stamp["run_id"]), "gold.sales.sell.sales.html").read_text()
     assert "unknown %" not in page and ">--<" not in page
     shown = [re.sub(r"<.*?>", "", cell).strip() for cell in re.findall(r"<td.*?>(.*?)</td>", page, re.DOTALL)]
-    assert {"1500", "1.25"} <= set(shown), "rows, and rows for each row before"
+    assert {"1,500", "1.25"} <= set(shown), "rows, and rows for each row before"
