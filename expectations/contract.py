@@ -81,10 +81,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Reference:
-    """Every value of `column` is an id, or a surrogate key, of the table `parent`: of the customers or the articles."""
+    """Every value of `column` is an id, or a surrogate key, of the table `parent`: of the customers or the articles.
+
+    With `id_column` it is the key that the parent has for the id in that column of the same row.
+    """
 
     column: str
     parent: Contract
+    id_column: str | None = None
+
+    @property
+    def parent_columns(self) -> list[str]:
+        """The parent's columns with these values."""
+        return [self.parent_column, *([self.parent.key[0]] if self.id_column else [])]
 
     @property
     def parent_column(self) -> str:
@@ -93,7 +102,8 @@ class Reference:
 
     @property
     def measure(self) -> str:
-        return f"{self.column} not in {self.parent.path}"
+        of_it = f"{self.column} of {self.id_column}" if self.id_column else self.column
+        return f"{of_it} not in {self.parent.path}"
 
 
 @dataclass(frozen=True)
@@ -219,6 +229,11 @@ class Contract:
         elif self.key:
             rules.append(Expectation("expect_compound_columns_to_be_unique", {"column_list": list(self.key)}))
         return rules
+
+    @property
+    def compares_slices(self) -> bool:
+        """True where new rows are compared with those that the table has."""
+        return bool(self.row_change or self.week_change or self.drifts)
 
     @property
     def unique(self) -> list[tuple[str, ...]]:

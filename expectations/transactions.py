@@ -21,7 +21,10 @@ TRANSACTIONS = Contract(
     ),
     # both, so that the log alone tells which files were taken in
     partition_by=("source_file", "source_checksum"),
-    references=(Reference("customer_key", CUSTOMERS), Reference("article_key", ARTICLES)),
+    references=(
+        Reference("customer_key", CUSTOMERS, id_column="customer_id"),
+        Reference("article_key", ARTICLES, id_column="article_id"),
+    ),
     row_change=RowChange(0.9, None, "a file that comes again corrects or adds; one that lost a tenth was cut short"),
     week_change=WeekChange(
         "t_dat",

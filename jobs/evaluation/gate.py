@@ -36,6 +36,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import EVALUATION_FOLDS
+from jobs.platform.staging import Slice
 from jobs.platform.tracking import set_champion, use_tracking
 from jobs.ranking.model_registry import incumbent, promotions, rolled_back, version_of_run
 
@@ -253,6 +254,11 @@ def _name(system: str, champion: str | None) -> str:
 
 
 def main(job: Job) -> str:
+    return job.transact(lambda: judge(job))
+
+
+def judge(job: Job) -> str:
+    """Decide on the run's model beside the verdicts that there are, and record it; returns the job's summary."""
     settings = job.settings
     use_tracking(settings)
     version, champion = version_of_run(settings), incumbent(job)
@@ -278,7 +284,8 @@ def main(job: Job) -> str:
         "run_id": settings.run_id,
     }
     table = pa.Table.from_pylist([row], schema=arrow_schema(MODEL_DECISIONS))
-    job.publish(MODEL_DECISIONS, table, replace={"as_of_date": [settings.as_of_date]})
+    replaced: Slice = {"as_of_date": [settings.as_of_date]}
+    job.publish(MODEL_DECISIONS, table, replaced, derived_from=[MODEL_DECISIONS])
     if newest is not None:
         set_champion(settings.model_name, promoted[newest])
     return f"version {version} {'promoted' if verdict.is_promoted else 'not promoted'}: {reason}"

@@ -21,6 +21,11 @@ READS, WRITES = (), (MODEL_DECISIONS,)
 
 
 def main(job: Job) -> str:
+    return job.transact(lambda: roll_back(job))
+
+
+def roll_back(job: Job) -> str:
+    """Take the champion of the as-of date back, unless that was done; returns the job's summary."""
     settings = job.settings
     use_tracking(settings)
     promoted = promotions(job)
@@ -46,7 +51,7 @@ def main(job: Job) -> str:
             "run_id": settings.run_id,
         }
         table = pa.Table.from_pylist([row], schema=arrow_schema(MODEL_DECISIONS))
-        job.publish(MODEL_DECISIONS, table, replace={"as_of_date": [taken_back]})
+        job.publish(MODEL_DECISIONS, table, {"as_of_date": [taken_back]}, derived_from=[MODEL_DECISIONS])
         words = (
             f"version {version} of {taken_back} rolled back as of {settings.as_of_date}; "
             f"champion again: version {promoted[restored]} of {restored}"

@@ -53,6 +53,10 @@ def publish_snapshots(job: Job, spec: FeatureSpec, dates: Sequence[date]) -> str
         spec: the table's.
         dates: as-of dates.
     """
+    return job.transact(lambda: _publish_snapshots(job, spec, dates))
+
+
+def _publish_snapshots(job: Job, spec: FeatureSpec, dates: Sequence[date]) -> str:
     require_fresh(job)
     files, contract = job.data_files(TRANSACTIONS), spec.contract
     present = {part["as_of_date"] for part in job.partitions(contract)}
@@ -70,14 +74,15 @@ def publish_snapshots(job: Job, spec: FeatureSpec, dates: Sequence[date]) -> str
 
 
 def current_deliveries(job: Job, files: Sequence[DataFile]) -> dict[str, int]:
-    """Checksum -> version of every delivery that has rows in the transactions.
+    """Checksum -> version of every delivery that has rows in the transactions, in the version that this run reads.
 
     Raises:
+        TableChangedError: an ingest has brought the transactions up to date since.
         JobError: the transactions were changed by somebody else than their ingest, a restore maybe.
     """
     found = job.read_arrow(DELIVERIES, where={"table_name": [TRANSACTIONS.name]}).to_pylist()
     versions = {row["source_checksum"]: row["table_version"] for row in found if row["copy_of"] is None}
-    changes = job.warehouse.changes_since(TRANSACTIONS, max(versions.values(), default=0))
+    changes = job.warehouse.changes_as_read(TRANSACTIONS, max(versions.values(), default=0))
     if changes != set() or not {checksum(file) for file in files} <= versions.keys():
         raise JobError(
             f"{TRANSACTIONS.path}: not as its ingest left it (restored, or a run was killed); run ingest.transactions"

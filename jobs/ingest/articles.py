@@ -15,6 +15,11 @@ READS, WRITES = (), (ARTICLES, QUARANTINE, DELIVERIES)
 
 
 def main(job: Job) -> str:
+    return job.transact(lambda: ingest(job))
+
+
+def ingest(job: Job) -> str:
+    """Publish the catalogue's file unless it is taken in already; returns the job's summary."""
     mapping = load_mapping(job.settings.mapping)
     file = single_file(job.settings.data, mapping.articles)
     source = digest(mapping, [file])

@@ -42,6 +42,11 @@ def buyers(files: Sequence[SourceFile], mapping: Mapping) -> pa.Array:
 
 
 def main(job: Job) -> str:
+    return job.transact(lambda: ingest(job))
+
+
+def ingest(job: Job) -> str:
+    """Publish the customers file unless it is taken in already; returns the job's summary."""
     mapping = load_mapping(job.settings.mapping)
     file = single_file(job.settings.data, mapping.customers)
     further = source_files(job.settings.data, mapping.transactions) if mapping.customers.also_from_transactions else []

@@ -71,9 +71,14 @@ Record = dict[str, Any]
 
 
 def recorded(job: Job, contract: Contract) -> dict[str, Record]:
-    """File name -> its record, of the files that the table was made from; nothing where the records hold no longer."""
+    """File name -> its record, of the files that the table was made from; nothing where the records hold no longer.
+
+    They are of the version of the table that this run reads. Raises TableChangedError where they are of a later one.
+    """
+    if job.exists(contract):
+        job.version(contract)  # before its records, which another run may bring up to date meanwhile
     rows = every_record(job, contract)
-    if not rows or job.warehouse.changes_since(contract, max(row["table_version"] for row in rows)) != set():
+    if not rows or job.warehouse.changes_as_read(contract, max(row["table_version"] for row in rows)) != set():
         return {}
     return {row["source_file"]: row for row in rows}
 
@@ -85,19 +90,61 @@ def every_record(job: Job, contract: Contract) -> list[Record]:
     return job.read_arrow(DELIVERIES, where={"table_name": [contract.name]}).to_pylist()
 
 
-def record(job: Job, contract: Contract, rows: Sequence[Record], gone: Collection[str] = ()) -> None:
+def record(job: Job, contract: Contract, rows: Sequence[Record], gone: Collection[str] | None = ()) -> None:
     """Note the files that the table was made from, in place of what was noted of them and of those that are `gone`.
+
+    Where another run has noted a later version of the table, made from this one, that stands.
+
+    Args:
+        job: the running job, which published the table or found it as it should be.
+        contract: the table.
+        rows: records without table_name and run_id; columns of no meaning for the table may be left out.
+        gone: names of files without rows in the table; None: all others.
+    """
+    version = job.warehouse.versions_written.get(contract.name, job.version(contract))
+
+    def note() -> None:
+        noted = every_record(job, contract)
+        newest = job.warehouse.newest(contract).version()  # a table made anew begins below what was noted of the old
+        if any(version < row["table_version"] <= newest for row in noted):
+            return
+        given = {"next_key": next_key(noted)} if next_key(noted) > next_key(rows) else {}
+        _publish(job, contract, [row | given for row in rows], gone)
+
+    job.transact(note, [DELIVERIES])
+
+
+def reserve_keys(job: Job, contract: Contract, file: SourceFile, key: int) -> None:
+    """Note that keys below this one are given, before the commit that gives them: a killed run never notes it after.
 
     Args:
         job: the running job.
         contract: the table.
-        rows: records without table_name and run_id; columns of no meaning for the table may be left out.
-        gone: names of files without rows in the table.
+        file: that its rows are from, in case that nothing was noted of the table before.
+        key: the least that stays free.
     """
+
+    def note() -> None:
+        noted = every_record(job, contract)
+        unmade = {"source_file": file.name, "source_checksum": file.checksum, "mapping_digest": "", "table_version": 0}
+        if next_key(noted) < key:
+            _publish(job, contract, [row | {"next_key": key} for row in noted or [unmade]])
+
+    job.transact(note, [DELIVERIES])
+
+
+def next_key(rows: Sequence[Record]) -> int:
+    """The least surrogate key that was never given, as far as these records know."""
+    return max((row.get("next_key") or 0 for row in rows), default=0)
+
+
+def _publish(job: Job, contract: Contract, rows: Sequence[Record], gone: Collection[str] | None = ()) -> None:
     stamp = {"table_name": contract.name, "run_id": job.settings.run_id}
-    table = pa.Table.from_pylist([row | stamp for row in rows], arrow_schema(DELIVERIES))
-    names = sorted({row["source_file"] for row in rows} | set(gone))
-    job.publish(DELIVERIES, table, {"table_name": [contract.name], "source_file": names})
+    table = pa.Table.from_pylist([stamp | row for row in rows], arrow_schema(DELIVERIES))
+    replace = {"table_name": [contract.name]}
+    if gone is not None:
+        replace["source_file"] = sorted({row["source_file"] for row in rows} | set(gone))
+    job.publish(DELIVERIES, table, replace, derived_from=[DELIVERIES])
 
 
 def states(records: Mapping[str, Record]) -> Known:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from expectations.contract import Contract, key_of
 from expectations.transactions import QUARANTINE
-from jobs.ingest.deliveries import every_record, record, recorded
+from jobs.ingest.deliveries import every_record, next_key, record, recorded, reserve_keys
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
 from jobs.ingest.keys import keys_for
 from jobs.ingest.mapping import Mapping, TableMapping
@@ -86,6 +86,8 @@ def publish_entities(
 ) -> str:
     """Quarantine and publish rows as the whole table; returns the job's summary.
 
+    Raises TableChangedError where another run publishes to it meanwhile: the keys would be of a table that is gone.
+
     Args:
         job: the running job.
         contract: the table.
@@ -106,20 +108,20 @@ def publish_entities(
     columns = [entity_id, key_of(entity_id)]
     nobody = pa.table([pa.array([], pa.string()), pa.array([], pa.int32())], columns)
     known = job.read_arrow(contract, columns=columns) if job.exists(contract) else nobody
-    given = max((row["next_key"] for row in every_record(job, contract)), default=0)
-    keys, next_key = keys_for(table[entity_id].combine_chunks(), known, given)
+    keys, free = keys_for(table[entity_id].combine_chunks(), known, next_key(every_record(job, contract)))
     table = table.append_column(key_of(entity_id), pa.array(keys)).select(contract.column_names)
     require_unchanged(files)
+    reserve_keys(job, contract, files[0], free)
     job.publish(QUARANTINE, bad, {"table_name": [contract.name]})
-    count = job.publish(contract, table, {})
+    count = job.publish(contract, table, {}, derived_from=[contract])
     taken = {
         "source_file": files[0].name,
         "source_checksum": files[0].checksum,
         "mapping_digest": source,
         "table_version": job.warehouse.versions_written[contract.name],
-        "next_key": next_key,
+        "next_key": free,
     }
-    record(job, contract, [taken], gone=[row["source_file"] for row in every_record(job, contract)])
+    record(job, contract, [taken], gone=None)
     return f"{count:,} rows from {', '.join(file.name for file in files)}; {bad.num_rows:,} rows in quarantine"
 
 

@@ -8,7 +8,6 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from expectations.contract import key_of
 from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest.block_kernel import DONE, PARENTS, ingest_blocks, unknown
@@ -20,6 +19,7 @@ from jobs.ingest.quarantine import Findings, First, audit
 from jobs.ingest.reading import blocks
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.measures import unknown_rows
 
 READS, WRITES = tuple(PARENTS.values()), (TRANSACTIONS, QUARANTINE, DELIVERIES)
 
@@ -34,10 +34,10 @@ def to_take_again(
     """Names of files already ingested in whose rows might be judged otherwise today.
 
     These are those without a record, or with one of another mapping; else, when the catalogue or the customers changed,
-    those with rows refused because an id was unknown, and those with rows whose id is no longer known.
+    those with rows refused because an id was unknown, and those with rows whose id has another key there, or none.
 
     Raises:
-        JobError: rows lost their article or customer and their file is not there to be ingested again.
+        JobError: there are such rows and their file is not there to be ingested again.
     """
     again = {
         name
@@ -57,8 +57,9 @@ def to_take_again(
     present = {file.name for file in delivered} | {n for n in taken if taken[n] in {f.checksum for f in delivered}}
     if lost := sorted(orphaned - present):
         raise JobError(
-            f"{TRANSACTIONS.path} holds rows of {', '.join(lost)} whose {' or '.join(changed)} is no longer known, and "
-            f"{job.settings.data} does not have that file; deliver it again, or use another warehouse"
+            f"{TRANSACTIONS.path} holds rows of {', '.join(lost)} whose {' or '.join(changed)} is no longer known, or"
+            f" by another key, and {job.settings.data} does not have that file; deliver it again, or run"
+            " jobs.maintenance.repair_keys, or use another warehouse"
         )
     return again | ((set(waiting) | orphaned) & taken.keys())
 
@@ -68,17 +69,22 @@ def _is_of_another(row: Record, table: str, facts: dict[str, str | int]) -> bool
 
 
 def _orphaned(job: Job, columns: Sequence[str]) -> set[str]:
-    """Files with a purchase whose article or customer is not in its table any more; a key has one owner for good."""
+    """Files with a purchase whose article or customer is not in its table any more, or has another key there."""
     rows = job.read_spark(TRANSACTIONS)
     files: set[str] = set()
-    for column in columns:
-        known = job.read_spark(PARENTS[column]).select(key_of(column))
-        lost = rows.join(known, key_of(column), "left_anti").select("source_file").distinct()
-        files |= {row.source_file for row in lost.collect()}
+    for reference in TRANSACTIONS.references:
+        if reference.id_column in columns:
+            lost = unknown_rows(rows, reference, job.read_spark(reference.parent).select(*reference.parent_columns))
+            files |= {row.source_file for row in lost.select("source_file").distinct().collect()}
     return files
 
 
 def main(job: Job) -> str:
+    return job.transact(lambda: ingest_delivered(job))
+
+
+def ingest_delivered(job: Job) -> str:
+    """Bring the table up to date with the delivered files, catalogue and customers; returns the job's summary."""
     mapping = load_mapping(job.settings.mapping)
     known = recorded(job, TRANSACTIONS)
     delivered = source_files(job.settings.data, mapping.transactions, states(known))
@@ -114,7 +120,8 @@ def ingest(job: Job, mapping: Mapping, steps: Plan) -> str:
         require_unchanged(steps.take)
         replace = {"source_file": steps.replace}
         job.publish_staged(quarantine, refused, {"table_name": [TRANSACTIONS.name]} | replace)
-        count = job.publish_staged(files, [block.good for block in done if block.good], replace)
+        good = [block.good for block in done if block.good]
+        count = job.publish_staged(files, good, replace, derived_from=[TRANSACTIONS, *PARENTS.values()])
     return f"{count:,} units from {', '.join(file.name for file in steps.take)}; {bad:,} rows in quarantine"
 
 

@@ -8,5 +8,12 @@ class JobError(Exception):
     """
 
 
+class TableChangedError(Exception):
+    """Another run changed a table between the moment this run read it and the commit of what follows from its rows.
+
+    Nothing was committed. What was derived has to be derived again: Job.transact does so.
+    """
+
+
 class ContractError(JobError):
     """Data that breaks its table's contract; nothing was published."""

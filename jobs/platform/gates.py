@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from expectations.contract import Contract, Reference, RowChange, WeekChange
 from jobs.platform import measures
@@ -57,11 +58,14 @@ class Audit:
         contract: the table, which exists.
         replace: the slice that the rows take the place of.
         rows: all rows: staged and read by Spark, or an Arrow table.
+        table: the version of the table that they are compared with.
     """
 
-    def __init__(self, tables: Tables, contract: Contract, replace: Slice, rows: pa.Table | DataFrame) -> None:
+    def __init__(
+        self, tables: Tables, contract: Contract, replace: Slice, rows: pa.Table | DataFrame, table: DeltaTable
+    ) -> None:
         self._tables, self._contract, self._replace, self._rows = tables, contract, replace, rows
-        self._previous = PreviousSlices(contract, tables.newest(contract), replace)
+        self._previous = PreviousSlices(contract, table, replace)
         self._results: list[Any] = []
         #: Rules of the table (name -> SQL) that Great Expectations has found to hold on every row.
         self.verified: dict[str, str] = {}
@@ -105,12 +109,11 @@ class Audit:
         """What each reference's parent table holds, where the rows are: in Spark, or in memory."""
         found: dict[Reference, Any] = {}
         for reference in self._contract.references:
-            parent, column = reference.parent, reference.parent_column
+            parent, columns = reference.parent, reference.parent_columns
             if isinstance(self._rows, pa.Table):
-                found[reference] = self._tables.ids(parent, column)
+                found[reference] = self._tables.ids(parent, columns)
             else:
-                ids = self._tables.ids_spark(self._rows.sparkSession, parent, column)
-                found[reference] = ids.withColumnRenamed(column, reference.column)
+                found[reference] = self._tables.ids_spark(self._rows.sparkSession, parent, columns)
         return found
 
     def _is_soft(self, gate: Any) -> bool:
@@ -158,10 +161,13 @@ class Audit:
     def _references(self, rows: Mapping[str, int]) -> Iterator[Measure]:
         for reference, counts in self._measured.unknown.items():
             for label in rows:
+                kind, advice = "one that is not in", "deliver the file that lists it, and run again"
+                if reference.id_column:
+                    kind = f"another than their {reference.id_column} has in"
+                    advice = "run ingest.transactions, or jobs.maintenance.repair_keys where their file is gone"
                 words = (
-                    f"{reference.column}: {counts.get(label, 0):,} rows of {label} have one that is not in"
-                    f" {reference.parent.path}, such as {self._examples(reference)};"
-                    " deliver the file that lists it, and run again"
+                    f"{reference.column}: {counts.get(label, 0):,} rows of {label} have {kind}"
+                    f" {reference.parent.path}, such as {self._examples(reference)}; {advice}"
                 )
                 yield Measure(reference.measure, label, counts.get(label, 0), words)
 

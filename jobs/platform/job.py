@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -19,7 +19,7 @@ from pydantic_settings import CliApp, SettingsError
 from expectations.contract import Contract
 from jobs.platform import storage
 from jobs.platform.data_files import DataFile
-from jobs.platform.errors import JobError
+from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.settings import Settings
 from jobs.platform.staging import Slice, Staged
 from jobs.platform.warehouse import ARROW_ROWS, Warehouse
@@ -32,6 +32,11 @@ EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
 
 #: What the operating system says, through every library, when nothing more can be written.
 _DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+
+#: So often what follows from a table is derived again because another run changed the table.
+TRANSACTION_ATTEMPTS = 5
+
+T = TypeVar("T")
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,24 +104,55 @@ class Job:
         self._declared(contract, self._reads + self._writes)
         return self.warehouse.partitions(contract)
 
-    def publish(self, contract: Contract, rows: DataFrame | pa.Table | Iterable[pa.Table], replace: Slice) -> int:
+    def publish(
+        self,
+        contract: Contract,
+        rows: DataFrame | pa.Table | Iterable[pa.Table],
+        replace: Slice,
+        derived_from: Sequence[Contract] = (),
+    ) -> int:
         """Check and commit a declared output in place of the slice; returns the number of rows.
 
         Args:
             contract: the table.
             rows: a Spark DataFrame, an Arrow table, or a stream of Arrow tables, larger than memory maybe.
             replace: the slice.
+            derived_from: tables, itself maybe, from whose rows as this run read them the new rows follow, so that they
+                are wrong beside other ones. See `transact`.
+
+        Raises:
+            ContractError: a rule or a gate of the table is broken. Nothing is committed.
+            TableChangedError: another run has changed one of those tables since. Nothing is committed.
         """
         self._declared(contract, self._writes)
         from pyspark.sql import DataFrame
 
         with self._naming(contract):
             if isinstance(rows, DataFrame):
-                return self.warehouse.publish_spark(contract, rows, replace)
+                return self.warehouse.publish_spark(contract, rows, replace, derived_from)
             if isinstance(rows, pa.Table) and rows.num_rows <= ARROW_ROWS:
-                return self.warehouse.publish_arrow(contract, rows, replace)
+                return self.warehouse.publish_arrow(contract, rows, replace, derived_from)
             blocks = [rows] if isinstance(rows, pa.Table) else rows
-            return self.warehouse.publish_blocks(contract, blocks, replace)
+            return self.warehouse.publish_blocks(contract, blocks, replace, derived_from)
+
+    def transact(self, attempt: Callable[[], T], tables: Sequence[Contract] | None = None) -> T:
+        """`attempt`, which reads these tables and publishes what follows from their rows, until nobody came between.
+
+        Args:
+            attempt: does everything again where another run changed a table of its publish's `derived_from`.
+            tables: those that it reads, from their newest versions each time; None: all tables of the job.
+        """
+        again = self._reads + self._writes if tables is None else tables
+        for number in range(1, TRANSACTION_ATTEMPTS + 1):
+            self.warehouse.forget(again)
+            try:
+                return attempt()
+            except TableChangedError as error:
+                if number == TRANSACTION_ATTEMPTS:
+                    raise
+                logging.warning("%s; all that follows from them is derived again", error)
+                time.sleep(0.1 * number)
+        raise AssertionError("unreachable")
 
     @contextmanager
     def staging(self, contract: Contract) -> Iterator[Staged]:
@@ -125,9 +161,14 @@ class Job:
         with self._naming(contract), self.warehouse.staging(contract) as files:
             yield files
 
-    def publish_staged(self, files: Staged, paths: Sequence[str], replace: Slice) -> int:
-        """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
-        return self.warehouse.publish_staged(files, paths, replace)
+    def publish_staged(
+        self, files: Staged, paths: Sequence[str], replace: Slice, derived_from: Sequence[Contract] = ()
+    ) -> int:
+        """Check the staged files at these paths and commit them in place of the slice; returns their number of rows.
+
+        See `publish`.
+        """
+        return self.warehouse.publish_staged(files, paths, replace, derived_from)
 
     @contextmanager
     def _naming(self, contract: Contract) -> Iterator[None]:

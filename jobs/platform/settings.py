@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, ge=7, le=3650, description="Days that replaced versions of a table, and files of killed runs, are kept"
     )
+    dry_run: bool = Field(
+        True, description="maintenance.repair_keys: only say what is wrong; false: mend it, in one commit"
+    )
     mlflow_tracking_uri: str | None = Field(None, description="MLflow store; default: SQLite under the warehouse")
     model_name: str = Field("weekly_recommender", description="Name in the MLflow model registry")
 

@@ -22,7 +22,6 @@ import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, convert_to_deltalake
-from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from expectations.contract import Contract, not_null
@@ -39,7 +38,9 @@ STAGED = "staged-"
 #: Column -> the values of it that a publish replaces. Empty: the whole table.
 Slice = Mapping[str, Sequence[date | str]]
 
-COMMIT_ATTEMPTS = 10
+#: Commits to the table as it is then: its version, what is recorded with the commit, and constraints (name -> SQL) that
+#: these very rows were found to keep. Raises CommitFailedError where another run has committed since.
+Write = Callable[[DeltaTable, str, Mapping[str, str]], None]
 
 # Ids that are no key stay dictionary-encoded: a day's purchases name the same customers and articles over and over.
 _PARQUET: dict[str, Any] = {"compression": "snappy", "store_schema": False, "dictionary_pagesize_limit": 32 << 20}
@@ -136,46 +137,42 @@ class Staged:
         reader = spark.read.schema(self.contract.ddl).option("basePath", f"{root}/{self.folder}")
         return reader.parquet(*(f"{root}/{_escaped(path)}" for path in paths)).select(*self.contract.column_names)
 
-    def commit(
-        self,
-        session: Callable[[], SparkSession],
-        paths: Sequence[str],
-        replace: Slice,
-        user_metadata: str,
-        verified: Mapping[str, str],
-    ) -> int:
-        """Put the files in place of the slice, in one commit; returns the table's new version.
+    def writer(self, session: Callable[[], SparkSession], paths: Sequence[str], replace: Slice) -> Write:
+        """What puts the files in place of the slice, in one commit.
+
+        It raises ContractError where a row breaks a constraint that the table has by then; nothing is committed.
 
         Args:
             session: gives the Spark session that evaluates the table's constraints.
             paths: of the files, below the table's root.
             replace: partition column -> values.
-            user_metadata: recorded with the commit.
-            verified: constraints (name -> SQL) that these very rows were found to keep; all others are evaluated.
 
         Raises:
-            ContractError: a row breaks a constraint of the table, or is outside the slice. Nothing is committed.
+            ContractError: a row is outside the slice.
         """
         require_inside(self.contract, {c: [_partition(path)[c] for path in paths] for c in replace}, replace)
-        self._require_constraints(session, paths, verified)
         actions = self._actions(paths)
         names = list(self.contract.partition_by)
         filters = [(column, "in", [str(value) for value in values]) for column, values in replace.items()]
 
-        def write(table: DeltaTable) -> None:
+        def write(table: DeltaTable, user_metadata: str, verified: Mapping[str, str]) -> None:
+            self._require_constraints(session, table, paths, verified)
             # Left to itself a commit moves on to a newer version, where the slice may hold another run's rows.
             properties = CommitProperties({"userMetadata": user_metadata}, max_commit_retries=0)
             table.create_write_transaction(
                 actions, "overwrite", table.schema(), names, filters or None, commit_properties=properties
             )
 
-        return committed(self.uri, write)
+        return write
 
     def _require_constraints(
-        self, session: Callable[[], SparkSession], paths: Sequence[str], verified: Mapping[str, str]
+        self,
+        session: Callable[[], SparkSession],
+        table: DeltaTable,
+        paths: Sequence[str],
+        verified: Mapping[str, str],
     ) -> None:
         """The commit adds files as they are, so what Delta's own writers would refuse is looked for here."""
-        table = DeltaTable(self.uri, storage_options=storage.storage_options(self.uri))
         prefix = "delta.constraints."
         rules = {
             name.removeprefix(prefix): rule
@@ -209,21 +206,6 @@ class Staged:
         now = int(time.time() * 1000)
         found = [(path, added[_identity(path, _partition(path))]) for path in paths]
         return [AddAction(path, add["size"], add["partitionValues"], now, True, add["stats"]) for path, add in found]
-
-
-def committed(uri: str, write: Callable[[DeltaTable], None]) -> int:
-    """Let `write` commit to the table as it is now, again where another run commits first; returns the new version."""
-    for attempt in range(1, COMMIT_ATTEMPTS + 1):
-        table = DeltaTable(uri, storage_options=storage.storage_options(uri))
-        version = table.version() + 1
-        try:
-            write(table)  # which gives up where another run has committed this version
-            return version
-        except CommitFailedError:
-            if attempt == COMMIT_ATTEMPTS:
-                raise
-            time.sleep(0.1 * attempt)
-    raise AssertionError("unreachable")
 
 
 def require_inside(contract: Contract, found: Mapping[str, Iterable[Any]], replace: Slice) -> None:

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from expectations.contract import Contract
 from jobs.platform import storage
 from jobs.platform.data_files import DataFile, data_files
-from jobs.platform.errors import JobError
+from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.staging import Slice
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAINTENANCE = frozenset(
     {
         "OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT",
-        "DROP CONSTRAINT", "CHANGE COLUMN", "UPGRADE PROTOCOL", "ADD FEATURE", "UPDATE TABLE METADATA",
+        "DROP CONSTRAINT", "CHANGE COLUMN", "UPGRADE PROTOCOL", "ADD FEATURE", "UPDATE TABLE METADATA", "CREATE TABLE",
     }
 )  # fmt: skip
 
@@ -62,10 +62,10 @@ class Tables:
         reader = spark.read.format("delta").option("versionAsOf", version)
         return reader.load(storage.spark_uri(self.uri(contract)))
 
-    def ids_spark(self, spark: SparkSession, contract: Contract, column: str) -> DataFrame:
-        """A column of the version that this run read."""
+    def ids_spark(self, spark: SparkSession, contract: Contract, columns: Sequence[str]) -> DataFrame:
+        """Columns of the version that this run read."""
         reader = spark.read.format("delta").option("versionAsOf", self._as_read(contract).version())
-        return reader.load(storage.spark_uri(self.uri(contract))).select(column)
+        return reader.load(storage.spark_uri(self.uri(contract))).select(*columns)
 
     def read_arrow(
         self,
@@ -86,9 +86,9 @@ class Tables:
         filters += [(column, "<", day) for column, day in (before or {}).items()]
         return table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
 
-    def ids(self, contract: Contract, column: str) -> pa.Array:
-        """One column of the version that this run read."""
-        return self._as_read(contract).to_pyarrow_table(columns=[column])[0].combine_chunks()
+    def ids(self, contract: Contract, columns: Sequence[str]) -> pa.Table:
+        """Columns of the version that this run read."""
+        return self._as_read(contract).to_pyarrow_table(columns=list(columns)).combine_chunks()
 
     # ---- versions, files and history
 
@@ -108,8 +108,11 @@ class Tables:
         return self._pin(contract).version()
 
     def partitions(self, contract: Contract) -> list[dict[str, str]]:
-        """The table's partitions, column -> value, from the log alone; none where there is no table."""
-        return self.newest(contract).partitions() if self.exists(contract) else []
+        """The table's partitions at the version that this run reads, from the log alone; none where there is no table.
+
+        Each is column -> value.
+        """
+        return self._pin(contract).partitions() if self.exists(contract) else []
 
     def data_files(self, contract: Contract, where: Slice | None = None) -> list[DataFile]:
         """The table's files at its current version, which is noted as read; those of these partitions."""
@@ -123,14 +126,36 @@ class Tables:
         return {}
 
     def changes_since(self, contract: Contract, version: int) -> set[int] | None:
-        """Versions after this one that changed a row: by a publish or a restore, not by maintenance.
+        """Versions after this one, up to the newest, that changed a row: by a publish or a restore, not by maintenance.
 
         None where that cannot be told: there is no such table, it is another one, or its history was shortened.
         """
-        if not self.exists(contract) or (table := self.newest(contract)).version() < version:
+        return changes(self.newest(contract), version) if self.exists(contract) else None
+
+    def changes_as_read(self, contract: Contract, version: int) -> set[int] | None:
+        """As changes_since, up to the version that this run reads.
+
+        Raises TableChangedError where this run reads an older version than the one that is asked about.
+        """
+        if not self.exists(contract):
             return None
-        later = table.version() - version
-        commits = table.history(later) if later else []
-        if len(commits) < later:
-            return None
-        return {commit["version"] for commit in commits if commit.get("operation") not in MAINTENANCE}
+        found = self._pin(contract)
+        if found.version() < version <= self.newest(contract).version():
+            raise TableChangedError(f"{self.uri(contract)}: another run published version {version} while this one ran")
+        return changes(found, version)
+
+    def forget(self, contracts: Sequence[Contract]) -> None:
+        """Read the newest versions of these tables from here on."""
+        for contract in contracts:
+            self.versions_read.pop(contract.name, None)
+
+
+def changes(table: DeltaTable, version: int) -> set[int] | None:
+    """Versions of the table after this one that changed a row; None where that cannot be told."""
+    later = table.version() - version
+    if later < 0:
+        return None
+    commits = table.history(later) if later else []
+    if len(commits) < later:
+        return None
+    return {commit["version"] for commit in commits if commit.get("operation") not in MAINTENANCE}

@@ -3,6 +3,10 @@
 A publish is write, audit, publish: the rows are computed, checked against the contract, then committed in one atomic
 Delta commit that replaces exactly the run's slice. A failed check or a killed run leaves the table as it was; a rerun
 replaces what the first run wrote.
+
+A commit is to one version of the table. Where another run gets ahead, nothing that was derived from the version before
+goes into the next attempt: the gates compare again, and a publish says with `derived_from` which tables its rows follow
+from, so that it ends where one of them has changed.
 """
 
 from __future__ import annotations
@@ -15,19 +19,20 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expectations.contract import Contract
 from jobs.platform import storage
-from jobs.platform.errors import JobError
+from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.schemas import arrow_schema, delta_schema
-from jobs.platform.staging import Slice, Staged, committed, require_inside, staging
-from jobs.platform.tables import Tables
+from jobs.platform.staging import Slice, Staged, Write, require_inside, staging
+from jobs.platform.tables import Tables, changes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CREATION_ATTEMPTS = 5
+COMMIT_ATTEMPTS = 10
 
 #: So many rows are checked in memory, in less time than Spark takes to plan that; more of them by Spark.
 ARROW_ROWS = 500_000
@@ -60,62 +65,106 @@ class Warehouse(Tables):
         with staging(contract, self.uri(contract)) as files:
             yield files
 
-    def publish_spark(self, contract: Contract, rows: DataFrame, replace: Slice) -> int:
+    def publish_spark(
+        self, contract: Contract, rows: DataFrame, replace: Slice, derived_from: Sequence[Contract] = ()
+    ) -> int:
         """Check `rows` and commit them in place of the slice; returns their number. See Job.publish."""
         with self.staging(contract) as files:
             files.write_spark(rows)
-            return self.publish_staged(files, files.written(), replace)
+            return self.publish_staged(files, files.written(), replace, derived_from)
 
-    def publish_blocks(self, contract: Contract, blocks: Iterable[pa.Table], replace: Slice) -> int:
+    def publish_blocks(
+        self, contract: Contract, blocks: Iterable[pa.Table], replace: Slice, derived_from: Sequence[Contract] = ()
+    ) -> int:
         """As publish_spark, of a stream of Arrow tables that together may be larger than memory."""
         schema = arrow_schema(contract)
         batches = (batch for block in blocks for batch in block.cast(schema).to_batches())
         with self.staging(contract) as files:
             files.write_blocks(pa.RecordBatchReader.from_batches(schema, batches))
-            return self.publish_staged(files, files.written(), replace)
+            return self.publish_staged(files, files.written(), replace, derived_from)
 
-    def publish_staged(self, files: Staged, paths: Sequence[str], replace: Slice) -> int:
+    def publish_staged(
+        self, files: Staged, paths: Sequence[str], replace: Slice, derived_from: Sequence[Contract] = ()
+    ) -> int:
         """Check the staged files at these paths and commit them in place of the slice; returns their number of rows."""
         contract = files.contract
         if not paths:
-            return self.publish_arrow(contract, arrow_schema(contract).empty_table(), replace)
+            return self.publish_arrow(contract, arrow_schema(contract).empty_table(), replace, derived_from)
         stored = files.read_arrow(paths)
         count = stored.count_rows()
         rows = stored.to_table() if count <= ARROW_ROWS else files.read_spark(self._session(), paths)
-        accepted, verified = self._audit(contract, replace, rows)
-        metadata = self._user_metadata(accepted)
-        self.versions_written[contract.name] = files.commit(self._session, paths, replace, metadata, verified)
+        self._commit(contract, rows, replace, files.writer(self._session, paths, replace), derived_from)
         return count
 
-    def publish_arrow(self, contract: Contract, rows: pa.Table, replace: Slice) -> int:
+    def publish_arrow(
+        self, contract: Contract, rows: pa.Table, replace: Slice, derived_from: Sequence[Contract] = ()
+    ) -> int:
         """Check `rows` and commit them in place of the slice; returns their number."""
         self._ensure_table(contract)
-        accepted, _ = self._audit(contract, replace, rows)
-        require_inside(contract, {column: rows[column].unique().to_pylist() for column in replace}, replace)
-        rows = rows.select(contract.column_names).cast(
-            pa.schema([f.with_nullable(True) for f in arrow_schema(contract)])
-        )
-        metadata = self._user_metadata(accepted)
 
-        def write(table: DeltaTable) -> None:
+        def write(table: DeltaTable, user_metadata: str, verified: Mapping[str, str]) -> None:
+            require_inside(contract, {column: rows[column].unique().to_pylist() for column in replace}, replace)
+            columns = pa.schema([field.with_nullable(True) for field in arrow_schema(contract)])
             # Left to itself a commit moves on to a newer version, where the slice may hold another run's rows.
-            properties = CommitProperties({"userMetadata": metadata}, max_commit_retries=0)
-            write_deltalake(table, rows, mode="overwrite", predicate=_predicate(replace), commit_properties=properties)
+            write_deltalake(
+                table,
+                rows.select(contract.column_names).cast(columns),
+                mode="overwrite",
+                predicate=_predicate(replace),
+                commit_properties=CommitProperties({"userMetadata": user_metadata}, max_commit_retries=0),
+            )
 
-        self.versions_written[contract.name] = committed(self.uri(contract), write)
+        self._commit(contract, rows, replace, write, derived_from)
         return rows.num_rows
 
+    def _commit(
+        self,
+        contract: Contract,
+        rows: pa.Table | DataFrame,
+        replace: Slice,
+        write: Write,
+        derived_from: Sequence[Contract],
+    ) -> None:
+        """Check the rows and let `write` commit them to the newest version, again where another run commits first.
+
+        Raises TableChangedError where a table of `derived_from` is not as this run read it: nothing is committed.
+        """
+        audited: int | None = None
+        for attempt in range(COMMIT_ATTEMPTS):
+            table = self.newest(contract)
+            version = table.version()
+            self._require_columns(contract, table)
+            for source in derived_from:
+                self._require_as_read(source, table if source is contract else self.newest(source))
+            if audited is None or (contract.compares_slices and changes(table, audited) != set()):
+                audited, (accepted, verified) = version, self._audit(contract, table, replace, rows)
+                continue  # which took its time: on to what is the newest version now
+            try:
+                write(table, json.dumps(self.stamp | accepted), verified)
+            except CommitFailedError:
+                time.sleep(0.1 * attempt)
+            else:
+                self.versions_written[contract.name] = version + 1
+                return
+        raise TableChangedError(f"{self.uri(contract)}: other runs commit to it all the time; nothing published")
+
+    def _require_as_read(self, contract: Contract, table: DeltaTable) -> None:
+        """Raise TableChangedError unless the table has the rows that this run read, but for those it wrote itself."""
+        read = self.versions_read.get(contract.name, -1)  # there was none
+        later = changes(table, read)
+        if later is None or later - {self.versions_written.get(contract.name)}:
+            raise TableChangedError(
+                f"{self.uri(contract)}: another run changed it while this one used its rows; nothing published"
+            )
+
     def _audit(
-        self, contract: Contract, replace: Slice, rows: pa.Table | DataFrame
+        self, contract: Contract, table: DeltaTable, replace: Slice, rows: pa.Table | DataFrame
     ) -> tuple[dict[str, str], dict[str, str]]:
         """What to record with the commit, and the constraints (name -> SQL) that the rows were found to keep."""
         from jobs.platform.gates import Audit  # brings Great Expectations, which takes seconds to import
 
-        audit = Audit(self, contract, replace, rows)
+        audit = Audit(self, contract, replace, rows, table)
         return audit.run(), audit.verified
-
-    def _user_metadata(self, accepted: Mapping[str, str]) -> str:
-        return json.dumps(self.stamp | dict(accepted))
 
     def _ensure_table(self, contract: Contract) -> None:
         """Create the table with its comments, and any CHECK constraint it lacks (a killed creation leaves some)."""
