@@ -171,3 +171,21 @@ def test_the_newest_version_of_the_date_is_the_runs(monkeypatch: pytest.MonkeyPa
     assert asked == [("weekly_recommender", "2020-09-16")]
     with pytest.raises(JobError, match=r"no version of 2020-09-09 is registered; run ranking\.train"):
         version_of_run(Settings(as_of_date=date(2020, 9, 9)))
+
+
+def test_a_rollback_while_the_gate_decides_is_not_undone(
+    week: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody takes the champion back while a rerun of its date is being judged again."""
+    week(WEEKS[0], "1", 0.03)
+    week(WEEKS[1], "2", 0.04, champion=0.03)
+    decide, waiting = gate.decide, [WEEKS[1]]
+
+    def held(*args: object) -> gate.Verdict:
+        if waiting:
+            roll_back(tmp_path, waiting.pop())
+        return decide(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gate, "decide", held)
+    assert "rolled back as of 2020-09-09" in week(WEEKS[1], "2", 0.04, champion=0.03)
+    assert champion_as_of(job_of(tmp_path, WEEKS[1])) == "1"

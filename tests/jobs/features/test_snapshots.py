@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
-from expectations.operations import DELIVERIES
+from expectations.operations import DELIVERIES, FEATURE_SLICES
 from expectations.transactions import TRANSACTIONS
 from jobs.features import articles, customers
 from jobs.features import snapshots as through_spark
@@ -27,6 +27,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
+from jobs.platform.slices import record, recorded
 from jobs.platform.warehouse import Warehouse
 from tests.jobs.features.histories import (
     SPECS,
@@ -268,3 +269,70 @@ def test_restored_transactions_are_refused_until_their_ingest_has_run(spark: Spa
     DeltaTable(str(tmp_path / TRANSACTIONS.path)).restore(version)
     with pytest.raises(JobError, match=r"silver/transactions: not as its ingest left it .*; run ingest.transactions"):
         run(spark, tmp_path, "customer")
+
+
+def overtaken(monkeypatch: pytest.MonkeyPatch, module: object, name: str, other: Callable[[], object]) -> None:
+    """Let `other` happen once, just before this function of the module is called."""
+    function, waiting = getattr(module, name), [other]
+
+    def late(*args: object, **kwargs: object) -> object:
+        if waiting:
+            waiting.pop()()
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, late)
+
+
+def test_a_slice_is_not_carried_on_from_one_that_another_run_has_replaced(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run knows a late file and brings the base up to date: with it the late lines would count twice."""
+    week = timedelta(7)
+    lines, late = some_lines(300, start=8), [(AS_OF - timedelta(60), "c", "x", 0.5, 1)]
+    deliver(tmp_path, "1.csv", lines)
+    run(spark, tmp_path, "customer", AS_OF - week)
+    following = [(AS_OF - timedelta(2), "a", "v", 0.25, 2)]
+    deliver(tmp_path, "2.csv", following)
+
+    def other() -> None:
+        deliver(tmp_path, "late.csv", late)
+        run(spark, tmp_path, "customer", AS_OF - week)
+
+    overtaken(monkeypatch, through_spark, "computed", other)
+    run(spark, tmp_path, "customer")
+    run(spark, tmp_path, "customer")
+    found = stored(tmp_path, SPECS["customer"].contract)
+    newest = found.filter(pc.equal(found["as_of_date"], AS_OF))
+    assert exact(newest) == exact(features("customer", lines + following + late, [AS_OF]))
+
+
+def test_deliveries_ingested_again_while_features_are_computed_are_computed_again(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same file with other rows (its customers had become known): nothing may say that the slice knows them."""
+    deliver(tmp_path, "1.csv", some_lines(200))
+    overtaken(monkeypatch, through_spark, "recorded", lambda: deliver(tmp_path, "1.csv", some_lines(300)))
+    run(spark, tmp_path, "customer")
+    run(spark, tmp_path, "customer")
+    found = stored(tmp_path, SPECS["customer"].contract)
+    newest = found.filter(pc.equal(found["as_of_date"], AS_OF))
+    assert exact(newest) == exact(features("customer", some_lines(300), [AS_OF]))
+
+
+def test_a_record_of_a_slice_that_was_published_later_stands(spark: SparkSession, tmp_path: Path) -> None:
+    deliver(tmp_path, "1.csv", some_lines(100))
+    run(spark, tmp_path, "customer")
+    contract = SPECS["customer"].contract
+
+    def job() -> Job:
+        settings = Settings(as_of_date=AS_OF, warehouse=str(tmp_path))
+        return Job("features.customers", settings, customers.READS, (contract, FEATURE_SLICES))
+
+    older, later = job(), job()
+    for each in (older, later):
+        rows = stored(tmp_path, contract)
+        newest = rows.filter(pc.equal(rows["as_of_date"], AS_OF)).cast(arrow_schema(contract))
+        each.publish(contract, newest, {"as_of_date": [AS_OF]})
+    for each, source in ((later, "new"), (older, "old")):
+        record(each, contract, 1, {str(AS_OF): {source: 1}})
+    assert recorded(job(), contract, 1)[str(AS_OF)] == {"new": 1}

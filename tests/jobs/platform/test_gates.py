@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from expectations.contract import Column, Contract, Drift, Freshness, Reference, RowChange
+from expectations.transactions import TRANSACTIONS
 from jobs.platform.data_docs import site
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.schemas import arrow_schema
@@ -231,3 +232,32 @@ def test_the_page_shows_what_was_measured(spark, warehouse, engine):
     assert "unknown %" not in page and ">--<" not in page
     shown = [re.sub(r"<.*?>", "", cell).strip() for cell in re.findall(r"<td.*?>(.*?)</td>", page, re.DOTALL)]
     assert {"1,500", "1.25"} <= set(shown), "rows, and rows for each row before"
+
+
+@ENGINES
+def test_a_key_belongs_to_the_id_beside_it(spark, tmp_path, engine):
+    """A key that the parent has, but for another id."""
+    columns = (Column("shop_id", "string", "Shop"), Column("shop_key", "int", "Its key"))
+    shops = Contract("silver", "shops", "Shops.", columns, key=("shop_id",))
+    visits = Contract(
+        "silver", "visits", "Visits.", columns, references=(Reference("shop_key", shops, id_column="shop_id"),)
+    )
+    warehouse = opened(tmp_path)
+    schema = pa.schema([("shop_id", pa.string()), ("shop_key", pa.int32())])
+    warehouse.publish_arrow(shops, pa.table([["a", "b"], [0, 1]], schema=schema), {})
+
+    def visit(ids: list[str], keys: list[int]) -> int:
+        rows = pa.table([ids, keys], schema=schema)
+        if engine == "arrow":
+            return warehouse.publish_arrow(visits, rows, {})
+        return warehouse.publish_spark(visits, spark.createDataFrame(rows, visits.ddl), {})
+
+    assert visit(["a", "b", "a"], [0, 1, 0]) == 3
+    for ids, keys in ((["a", "b", "a"], [0, 0, 1]), (["a", "c", "d"], [0, 2, 3])):
+        with pytest.raises(ContractError, match=r"shop_key: 2 rows of all have another than their shop_id has in silv"):
+            visit(ids, keys)
+
+
+def test_purchases_are_held_to_both_their_parents():
+    pairs = {(r.column, r.id_column, r.parent.name) for r in TRANSACTIONS.references}
+    assert pairs == {("customer_key", "customer_id", "customers"), ("article_key", "article_id", "articles")}

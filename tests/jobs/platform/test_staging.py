@@ -145,3 +145,19 @@ def test_statistics_let_readers_skip_files_and_never_lie(spark: SparkSession, wa
     assert all(low.encode() <= text.encode() <= high.encode() for text in ids)
     found = table.to_pyarrow_table(filters=[("thing_id", "=", ids[0])])
     assert found.num_rows == 1
+
+
+def test_a_constraint_that_is_added_during_the_audit_holds(
+    spark: SparkSession, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = Audit.run
+
+    def added(self: Audit) -> dict[str, str]:
+        found = audit(self)
+        DeltaTable(warehouse.uri(THINGS)).alter.add_constraint({"light": "weight IS NULL OR weight < 8"})
+        return found
+
+    monkeypatch.setattr(Audit, "run", added)
+    with pytest.raises(ContractError, match="breaks the constraint light on 1 rows"):
+        publish(warehouse, frame("spark", day(DAY, 1.0, 9.0), spark), DAY)
+    assert stored(warehouse) == day(WEEK_BEFORE, 7.0)

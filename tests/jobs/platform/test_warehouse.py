@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from expectations.contract import RowChange
 from expectations.transactions import TRANSACTIONS
-from jobs.platform.errors import ContractError, JobError
+from jobs.platform.errors import ContractError, JobError, TableChangedError
+from jobs.platform.gates import Audit
 from jobs.platform.schemas import delta_schema
 from jobs.platform.warehouse import Warehouse
 from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish, stored
@@ -217,3 +220,43 @@ def test_a_table_without_a_column_that_is_asked_for(warehouse, columns):
     write_deltalake(warehouse.uri(THINGS), arrow(day(WEEK_BEFORE, 1.0)).drop_columns(["kind"]))
     with pytest.raises(JobError, match=r"gold/things: made by another version of Atelier, has no kind; give another"):
         warehouse.read_arrow(THINGS, columns)
+
+
+@ENGINES
+def test_gates_compare_again_with_what_another_run_published_meanwhile(spark, warehouse, monkeypatch, engine):
+    """A slice that is right beside the one before, and half of what another run puts in its place during the audit."""
+    contract = replace(THINGS, row_change=RowChange(0.5, None, "alike"))
+    rows = [(WEEK_BEFORE, f"{'x' * n}", "big", 1.0) for n in range(1, 1201)]
+    later = [(DAY, f"{'x' * n}", "big", 1.0) for n in range(1, 1101)]
+    warehouse.publish_arrow(contract, arrow(rows), {"as_of_date": [WEEK_BEFORE]})
+    others = [rows + [(WEEK_BEFORE, f"{'y' * n}", "big", 1.0) for n in range(1, 2401)]]
+    audit = Audit.run
+
+    def overtaken(self):
+        found = audit(self)
+        if others:
+            Warehouse(warehouse.root, {}).publish_arrow(THINGS, arrow(others.pop()), {"as_of_date": [WEEK_BEFORE]})
+        return found
+
+    monkeypatch.setattr(Audit, "run", overtaken)
+    data = frame(engine, later, spark)
+    publish = warehouse.publish_arrow if engine == "arrow" else warehouse.publish_spark
+    with pytest.raises(ContractError, match=r"row count: 1,100 of 2020-09-16 are 0\.31 times the 3,600"):
+        publish(contract, data, {"as_of_date": [DAY]})
+
+
+def test_what_follows_from_a_table_is_not_committed_after_it_changed(warehouse):
+    publish(warehouse, arrow(day(DAY, 1.0)), DAY)
+    weights = warehouse.read_arrow(THINGS)["weight"].to_pylist()
+    publish(Warehouse(warehouse.root, {}), arrow(day(DAY, 2.0)), DAY)
+    version = DeltaTable(warehouse.uri(THINGS)).version()
+    derived = arrow(day(WEEK_BEFORE, *weights))
+    with pytest.raises(TableChangedError, match=r"gold/things: another run changed it .*; nothing published"):
+        warehouse.publish_arrow(THINGS, derived, {"as_of_date": [WEEK_BEFORE]}, derived_from=[THINGS])
+    assert DeltaTable(warehouse.uri(THINGS)).version() == version
+
+    warehouse.forget([THINGS])
+    assert warehouse.read_arrow(THINGS)["weight"].to_pylist() == [2.0]
+    DeltaTable(warehouse.uri(THINGS)).optimize.compact()  # maintenance changes no row
+    for _ in range(2):  # nor is what the run wrote itself another's
+        warehouse.publish_arrow(THINGS, arrow(day(WEEK_BEFORE, 2.0)), {"as_of_date": [WEEK_BEFORE]}, [THINGS])
