@@ -3,8 +3,8 @@
 Not a task of a DAG: `python -m jobs.maintenance.repair_keys --as-of-date 2020-09-16 --warehouse warehouse` says how
 many rows are wrong in each file of silver/transactions and changes nothing; with `--dry-run false` it mends them. The
 id is what the retailer delivered, so it stands, and the key becomes its customer's or article's. All files are mended
-in one commit and noted in ops/deliveries as of that version: no feature slice made from them is carried on or kept by
-the next run. A file with an id that is in neither table cannot be mended: ingest.transactions takes it again, once
+in one commit and noted in ops/deliveries as of that version, so the next run computes all feature slices anew that were
+made from them. A file with an id that is in neither table cannot be mended: ingest.transactions takes it again, once
 delivered.
 """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SAMPLE = 20_000
 #: The one slice of a table that is not partitioned by a date.
 ALL = "all"
-#: A parent of so many rows is sent to every task, keys and hashes of its ids: 200 MB.
+#: The hashes of a parent of so many rows are sent to every task; of a larger one, only if Spark finds that worth it.
 BROADCAST_ROWS = 5_000_000
 _HASH = "_hash"
 #: Examples of what a gate found.
@@ -101,8 +101,8 @@ def _of_spark(contract: Contract, rows: DataFrame, parents: Mapping[Reference, A
 def unknown_rows(rows: DataFrame, reference: Reference, known: DataFrame) -> DataFrame:
     """The rows whose value the parent does not have, or (`id_column`) has for another id.
 
-    Ids are compared by their 64-bit hash: they need not travel, and the keys and hashes of some million customers fit
-    every task. Wrong keys are met by a hash that is the same once in 10^19.
+    Key and id are compared by one 64-bit hash: ids need not travel, and the hashes of some million customers fit every
+    task. That of a wrong pair is among a million others once in 10^13.
 
     Args:
         rows: with the reference's columns; nulls are passed over.
@@ -117,14 +117,11 @@ def unknown_rows(rows: DataFrame, reference: Reference, known: DataFrame) -> Dat
             known.select(F.col(reference.parent_column).alias(reference.column)), reference.column, "left_anti"
         )
     key, entity_id = reference.parent_columns
-    hashed = known.select(F.col(key).alias(reference.column), F.xxhash64(entity_id).alias(_HASH))
+    hashed = known.select(F.xxhash64(key, entity_id).alias(_HASH))
     if known.count() <= BROADCAST_ROWS:
         hashed = F.broadcast(hashed)
-    return (
-        rows.withColumn(_HASH, F.xxhash64(reference.id_column))
-        .join(hashed, [reference.column, _HASH], "left_anti")
-        .drop(_HASH)
-    )
+    pairs = rows.withColumn(_HASH, F.xxhash64(reference.column, reference.id_column))
+    return pairs.join(hashed, _HASH, "left_anti").drop(_HASH)
 
 
 def repeated_keys(rows: DataFrame, key: Iterable[str]) -> DataFrame:

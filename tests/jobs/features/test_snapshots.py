@@ -283,29 +283,6 @@ def overtaken(monkeypatch: pytest.MonkeyPatch, module: object, name: str, other:
     monkeypatch.setattr(module, name, late)
 
 
-def test_a_slice_is_not_carried_on_from_one_that_another_run_has_replaced(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another run knows a late file and brings the base up to date: with it the late lines would count twice."""
-    week = timedelta(7)
-    lines, late = some_lines(300, start=8), [(AS_OF - timedelta(60), "c", "x", 0.5, 1)]
-    deliver(tmp_path, "1.csv", lines)
-    run(spark, tmp_path, "customer", AS_OF - week)
-    following = [(AS_OF - timedelta(2), "a", "v", 0.25, 2)]
-    deliver(tmp_path, "2.csv", following)
-
-    def other() -> None:
-        deliver(tmp_path, "late.csv", late)
-        run(spark, tmp_path, "customer", AS_OF - week)
-
-    overtaken(monkeypatch, through_spark, "computed", other)
-    run(spark, tmp_path, "customer")
-    run(spark, tmp_path, "customer")
-    found = stored(tmp_path, SPECS["customer"].contract)
-    newest = found.filter(pc.equal(found["as_of_date"], AS_OF))
-    assert exact(newest) == exact(features("customer", lines + following + late, [AS_OF]))
-
-
 def test_deliveries_ingested_again_while_features_are_computed_are_computed_again(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
