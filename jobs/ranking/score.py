@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from rich.progress import track
 
@@ -35,6 +36,8 @@ from jobs.retrieval.candidates import SourceContext
 from jobs.retrieval.fallbacks import SOURCES, Fallbacks, Lists, Ranking
 from jobs.retrieval.purchases import Purchases, load_purchases
 from jobs.retrieval.recent import RecentPurchases
+
+Positions = npt.NDArray[np.int64]
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
 
@@ -79,7 +82,7 @@ class Candidates:
         }
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
-    def _bought_of_product(self, customers: Ints, lists: Lists, row: Ints, column: Ints) -> pa.Array:
+    def _bought_of_product(self, customers: Ints, lists: Lists, row: Positions, column: Positions) -> pa.Array:
         """For variants of a product that the customer bought: which one that was."""
         found = np.full(len(row), NO_ARTICLE, dtype=np.int32)
         is_variant = lists.sources[row, column] == SOURCES.index(same_product.SOURCE)
