@@ -22,10 +22,8 @@ from deltalake import DeltaTable
 from benchmarks.contest import PAGE, RESULTS, ROOT
 from expectations.contract import Contract
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES
-from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
+from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
-from jobs.platform.schemas import arrow_schema
-from jobs.platform.warehouse import Warehouse
 
 WEEKS = [date(2020, 8, 26), date(2020, 9, 2), date(2020, 9, 9), date(2020, 9, 16)]
 JOBS = ("ingest.articles", "ingest.customers", "ingest.transactions", "features.customers", "features.articles")
@@ -96,9 +94,8 @@ def run(scale: float) -> None:
         _call("sample_data", "generate", "--scale", str(scale), "--images", "none", "--out", folder)
         for job in JOBS:
             _job(job, WEEKS[-1], folder, root)
-        nothing = arrow_schema(CANDIDATES).empty_table()
-        Warehouse(str(root), {}).publish_arrow(CANDIDATES, nothing, {"as_of_date": WEEKS})
         for week in WEEKS:
+            _job("ranking.score", week, folder, root)
             _job("publish.recommendations", week, folder, root)
         before = list(_asked(root))
         started = time.perf_counter()

@@ -82,7 +82,7 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
     ],
     "publish": [
         ("ranking.score", JobOperator, ["evaluation.gate"]),
-        ("publish.recommendations", SparkJobOperator, ["ranking.score"]),
+        ("publish.recommendations", JobOperator, ["ranking.score"]),
     ],
 }
 

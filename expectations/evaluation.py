@@ -1,31 +1,61 @@
 """gold/evaluation_metrics, model_decisions, realised_performance and others: how good, and who decided what."""
 
 from expectations.contract import Column, Contract, as_of_column
+from expectations.recommendations import BASELINE
 
 #: The `fold` of a figure over all label weeks.
 POOLED = "pooled"
 
 
+#: What `metric` holds, one name for one thing in every table; a column of one cut-off is called <metric>_at_<k>.
+METRICS = {
+    "map": "mean average precision: for each buyer the precision at each hit among the first k, summed, over the lesser"
+    " of k and the articles bought",
+    "map_minus_<system>": "map less that system's, paired buyer by buyer",
+    "recall": "share of a buyer's articles that are among the first k",
+    "candidate_recall": "recall of the whole list",
+    "precision": "share of the first k places that are hits",
+    "ndcg": "discounted gain of the hits among the first k, over that of all hits in front",
+    "coverage": "share of the articles on sale that are among anybody's first k",
+    "popular_overlap": "share of the first k places that hold one of the k best sellers",
+    "novelty": "mean bits of surprise of the first k articles, -log2 of the share of customers who bought each",
+    "candidates_per_customer": "mean length of a list",
+    "buyers": "buyers of the slice; over all weeks, buyer-weeks",
+    "unique_recall": "of a candidate source, share of a buyer's articles that no other source found",
+    "hits": "of a candidate source, articles found of those that a buyer bought",
+    "hit_share": "of a candidate source, its hits over those of all candidates",
+    "map_ceiling": "of all candidates, map if they stood in the best order",
+}
+
+
 def _metric_columns(
     system: str = "Model or baseline",
     group: str = "Group of buyers; 'all' for everyone",
-    metric: str = "map, recall, precision, ndcg, coverage, ...",
+    metric: str = "As in evaluation_metrics",
     value: str = "Mean over the buyers of the slice",
     as_of: Column | None = None,
+    is_weekly: bool = True,
+    version: Column | None = None,
 ) -> tuple[Column, ...]:
     return (
         Column("system", "string", system),
         as_of or as_of_column(),
         Column("fold", "string", f"Label week, as its first day; '{POOLED}': all of them, a mean over buyer-weeks"),
+        *((_WEEK,) if is_weekly else ()),
         Column("slice", "string", group),
         Column("metric", "string", metric),
         Column("k", "int", "Cut-off; 0 where the metric has none", minimum=0),
         Column("value", "double", value),
         Column("ci_low", "double", "Lower end of the 95 % customer bootstrap interval", nullable=True),
         Column("ci_high", "double", "Upper end of the 95 % customer bootstrap interval", nullable=True),
+        *((version,) if version else ()),
         Column("run_id", "string", "Run that wrote the row"),
     )
 
+
+_WEEK = Column(
+    "week_start_date", "date", f"First day of the label week, the same as fold; null where that is '{POOLED}'", True
+)
 
 EVALUATION_METRICS = Contract(
     layer="gold",
@@ -34,8 +64,10 @@ EVALUATION_METRICS = Contract(
     "as-of date, and on all of them.",
     columns=_metric_columns(
         system="Model, baseline, or candidates/...: a source, all candidates merged, or those as ranked",
-        metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...; of candidates "
-        "also unique_recall, hit_share, map_ceiling",
+        metric="; ".join(f"{name}: {meaning}" for name, meaning in METRICS.items()),
+        version=Column(
+            "model_version", "string", f"Version in the model registry that was judged; '{BASELINE}' of a baseline"
+        ),
     ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
     partition_by=("as_of_date",),
@@ -45,7 +77,13 @@ REALISED_PERFORMANCE = Contract(
     layer="gold",
     name="realised_performance",
     description="How the recommendations published a week earlier did against what was then bought.",
-    columns=_metric_columns(),
+    columns=_metric_columns(
+        version=Column(
+            "model_version",
+            "string",
+            f"Version in the model registry that the recommendations came from; '{BASELINE}' where no model made them",
+        )
+    ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
     partition_by=("as_of_date",),
     min_rows=0,
@@ -62,7 +100,6 @@ BACKTEST_METRICS = Contract(
     columns=(
         *_metric_columns(
             system="Model, baseline, or candidates/merged: all candidates in an order that nobody learnt",
-            metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...",
             as_of=_FITTED,
         ),
         _AGE,
@@ -80,6 +117,7 @@ BACKTEST_BUYERS = Contract(
         Column("system", "string", "As in backtest_metrics"),
         _FITTED,
         Column("fold", "string", "Label week, as its first day"),
+        Column("week_start_date", "date", "First day of the label week, the same as fold"),
         _AGE,
         Column("customer_id", "string", "Buyer of the label week"),
         Column("average_precision_at_12", "double", "Its mean over buyers is MAP@12", minimum=0, maximum=1),
@@ -115,6 +153,7 @@ PAPER_TRACK_METRICS = Contract(
         group="'sampled_pairs': purchases and four uniform negatives for each; 'all': a sample of the buyers",
         metric="auc, precision, recall of pairs; precision, recall, ndcg, ndcg_of_k of lists; buyers, pairs",
         value="Over the pairs, or mean over the buyers",
+        is_weekly=False,
     ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
     partition_by=("as_of_date",),
@@ -128,9 +167,9 @@ SYSTEM_METRICS = Contract(
     "costs.",
     columns=_metric_columns(
         system="System, as in Settings.system, or baseline",
-        metric="map, recall, precision, ndcg, map_minus_<system> (paired difference), coverage, ...; own_recall "
-        "(without the best sellers that fill up its lists), own_share (of the places), unique_recall (found by it and "
-        "by no candidate source that needs no model), merged_recall (of those sources), merged_recall_with (with "
+        metric="As in evaluation_metrics; own_recall (without the best sellers that fill up its lists), own_share "
+        "(of the places), unique_recall (found by it and by no candidate source that needs no model), "
+        "merged_recall (of those sources), merged_recall_with (with "
         "it, as many places), merged_gain; fit_seconds, pick_seconds, peak_mib",
     ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
@@ -148,6 +187,7 @@ NEXT_PURCHASE_METRICS = Contract(
         "are one), last_day (the whole last day; any of it is a hit)",
         metric="hit_rate: share of the customers who have it among the first k; customers, fit_seconds",
         value="Mean over the customers",
+        is_weekly=False,
     ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
     partition_by=("as_of_date", "system"),
@@ -167,7 +207,7 @@ MODEL_DECISIONS = Contract(
         Column("is_promoted", "boolean", "True: the version is champion from its as-of date on; false if rolled back"),
         Column("reason", "string", "Why, with the figures"),
         Column("folds", "int", "Weekly folds it was judged on", minimum=0),
-        Column("challenger_map_at_12", "double", "MAP@12 of the judged version"),
+        Column("challenger_map_at_12", "double", "MAP@12 of the judged version: map of evaluation_metrics at k 12"),
         Column("best_baseline", "string", "Strongest baseline"),
         Column("best_baseline_map_at_12", "double", "Its MAP@12"),
         Column("best_baseline_difference", "double", "MAP@12 of the judged version less the strongest baseline's"),
@@ -180,9 +220,16 @@ MODEL_DECISIONS = Contract(
         Column("incumbent_difference_ci_high", "double", _HIGH, nullable=True),
         Column("worst_slice", "string", "Slice that fares worst beside champion or best baseline", nullable=True),
         Column("worst_slice_change", "double", "Change of its MAP@12, as a share of theirs", nullable=True),
-        Column("coverage_at_12", "double", "Share of the articles on sale that anybody was shown", minimum=0),
+        Column(
+            "coverage_at_12",
+            "double",
+            "Share of the articles on sale that anybody was shown: coverage there",
+            minimum=0,
+        ),
         Column("coverage_at_12_floor", "double", "What that share must be at least", minimum=0),
-        Column("ceiling_map_at_12", "double", "MAP@12 of the best order of the version's candidates"),
+        Column(
+            "ceiling_map_at_12", "double", "MAP@12 of the best order of the version's candidates: map_ceiling there"
+        ),
         Column("rolled_back_date", "date", "As of when the version was taken back; null if never", nullable=True),
         Column("run_id", "string", "Run that decided, or rolled back"),
     ),

@@ -83,9 +83,12 @@ ARTICLE_FEATURES = Contract(
 INTERACTION_FEATURES = Contract(
     layer="gold",
     name="interaction_features",
-    description="One row per unit bought with its calendar features; one slice per Wednesday week.",
+    description="One row per unit bought with its calendar features, of the recent weeks that models learn from and no "
+    "others; one slice per Wednesday week. Not the whole history: sum revenue over silver/transactions.",
     columns=(
-        Column("week_start_date", "date", "Wednesday that the week of the purchase starts on"),
+        Column(
+            "week_start_date", "date", "Wednesday that the week of the purchase starts on; older weeks are not here"
+        ),
         Column("t_dat", "date", "Day of the purchase"),
         Column("customer_id", "string", "Who bought"),
         Column("article_id", "string", "What was bought"),

@@ -9,26 +9,52 @@ _NEW_MODEL = "a new champion, or the first, moves it for good reason"
 
 MAX_RECOMMENDATIONS = 30
 BUCKETS = 100
+#: The `model_version` of what no model made: fallbacks, and the baselines beside a model.
+BASELINE = "baseline"
+
+_SCORE = Column(
+    "score",
+    "double",
+    "The ranker's: higher is better, comparable within one customer only; a fallback's is 1 / its place in its list",
+)
+_SOURCE = Column(
+    "source", "string", "Candidate source that found the article (the first, where several did), or the fallback"
+)
+_IS_FALLBACK = Column("is_fallback", "boolean", "The champion left the place open, or there is none")
+_MODEL_VERSION = Column("model_version", "string", f"Version in the model registry; '{BASELINE}' of a fallback")
 
 CANDIDATES = Contract(
     layer="gold",
     name="candidates",
-    description="The champion's best articles per customer, ranked; empty when no model is champion.",
+    description="The best articles for every customer, ranked: the champion's, then fallbacks; fallbacks alone when no "
+    "model is champion.",
     columns=(
         as_of_column(),
         Column("customer_id", "string", "Customer"),
-        Column("rank", "int", "1 is the best", minimum=1),
-        Column("article_id", "string", "Article"),
-        Column("score", "double", "The ranker's score: higher is better, comparable within one customer only"),
-        Column("source", "string", "Candidate source that found the article (the first, where several did)"),
-        Column("model_version", "string", "Version in the model registry"),
+        Column("rank", "int", "1 is the best", minimum=1, maximum=MAX_RECOMMENDATIONS),
+        Column("article_id", "string", "Article; was on sale before the as-of date"),
+        _SCORE,
+        _SOURCE,
+        _IS_FALLBACK,
+        _MODEL_VERSION,
+        Column(
+            "because_article_id",
+            "string",
+            "Of source same_product: which article of that product the customer bought last",
+            nullable=True,
+        ),
+        Column(
+            "is_bought_by_age_band",
+            "boolean",
+            "Customers of the same age band bought the article in the last 7 days; false where the age is unknown",
+        ),
+        Column("has_history", "boolean", "The customer bought something before the as-of date"),
         Column("run_id", "string", "Run that wrote the row"),
     ),
     key=("as_of_date", "customer_id", "article_id"),
     partition_by=("as_of_date",),
-    min_rows=0,
     references=_IDS,
-    row_change=RowChange(0.9, None, "every customer keeps as many; only a week without champion has none"),
+    row_change=RowChange(0.9, None, "every customer has as many, with or without a champion"),
 )
 
 RECOMMENDATIONS = Contract(
@@ -37,21 +63,15 @@ RECOMMENDATIONS = Contract(
     description="The published picks: the same number of distinct articles for every customer, per as-of date.",
     columns=(
         as_of_column(),
+        Column("week_start_date", "date", "First day of the week that the picks are for: the as-of date"),
         Column("customer_id", "string", "Customer"),
         Column("rank", "int", "1 is shown first", minimum=1, maximum=MAX_RECOMMENDATIONS),
         Column("article_id", "string", "Article; exists in articles and was on sale before the as-of date"),
-        Column(
-            "score",
-            "double",
-            "The ranker's: higher is better within one customer; a fallback's is 1 / its place in its list",
-        ),
-        Column(
-            "source",
-            "string",
-            "Candidate source that found the article (the first, where several did), or the fallback",
-        ),
+        _SCORE,
+        _SOURCE,
+        _IS_FALLBACK,
         Column("reason", "string", "Why, in a phrase a shopper could read"),
-        Column("model_version", "string", "Version in the model registry, or 'baseline'"),
+        _MODEL_VERSION,
         Column("run_id", "string", "Run that wrote the row"),
         Column("bucket", "int", "Stable hash of the customer, for A/B tests", minimum=0, maximum=BUCKETS - 1),
     ),

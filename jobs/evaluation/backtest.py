@@ -97,6 +97,7 @@ def buyers_table(week: LabelWeek, age: int, purchases: Purchases, as_of_date: da
         if age and system != CHALLENGER:
             continue
         stamp = {"system": system, "as_of_date": as_of_date, "fold": week.start.isoformat(), "age_weeks": age}
+        stamp["week_start_date"] = week.start
         columns = {name: pa.repeat(value, len(customers)) for name, value in (stamp | {"run_id": run_id}).items()}
         columns |= {
             "customer_id": customers,

@@ -8,9 +8,11 @@ from datetime import date
 import numpy as np
 
 from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.retrieval import source
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.repurchase import recent_purchases
+from jobs.retrieval.source import articles_at
 
 #: A baseline: (purchases, customer codes (n,), as-of date, width) -> article codes (n, width), padded with NO_ARTICLE.
 Baseline = Callable[[Purchases, Ints, date, int], Ints]
@@ -45,14 +47,4 @@ BASELINES: Mapping[str, Baseline] = {
 
 def first_distinct(lists: Ints, width: int) -> Ints:
     """The first `width` distinct articles of each row, in order; rows that hold fewer are padded with NO_ARTICLE."""
-    order = np.argsort(lists, axis=1, kind="stable")
-    ascending = np.take_along_axis(lists, order, axis=1)
-    is_new = ascending != NO_ARTICLE
-    is_new[:, 1:] &= ascending[:, 1:] != ascending[:, :-1]
-    keep = np.zeros(lists.shape, dtype=bool)
-    np.put_along_axis(keep, order, is_new, axis=1)
-    place = np.cumsum(keep, axis=1) - 1
-    keep &= place < width
-    distinct = np.full((len(lists), width), NO_ARTICLE, dtype=np.int32)
-    distinct[np.nonzero(keep)[0], place[keep]] = lists[keep]
-    return distinct
+    return articles_at(lists, source.first_distinct(lists, width))

@@ -24,7 +24,6 @@ from jobs.evaluation.protocol import (
     CHALLENGER,
     CHAMPION,
     HEADLINE_K,
-    MODEL_VERSION,
     WIDTH,
     Figure,
     LabelWeek,
@@ -138,6 +137,14 @@ def add_champion(week: LabelWeek, model: TwoStageModel, recommender: Recommender
     week.add(CHAMPION, ranked.articles, rows)
 
 
+def model_versions(figures: Sequence[Figure], judged: Mapping[str, Entrant]) -> dict[str, str]:
+    """Version of each system that is a model's: the champion, and this run's with its rankers and candidates."""
+    versions = {}
+    for system in {figure.system for figure in figures} - set(BASELINES):
+        versions[system] = judged[CHAMPION if system == CHAMPION else CHALLENGER].version
+    return versions
+
+
 def log_figures(figures: Sequence[Figure]) -> None:
     """Pooled figures of all buyers to the active MLflow run: test/map_at_12, baseline/popularity_7d/map_at_12, ..."""
     prefixes = {CHALLENGER: "test"} | {name: f"baseline/{name}" for name in BASELINES}
@@ -164,15 +171,17 @@ def main(job: Job) -> str:
         for found in figures.values():
             found += funnel.hit_shares(found)
         pooled = figures[None]
-        pooled += [
-            Figure(system, ALL_BUYERS, MODEL_VERSION, 0, float(entrant.version)) for system, entrant in judged.items()
-        ]
         log_figures(pooled)
         title = f"{settings.model_name} version {judged[CHALLENGER].version}, {len(weeks)} weeks from {weeks[0].start}"
         mlflow.log_figure(funnel.picture(pooled, title), "funnel.png")
         tables = [
             figures_table(
-                some, EVALUATION_METRICS, as_of_date=settings.as_of_date, fold_start=fold, run_id=settings.run_id
+                some,
+                EVALUATION_METRICS,
+                as_of_date=settings.as_of_date,
+                fold_start=fold,
+                run_id=settings.run_id,
+                model_versions=model_versions(pooled, judged),
             )
             for fold, some in figures.items()
         ]

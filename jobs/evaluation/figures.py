@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from expectations.contract import Contract
 from expectations.evaluation import POOLED
+from expectations.recommendations import BASELINE
 from jobs.evaluation.protocol import (
     ALL_BUYERS,
     BUYER_SLICES,
@@ -144,10 +145,17 @@ def figures_table(
     as_of_date: date,
     fold_start: date | None,
     run_id: str,
+    model_versions: Mapping[str, str] | None = None,
     **more: int,
 ) -> pa.Table:
-    """The figures of a fold, or of all pooled (fold_start None), as rows of `contract`; `more` are columns of its."""
+    """The figures of a fold, or of all pooled (fold_start None), as rows of `contract`.
+
+    Args:
+        model_versions: of the systems that are a registered model's; the others are baselines.
+        more: columns of the contract.
+    """
     fold = POOLED if fold_start is None else fold_start.isoformat()
-    stamp = {"as_of_date": as_of_date, "fold": fold, "run_id": run_id, **more}
-    rows = [{**vars(figure), **stamp} for figure in figures]
+    stamp = {"as_of_date": as_of_date, "fold": fold, "week_start_date": fold_start, "run_id": run_id, **more}
+    versions = model_versions or {}
+    rows = [{**vars(figure), "model_version": versions.get(figure.system, BASELINE), **stamp} for figure in figures]
     return pa.Table.from_pylist(rows, schema=arrow_schema(contract))

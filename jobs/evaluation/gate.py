@@ -29,7 +29,6 @@ from jobs.evaluation.protocol import (
     CHALLENGER,
     CHAMPION,
     HEADLINE_K,
-    MODEL_VERSION,
     PURCHASE_SLICES,
 )
 from jobs.platform.errors import JobError
@@ -70,6 +69,7 @@ class Scores:
     value: Mapping[tuple[str, str, str, int], float]  # (system, slice, metric, k)
     difference: Mapping[tuple[str, str], Difference]  # of MAP@12, by (slice, other system)
     folds: int
+    versions: Mapping[str, str]  # which registered version each model was, by system
 
     @classmethod
     def of(cls, metrics: pa.Table) -> Scores:
@@ -87,6 +87,7 @@ class Scores:
                 if row["system"] == CHALLENGER and row["metric"].startswith(minus)
             },
             len({row["fold"] for row in rows if row["system"] == CHALLENGER} - {POOLED}),
+            {row["system"]: row["model_version"] for row in pooled if row["system"] in (CHALLENGER, CHAMPION)},
         )
 
     def figure(self, system: str, metric: str, group: str = ALL_BUYERS) -> float:
@@ -103,12 +104,6 @@ class Scores:
     def has(self, group: str) -> bool:
         """Whether anything was bought that belongs to this slice."""
         return (CHALLENGER, group, "buyers", 0) in self.value
-
-    def versions(self) -> dict[str, str]:
-        """Which registered version each model was."""
-        return {
-            system: f"{value:.0f}" for (system, _, metric, _), value in self.value.items() if metric == MODEL_VERSION
-        }
 
 
 @dataclass(frozen=True)
@@ -145,8 +140,8 @@ def decide(scores: Scores, challenger: str, champion: str | None, accept_drift: 
         JobError: a figure is missing, not a number, or of another version: nothing is decided on those.
     """
     expected = {CHALLENGER: challenger} | ({} if champion is None else {CHAMPION: champion})
-    if scores.versions() != expected:
-        raise JobError(f"evaluation_metrics: judged {scores.versions()}, not {expected}; rerun evaluation.evaluate")
+    if scores.versions != expected:
+        raise JobError(f"evaluation_metrics: judged {scores.versions}, not {expected}; rerun evaluation.evaluate")
     rivals = [*BASELINES, *([] if champion is None else [CHAMPION])]
     maps = {system: scores.figure(system, "map") for system in (CHALLENGER, *rivals)}
     beyond = {rival: scores.beyond(rival) for rival in rivals}

@@ -41,8 +41,6 @@ REPURCHASES, FIRST_PURCHASES, NEW_ARTICLES = PURCHASE_SLICES = (
 
 #: Names of the models in `system`: the one this run trained, and the champion it must beat.
 CHALLENGER, CHAMPION = "two_stage", "champion"
-#: Metric that says which registered version a model was; its value is the version's number.
-MODEL_VERSION = "model_version"
 
 
 class RankedHits(NamedTuple):

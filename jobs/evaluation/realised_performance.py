@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.evaluation import REALISED_PERFORMANCE
-from expectations.recommendations import RECOMMENDATIONS
+from expectations.recommendations import BASELINE, RECOMMENDATIONS
 from jobs.evaluation.baselines import popularity_7d
 from jobs.evaluation.figures import evaluate_week, figures_table
 from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, Figure
@@ -40,41 +40,55 @@ def published_lists(recommendations: pa.Table, purchases: Purchases, buyers: Int
     return lists
 
 
-def judge(job: Job) -> tuple[list[Figure], str]:
-    """The figures of last week's recommendations beside the best sellers of the time; or none, and why."""
+def versions_of(recommendations: pa.Table) -> str:
+    """The version that made them, BASELINE where all are fallbacks; several with commas between."""
+    versions = set(recommendations["model_version"].unique().to_pylist()) - {BASELINE}
+    return ", ".join(sorted(versions)) or BASELINE
+
+
+def judge(job: Job) -> tuple[list[Figure], str, str]:
+    """The figures of last week's recommendations beside the best sellers of the time, and which version made them.
+
+    Last a summary; where there is nothing to measure no figures, and why.
+    """
     settings = job.settings
     start = settings.as_of_date - WEEK
     nothing = f"nothing was published for {start}: nothing to measure"
     if not job.exists(RECOMMENDATIONS):
-        return [], nothing
-    columns = ["customer_id", "rank", "article_id"]
+        return [], BASELINE, nothing
+    columns = ["customer_id", "rank", "article_id", "model_version"]
     recommendations = job.read_arrow(RECOMMENDATIONS, columns, where={"as_of_date": [start]})
     if not recommendations.num_rows:
-        return [], nothing
+        return [], BASELINE, nothing
     purchases = load_purchases(job, before=settings.as_of_date)
     history, labels = purchases.before(start), purchases.between(start, settings.as_of_date)
     if not len(labels):
-        return [], f"nothing was bought from {start} to {settings.as_of_date}: nothing to measure"
+        return [], BASELINE, f"nothing was bought from {start} to {settings.as_of_date}: nothing to measure"
     buyers = Truth.of(labels).customers
     published = published_lists(recommendations, purchases, buyers)
     popular = popularity_7d(history, buyers, start, published.shape[1])
     figures = evaluate_week({PUBLISHED: published, POPULAR: popular}, history, labels, start, settings.seed)
     score = {f.system: f.value for f in figures if (f.slice, f.metric, f.k) == (ALL_BUYERS, "map", HEADLINE_K)}
-    return figures, (
-        f"recommendations of {start} reached MAP@12 {score[PUBLISHED]:.4f} over {len(buyers):,} buyers,"
-        f" the best sellers {score[POPULAR]:.4f}"
+    return (
+        figures,
+        versions_of(recommendations),
+        (
+            f"recommendations of {start} reached MAP@12 {score[PUBLISHED]:.4f} over {len(buyers):,} buyers,"
+            f" the best sellers {score[POPULAR]:.4f}"
+        ),
     )
 
 
 def main(job: Job) -> str:
     settings = job.settings
-    figures, outcome = judge(job)
+    figures, version, outcome = judge(job)
     table = figures_table(
         figures,
         REALISED_PERFORMANCE,
         as_of_date=settings.as_of_date,
         fold_start=settings.as_of_date - WEEK,
         run_id=settings.run_id,
+        model_versions={PUBLISHED: version},
     )
     job.publish(REALISED_PERFORMANCE, table, replace={"as_of_date": [settings.as_of_date]})
     return outcome

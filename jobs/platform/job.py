@@ -84,6 +84,11 @@ class Job:
         self._declared(contract, self._reads + self._writes)
         return self.warehouse.read_arrow(contract, *args, **kwargs)  # type: ignore[arg-type]
 
+    def read_batches(self, contract: Contract, *args: object, **kwargs: object) -> Iterator[pa.RecordBatch]:
+        """A declared table as a stream of Arrow batches; see Warehouse.read_batches for columns and filters."""
+        self._declared(contract, self._reads + self._writes)
+        return self.warehouse.read_batches(contract, *args, **kwargs)  # type: ignore[arg-type]
+
     def data_files(self, contract: Contract, where: Slice | None = None) -> list[DataFile]:
         """The files of a declared table, of these partitions (column -> values) if given; none before it exists."""
         self._declared(contract, self._reads + self._writes)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from deltalake import DeltaTable
+from pyarrow.parquet import filters_to_expression
 
 from expectations.contract import Contract
 from jobs.platform import storage
 from jobs.platform.data_files import DataFile, data_files
 from jobs.platform.errors import JobError, TableChangedError
+from jobs.platform.schemas import arrow_type
 from jobs.platform.staging import Slice
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ MAINTENANCE = frozenset(
     {
         "OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT",
         "DROP CONSTRAINT", "CHANGE COLUMN", "UPGRADE PROTOCOL", "ADD FEATURE", "UPDATE TABLE METADATA", "CREATE TABLE",
+        "ADD COLUMN", "ADD COLUMNS", "UPDATE FIELD METADATA",
     }
 )  # fmt: skip
 
@@ -72,19 +75,48 @@ class Tables:
         contract: Contract,
         columns: Sequence[str] | None = None,
         where: Slice | None = None,
-        before: Mapping[str, date] | None = None,
+        before: Mapping[str, date | int] | None = None,
     ) -> pa.Table:
-        """Rows of the table as Arrow: `columns` of those with column values in `where` and dates below `before`."""
+        """Rows of the table as Arrow: `columns` of those with column values in `where` and others below `before`.
+
+        Without `columns` all of them; one that the contract has gained since the last publish is null.
+        """
+        table, filters = self._asked(contract, columns, where, before)
+        rows = table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
+        for column in (c for c in contract.columns if not columns and c.name not in rows.column_names):
+            rows = rows.append_column(column.name, pa.nulls(len(rows), arrow_type(column)))
+        return rows
+
+    def read_batches(
+        self,
+        contract: Contract,
+        columns: Sequence[str],
+        where: Slice | None = None,
+        before: Mapping[str, date | int] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """As read_arrow, a batch at a time: of a table that is larger than memory maybe."""
+        table, filters = self._asked(contract, columns, where, before)
+        wanted = filters_to_expression(filters) if filters else None
+        yield from table.to_pyarrow_dataset().scanner(columns=list(columns), filter=wanted).to_batches()
+
+    def _asked(
+        self,
+        contract: Contract,
+        columns: Sequence[str] | None,
+        where: Slice | None,
+        before: Mapping[str, date | int] | None,
+    ) -> tuple[DeltaTable, list[tuple[str, str, object]]]:
+        """The table, and which rows are asked for; JobError where it has no such columns."""
         table = self._pin(contract)
         there = {field.name for field in table.schema().fields}
-        if missing := sorted({*(columns or contract.column_names), *(where or ()), *(before or ())} - there):
+        needed = columns or (*contract.key, *contract.partition_by)
+        if missing := sorted({*needed, *(where or ()), *(before or ())} - there):
             raise JobError(
                 f"{self.uri(contract)}: made by another version of Atelier, has no {', '.join(missing)};"
-                " give another --warehouse"
+                f" run the task that writes {contract.name} again, or give another --warehouse"
             )
         filters: list[tuple[str, str, object]] = [(c, "in", list(v)) for c, v in (where or {}).items()]
-        filters += [(column, "<", day) for column, day in (before or {}).items()]
-        return table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
+        return table, filters + [(column, "<", limit) for column, limit in (before or {}).items()]
 
     def ids(self, contract: Contract, columns: Sequence[str]) -> pa.Table:
         """Columns of the version that this run read."""

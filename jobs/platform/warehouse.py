@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from expectations.contract import Contract
@@ -179,7 +179,7 @@ class Warehouse(Tables):
                     partition_by=list(contract.partition_by) or None,
                     storage_options=storage.storage_options(self.root),
                 )
-                self._require_columns(contract, table)
+                self._match_columns(contract, table)
                 present = {key.removeprefix("delta.constraints.") for key in table.metadata().configuration}
                 missing = {name: rule for name, rule in contract.constraints().items() if name not in present}
                 if missing:
@@ -190,16 +190,31 @@ class Warehouse(Tables):
                     raise
                 time.sleep(0.2 * attempt)
 
-    def _require_columns(self, contract: Contract, table: DeltaTable) -> None:
-        """Raise JobError unless the table there has the contract's columns: a commit would hide the others."""
-        there = {field.name: str(field.type) for field in table.schema().fields}
-        wanted = {field.name: str(field.type) for field in delta_schema(contract).fields}
-        if there != wanted:
-            differing = sorted(name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name))
+    def _match_columns(self, contract: Contract, table: DeltaTable) -> None:
+        """Bring the table's columns and comments up to the contract; rows that are there hold null in a new column.
+
+        Raises JobError where that would lose or change what is there: a column of another type, one that the contract
+        has no more, or a new one that tells rows or partitions apart.
+        """
+        wanted = {field.name: field for field in delta_schema(contract).fields}
+        there = {field.name: field for field in table.schema().fields}
+        new = [name for name in wanted if name not in there and name not in (*contract.key, *contract.partition_by)]
+        differing = [
+            name
+            for name in sorted(there.keys() | wanted.keys() - set(new))
+            if name not in there or name not in wanted or there[name].type != wanted[name].type
+        ]
+        if differing:
             raise JobError(
                 f"{self.uri(contract)}: made by another version of Atelier, differs in {', '.join(differing)};"
                 " nothing published, give another --warehouse"
             )
+        if new:
+            table.alter.add_columns([Field(n, wanted[n].type, nullable=True, metadata=wanted[n].metadata) for n in new])
+        if table.metadata().description != contract.description:
+            table.alter.set_table_description(contract.description)
+        for name in (name for name in there if there[name].metadata.get("comment") != wanted[name].metadata["comment"]):
+            table.alter.set_column_metadata(name, wanted[name].metadata)
 
 
 def _default_session() -> SparkSession:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+import polars as pl
 
-#: Where fewer articles sold this week than places are to be filled.
-POPULARITY_ALL_TIME = "popularity_all_time"
+from jobs.retrieval.fallbacks import POPULARITY_ALL_TIME
 
-#: By source (jobs.retrieval.candidates.SOURCES, and the fallback), what can be said without knowing more.
+#: By source (jobs.retrieval.fallbacks.SOURCES), what can be said without knowing more.
 PLAIN: Mapping[str, str] = {
     "repurchase": "You bought this before",
     "same_product": "You bought this in another version",
@@ -40,30 +37,40 @@ LIKE_YOU = "Chosen for customers like you"
 UNSAID = ("", "unknown", "undefined", "other", "other accessories", "n/a")
 
 
-def reason() -> Column:
+#: The labels of an article that reasons name.
+LABELS = ("department_name", "product_type_name", "colour_group_name")
+
+
+def reason() -> pl.Expr:
     """The phrase for each row; what is null is not said.
 
-    Of the columns source; department_name, product_type_name, colour_group_name (the article's);
-    own_colour_group_name (of the customer's latest purchase of the same product); age (null where unknown);
-    is_bought_by_band (the customer's age band bought the article this week); has_history (null for newcomers).
+    Of the columns source; department_name, product_type_name, colour_group_name (the article's, as `said`);
+    own_colour_group_name (likewise, of the customer's latest purchase of the same product); is_bought_by_age_band (of a
+    known age, and the band bought the article this week); has_history.
     """
-    kind, colour, own_colour = (said(f"{name}_name") for name in ("product_type", "colour_group", "own_colour_group"))
-    thing = F.coalesce(F.concat(F.lit("the same "), kind), F.lit("this"))
+    kind, colour, own_colour, source = map(
+        pl.col, ("product_type_name", "colour_group_name", "own_colour_group_name", "source")
+    )
+    thing = pl.coalesce(pl.lit("the same ") + kind, pl.lit("this"))
     details = {
-        "same_product": F.when(
-            ~own_colour.eqNullSafe(colour), F.concat(F.lit("You bought "), thing, F.lit(" in "), own_colour)
+        "same_product": pl.when(own_colour.ne_missing(colour)).then(
+            pl.lit("You bought ") + thing + " in " + own_colour
         ),
-        "popularity_department": F.concat(F.lit(IN_DEPARTMENT), F.nullif(F.trim("department_name"), F.lit(""))),
-        "popularity_age_band": F.when(F.col("age").isNotNull() & F.col("is_bought_by_band"), F.lit(WITH_YOUR_AGE)),
-        "two_tower": F.when(F.col("has_history").isNull(), F.lit(LIKE_YOU)),
+        "popularity_department": pl.lit(IN_DEPARTMENT) + pl.col("department_name"),
+        "popularity_age_band": pl.when("is_bought_by_age_band").then(pl.lit(WITH_YOUR_AGE)),
+        "two_tower": pl.when(~pl.col("has_history")).then(pl.lit(LIKE_YOU)),
     }
-    source = F.col("source")
-    detail = F.coalesce(*(F.when(source == name, phrase) for name, phrase in details.items()))
-    plain = F.create_map(*map(F.lit, chain.from_iterable(PLAIN.items())))
-    return F.coalesce(detail, plain[source])
+    detail = pl.coalesce(*(pl.when(source == name).then(phrase) for name, phrase in details.items()))
+    return pl.coalesce(detail, source.replace_strict(PLAIN, default=None, return_dtype=pl.String)).alias("reason")
 
 
-def said(label: str) -> Column:
-    """A column of catalogue labels as part of a phrase: lower case, "Other Blue" as "blue"; null if it says nothing."""
-    plain = F.lower(F.trim(label))
-    return F.when(~plain.isin(*UNSAID), F.regexp_replace(plain, "^other ", ""))
+def said(label: str) -> pl.Expr:
+    """A column of catalogue labels as part of a phrase; null where it says nothing.
+
+    Departments by their names; other labels in lower case, "Other Blue" as "blue".
+    """
+    plain = pl.col(label).str.strip_chars()
+    if label == "department_name":
+        return pl.when(plain != "").then(plain).alias(label)
+    plain = plain.str.to_lowercase()
+    return pl.when(~plain.is_in(UNSAID)).then(plain.str.replace("^other ", "")).alias(label)

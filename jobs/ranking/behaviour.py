@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float32]
 PRIOR_PAIRS = 10
 #: First ages of the bands after the youngest; customers of unknown age are a band of their own.
 AGE_BANDS = (20, 25, 30, 35, 45, 55, 65)
+UNKNOWN_AGE = len(AGE_BANDS) + 1
 #: An article's sales within an age band weigh this many units of its sales to everybody beside them.
 PRIOR_UNITS = 5
 TREND_DAYS, TREND_REFERENCE_WEEKS = 7, 4
@@ -114,7 +115,7 @@ def newness(history: Purchases) -> Floats:
 def age_bands(age: Floats) -> Ints:
     """Band of each age; the last one is that of unknown ages."""
     band = np.digitize(age, AGE_BANDS)
-    return np.where(np.isnan(age), len(AGE_BANDS) + 1, band).astype(np.int32)
+    return np.where(np.isnan(age), UNKNOWN_AGE, band).astype(np.int32)
 
 
 def age_band_lift(history: Purchases, as_of_date: date, band: Ints) -> Floats:
@@ -127,7 +128,7 @@ def age_band_lift(history: Purchases, as_of_date: date, band: Ints) -> Floats:
         Shape (articles, bands).
     """
     window = history.between(as_of_date - timedelta(days=BAND_DAYS), as_of_date)
-    articles, bands = len(history.article_ids), len(AGE_BANDS) + 2
+    articles, bands = len(history.article_ids), UNKNOWN_AGE + 1
     key = window.article.astype(np.int64) * bands + band[window.customer]
     units = np.bincount(key, minlength=articles * bands).reshape(articles, bands)
     expected = units.sum(axis=1, keepdims=True) * (units.sum(axis=0) / max(len(window), 1))

@@ -19,6 +19,7 @@ from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.recommenders.recommender import Model
 from jobs.retrieval.candidates import HeuristicSources, Merged, merge
+from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import TopK
 from jobs.retrieval.two_tower import COUNT, NearestArticles
 from jobs.retrieval.two_tower import SOURCE as TWO_TOWER
@@ -76,6 +77,11 @@ class Retrieval:
         self._nearest = NearestArticles(items.cpu().numpy(), snapshot.on_sale)
         history, as_of_date = snapshot.history, snapshot.as_of_date
         self._systems = {name: model.at(history, as_of_date, COUNT) for name, model in systems.items()}
+
+    @property
+    def recent(self) -> RecentPurchases:
+        """Every customer's articles before the as-of date."""
+        return self._known.recent
 
     def of(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
         """The candidates of a block of customers; with `exclude_bought` none that the customer bought before."""

@@ -19,6 +19,7 @@ from jobs.ranking.model import TwoStageModel
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import Purchases
+from jobs.retrieval.recent import RecentPurchases
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -64,6 +65,11 @@ class Recommender:
         self._model = model
         self._retrieval = Retrieval(model.inputs, model.towers, model.systems, snapshot)
         self._scorers = {name: ranker.scorer(self._retrieval) for name, ranker in model.rankers.items()}
+
+    @property
+    def recent(self) -> RecentPurchases:
+        """Every customer's articles before the as-of date."""
+        return self._retrieval.recent
 
     def candidates(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
         """What the ranker gets to see for a block of customers; see Retrieval.of."""

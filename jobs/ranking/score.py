@@ -1,67 +1,148 @@
 """The champion ranks for every customer, with or without history: its best articles become `candidates`.
 
-Runs without a champion get no candidates here: publishing falls back, and says so in every row.
+Places that it leaves open are filled by fallbacks (jobs.retrieval.fallbacks), all of them where there is no champion,
+and every row says so: each customer gets as many candidates.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from rich.progress import track
 
 from expectations.evaluation import MODEL_DECISIONS
-from expectations.recommendations import CANDIDATES, MAX_RECOMMENDATIONS
-from jobs.platform.codes import Ints
+from expectations.recommendations import BASELINE, CANDIDATES, MAX_RECOMMENDATIONS
+from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
+from jobs.platform.settings import Settings
 from jobs.platform.tracking import load_model_folder, use_tracking
+from jobs.ranking.behaviour import UNKNOWN_AGE
 from jobs.ranking.candidate_retrieval import blocks, written_together
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.model_registry import champion_as_of
-from jobs.ranking.rank import Ranked, Recommender, rank_blocks
+from jobs.ranking.rank import Recommender, rank_blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.ranking.train import FINAL
+from jobs.retrieval import same_product
+from jobs.retrieval.candidates import SourceContext
+from jobs.retrieval.fallbacks import SOURCES, Fallbacks, Lists, Ranking
 from jobs.retrieval.purchases import Purchases, load_purchases
+from jobs.retrieval.recent import RecentPurchases
+
+Positions = npt.NDArray[np.int64]
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
 
 
-def rows(purchases: Purchases, customers: Ints, ranked: Ranked, stamp: dict[str, object]) -> pa.Table:
-    """Ranked articles as rows of `candidates`; `stamp` holds as_of_date, model_version and run_id."""
-    found, schema = ranked.table(purchases, customers), arrow_schema(CANDIDATES)
-    for name, value in stamp.items():
-        found = found.append_column(name, pa.repeat(pa.scalar(value, schema.field(name).type), len(found)))
-    return found.select(schema.names)
+class Candidates:
+    """The complete lists of any customers as rows of `candidates`.
+
+    Args:
+        context: what is known as of the run's date.
+        recent: every customer's articles before it.
+        version: of the model whose rankings they are; None: there is none.
+    """
+
+    def __init__(
+        self, context: SourceContext, recent: RecentPurchases, settings: Settings, version: str | None
+    ) -> None:
+        self._context, self._recent = context, recent
+        self._fallbacks = Fallbacks(context, recent, settings.exclude_bought)
+        self._version = version or BASELINE
+        self._stamp = {"as_of_date": context.as_of_date, "run_id": settings.run_id}
+
+    def rows(self, customers: Ints, ranking: Ranking) -> pa.Table:
+        """As many rows for each customer, fewer only where fewer articles can be picked at all."""
+        lists = self._fallbacks.complete(customers, ranking, MAX_RECOMMENDATIONS)
+        row, column = np.nonzero(lists.articles != NO_ARTICLE)
+        who, articles, is_fallback = customers[row], lists.articles[row, column], lists.is_fallback[row, column]
+        history, schema = self._context.history, arrow_schema(CANDIDATES)
+        is_known = self._context.age_band[who] != UNKNOWN_AGE
+        columns = {
+            name: pa.repeat(pa.scalar(value, schema.field(name).type), len(row)) for name, value in self._stamp.items()
+        } | {
+            "customer_id": history.customer_ids.take(pa.array(who)),
+            "rank": pa.array(column + 1, pa.int32()),
+            "article_id": history.article_ids.take(pa.array(articles)),
+            "score": pa.array(lists.scores[row, column]),
+            "source": pa.array(SOURCES).take(pa.array(lists.sources[row, column])),
+            "is_fallback": pa.array(is_fallback),
+            "model_version": pa.array([self._version, BASELINE]).take(pa.array(is_fallback.astype(np.int8))),
+            "because_article_id": self._bought_of_product(customers, lists, row, column),
+            "is_bought_by_age_band": pa.array(is_known & self._fallbacks.age_bands.is_bought(who, articles)),
+            "has_history": pa.array(self._recent.has_history(who)),
+        }
+        return pa.table([columns[name] for name in schema.names], schema=schema)
+
+    def _bought_of_product(self, customers: Ints, lists: Lists, row: Positions, column: Positions) -> pa.Array:
+        """For variants of a product that the customer bought: which one that was."""
+        found = np.full(len(row), NO_ARTICLE, dtype=np.int32)
+        is_variant = lists.sources[row, column] == SOURCES.index(same_product.SOURCE)
+        articles = lists.articles[row, column][is_variant]
+        product = self._context.product
+        found[is_variant] = same_product.variants_bought(self._recent, product, customers, row[is_variant], articles)
+        return self._context.history.article_ids.take(pa.array(found, mask=found == NO_ARTICLE))
 
 
-def score(job: Job, version: str) -> str:
-    """Publish what a registered version's final fit picks for every customer with history; how much, in words."""
+def require_enough(purchases: Purchases, top_k: int, as_of_date: date) -> None:
+    """Raise JobError where fewer than `top_k` articles can be picked at all."""
+    if (on_sale := int(purchases.articles_on_sale().sum())) < top_k:
+        raise JobError(
+            f"silver/transactions: only {on_sale:,} articles were sold before {as_of_date}, fewer than top-k {top_k};"
+            " lower --top-k or bring in more transactions"
+        )
+
+
+def by_champion(job: Job, purchases: Purchases, version: str) -> Iterator[pa.Table]:
+    """Rows of all customers, ranked by a registered version's final fit."""
     settings = job.settings
     with tempfile.TemporaryDirectory() as folder:
         model = TwoStageModel.load(load_model_folder(settings.model_name, version, Path(folder)) / FINAL)
-    purchases = load_purchases(job, before=settings.as_of_date)
     snapshot = SnapshotLoader(job, purchases, model.inputs.encoder).at(settings.as_of_date)
     recommender = Recommender(model, snapshot)
-    customers = np.arange(len(purchases.customer_ids), dtype=np.int32)
-    stamp = {"as_of_date": settings.as_of_date, "model_version": version, "run_id": settings.run_id}
+    lists = Candidates(snapshot, recommender.recent, settings, version)
+    ranked = rank_blocks(recommender, everyone(purchases), MAX_RECOMMENDATIONS, settings.exclude_bought)
+    for block, best in track(ranked, "scoring customers", total=len(blocks(everyone(purchases)))):
+        yield lists.rows(block, Ranking(best.articles, best.scores, best.sources))
 
-    ranked = rank_blocks(recommender, customers, MAX_RECOMMENDATIONS, settings.exclude_bought)
-    told = track(ranked, "scoring customers", total=len(blocks(customers)))
-    tables = (rows(purchases, block, best, stamp) for block, best in told)
+
+def by_fallbacks(job: Job, purchases: Purchases) -> Iterator[pa.Table]:
+    """Rows of all customers, ranked by no model."""
+    context = SnapshotLoader(job, purchases, encoder=None).source_context(job.settings.as_of_date)
+    lists = Candidates(context, RecentPurchases(context.history), job.settings, None)
+    for block in track(blocks(everyone(purchases)), "listing fallbacks"):
+        yield lists.rows(block, Ranking.empty(len(block)))
+
+
+def everyone(purchases: Purchases) -> Ints:
+    """The codes of all customers."""
+    return np.arange(len(purchases.customer_ids), dtype=np.int32)
+
+
+def score(job: Job, version: str | None) -> str:
+    """Publish every customer's candidates, ranked by a registered version or None; how many, in words."""
+    settings = job.settings
+    purchases = load_purchases(job, before=settings.as_of_date)
+    require_enough(purchases, settings.top_k, settings.as_of_date)
+    tables = by_fallbacks(job, purchases) if version is None else by_champion(job, purchases, version)
     count = job.publish(CANDIDATES, written_together(tables), {"as_of_date": [settings.as_of_date]})
-    return f"{count:,} candidates for {len(customers):,} customers by version {version}"
+    ranked_by = "fallbacks alone: no model that this code can use has been promoted"
+    if version is not None:
+        ranked_by = f"version {version}"
+    return f"{count:,} candidates for {len(purchases.customer_ids):,} customers by {ranked_by}"
 
 
 def main(job: Job) -> str:
     use_tracking(job.settings)
-    version = champion_as_of(job)
-    if version is not None:
-        return score(job, version)
-    job.publish(CANDIDATES, arrow_schema(CANDIDATES).empty_table(), {"as_of_date": [job.settings.as_of_date]})
-    return "no model that this code can use has been promoted: recommendations fall back to the baselines"
+    return score(job, champion_as_of(job))
 
 
 if __name__ == "__main__":

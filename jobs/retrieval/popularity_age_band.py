@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import numpy as np
+import numpy.typing as npt
 
-from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.platform.codes import Ints
 from jobs.retrieval.popularity import DAYS, units_sold
 from jobs.retrieval.purchases import Purchases
-from jobs.retrieval.source import TopK, best, take_rows
+from jobs.retrieval.source import TopK, empty_topk, take_rows
 
 SOURCE = "popularity_age_band"
 COUNT = 30
@@ -37,8 +38,17 @@ class PopularityByAgeBand:
         units = np.bincount(key, minlength=bands * articles).reshape(bands, articles)
         expected = PRIOR_UNITS * everybody / max(len(recent), 1)
         share = ((units + expected) / (units.sum(axis=1, keepdims=True) + PRIOR_UNITS)).astype(np.float32)
-        self._age_band = age_band
-        self._lists = best(np.where(share > 0, np.arange(articles), NO_ARTICLE), share, COUNT)
+        # The same order in whole numbers, which no rounding can upset.
+        order = np.argsort(-(units * len(recent) + PRIOR_UNITS * everybody), axis=1, kind="stable")[:, :COUNT]
+        self._lists = empty_topk(bands, COUNT)
+        row, column = np.nonzero(everybody[order] > 0)
+        found = order[row, column]
+        self._lists.articles[row, column], self._lists.scores[row, column] = found, share[row, found]
+        self._age_band, self._is_bought = age_band, units > 0
 
     def of(self, customers: Ints) -> TopK:
         return take_rows(self._lists, self._age_band[customers])
+
+    def is_bought(self, customers: Ints, articles: Ints) -> npt.NDArray[np.bool_]:
+        """Whether anyone of the customer's age band bought the article in those days; arguments of any one shape."""
+        return self._is_bought[self._age_band[customers], articles]

@@ -93,6 +93,10 @@ class RecentPurchases:
         articles[latest.row, latest.column] = latest.article
         return articles
 
+    def has_history(self, customers: Ints) -> npt.NDArray[np.bool_]:
+        """Whether each customer bought anything."""
+        return self._start[customers + 1] > self._start[customers]
+
     def buyers_since(self, day: int) -> Ints:
         """Customers who bought something on or after that day, ascending."""
         has_history = self._start[1:] > self._start[:-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval.popularity import units_sold
@@ -49,3 +50,24 @@ class SameProduct:
         is_bought = self._recent.has_bought(customers, row, articles[row, column])
         articles[row[is_bought], column[is_bought]] = NO_ARTICLE
         return best(articles, scores, COUNT)
+
+
+def variants_bought(
+    recent: RecentPurchases, product: Ints, customers: Ints, row: npt.NDArray[np.int64], articles: Ints
+) -> Ints:
+    """What the source found each article by: the customer's latest purchase of the same product.
+
+    Args:
+        recent, product: as for SameProduct.
+        customers: customer codes, (n,).
+        row, articles: parallel vectors: whose each article is, by row of `customers`, and its code.
+
+    Returns:
+        An article code for each; NO_ARTICLE where the customer's latest purchases hold none of the product.
+    """
+    own, size = recent.latest(customers, LATEST), int(product.max(initial=0)) + 1
+    products, first = np.unique(own.row * size + product[own.article], return_index=True)  # the first is the latest
+    bought = np.append(own.article[first], NO_ARTICLE).astype(np.int32)
+    wanted = row * size + product[articles]
+    position = np.searchsorted(products, wanted)
+    return np.where(np.append(products, -1)[position] == wanted, bought[position], NO_ARTICLE)

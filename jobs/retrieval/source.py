@@ -76,6 +76,31 @@ def dedupe(articles: Ints, scores: Floats, merge: np.ufunc) -> tuple[Ints, Float
     return np.where(is_first, articles, NO_ARTICLE), merged
 
 
+def first_distinct(lists: Ints, width: int) -> npt.NDArray[np.int64]:
+    """Where the first `width` distinct articles of each row are: columns of `lists` in order, padded with -1.
+
+    Args:
+        lists: article codes, (n, any); NO_ARTICLE is passed over.
+    """
+    order = np.argsort(lists, axis=1, kind="stable")
+    ascending = np.take_along_axis(lists, order, axis=1)
+    is_new = ascending != NO_ARTICLE
+    is_new[:, 1:] &= ascending[:, 1:] != ascending[:, :-1]
+    is_kept = np.zeros(lists.shape, dtype=bool)
+    np.put_along_axis(is_kept, order, is_new, axis=1)
+    place = np.cumsum(is_kept, axis=1) - 1
+    is_kept &= place < width
+    row, column = np.nonzero(is_kept)
+    columns = np.full((len(lists), width), -1)
+    columns[row, place[row, column]] = column
+    return columns
+
+
+def articles_at(lists: Ints, columns: npt.NDArray[np.int64]) -> Ints:
+    """The articles at these columns of each row; NO_ARTICLE at -1."""
+    return np.where(columns < 0, NO_ARTICLE, np.take_along_axis(lists, np.maximum(columns, 0), axis=1))
+
+
 def best_per_row(scores: sparse.csr_matrix, count: int) -> TopK:
     """The `count` largest of the stored scores of each row, which are positive; the smaller column on a tie.
 

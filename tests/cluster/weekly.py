@@ -21,7 +21,6 @@ TABLES = (
     "gold/article_features",
     "gold/interaction_features",
 )
-RECOMMENDATIONS = "gold/recommendations"
 SCALE, FILES = 0.005, 8
 #: Lines of each file that are refused: date, customer, article, price, channel.
 BAD_LINES = (
@@ -62,7 +61,7 @@ def submit(
 
 
 def run_week(files: Path, warehouse: Path, master: str, kept: Path | None = None) -> None:
-    """Take in the shop's files, compute features, and publish recommendations from candidates that are made up.
+    """Take in the shop's files and compute features.
 
     Args:
         files: the shop's.
@@ -74,8 +73,6 @@ def run_week(files: Path, warehouse: Path, master: str, kept: Path | None = None
         call(*submit(job, files, warehouse, master), SECONDS)
         if kept:
             shutil.copytree(warehouse, kept / job)
-    as_module("tests.cluster.candidates", [AS_OF, str(warehouse)], warehouse)
-    call(*submit("publish.recommendations", files, warehouse, master), SECONDS)
 
 
 def as_module(module: str, arguments: Sequence[str], warehouse: Path, more: Mapping[str, str] | None = None) -> None:

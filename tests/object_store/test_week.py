@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 TABLES = (
     *weekly.TABLES,
-    weekly.RECOMMENDATIONS,
+    "gold/recommendations",
     "gold/candidates",
     "ops/deliveries",
     "ops/feature_slices",

@@ -1,4 +1,4 @@
-"""The Spark jobs of a week in one process: `python -m tests.object_store.week AS_OF DATA WAREHOUSE`."""
+"""The jobs of a week that need no model, in one process: `python -m tests.object_store.week AS_OF DATA WAREHOUSE`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.standalone import JOBS
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.spark import spark_session
-from tests.cluster import candidates
+from jobs.ranking import score
 
 
 def run(name: str, settings: Settings) -> None:
@@ -22,7 +22,7 @@ def main(as_of: str, data: str, warehouse: str) -> None:
     session = spark_session("week")
     for name in JOBS:
         run(name, settings)
-    candidates.main(settings.as_of_date, warehouse)
+    print(score.score(Job("ranking.score", settings, score.READS, score.WRITES), None), flush=True)
     run("publish.recommendations", settings)
     session.stop()
 

@@ -13,7 +13,6 @@ from jobs.evaluation.protocol import (
     BUYER_SLICES,
     CHALLENGER,
     CHAMPION,
-    MODEL_VERSION,
     PURCHASE_SLICES,
     Figure,
 )
@@ -29,8 +28,6 @@ def figures(
     challenger: float,
     champion: float | None = None,
     *,
-    challenger_version: str = "5",
-    champion_version: str = "3",
     slices: dict[str, float] | None = None,
     noise: float | dict[str, float] = NOISE,
     coverage: float = 0.3,
@@ -55,15 +52,19 @@ def figures(
         found.append(Figure(MERGED, group, CEILING, 12, ceiling))
     found += [Figure(system, "all", "coverage", 12, 0.8) for system in BASELINES]
     found.append(Figure(CHALLENGER, "all", "coverage", 12, coverage))
-    found.append(Figure(CHALLENGER, "all", MODEL_VERSION, 0, float(challenger_version)))
-    if champion is not None:
-        found.append(Figure(CHAMPION, "all", MODEL_VERSION, 0, float(champion_version)))
     return found
 
 
-def rows(found: list[Figure], folds: list[date] = FOLDS, as_of_date: date = WEEKS[0]) -> pa.Table:
+def rows(
+    found: list[Figure],
+    folds: list[date] = FOLDS,
+    as_of_date: date = WEEKS[0],
+    challenger_version: str = "5",
+    champion_version: str = "3",
+) -> pa.Table:
     """Rows of evaluation_metrics: these figures pooled, and one of each fold."""
-    facts = {"as_of_date": as_of_date, "run_id": "r"}
+    versions = {CHALLENGER: challenger_version, CHAMPION: champion_version}
+    facts = {"as_of_date": as_of_date, "run_id": "r", "model_versions": versions}
     tables = [figures_table(found, EVALUATION_METRICS, fold_start=None, **facts)]
     tables += [figures_table(found[:1], EVALUATION_METRICS, fold_start=fold, **facts) for fold in folds]
     return pa.concat_tables(tables)

@@ -15,7 +15,7 @@ from jobs.platform.schemas import arrow_schema
 from jobs.platform.warehouse import Warehouse
 from tests.jobs.retrieval.small import on
 
-_VALUES = {"string": "x", "boolean": False, "int": 1, "double": 0.5}
+_VALUES = {"string": "x", "boolean": False, "int": 1, "double": 0.5, "date": on(0)}
 
 
 def put(

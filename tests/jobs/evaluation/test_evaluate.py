@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -12,8 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from expectations.evaluation import EVALUATION_METRICS
+from expectations.evaluation import EVALUATION_METRICS, METRICS
 from jobs.evaluation import evaluate
+from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.gate import Scores
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
@@ -125,7 +127,12 @@ def test_every_fold_and_all_of_them(warehouse: Path) -> None:
     assert value["pooled", "candidates/ranked", "no_history", "map", 12] == pytest.approx(1 / 2)
     assert value["pooled", "candidates/repurchase", "all", "unique_recall", 0] == pytest.approx((1 + 1) / 6)
     assert value["pooled", "candidates/merged", "all", "map_ceiling", 12] == pytest.approx((5 + 1 / 2) / 6)
-    assert value["pooled", "two_stage", "all", "model_version", 0] == 7
+    versions = {(r["system"], r["model_version"]) for r in metrics.to_pylist() if "/" not in r["system"]}
+    assert versions == {("two_stage", "7"), ("champion", "3"), *((name, "baseline") for name in BASELINES)}
+    assert {r["model_version"] for r in metrics.to_pylist() if "/" in r["system"]} == {"7"}
+    assert {re.sub("^map_minus_.*", "map_minus_<system>", metric) for _, _, _, metric, _ in value} == set(METRICS)
+    weeks = {(r["fold"], r["week_start_date"]) for r in metrics.to_pylist()}
+    assert weeks == {*((day, date.fromisoformat(day)) for day in folds), ("pooled", None)}
     assert said.startswith(f"MAP@12 of 6 buyers in 4 weeks from {folds[0]}: two_stage {pooled:.4f} (")
     assert "candidates: 5 a buyer hold 0.917 of the purchases" in said
     # Every buyer was asked about as of the fold's own start, by both models.
@@ -136,7 +143,7 @@ def test_every_fold_and_all_of_them(warehouse: Path) -> None:
 def test_the_gate_can_read_it_and_mlflow_has_it(warehouse: Path) -> None:
     _, metrics = evaluated(warehouse)
     scores = Scores.of(metrics)
-    assert scores.folds == 4 and scores.versions() == {"two_stage": "7", "champion": "3"}
+    assert scores.folds == 4 and scores.versions == {"two_stage": "7", "champion": "3"}
     assert scores.beyond("own_recent_then_popularity").low <= scores.beyond("own_recent_then_popularity").value
     logged = evaluate.logged  # type: ignore[attr-defined]
     assert logged["test/map_at_12"] == logged["test/boosted_trees/map_at_12"] == scores.figure("two_stage", "map")

@@ -176,9 +176,9 @@ def test_a_difference_without_an_interval_decides_nothing() -> None:
 @pytest.mark.parametrize("versions", [("4", "3"), ("5", "2"), ("5", None)])
 def test_figures_of_another_version_decide_nothing(versions: tuple[str, str | None]) -> None:
     mine, champion = versions
-    found = figures(0.03, None if champion is None else 0.02, challenger_version=mine, champion_version=champion or "")
+    found = figures(0.03, None if champion is None else 0.02)
     with pytest.raises(JobError, match=r"rerun evaluation\.evaluate"):
-        decide(Scores.of(rows(found)), "5", "3")
+        decide(Scores.of(rows(found, challenger_version=mine, champion_version=champion or "")), "5", "3")
 
 
 # ---- whole runs, with the registry's answers given

@@ -39,10 +39,9 @@ def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         job = job_of(tmp_path, as_of_date)
         registered[as_of_date.isoformat()] = version
         usable.add(version)
-        found = figures(
-            challenger, champion, challenger_version=version, champion_version=incumbent(job) or "", noise=0.0005
-        )
-        table = rows(found, as_of_date=as_of_date)
+        found = figures(challenger, champion, noise=0.0005)
+        versions = {"challenger_version": version, "champion_version": incumbent(job) or ""}
+        table = rows(found, as_of_date=as_of_date, **versions)
         job.warehouse.publish_arrow(EVALUATION_METRICS, table, {"as_of_date": [as_of_date]})
         return gate.main(job_of(tmp_path, as_of_date))
 

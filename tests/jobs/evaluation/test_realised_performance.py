@@ -21,6 +21,7 @@ AS_OF = on(FOLD + 7)
 def publish(warehouse: Path, day: int, picks: dict[str, list[int]]) -> None:
     rows = [
         {"as_of_date": on(day), "customer_id": customer, "rank": rank, "article_id": f"a{article:02d}"}
+        | {"model_version": "baseline" if rank > 2 else "7"}
         for customer, articles in picks.items()
         for rank, article in enumerate([a for a in articles if a >= 0], start=1)
     ]
@@ -34,7 +35,11 @@ def measure(warehouse: Path) -> tuple[str, dict[tuple[str, str, str], float]]:
         Job("evaluation.realised_performance", settings, reads, realised_performance.WRITES)
     )
     rows = Job("test", settings, [REALISED_PERFORMANCE], []).read_arrow(REALISED_PERFORMANCE).to_pylist()
-    assert {row["fold"] for row in rows} <= {on(FOLD).isoformat()}
+    assert {(row["fold"], row["week_start_date"]) for row in rows} <= {(on(FOLD).isoformat(), on(FOLD))}
+    assert {(row["system"], row["model_version"]) for row in rows} <= {
+        ("published", "7"),
+        ("popularity_7d", "baseline"),
+    }
     return said, {(row["system"], row["slice"], row["metric"]): row["value"] for row in rows}
 
 

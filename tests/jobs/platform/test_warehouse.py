@@ -207,18 +207,55 @@ def test_a_table_created_by_two_at_once(warehouse):
 
 
 @ENGINES
-def test_a_table_with_other_columns_is_left_alone(spark, warehouse, engine):
-    earlier = arrow(day(WEEK_BEFORE, 1.0)).drop_columns(["kind"])
+def test_a_column_that_the_contract_has_gained_is_added(spark, warehouse, engine):
+    """Earlier rows hold null there; new ones keep its rules, and descriptions are the contract's."""
+    earlier = replace(
+        THINGS,
+        description="As it was.",
+        columns=tuple(replace(c, description="As it was") for c in THINGS.columns if c.name != "kind"),
+    )
+    rows = arrow(day(WEEK_BEFORE, 1.0)).drop_columns(["kind"])
+    warehouse.publish_arrow(earlier, rows, {"as_of_date": [WEEK_BEFORE]})
+    assert warehouse.read_arrow(THINGS)["kind"].to_pylist() == [None], "before its first publish"
+    version = warehouse.versions_read.pop("things")
+    publish(warehouse, frame(engine, day(DAY, 1.0, 2.0), spark), DAY)
+    before = (WEEK_BEFORE, "a", None, 1.0)
+    assert stored(warehouse) == [before, *day(DAY, 1.0, 2.0)]
+    assert warehouse.changes_since(THINGS, version) == {warehouse.versions_written["things"]}, "new rows, no more"
+    table = DeltaTable(warehouse.uri(THINGS))
+    assert table.metadata().description == THINGS.description
+    comments = {f.name: f.metadata["comment"] for f in table.schema().fields}
+    assert comments == {column.name: column.description for column in THINGS.columns}
+    with pytest.raises(ContractError, match="kind: expect_column_values_to_not_be_null"):
+        publish(warehouse, frame(engine, [(DAY, "a", None, 1.0)], spark), DAY)
+    publish(warehouse, frame(engine, day(DAY, 3.0), spark), DAY)  # once is enough
+    operations = [commit["operation"] for commit in table.history() + DeltaTable(warehouse.uri(THINGS)).history()]
+    assert operations.count("ADD COLUMN") == 2
+    assert spark.read.format("delta").load(warehouse.uri(THINGS)).where("kind IS NULL").count() == 1
+
+
+OTHER_COLUMNS = {
+    "thing_id": lambda rows: rows.drop_columns(["thing_id"]),  # of the key
+    "colour": lambda rows: rows.append_column("colour", rows["kind"]),
+    "weight": lambda rows: rows.set_column(3, "weight", rows["weight"].cast("int64")),
+}
+
+
+@ENGINES
+@pytest.mark.parametrize("name", OTHER_COLUMNS)
+def test_a_table_with_other_columns_is_left_alone(spark, warehouse, engine, name):
+    earlier = OTHER_COLUMNS[name](arrow(day(WEEK_BEFORE, 1.0)))
     write_deltalake(warehouse.uri(THINGS), earlier, partition_by=["as_of_date"])
-    with pytest.raises(JobError, match=r"gold/things: made by another version of Atelier, differs in kind; nothing"):
+    with pytest.raises(JobError, match=rf"gold/things: made by another version of Atelier, differs in {name}; nothing"):
         publish(warehouse, frame(engine, day(DAY, 1.0), spark), DAY)
     assert DeltaTable(warehouse.uri(THINGS)).version() == 0
 
 
-@pytest.mark.parametrize("columns", [["as_of_date", "kind"], None])
-def test_a_table_without_a_column_that_is_asked_for(warehouse, columns):
-    write_deltalake(warehouse.uri(THINGS), arrow(day(WEEK_BEFORE, 1.0)).drop_columns(["kind"]))
-    with pytest.raises(JobError, match=r"gold/things: made by another version of Atelier, has no kind; give another"):
+@pytest.mark.parametrize(("columns", "missing"), [(["as_of_date", "kind"], "kind"), (None, "thing_id")])
+def test_a_table_without_a_column_that_is_asked_for(warehouse, columns, missing):
+    write_deltalake(warehouse.uri(THINGS), arrow(day(WEEK_BEFORE, 1.0)).drop_columns([missing]))
+    advice = "run the task that writes things again, or give another"
+    with pytest.raises(JobError, match=rf"gold/things: made by another version .*, has no {missing}; {advice}"):
         warehouse.read_arrow(THINGS, columns)
 
 
@@ -260,3 +297,11 @@ def test_what_follows_from_a_table_is_not_committed_after_it_changed(warehouse):
     DeltaTable(warehouse.uri(THINGS)).optimize.compact()  # maintenance changes no row
     for _ in range(2):  # nor is what the run wrote itself another's
         warehouse.publish_arrow(THINGS, arrow(day(WEEK_BEFORE, 2.0)), {"as_of_date": [WEEK_BEFORE]}, [THINGS])
+
+
+def test_batches_are_of_the_rows_that_are_asked_for(warehouse):
+    publish(warehouse, arrow(day(DAY, 1.0, 2.0, 3.0) + day(WEEK_BEFORE, 1.0)), DAY, WEEK_BEFORE)
+    batches = warehouse.read_batches(THINGS, ["thing_id"], where={"as_of_date": [DAY]}, before={"weight": 3})
+    assert sorted(value for batch in batches for value in batch["thing_id"].to_pylist()) == ["a", "b"]
+    with pytest.raises(JobError, match="has no colour"):
+        next(warehouse.read_batches(THINGS, ["colour"]))
