@@ -128,8 +128,9 @@ model-systems: setup ## judge sequence and collaborative systems, into docs/syst
 systems-report: setup ## write what `make model-systems` measured into docs/systems.md again [AS_OF= WAREHOUSE=]
 	@$(JOBS) -m jobs.evaluation.recommender_report $(MODEL_SYSTEMS) --write-docs true
 
-docs: setup ## regenerate docs/tables.md from the contracts
+docs: setup ## regenerate docs/tables.md from the contracts, and dags/jobs.json from the jobs
 	$(JOBS) -m jobs.platform.data_dictionary
+	$(JOBS) -m jobs.platform.dag_interface
 
 lock: setup ## resolve requirements/*.in again into the hash-locked *.txt
 	for name in uv airflow jobs; do .venv/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \

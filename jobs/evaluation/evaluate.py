@@ -44,6 +44,7 @@ from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (EVALUATION_METRICS,)
+SETTINGS = ("accept_drift", "seed", "mlflow_tracking_uri", "model_name")
 #: The verdicts of earlier runs name the champion to beat.
 READS_EARLIER_RUNS = (MODEL_DECISIONS,)
 
@@ -191,4 +192,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

@@ -45,6 +45,7 @@ from jobs.recommenders.timed_fit import fitted
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, load_purchases
 
 READS, WRITES = PURCHASE_TABLES, (NEXT_PURCHASE_METRICS,)
+SETTINGS = ("accept_drift", "mapping", "keyword_method", "system", "system_epochs", "seed", "mlflow_tracking_uri")
 #: Side features are of what there is.
 READS_EARLIER_RUNS = OPTIONAL_TABLES
 
@@ -178,4 +179,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

@@ -52,6 +52,7 @@ from lightning_modules.pairs import BatchSlices, PairDataModule, PairTensors
 from lightning_modules.two_stage import TwoStageRecommender
 
 READS, WRITES = SNAPSHOT_TABLES, (PAPER_TRACK_METRICS,)
+SETTINGS = ("accept_drift", "data", "mapping", "encoder", "embedding_dim", "max_epochs", "seed", "mlflow_tracking_uri")
 
 #: Shares of all purchases before the first day of the parts to learn from, to validate on and to test on.
 SHARES = (0.55, 0.70, 0.85)
@@ -210,4 +211,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -46,6 +46,19 @@ from jobs.retrieval.candidates import HeuristicSources
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, load_purchases
 
 READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS), (SYSTEM_METRICS, SYSTEM_RECOMMENDATIONS)
+SETTINGS = (
+    "accept_drift",
+    "data",
+    "mapping",
+    "encoder",
+    "embedding_dim",
+    "keyword_method",
+    "system",
+    "system_epochs",
+    "seed",
+    "top_k",
+    "mlflow_tracking_uri",
+)
 #: Side features are of what there is.
 READS_EARLIER_RUNS = OPTIONAL_TABLES
 
@@ -163,4 +176,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

@@ -30,6 +30,9 @@ from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 
 READS, WRITES = (ARTICLES,), (IMAGE_FEATURES,)
+#: What it reads of the retailer's delivery.
+FILES = ("images",)
+SETTINGS = ("accept_drift", "data", "mapping", "max_bad_image_share", "colour_tolerance", "colour_limit")
 
 #: Pictures that a process looks at before it hands in what it found, and a killed run may lose.
 CHUNK = 128
@@ -156,4 +159,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -24,6 +24,7 @@ from jobs.ranking.behaviour import AGE_BANDS
 from jobs.retrieval import popularity, popularity_age_band, repurchase, same_product
 
 READS, WRITES = (CANDIDATES, CUSTOMERS, ARTICLES, TRANSACTIONS), (RECOMMENDATIONS,)
+SETTINGS = ("accept_drift", "top_k", "exclude_bought")
 
 BASELINE = "baseline"
 
@@ -252,4 +253,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -27,6 +27,7 @@ from jobs.ranking.train import FINAL
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
+SETTINGS = ("accept_drift", "exclude_bought", "mlflow_tracking_uri", "model_name")
 
 
 def rows(purchases: Purchases, customers: Ints, ranked: Ranked, stamp: dict[str, object]) -> pa.Table:
@@ -65,4 +66,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -23,6 +23,7 @@ from jobs.similarity.search import NO_NEIGHBOUR, nearest
 from jobs.similarity.vectors import VECTOR_TABLES, Vectors, load_vectors
 
 READS, WRITES = VECTOR_TABLES, (SIMILAR_ARTICLES, FEATURE_SLICES)
+SETTINGS = ("accept_drift", "data", "mapping", "embedding_dim", "method", "mlflow_tracking_uri")
 
 #: To be raised when the same vectors are to have other neighbours.
 VERSION = 1
@@ -80,4 +81,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -200,19 +200,20 @@ def test_the_model_systems_dag_judges_the_systems_of_its_form(stack: Stack, firs
 def test_what_was_taken_in_starts_the_catalogue_dag(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
     name, weekly = "catalogue_intelligence", stack.api()
     events = {event["name"]: event for event in weekly.asset_events()}
-    assert {asset: event["source_task_id"] for asset, event in events.items()} == {
-        "silver/articles": "ingest.articles",
-        "silver/transactions": "ingest.transactions",
-    }
+    waits_for = {"silver/articles": "ingest.articles", "silver/transactions": "ingest.transactions"}
+    assert {asset: events[asset]["source_task_id"] for asset in waits_for} == waits_for
     extra = events["silver/articles"]["extra"]
-    assert stack.conf.items() <= extra.items() and extra["as_of_date"] in (WEEK.isoformat(), OLDER.isoformat())
+    assert stack.conf.items() <= extra["params"].items()
+    assert extra["as_of_date"] in (WEEK.isoformat(), OLDER.isoformat())
+    assert extra["published"] and extra["rows"] and extra["delta_version"] and Path(extra["data_docs"]).is_file()
     api = stack.api(name)
     api.prepare()
     assert api.run_ids() == []  # it was paused when the weekly run told it
     no_weights = stack.folder / "weights"
     no_weights.mkdir()
-    for asset in events:
-        weekly.update_asset(asset, extra | {"as_of_date": WEEK.isoformat(), "weights_dir": str(no_weights)})
+    params = extra["params"] | {"weights_dir": str(no_weights)}
+    for asset in waits_for:
+        weekly.update_asset(asset, {"as_of_date": WEEK.isoformat(), "params": params})
     deadline = time.monotonic() + 60
     while not api.run_ids() and time.monotonic() < deadline:
         time.sleep(1)
