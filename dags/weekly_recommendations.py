@@ -4,8 +4,8 @@ The week that just ended, `[start, end)` from Wednesday to Wednesday, is taken i
 retrained, judged against the baselines and the champion, and every customer's recommendations are published.
 
 **When.** Each week when it is asked for, by a trigger or a backfill, because the files at hand may be of the past.
-Where data arrive every week, `ATELIER_WEEKLY_SCHEDULE=True` in Airflow's environment starts it every Wednesday at
-00:00 UTC, as in `docker/compose.yaml`.
+Where data arrive every week, `ATELIER_WEEKLY_SCHEDULE=True` in Airflow's environment, part of
+`ATELIER_TARGET=production`, starts it every Wednesday at 00:00 UTC.
 
 **As-of date.** The data interval's end. Nothing dated on or after it touches the run. For another date give
 `as_of_date` in the form or with `dags trigger --conf`; for several weeks backfill, naming the first and the last week
@@ -38,6 +38,8 @@ from dags.operators import JobOperator, SparkJobOperator
 from dags.timetables import OnRequest
 
 WEEK, WEDNESDAY = timedelta(days=7), 2
+#: The newest whole week at hand (YYYY-MM-DD), which `make up` finds in the tables; unknown otherwise.
+LATEST_WEEK = os.environ.get("ATELIER_LATEST_WEEK")
 BY_THE_CLOCK = json.loads(os.environ.get("ATELIER_WEEKLY_SCHEDULE", "False").lower())
 
 # As the data flows: stage -> its jobs, how each runs, and the jobs it waits for. A stage is a group in the UI (groups
@@ -81,7 +83,7 @@ PARAMS = {
         "as_of_date",
         default=None,
         type=["null", "string"],
-        description="Nothing dated on or after this day touches the run; empty: the end of the data interval",
+        description="Nothing dated on or after this day touches the run; empty: the last week that ended",
     ),
     **form("data", "warehouse", "mapping", "encoder", "weights_dir", "top_k", "exclude_bought"),
     **form("max_quarantine_share", "accept_drift", "training_weeks", "max_epochs", "extra_sources", "system_epochs"),
@@ -93,12 +95,20 @@ def as_of_date(dag_run: Any, override: str | None) -> str:
     """The run's as-of date (YYYY-MM-DD): the form's, else the data interval's end.
 
     `airflow dags trigger --logical-date D` makes the interval of today, whatever D is; the week meant is the last one
-    that ended by D. A run without any date (triggered by an asset, say) has to be given one: AirflowFailException.
+    that ended by D. A run that a person triggers without a date is of the newest week at hand, where that is known: the
+    files may be of the past. A run without any date (triggered by an asset, say) has to be given one.
+
+    Raises AirflowFailException where there is no date.
     """
     if override:
         return override
+    latest = LATEST_WEEK if dag_run.run_type == "manual" else None
     if dag_run.logical_date is None:
+        if latest:
+            return latest
         raise AirflowFailException("this run has no logical date: give as_of_date")
+    if latest and dag_run.logical_date >= dag_run.data_interval_end:
+        return min(latest, dag_run.data_interval_end.date().isoformat())
     if dag_run.data_interval_end - dag_run.logical_date <= WEEK:
         return dag_run.data_interval_end.date().isoformat()
     day = dag_run.logical_date.date()

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import mlflow
 import pyarrow as pa
-from rich.progress import track
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
 from jobs.evaluation import funnel
@@ -32,6 +31,7 @@ from jobs.evaluation.protocol import (
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.progress import track
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import load_model_folder, start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates

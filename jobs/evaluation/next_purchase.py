@@ -25,7 +25,6 @@ from typing import NamedTuple
 import mlflow
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
 from expectations.evaluation import NEXT_PURCHASE_METRICS
 from jobs.evaluation.baselines import BASELINES
@@ -36,6 +35,7 @@ from jobs.metrics.ranking_metrics import Floats, Truth, hit_ranks
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.progress import track
 from jobs.platform.staging import Slice
 from jobs.platform.tracking import start_run
 from jobs.ranking.candidate_retrieval import blocks

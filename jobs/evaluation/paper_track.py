@@ -26,7 +26,6 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import MLFlowLogger
-from rich.progress import track
 
 from expectations.evaluation import PAPER_TRACK_METRICS
 from expectations.features import CUSTOMER_FEATURES
@@ -39,6 +38,7 @@ from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.lightning import batch_size_for, fit
+from jobs.platform.progress import track
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, as_tensor

@@ -18,7 +18,6 @@ from datetime import date
 import mlflow
 import numpy as np
 import pyarrow as pa
-from rich.progress import track
 
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import SYSTEM_METRICS
@@ -34,6 +33,7 @@ from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, WIDTH, Figure, Labe
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.progress import track
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.staging import Slice
 from jobs.platform.tracking import start_run

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from rich.progress import track
 
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.recommendations import CANDIDATES, MAX_RECOMMENDATIONS
 from jobs.platform.codes import Ints
 from jobs.platform.job import Job, run
+from jobs.platform.progress import track
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.tracking import load_model_folder, use_tracking
 from jobs.ranking.candidate_retrieval import blocks, written_together

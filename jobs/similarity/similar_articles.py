@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from expectations.operations import FEATURE_SLICES
 from expectations.similarity import SIMILAR_ARTICLES
-from jobs.embeddings.progress import ProgressReporter
 from jobs.embeddings.versions import image_folder
 from jobs.platform.job import Job, run
+from jobs.platform.progress import ProgressReporter
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.slices import record, recorded
 from jobs.similarity.methods import Method, method_of

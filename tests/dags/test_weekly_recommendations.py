@@ -17,6 +17,7 @@ from airflow.serialization.definitions.dag import SerializedDAG
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DagRunInfo
 
+from dags import weekly_recommendations
 from dags.common import JOBS
 from dags.weekly_recommendations import as_of_date, dag
 
@@ -117,7 +118,7 @@ def _pendulum(moment: datetime) -> Any:
 
 
 def _run(logical: datetime | None, end: datetime | None) -> SimpleNamespace:
-    return SimpleNamespace(logical_date=logical, data_interval_end=end)
+    return SimpleNamespace(logical_date=logical, data_interval_end=end, run_type="manual")
 
 
 SEP_09, SEP_16 = datetime(2020, 9, 9, tzinfo=UTC), datetime(2020, 9, 16, tzinfo=UTC)
@@ -139,6 +140,30 @@ LONG_AFTER = datetime(2026, 11, 18, tzinfo=UTC)
 )
 def test_as_of_date(logical: datetime | None, end: datetime | None, override: str | None, expected: str) -> None:
     assert as_of_date(_run(logical, end), override) == expected
+
+
+@pytest.mark.parametrize(
+    ("logical", "end", "override", "run_type", "expected"),
+    [
+        (LONG_AFTER, LONG_AFTER, None, "manual", "2020-09-23"),  # the Trigger button, on files of the past
+        (None, None, None, "manual", "2020-09-23"),
+        (SEP_16 + timedelta(days=2), SEP_16, None, "manual", "2020-09-16"),  # a day of the past was chosen
+        (LONG_AFTER, LONG_AFTER, "2020-08-19", "manual", "2020-08-19"),
+        (LONG_AFTER - timedelta(days=7), LONG_AFTER, None, "manual", "2026-11-18"),  # as the demo asks: an interval
+        (LONG_AFTER - timedelta(days=7), LONG_AFTER, None, "scheduled", "2026-11-18"),  # missing data is to fail
+    ],
+)
+def test_a_triggered_run_is_of_the_newest_week_at_hand(
+    logical: datetime | None,
+    end: datetime | None,
+    override: str | None,
+    run_type: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(weekly_recommendations, "LATEST_WEEK", "2020-09-23")
+    run = SimpleNamespace(logical_date=logical, data_interval_end=end, run_type=run_type)
+    assert as_of_date(run, override) == expected
 
 
 def test_a_run_without_any_date_must_be_given_one() -> None:

@@ -142,6 +142,23 @@ def test_the_interfaces_answer_on_this_machine(stack: Stack, first: dict[str, pl
             assert answer.status == 200
 
 
+def test_every_published_table_has_an_event_with_version_rows_and_page(
+    stack: Stack, first: dict[str, pl.DataFrame]
+) -> None:
+    extras = {(event["source_task_id"], event["name"]): event["extra"] for event in stack.api().asset_events()}
+    published = {key: extra for key, extra in extras.items() if extra["published"]}
+    recorded = {table for _, table in published}
+    always = {"articles", "customers", "transactions", "evaluation_metrics", "model_decisions", "recommendations"}
+    assert {CONTRACTS[name].path for name in always} <= recorded
+    for (task, table), extra in published.items():
+        page = Path(extra["data_docs"])
+        assert page.is_file() and page.is_relative_to(stack.warehouse / "data_docs"), (task, table)
+        assert (extra["as_of_date"], extra["params"]["top_k"]) == (WEEK.isoformat(), TOP_K)
+        if table in ("silver/articles", "gold/recommendations"):  # which one publish makes
+            rows = len(first[table.partition("/")[2]])
+            assert (extra["rows"], extra["delta_version"]) == (rows, DeltaTable(stack.warehouse / table).version())
+
+
 def test_the_same_week_again_leaves_the_same_tables(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
     run_id = stack.api().trigger(WEEK, stack.conf)
     stack.wait(run_id)
