@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from jobs.platform import progress
 from jobs.platform.progress import track
 
 
@@ -23,3 +24,11 @@ def test_the_items_come_through_and_the_log_gets_one_line(caplog, capsys):
 def test_what_has_no_length_needs_a_total():
     with pytest.raises(AssertionError, match="give the total"):
         list(track(iter("ab"), "two"))
+
+
+def test_progress_in_a_log_has_rate_and_time_left(monkeypatch, caplog):
+    clock = iter([0.0, *[100.0] * 20])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with caplog.at_level("INFO"), progress.ProgressReporter(1_000, "images") as told:
+        told.advance(100)
+    assert "images: 100 of 1,000, 1.0 a second, 0:15:00 left" in caplog.text
