@@ -2,42 +2,87 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down data data-report test cluster-test lint unit integration bench bench-cluster bench-collaborative bench-features bench-embeddings bench-fashion-mnist sweep-autoencoder bench-increments bench-upkeep bench-scoring bench-sequences bench-training bench-two-tower conformance rollback backtest model-systems systems-report docs lock clean
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' Makefile)
 
 AIRFLOW := .venv/airflow/bin/python
 JOBS := .venv/jobs/bin/python
 export JAVA_HOME := $(CURDIR)/.venv/java
 
+# TARGET=production or staging: its warehouse, registered model and schedule for all that is started here.
+ifdef TARGET
+include scripts/targets/$(TARGET).env
+export ATELIER_TARGET := $(TARGET)
+export $(shell sed -nE 's/^([A-Z_]+)=.*/\1/p' scripts/targets/$(TARGET).env)
+endif
+
 OUT ?= data/sample
-# $(call flag,name,VAR) -> --name 'value' where VAR has a value
+# $(call flag,name,VAR) -> --name 'value' where VAR has a value; $(call env,NAME,VAR) -> ATELIER_NAME='value' likewise
 flag = $(if $($(2)),--$(1) '$($(2))')
+env = $(if $($(2)),ATELIER_$(1)='$($(2))')
 
 help: ## explain the targets (default)
-	@echo "Atelier: a fashion recommender retrained every week. Targets:"
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{printf "  %-14s %s\n", $$1, $$2}'
-	@echo "Examples:"
+	@echo "Atelier: a fashion recommender retrained every week."
+	@awk -F ':[^#]*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' Makefile
+	@printf '\nExamples:\n'
 	@echo "  make demo"
 	@echo "  make demo DATA=/data/hm AS_OF=2020-09-16 WAREHOUSE=/data/warehouse ENCODER=resnet152"
+	@echo "  make up TARGET=staging"
 	@echo "  make data SCALE=0.1 OUT=data/tenth SEED=7"
+
+##@ Run
 
 setup: ## both environments, Java and Delta's jars; skipped when nothing changed
 	@scripts/setup.sh
 
-demo: setup ## run the weekly DAG through Airflow and print what came out [DATA= AS_OF= WAREHOUSE= MAPPING= ENCODER=]
+demo: setup ## run the weekly DAG through Airflow and print what came out [DATA= AS_OF= WAREHOUSE= MAPPING= ENCODER= TARGET=]
 	@$(AIRFLOW) -m scripts.demo $(call flag,data,DATA) $(call flag,as-of-date,AS_OF) $(call flag,warehouse,WAREHOUSE) \
 		$(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER)
 
-up: setup ## start Airflow and the MLflow UI on 127.0.0.1 [WAREHOUSE=]
+up: setup ## start Airflow and the MLflow UI on 127.0.0.1 [WAREHOUSE= TARGET=]
 	@$(AIRFLOW) -m scripts.services up $(call flag,warehouse,WAREHOUSE)
 
 down: ## stop what `make up` started
 	@[ ! -x $(AIRFLOW) ] || $(AIRFLOW) -m scripts.services down
+
+##@ Data
 
 data: setup ## write H&M-shaped sample data [SCALE=1.0 OUT=data/sample SEED=]
 	@$(JOBS) -m sample_data generate --out '$(OUT)' $(call flag,scale,SCALE) $(call flag,seed,SEED)
 
 data-report: setup ## compare the moments of DATA with the real H&M data's [DATA=data/sample]
 	@$(JOBS) -m sample_data report --data '$(or $(DATA),$(OUT))'
+
+##@ Models
+
+rollback: setup ## make the champion before the one of AS_OF champion again [AS_OF=2020-09-16 WAREHOUSE=]
+	@$(JOBS) -m jobs.evaluation.rollback --as-of-date '$(AS_OF)' $(call flag,warehouse,WAREHOUSE)
+
+# Each job takes what it needs of these.
+BACKTEST = ATELIER_AS_OF_DATE='$(or $(AS_OF),2020-09-23)' ATELIER_BACKTEST_WEEKS='$(or $(WEEKS),12)' \
+	$(call env,DATA,DATA) $(call env,WAREHOUSE,WAREHOUSE) $(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) \
+	$(call env,TRAINING_WEEKS,TRAINING_WEEKS) $(call env,EXTRA_SOURCES,SOURCES)
+
+backtest: setup ## walk through past weeks of an ingested warehouse, into docs/systems.md [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=10 SOURCES=als,gru]
+	@for job in customers articles interactions; do $(BACKTEST) $(JOBS) -m jobs.features.$$job; done
+	@for week in $$(seq '$(or $(WEEKS),12)'); do $(BACKTEST) $(JOBS) -m jobs.evaluation.backtest --backtest-week $$week; done
+	@$(BACKTEST) $(JOBS) -m jobs.evaluation.backtest_report --write-docs true
+
+SYSTEMS ?= als bpr logistic_mf item_knn user_knn als_spark rnn lstm gru self_attentive \
+	rnn_features lstm_features gru_features self_attentive_features
+MODEL_SYSTEMS = ATELIER_AS_OF_DATE='$(or $(AS_OF),2020-09-23)' $(call env,DATA,DATA) $(call env,WAREHOUSE,WAREHOUSE) \
+	$(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(call env,SYSTEM_EPOCHS,EPOCHS)
+
+model-systems: setup ## judge sequence and collaborative systems, into docs/systems.md [SYSTEMS="als gru" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10]
+	@$(MODEL_SYSTEMS) $(JOBS) -m jobs.features.keywords
+	@failed=; for system in $(SYSTEMS); do for job in weekly_protocol next_purchase; do \
+		$(MODEL_SYSTEMS) $(JOBS) -m jobs.evaluation.$$job --system $$system || failed="$$failed $$job:$$system"; done; done; \
+		$(MODEL_SYSTEMS) $(JOBS) -m jobs.evaluation.recommender_report --write-docs true; \
+		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+conformance: setup ## where DATA is the complete real H&M files: counts and baselines beside the published ones [DATA= WAREHOUSE=]
+	@$(JOBS) -m jobs.evaluation.conformance --as-of-date 2020-09-23 $(call flag,data,DATA) $(call flag,warehouse,WAREHOUSE)
+
+##@ Test
 
 test: lint unit integration ## lint, unit tests and the whole DAG through Airflow on a tiny sample
 
@@ -51,30 +96,19 @@ unit: setup ## tests of DAG and services in Airflow's environment, then all othe
 	$(AIRFLOW) -m pytest tests/dags tests/scripts
 	$(JOBS) -m pytest tests --ignore=tests/integration --ignore=tests/cluster --ignore=tests/connect
 
-cluster-test: setup ## the Spark jobs on a standalone cluster and through Spark Connect, both started here: the same tables
-	$(JOBS) -m pytest tests/cluster tests/connect
-
 integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rerun and backfilled
 	$(JOBS) -m pytest tests/integration
 
-bench: setup ## benchmarks, each with its peer in the same run; results in docs/benchmarks.md
+cluster-test: setup ## the Spark jobs on a standalone cluster and through Spark Connect, both started here: the same tables
+	$(JOBS) -m pytest tests/cluster tests/connect
+
+##@ Benchmarks: each with its peer in the same run; results in docs/benchmarks.md
+
+bench: setup ## lines a second of the sample data's generator
 	$(JOBS) -m benchmarks sample-data
 
 bench-features: setup ## feature tables from CSV beside DuckDB, Polars and plain PySpark [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks features $(call flag,data,DATA) $(call flag,scale,SCALE)
-
-bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=resnet50 IMAGES=96]
-	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
-
-bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/systems.md [DATA= EPOCHS=3]
-	$(JOBS) -m benchmarks fashion-mnist $(call flag,data,DATA) $(call flag,epochs,EPOCHS)
-
-sweep-autoencoder: setup ## the autoencoder's learning rates x epochs on a catalogue [AS_OF= DATA= WAREHOUSE= IMAGES=3000 EPOCHS=30,50,100]
-	$(JOBS) -m jobs.embeddings.autoencoder_sweep --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) \
-		$(call flag,warehouse,WAREHOUSE) $(call flag,sweep-images,IMAGES) $(call flag,sweep-epochs,EPOCHS)
-
-bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.02]
-	$(JOBS) -m benchmarks collaborative $(call flag,data,DATA) $(call flag,scale,SCALE)
 
 bench-cluster: setup ## the feature stage on a Spark cluster of one worker, and of two [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks cluster $(call flag,data,DATA) $(call flag,scale,SCALE)
@@ -85,8 +119,14 @@ bench-increments: setup ## the next week, and a year of snapshots, beside comput
 bench-upkeep: setup ## queries before and after housekeeping of the tables [SCALE=0.1]
 	$(JOBS) -m benchmarks upkeep $(call flag,scale,SCALE)
 
-bench-scoring: setup ## candidates, ranking and table for every customer, the search beside faiss [DATA= SCALE=1.0 WAREHOUSE=]
-	$(JOBS) -m benchmarks scoring $(call flag,data,DATA) $(call flag,scale,SCALE) $(call flag,warehouse,WAREHOUSE)
+bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=resnet50 IMAGES=96]
+	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
+
+bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/systems.md [DATA= EPOCHS=3]
+	$(JOBS) -m benchmarks fashion-mnist $(call flag,data,DATA) $(call flag,epochs,EPOCHS)
+
+bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.02]
+	$(JOBS) -m benchmarks collaborative $(call flag,data,DATA) $(call flag,scale,SCALE)
 
 bench-sequences: setup ## sequences a second through Lightning beside the bare loop's, and everybody's top 100 [CUSTOMERS=2000]
 	$(JOBS) -m benchmarks sequences $(call flag,customers,CUSTOMERS)
@@ -98,38 +138,14 @@ bench-two-tower: setup ## what each choice in the towers' training does, into do
 	$(JOBS) -m benchmarks two-tower --warehouse '$(or $(WAREHOUSE),warehouse)' --as-of '$(or $(AS_OF),2020-09-23)' \
 		$(call flag,data,DATA) $(call flag,weeks,WEEKS) $(call flag,seeds,SEEDS)
 
-conformance: setup ## where DATA is the complete real H&M files: counts and baselines beside the published ones [DATA= WAREHOUSE=]
-	@$(JOBS) -m jobs.evaluation.conformance --as-of-date 2020-09-23 $(call flag,data,DATA) $(call flag,warehouse,WAREHOUSE)
+bench-scoring: setup ## candidates, ranking and table for every customer, the search beside faiss [DATA= SCALE=1.0 WAREHOUSE=]
+	$(JOBS) -m benchmarks scoring $(call flag,data,DATA) $(call flag,scale,SCALE) $(call flag,warehouse,WAREHOUSE)
 
-rollback: setup ## make the champion before the one of AS_OF champion again [AS_OF=2020-09-16 WAREHOUSE=]
-	@$(JOBS) -m jobs.evaluation.rollback --as-of-date '$(AS_OF)' $(call flag,warehouse,WAREHOUSE)
+##@ Maintain
 
-BACKTEST = --as-of-date '$(or $(AS_OF),2020-09-23)' --backtest-weeks '$(or $(WEEKS),12)' $(call flag,data,DATA) \
-	$(call flag,warehouse,WAREHOUSE) $(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER) \
-	$(call flag,training-weeks,TRAINING_WEEKS) $(call flag,extra-sources,SOURCES)
-
-backtest: setup ## walk through past weeks of an ingested warehouse, into docs/systems.md [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=10 SOURCES=als,gru]
-	@for job in customers articles interactions; do $(JOBS) -m jobs.features.$$job $(BACKTEST); done
-	@for week in $$(seq '$(or $(WEEKS),12)'); do $(JOBS) -m jobs.evaluation.backtest $(BACKTEST) --backtest-week $$week; done
-	@$(JOBS) -m jobs.evaluation.backtest_report $(BACKTEST) --write-docs true
-
-SYSTEMS ?= als bpr logistic_mf item_knn user_knn als_spark rnn lstm gru self_attentive \
-	rnn_features lstm_features gru_features self_attentive_features
-MODEL_SYSTEMS = --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) $(call flag,warehouse,WAREHOUSE) \
-	$(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER) $(call flag,system-epochs,EPOCHS)
-
-model-systems: setup ## judge sequence and collaborative systems, into docs/systems.md [SYSTEMS="als gru" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10]
-	@$(JOBS) -m jobs.features.keywords $(MODEL_SYSTEMS)
-	@failed=; for system in $(SYSTEMS); do for job in weekly_protocol next_purchase; do \
-		$(JOBS) -m jobs.evaluation.$$job $(MODEL_SYSTEMS) --system $$system || failed="$$failed $$job:$$system"; done; done; \
-		$(JOBS) -m jobs.evaluation.recommender_report $(MODEL_SYSTEMS) --write-docs true; \
-		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
-
-systems-report: setup ## write what `make model-systems` measured into docs/systems.md again [AS_OF= WAREHOUSE=]
-	@$(JOBS) -m jobs.evaluation.recommender_report $(MODEL_SYSTEMS) --write-docs true
-
-docs: setup ## regenerate docs/tables.md from the contracts
+docs: setup ## regenerate docs/tables.md from the contracts, and dags/jobs.json from the jobs
 	$(JOBS) -m jobs.platform.data_dictionary
+	$(JOBS) -m jobs.platform.dag_interface
 
 lock: setup ## resolve requirements/*.in again into the hash-locked *.txt
 	for name in uv airflow jobs; do .venv/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \

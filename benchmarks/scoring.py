@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ PREPARE = (
     "ranking.train",
 )
 #: A model of the right size is enough to time; two weeks to learn from, two epochs.
-QUICKLY = ("--training-weeks=2", "--max-epochs=2")
+QUICKLY = {"ATELIER_TRAINING_WEEKS": "2", "ATELIER_MAX_EPOCHS": "2"}
 
 
 def run(data: Path | None, scale: float, warehouse: Path | None, as_of: date = AS_OF) -> None:
@@ -40,7 +41,9 @@ def run(data: Path | None, scale: float, warehouse: Path | None, as_of: date = A
             data = data or generated(Path(folder, "data"), scale)
             flags = [f"--as-of-date={as_of}", f"--data={data}", f"--warehouse={warehouse}"]
             for job in PREPARE:
-                subprocess.run([sys.executable, "-m", f"jobs.{job}", *flags, *QUICKLY], check=True, cwd=ROOT)
+                subprocess.run(
+                    [sys.executable, "-m", f"jobs.{job}", *flags], env=os.environ | QUICKLY, check=True, cwd=ROOT
+                )
         told = Path(folder, "told.json")
         command = [sys.executable, "-m", "benchmarks.scoring_atelier", str(warehouse), str(as_of), str(told)]
         results = {"score": measure([*command, "score"])}

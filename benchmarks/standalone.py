@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -255,9 +256,10 @@ def submission(job: str, flags: Sequence[str], master: str, conf: Mapping[str, s
     return [str(spark_home() / "bin" / "spark-submit"), "--master", master, *options, str(file), *flags]
 
 
-def flags(as_of: str, data: Path, warehouse: Path) -> list[str]:
-    """The arguments that every job takes."""
-    return ["--as-of-date", as_of, "--data", str(data), "--warehouse", str(warehouse)]
+def flags(job: str, as_of: str, data: Path, warehouse: Path) -> list[str]:
+    """A job's arguments, the data folder where it takes one."""
+    takes_data = "data" in import_module(f"jobs.{job}").SETTINGS
+    return ["--as-of-date", as_of, "--warehouse", str(warehouse), *(["--data", str(data)] if takes_data else [])]
 
 
 def call(command: Sequence[str], log: Path, variables: Mapping[str, str], seconds: float = _JOB_SECONDS) -> str:
@@ -296,7 +298,7 @@ def main(workers: int, data: Path, warehouse: Path, as_of: str, figures: Path) -
             for job in JOBS:
                 begun, busy = time.perf_counter(), _driver_seconds()
                 conf = {"spark.executor.memory": _EXECUTOR_MEMORY}
-                command = submission(job, flags(as_of, data, warehouse), ready.master, conf)
+                command = submission(job, flags(job, as_of, data, warehouse), ready.master, conf)
                 print(call(command, scratch / "jobs.log", environment(scratch)).strip(), flush=True)
                 taken[job] = (time.perf_counter() - begun, _driver_seconds() - busy)
     figures.write_text(json.dumps(taken))

@@ -20,6 +20,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from benchmarks.contest import PAGE, RESULTS, ROOT
+from benchmarks.standalone import flags
 from expectations.contract import Contract
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES
 from expectations.recommendations import RECOMMENDATIONS
@@ -123,7 +124,7 @@ def _call(*arguments: str) -> None:
 
 
 def _job(name: str, as_of: date, data: str, root: Path) -> None:
-    _call(f"jobs.{name}", "--as-of-date", str(as_of), "--data", data, "--warehouse", str(root))
+    _call(f"jobs.{name}", *flags(name, str(as_of), Path(data), root))
 
 
 def _asked(root: Path) -> Iterator[tuple[tuple[float, int, float], list[object]]]:

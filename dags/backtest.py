@@ -21,36 +21,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 
-from dags.common import BY_HAND, encoder_setting, fit_settings, flags, retailer_settings, seed_setting, setting
+from dags.common import BY_HAND, arguments, field, form, lineage
 from dags.operators import JobOperator, SparkJobOperator
 
 FEATURES = ("features.customers", "features.articles", "features.interactions")
 
-# The form. Defaults, limits and words are those of jobs.platform.settings.Settings, but for the number of weeks, whose
-# default there is none; a test holds the two together.
 PARAMS = {
-    "as_of_date": Param(
-        type="string",
-        format="date",
+    "as_of_date": field(
+        "as_of_date",
         description="Nothing dated on or after this day touches the run: the last judged week ends before it",
     ),
-    "backtest_weeks": setting(
-        "backtest_weeks",
-        12,
-        type="integer",
-        minimum=1,
-        maximum=52,
-        description="Past weeks of a walk-forward backtest, each with a model of its own",
-    ),
-    **retailer_settings(),
-    "encoder": encoder_setting(),
-    **fit_settings(),
-    "seed": seed_setting(),
+    "backtest_weeks": field("backtest_weeks", default=12, minimum=1),
+    **form("data", "warehouse", "mapping", "encoder", "training_weeks", "max_epochs", "extra_sources", "system_epochs"),
+    **form("accept_drift", "seed"),
 }
-
-ARGUMENTS = ["--run-id={{ run_id }}", *flags(list(PARAMS))]
 
 
 @task(pool="heavy")
@@ -65,12 +51,17 @@ with DAG(
     description="Fit the recommender as of past weeks and judge it as it ages",
     doc_md=__doc__,
     params=PARAMS,
-    tags=["recommendations"],
+    tags=["evaluation", "manual"],
     **BY_HAND,
 ) as dag:
-    features = [SparkJobOperator(task_id=name, arguments=ARGUMENTS) for name in FEATURES]
+    features = [SparkJobOperator(task_id=name, arguments=arguments(name, PARAMS)) for name in FEATURES]
     each_week = JobOperator.partial(
-        task_id="evaluation.backtest", arguments=ARGUMENTS, map_index_template="week {{ ti.map_index + 1 }}"
+        task_id="evaluation.backtest",
+        arguments=arguments("evaluation.backtest", PARAMS),
+        map_index_template="week {{ ti.map_index + 1 }}",
+        **lineage("evaluation.backtest"),
     ).expand(more=weeks())
-    report = JobOperator(task_id="evaluation.backtest_report", arguments=ARGUMENTS)
+    report = JobOperator(
+        task_id="evaluation.backtest_report", arguments=arguments("evaluation.backtest_report", PARAMS)
+    )
     features >> each_week >> report

@@ -26,18 +26,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags.common import (
-    ARTICLES,
-    TASK_DEFAULTS,
-    TRANSACTIONS,
-    accept_drift_setting,
-    retailer_settings,
-    seed_setting,
-    weights_setting,
-)
+from dags.common import IN_BETWEEN, TASK_DEFAULTS, arguments, field, form, table
 from dags.operators import JobOperator
 
 # Method -> the image encoder it needs, as in jobs.similarity.methods; a test holds the two together.
@@ -51,18 +43,14 @@ METHODS = {
     "cosine_resnet152": "resnet152",
 }
 
-# The form. Defaults, limits and words are those of jobs.platform.settings.Settings; a test holds the two together.
 PARAMS = {
-    "as_of_date": Param(
-        None,
+    "as_of_date": field(
+        "as_of_date",
+        default=None,
         type=["null", "string"],
-        format="date",
         description="Nothing dated on or after this day touches the run; needed where no asset brings one",
     ),
-    **retailer_settings(),
-    "weights_dir": weights_setting(),
-    "accept_drift": accept_drift_setting(),
-    "seed": seed_setting(),
+    **form("data", "warehouse", "mapping", "weights_dir", "accept_drift", "seed"),
 }
 
 
@@ -72,37 +60,45 @@ def parameter(name: str, params: Mapping[str, Any], events: Mapping[Any, Sequenc
     Raises AirflowFailException where there is no as-of date.
     """
     newest = max((event for some in events.values() for event in some), key=lambda e: e.timestamp, default=None)
-    value = (newest.extra if newest else {}).get(name, params[name])
+    extra = newest.extra if newest else {}
+    given = extra.get("params", {}) | {name: value for name, value in extra.items() if name == "as_of_date"}
+    value = given.get(name, params[name])
     if name == "as_of_date" and not value:
         raise AirflowFailException("no asset brought this run its date: give as_of_date")
     return "" if value is None else str(value)
 
 
-ARGUMENTS = [
-    "--run-id={{ run_id }}",
-    *(f"--{n.replace('_', '-')}={{{{ parameter('{n}', params, triggering_asset_events) }}}}" for n in PARAMS),
-]
+def command_line(job: str, **given: str) -> list[str]:
+    """A job's command line."""
+    template = "{{{{ parameter('{}', params, triggering_asset_events) }}}}"
+    return arguments(job, PARAMS, template.format, **given)
+
 
 with DAG(
     "catalogue_intelligence",
     description="Describe and embed the catalogue's pictures, find similar articles, measure them",
     doc_md=__doc__,
-    schedule=[ARTICLES, TRANSACTIONS],
+    schedule=[table("silver/articles"), table("silver/transactions")],
     start_date=datetime(2000, 1, 5, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     user_defined_macros={"parameter": parameter},
     params=PARAMS,
-    tags=["images", "weekly"],
-    default_args=TASK_DEFAULTS | {"priority_weight": 0},  # the weekly run's tasks, of weight 1, go first
+    tags=["images", "asset-triggered"],
+    default_args=TASK_DEFAULTS | {"priority_weight": IN_BETWEEN},
 ) as dag:
-    JobOperator(task_id="features.image_features", arguments=ARGUMENTS)  # colours and outlines need no encoder
-    quality = JobOperator(task_id="similarity.quality", arguments=ARGUMENTS, trigger_rule="all_done")
+    describe = "features.image_features"  # colours and outlines need no encoder
+    JobOperator(task_id=describe, arguments=command_line(describe))
+    quality = JobOperator(
+        task_id="similarity.quality", arguments=command_line("similarity.quality"), trigger_rule="all_done"
+    )
     for method, encoder in METHODS.items():
         embed = JobOperator(
-            task_id="embeddings.images", variant=encoder, arguments=[*ARGUMENTS, f"--encoder={encoder}"]
+            task_id="embeddings.images", variant=encoder, arguments=command_line("embeddings.images", encoder=encoder)
         )
         find = JobOperator(
-            task_id="similarity.similar_articles", variant=method, arguments=[*ARGUMENTS, f"--method={method}"]
+            task_id="similarity.similar_articles",
+            variant=method,
+            arguments=command_line("similarity.similar_articles", method=method),
         )
         embed >> find >> quality

@@ -20,23 +20,14 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from dags.common import TASK_DEFAULTS, flags, setting, warehouse_setting
+from dags.common import TASK_DEFAULTS, arguments, form
 from dags.operators import JobOperator
 
-PARAMS = {
-    "warehouse": warehouse_setting(),
-    "retention_days": setting(
-        "retention_days",
-        30,
-        type="integer",
-        minimum=7,
-        maximum=3650,
-        description="Days that replaced versions of a table, and files of killed runs, are kept",
-    ),
-}
+JOB = "maintenance.optimize_and_vacuum"
+PARAMS = form("warehouse", "retention_days")
 
 # The as-of date says nothing here, but every job is given one: the day of the run.
-ARGUMENTS = ["--as-of-date={{ dag_run.run_after | ds }}", "--run-id={{ run_id }}", *flags(list(PARAMS))]
+ARGUMENTS = arguments(JOB, PARAMS, as_of_date="{{ dag_run.run_after | ds }}")
 
 with DAG(
     "maintenance",
@@ -47,7 +38,8 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params=PARAMS,
-    tags=["maintenance", "weekly"],
-    default_args=TASK_DEFAULTS,
+    tags=["tables", "weekly"],
+    default_args=TASK_DEFAULTS | {"owner": "data-engineering"},
 ) as dag:
-    JobOperator(task_id="maintenance.optimize_and_vacuum", arguments=ARGUMENTS)
+    # No outlets: no row changes, and who waits for a table waits for new ones.
+    JobOperator(task_id=JOB, arguments=ARGUMENTS, outlets=[])

@@ -29,30 +29,16 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.common import (
-    BY_HAND,
-    encoder_setting,
-    epochs_setting,
-    flags,
-    retailer_settings,
-    seed_setting,
-    setting,
-    top_k_setting,
-)
+from dags.common import BY_HAND, SETTINGS, arguments, field, form
 from dags.operators import JobOperator
 
-# The systems of jobs.recommenders.registry; a test holds the two together.
-SYSTEMS = ("als", "als_spark", "bpr", "logistic_mf", "item_knn", "user_knn", "rnn", "lstm", "gru", "self_attentive")
-WITH_FEATURES = ("rnn_features", "lstm_features", "gru_features", "self_attentive_features")
-EVERY = [*SYSTEMS, *WITH_FEATURES]
+EVERY: list[str] = SETTINGS["system"]["enum"]
+WITH_FEATURES = [system for system in EVERY if system.endswith("_features")]
 JUDGES = ("evaluation.weekly_protocol", "evaluation.next_purchase")
 
-# The form. Defaults, limits and words are those of jobs.platform.settings.Settings, but for `systems`, which is this
-# DAG's own; a test holds the two together.
 PARAMS = {
-    "as_of_date": Param(
-        type="string",
-        format="date",
+    "as_of_date": field(
+        "as_of_date",
         description="Nothing dated on or after this day touches the run: the last label week ends before it",
     ),
     "systems": Param(
@@ -63,26 +49,9 @@ PARAMS = {
         examples=EVERY,
         description="Systems that are fitted and judged",
     ),
-    **retailer_settings(),
-    "encoder": encoder_setting(),
-    "keyword_method": setting(
-        "keyword_method",
-        "tfidf",
-        enum=["tfidf", "yake"],
-        description="How keywords of descriptions are found; yake is an optional package of licence GPL-3.0",
-    ),
-    "language": setting(
-        "language",
-        "en",
-        type="string",
-        description="Language of the descriptions, as ISO 639-1 code such as en or de",
-    ),
-    "system_epochs": epochs_setting(),
-    "top_k": top_k_setting(),
-    "seed": seed_setting(),
+    **form("data", "warehouse", "mapping", "encoder", "keyword_method", "language", "system_epochs", "top_k"),
+    **form("accept_drift", "seed"),
 }
-
-ARGUMENTS = ["--run-id={{ run_id }}", *flags([name for name in PARAMS if name != "systems"])]
 
 
 @task.branch(pool="heavy")
@@ -97,15 +66,19 @@ with DAG(
     description="Fit and judge the sequence and collaborative recommenders",
     doc_md=__doc__,
     params=PARAMS,
-    tags=["recommendations"],
+    tags=["evaluation", "manual"],
     **BY_HAND,
 ) as dag:
-    keywords = JobOperator(task_id="features.keywords", arguments=ARGUMENTS)
-    report = JobOperator(task_id="evaluation.recommender_report", arguments=ARGUMENTS, trigger_rule="all_done")
+    keywords = JobOperator(task_id="features.keywords", arguments=arguments("features.keywords", PARAMS))
+    report = JobOperator(
+        task_id="evaluation.recommender_report",
+        arguments=arguments("evaluation.recommender_report", PARAMS),
+        trigger_rule="all_done",
+    )
     choice = chosen()
     for system in EVERY:
         for job in JUDGES:
-            judge = JobOperator(task_id=job, variant=system, arguments=[*ARGUMENTS, f"--system={system}"])
+            judge = JobOperator(task_id=job, variant=system, arguments=arguments(job, PARAMS, system=system))
             choice >> judge >> report
             if system in WITH_FEATURES:
                 keywords >> judge

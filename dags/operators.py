@@ -1,9 +1,17 @@
-"""How Airflow starts a job, and what its exit code means: 0 done, 2 a rerun cannot help, anything else try again."""
+"""How Airflow starts a job, and what its exit code means: 0 done, 2 a rerun cannot help, anything else try again.
+
+A task's inlets and outlets are the tables that its job declares. Each outlet's event carries in `extra`: as_of_date,
+run_id, the run's `params` and, where this run published the table, delta_version, rows and data_docs (the page of what
+was checked); `published` says whether it did.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -11,8 +19,10 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from dags.common import lineage
+
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Asset, Context
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -27,26 +37,47 @@ def fail(exit_code: int, last_words: str) -> NoReturn:
     raise AirflowException(f"exit code {exit_code}: {last_words}")
 
 
+@contextmanager
+def emit_asset_params(outlets: Sequence[Asset], context: Context) -> Iterator[str]:
+    """Around a job: gives the flag by which it says what it published, and puts that into the outlets' events."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "published.json"
+        yield f"--published-file={file}"
+        if not outlets:
+            return
+        published = json.loads(file.read_text())
+        tables = published.pop("tables")
+        for asset in outlets:
+            facts = {"published": asset.name in tables} | tables.get(asset.name, {})
+            context["outlet_events"][asset].extra = published | facts | {"params": dict(context["params"])}
+
+
 class SparkJobOperator(SparkSubmitOperator):
     """Runs the Spark job its task id names ("ingest.articles") by spark-submit on the connection `spark_default`."""
 
     def __init__(self, *, task_id: str, arguments: Sequence[str], **kwargs: Any) -> None:
         application = str(REPOSITORY.joinpath("jobs", *task_id.split(".")).with_suffix(".py"))
         super().__init__(
-            task_id=task_id, application=application, application_args=list(arguments), name=task_id, **kwargs
+            task_id=task_id,
+            application=application,
+            application_args=list(arguments),
+            name=task_id,
+            **lineage(task_id) | kwargs,
         )
 
     def execute(self, context: Context) -> None:
         """Submit, stream the job's log, and tell its exit codes apart."""
-        self._hook = self._get_hook()
-        try:
-            super().execute(context)
-        except AirflowException:
-            process = self._hook._submit_sp
-            if process is None or not process.returncode:
-                raise  # never started, or stopped by something else than the job's own exit
-            lines = [line for line in self._hook._last_submit_log_lines if line]
-            fail(process.returncode, lines[-1] if lines else "no output")
+        with emit_asset_params(self.outlets, context) as flag:
+            self.application_args = [*(self.application_args or ()), flag]
+            self._hook = self._get_hook()
+            try:
+                super().execute(context)
+            except AirflowException:
+                process = self._hook._submit_sp
+                if process is None or not process.returncode:
+                    raise  # never started, or stopped by something else than the job's own exit
+                lines = [line for line in self._hook._last_submit_log_lines if line]
+                fail(process.returncode, lines[-1] if lines else "no output")
 
 
 class JobOperator(BaseOperator):
@@ -67,7 +98,7 @@ class JobOperator(BaseOperator):
         variant: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(task_id=f"{task_id}.{variant}" if variant else task_id, **kwargs)
+        super().__init__(task_id=f"{task_id}.{variant}" if variant else task_id, **lineage(task_id) | kwargs)
         self.job, self.arguments, self.more = task_id, list(arguments), list(more)
         self._process: SubprocessHook | None = None
 
@@ -75,10 +106,11 @@ class JobOperator(BaseOperator):
         """Run, stream the job's log, and tell its exit codes apart."""
         python = str(REPOSITORY / ".venv" / "jobs" / "bin" / "python")
         self._process = SubprocessHook()
-        command = [python, "-m", f"jobs.{self.job}", *self.arguments, *self.more]
-        result = self._process.run_command(command, cwd=str(REPOSITORY))
-        if result.exit_code:
-            fail(result.exit_code, result.output)
+        with emit_asset_params(self.outlets, context) as flag:
+            command = [python, "-m", f"jobs.{self.job}", *self.arguments, *self.more, flag]
+            result = self._process.run_command(command, cwd=str(REPOSITORY))
+            if result.exit_code:
+                fail(result.exit_code, result.output)
 
     def on_kill(self) -> None:
         """End the job's process group with the task."""

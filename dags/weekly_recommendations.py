@@ -4,8 +4,8 @@ The week that just ended, `[start, end)` from Wednesday to Wednesday, is taken i
 retrained, judged against the baselines and the champion, and every customer's recommendations are published.
 
 **When.** Each week when it is asked for, by a trigger or a backfill, because the files at hand may be of the past.
-Where data arrive every week, `ATELIER_WEEKLY_SCHEDULE=True` in Airflow's environment starts it every Wednesday at
-00:00 UTC, as in `docker/compose.yaml`.
+Where data arrive every week, `ATELIER_WEEKLY_SCHEDULE=True` in Airflow's environment, part of
+`ATELIER_TARGET=production`, starts it every Wednesday at 00:00 UTC.
 
 **As-of date.** The data interval's end. Nothing dated on or after it touches the run. For another date give
 `as_of_date` in the form or with `dags trigger --conf`; for several weeks backfill, naming the first and the last week
@@ -16,8 +16,10 @@ by their starts: `scripts/airflow backfill create --dag-id weekly_recommendation
 line that says what to do, and there is no retry. Anything else is retried twice, with growing pauses.
 
 **Tasks.** A task id is a module: `features.customers` runs `jobs/features/customers.py`. Each takes a slot of the pool
-`heavy` (one slot by default), so that heavy tasks never share a small machine. `ingest.articles` and
-`ingest.transactions` update the assets that the DAG `catalogue_intelligence` waits for.
+`heavy` (one slot by default), so that heavy tasks never share a small machine.
+
+**Tables.** Each is an asset: its events tell of Delta version, rows, as-of date and the page of its checks. Those of
+`silver/articles` and `silver/transactions` start the DAG `catalogue_intelligence`.
 """
 
 from __future__ import annotations
@@ -25,32 +27,19 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup
+from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags.common import (
-    ARTICLES,
-    TASK_DEFAULTS,
-    TRANSACTIONS,
-    accept_drift_setting,
-    encoder_setting,
-    fit_settings,
-    flags,
-    retailer_settings,
-    seed_setting,
-    setting,
-    top_k_setting,
-    weights_setting,
-)
+from dags.alerts import deadline
+from dags.common import TASK_DEFAULTS, arguments, field, form
 from dags.operators import JobOperator, SparkJobOperator
 from dags.timetables import OnRequest
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
 WEEK, WEDNESDAY = timedelta(days=7), 2
+#: The newest whole week at hand (YYYY-MM-DD), which `make up` finds in the tables; unknown otherwise.
+LATEST_WEEK = os.environ.get("ATELIER_LATEST_WEEK")
 BY_THE_CLOCK = json.loads(os.environ.get("ATELIER_WEEKLY_SCHEDULE", "False").lower())
 
 # As the data flows: stage -> its jobs, how each runs, and the jobs it waits for. A stage is a group in the UI (groups
@@ -86,67 +75,44 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
     ],
 }
 
-# Tasks whose success other DAGs wait for.
-UPDATES = {"ingest.articles": ARTICLES, "ingest.transactions": TRANSACTIONS}
+#: Stages whose tasks are not the data scientists' to mend.
+OWNERS = {"ingest": "data-engineering", "features": "data-engineering"}
 
-# The form. Defaults, limits and words are those of jobs.platform.settings.Settings; a test holds the two together.
 PARAMS = {
-    "as_of_date": Param(
-        None,
+    "as_of_date": field(
+        "as_of_date",
+        default=None,
         type=["null", "string"],
-        format="date",
-        description="Nothing dated on or after this day touches the run; empty: the end of the data interval",
+        description="Nothing dated on or after this day touches the run; empty: the last week that ended",
     ),
-    **retailer_settings(),
-    "encoder": encoder_setting(),
-    "weights_dir": weights_setting(),
-    "top_k": top_k_setting(),
-    "exclude_bought": setting(
-        "exclude_bought", False, type="boolean", description="Leave out articles that the customer already bought"
-    ),
-    "max_quarantine_share": setting(
-        "max_quarantine_share",
-        0.05,
-        type="number",
-        minimum=0,
-        maximum=1,
-        description="Stop when more than this share of a file's rows is bad",
-    ),
-    "accept_drift": accept_drift_setting(),
-    **fit_settings(),
-    "seed": seed_setting(),
+    **form("data", "warehouse", "mapping", "encoder", "weights_dir", "top_k", "exclude_bought"),
+    **form("max_quarantine_share", "accept_drift", "training_weeks", "max_epochs", "extra_sources", "system_epochs"),
+    **form("seed"),
 }
-
-# Every job takes every parameter, so all tasks get the same command line.
-ARGUMENTS = [
-    "--as-of-date={{ as_of_date(dag_run, params.as_of_date) }}",
-    "--run-id={{ run_id }}",
-    *flags([name for name in PARAMS if name != "as_of_date"]),
-]
 
 
 def as_of_date(dag_run: Any, override: str | None) -> str:
     """The run's as-of date (YYYY-MM-DD): the form's, else the data interval's end.
 
     `airflow dags trigger --logical-date D` makes the interval of today, whatever D is; the week meant is the last one
-    that ended by D. A run without any date (triggered by an asset, say) has to be given one: AirflowFailException.
+    that ended by D. A run that a person triggers without a date is of the newest week at hand, where that is known: the
+    files may be of the past. A run without any date (triggered by an asset, say) has to be given one.
+
+    Raises AirflowFailException where there is no date.
     """
     if override:
         return override
+    latest = LATEST_WEEK if dag_run.run_type == "manual" else None
     if dag_run.logical_date is None:
+        if latest:
+            return latest
         raise AirflowFailException("this run has no logical date: give as_of_date")
+    if latest and dag_run.logical_date >= dag_run.data_interval_end:
+        return min(latest, dag_run.data_interval_end.date().isoformat())
     if dag_run.data_interval_end - dag_run.logical_date <= WEEK:
         return dag_run.data_interval_end.date().isoformat()
     day = dag_run.logical_date.date()
     return (day - timedelta(days=(day.weekday() - WEDNESDAY) % 7)).isoformat()
-
-
-def tell(context: Context, _: Any) -> None:
-    """Give the assets that a task updated the run's parameters along."""
-    params = dict(context["params"])
-    params["as_of_date"] = as_of_date(context["dag_run"], params["as_of_date"])
-    for asset in context["task"].outlets:
-        context["outlet_events"][asset].extra = params
 
 
 with DAG(
@@ -161,10 +127,14 @@ with DAG(
     params=PARAMS,
     tags=["recommendations", "weekly"],
     default_args=TASK_DEFAULTS,
+    deadline=deadline(),
 ) as dag:
     for stage, jobs in STAGES.items():
         with TaskGroup(stage, prefix_group_id=False):
             for job, operator, after in jobs:
-                outlets = {"outlets": [UPDATES[job]], "post_execute": tell} if job in UPDATES else {}
-                task = operator(task_id=job, arguments=ARGUMENTS, **outlets)
+                task = operator(
+                    task_id=job,
+                    arguments=arguments(job, PARAMS, as_of_date="{{ as_of_date(dag_run, params.as_of_date) }}"),
+                    owner=OWNERS.get(stage, TASK_DEFAULTS["owner"]),
+                )
                 task.set_upstream([dag.get_task(other) for other in after])

@@ -3,13 +3,14 @@
     python -m scripts.demo [--data DIR] [--as-of-date YYYY-MM-DD] [--warehouse DIR] [--mapping M] [--encoder E]
 
 Runs in the airflow environment. Without --data it makes a small sample first. Services that were not running are
-started for the run and stopped after it.
+started for the run and stopped after it; where they were, the run's page in the UI is said.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ SAMPLE = ROOT / "data" / "sample"
 JOBS_PYTHON = str(ROOT / ".venv" / "jobs" / "bin" / "python")
 POLL_SECONDS = 2.0
 WEDNESDAY = 2
+WAREHOUSE = os.environ.get("ATELIER_WAREHOUSE", "warehouse")
 
 console = Console(highlight=False)
 
@@ -35,7 +37,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with the retailer's files (default: a generated sample)")
     parser.add_argument("--as-of-date", type=date.fromisoformat, default=date(2020, 9, 23), help="a Wednesday")
-    parser.add_argument("--warehouse", default="warehouse", help="root of the tables: a folder or a URI")
+    parser.add_argument("--warehouse", default=WAREHOUSE, help="root of the tables: a folder or a URI")
     parser.add_argument("--mapping", default="hm", help="hm, completejourney, or a TOML file")
     encoders = ["catalogue", "autoencoder", "eigenfaces", "resnet152", "resnet50", "mobilenet_v2", "fashion_clip"]
     parser.add_argument("--encoder", choices=encoders, default="catalogue", help="image encoder")
@@ -69,9 +71,12 @@ def make_sample() -> None:
         return
     unfinished = SAMPLE.with_name("sample.unfinished")
     command = [JOBS_PYTHON, "-m", "sample_data", "generate", "--out", str(unfinished)]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+    with console.status(f"making a sample shop in {SAMPLE.relative_to(ROOT)}"):
+        outcome = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if outcome.returncode:
         sys.exit("error: the sample could not be generated")
     unfinished.rename(SAMPLE)
+    console.print(" ".join(outcome.stdout.split()).replace(str(unfinished), str(SAMPLE)), soft_wrap=True)
 
 
 def follow(api: AirflowApi, run_id: str) -> bool:
@@ -120,14 +125,15 @@ def last_words(log: Path) -> str:
 
 def summarise(as_of_date: date, conf: dict[str, Any]) -> int:
     """The plain-language summary, by the jobs environment, which can read the tables; its exit code."""
-    flags = [f"--{name}={value}" for name, value in conf.items()]
-    command = [JOBS_PYTHON, "-m", "jobs.publish.summary", f"--as-of-date={as_of_date}", *flags]
+    flags = [f"--as-of-date={as_of_date}", f"--warehouse={conf['warehouse']}"]
+    command = [JOBS_PYTHON, "-m", "jobs.publish.summary", *flags]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The whole demo; its exit code."""
     services = Services()
+    console.print("Starting Airflow" if not services.running() else "Airflow runs already")
     started = start_airflow(services)
     try:
         if arguments.data is None:
@@ -135,7 +141,9 @@ def run(arguments: argparse.Namespace) -> int:
         conf = params(arguments, arguments.data or SAMPLE)
         api = connect(services)
         run_id = api.trigger(arguments.as_of_date, conf)
-        console.print(f"Run {run_id} of {DAG_ID}: {api.url}/dags/{DAG_ID}/runs/{run_id}", soft_wrap=True)
+        stays = "api-server" not in started  # else the link would be dead once it is read
+        link = f": {api.url}/dags/{DAG_ID}/runs/{run_id}" if stays else ""
+        console.print(f"Run {run_id} of {DAG_ID}{link}", soft_wrap=True)
         if not follow(api, run_id):
             explain(api, run_id)
             return 1
@@ -155,6 +163,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("stopped")
     console.print(f"\n{'Finished' if code == 0 else 'Stopped'} after {time.monotonic() - begun:.0f} s.")
+    if not Services().running():
+        at = "" if arguments.warehouse == WAREHOUSE else f" WAREHOUSE={arguments.warehouse}"
+        console.print(f"To look at the run in the browser: make up{at}", soft_wrap=True)
     sys.exit(code)
 
 

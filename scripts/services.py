@@ -28,10 +28,11 @@ import psutil
 from scripts.airflow_api import AirflowApi
 
 ROOT = Path(__file__).resolve().parents[1]
-HOME = Path(os.environ.get("ATELIER_AIRFLOW_HOME", ROOT / ".airflow"))
+HOME = ROOT / os.environ.get("ATELIER_AIRFLOW_HOME", ".airflow")
 LOGS = HOME / "logs" / "services"
 AIRFLOW = str(ROOT / "scripts" / "airflow")
 
+#: What a run needs; the UI shows a fault where there is no triggerer, so that `up` starts one as well.
 AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor")
 AIRFLOW_PORT, MLFLOW_PORT = 8080, 5000
 START_SECONDS, STOP_SECONDS = 120, 5
@@ -43,11 +44,12 @@ class ServiceError(Exception):
 
 @dataclass
 class Service:
-    """One background process and the port it listens on, if any."""
+    """One background process, the port it listens on and the warehouse it serves, if any."""
 
     pid: int
     started: float
     port: int | None = None
+    warehouse: str | None = None
 
     def process(self) -> psutil.Process | None:
         """The process, if it still runs; a later process with the same number is not it."""
@@ -72,7 +74,9 @@ class Services:
         known = {name: Service(**facts) for name, facts in json.loads(self.file.read_text()).items()}
         return {name: service for name, service in known.items() if service.process()}
 
-    def start(self, name: str, command: list[str], port: int | None = None, **environment: str) -> None:
+    def start(
+        self, name: str, command: list[str], port: int | None = None, warehouse: str | None = None, **environment: str
+    ) -> None:
         """Start `command` in the background with its output in logs/services/<name>.log."""
         LOGS.mkdir(parents=True, exist_ok=True)
         with (LOGS / f"{name}.log").open("ab") as log:
@@ -85,7 +89,8 @@ class Services:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._save(self.running() | {name: Service(process.pid, psutil.Process(process.pid).create_time(), port)})
+        service = Service(process.pid, psutil.Process(process.pid).create_time(), port, warehouse)
+        self._save(self.running() | {name: service})
 
     def stop(self, names: Iterable[str] | None = None) -> list[str]:
         """End the named services (default: all) and all they started: asked first, then forced. Returns the names."""
@@ -122,19 +127,21 @@ def free_port(preferred: int) -> int:
     raise ServiceError("no free port on 127.0.0.1")
 
 
-def start_airflow(services: Services) -> list[str]:
-    """Start what is not running of API server, scheduler and DAG processor; the names of those started.
+def start_airflow(
+    services: Services, names: Iterable[str] = AIRFLOW_SERVICES, warehouse: str | None = None, **environment: str
+) -> list[str]:
+    """Start those of Airflow's services that are not running; the names of those started.
 
     The metadata database is made, or migrated, first. Return does not mean ready: see connect().
     """
     running = services.running()
     migrate()
     port = running["api-server"].port if "api-server" in running else free_port(AIRFLOW_PORT)
-    missing = [name for name in AIRFLOW_SERVICES if name not in running]
+    missing = [name for name in names if name not in running]
     for name in missing:
         # Logs are read from files here: no need for the scheduler to serve them.
         arguments = ["--skip-serve-logs"] if name == "scheduler" else []
-        services.start(name, [AIRFLOW, name, *arguments], port, AIRFLOW__API__PORT=str(port))
+        services.start(name, [AIRFLOW, name, *arguments], port, warehouse, AIRFLOW__API__PORT=str(port), **environment)
     return missing
 
 
@@ -161,7 +168,7 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
     command = [str(ROOT / ".venv/jobs/bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
     # Its own job queue (evaluations of language models) would start some ten processes that nothing here uses.
-    services.start("mlflow", command, port, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+    services.start("mlflow", command, port, str(warehouse.resolve()), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
 
 
 def connect(services: Services) -> AirflowApi:
@@ -210,17 +217,46 @@ def password() -> str:
     return json.loads((HOME / "passwords.json").read_text())["admin"]
 
 
+def require_same(services: Services, warehouse: Path) -> None:
+    """Raises ServiceError where another warehouse is served: forms and MLflow would be of the wrong one."""
+    served = {service.warehouse for service in services.running().values()} - {None, str(warehouse.resolve())}
+    if served:
+        raise ServiceError(f"{served.pop()} is served already: make down first, or leave WAREHOUSE out")
+
+
+def latest_week(warehouse: Path) -> str:
+    """The as-of date of the newest whole week in the tables; empty where there is none."""
+    command = [str(ROOT / ".venv/jobs/bin/python"), "-m", "jobs.ingest.latest_week", str(warehouse.resolve())]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return outcome.stdout.strip()
+
+
 def up(warehouse: Path) -> None:
-    """`make up`: start everything and say where it is."""
+    """`make up`: start everything, saying what takes its time, and say where it is."""
     services = Services()
-    start_airflow(services)
+    require_same(services, warehouse)
+    begun = time.monotonic()
+
+    def say(words: str) -> None:
+        print(f"{time.monotonic() - begun:4.0f} s  {words}", flush=True)
+
+    say("preparing Airflow's database" if not (HOME / "migrated").exists() else "looking at the tables")
+    known = {"ATELIER_WAREHOUSE": str(warehouse.resolve())}
+    if week := latest_week(warehouse):
+        known["ATELIER_LATEST_WEEK"] = week
+    started = start_airflow(services, [*AIRFLOW_SERVICES, "triggerer"], str(warehouse.resolve()), **known)
+    say(f"starting {', '.join(started)} and MLflow" if started else "Airflow runs already")
     start_mlflow(services, warehouse)
+    say("waiting until all answer: half a minute on two cores")
     airflow = connect(services)
     mlflow = services.running()["mlflow"].port
     assert mlflow is not None
     wait(services, ["mlflow"], lambda: _listens(mlflow))
+    say("ready")
     print(f"Airflow  {airflow.url}   user admin, password {password()}")
     print(f"MLflow   http://127.0.0.1:{mlflow}   store {warehouse.resolve() / 'mlflow'}")
+    if week:
+        print(f"A run that is triggered without a date is of the newest week at hand, as of {week}")
     print(f"Logs in {LOGS}; stop with: make down")
 
 
@@ -228,7 +264,8 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["up", "down"])
-    parser.add_argument("--warehouse", type=Path, default=ROOT / "warehouse", help="whose MLflow store is shown")
+    default = os.environ.get("ATELIER_WAREHOUSE", ROOT / "warehouse")
+    parser.add_argument("--warehouse", type=Path, default=default, help="whose tables and MLflow store are served")
     arguments = parser.parse_args()
     try:
         if arguments.command == "up":

@@ -33,6 +33,9 @@ from jobs.platform.tracking import start_run
 from lightning_modules.autoencoder import AutoencoderImages, AutoencoderModule
 
 READS, WRITES = (ARTICLES,), ()
+#: What it reads of the retailer's delivery.
+FILES = ("images",)
+SETTINGS = ("data", "mapping", "sweep_images", "sweep_learning_rates", "sweep_epochs", "seed", "mlflow_tracking_uri")
 
 _LOG = logging.getLogger(__name__)
 
@@ -136,4 +139,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -32,6 +32,19 @@ if TYPE_CHECKING:
     from jobs.embeddings.stream import Pictures
 
 READS, WRITES = (ARTICLES,), (ARTICLE_EMBEDDINGS,)
+#: What it reads of the retailer's delivery.
+FILES = ("images",)
+SETTINGS = (
+    "accept_drift",
+    "data",
+    "mapping",
+    "encoder",
+    "weights_dir",
+    "embedding_dim",
+    "max_bad_image_share",
+    "seed",
+    "mlflow_tracking_uri",
+)
 
 COLUMNS = (
     "article_id",
@@ -212,4 +225,4 @@ def _main(job: Job, folder: ImageFolder) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

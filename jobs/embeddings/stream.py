@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from jobs.embeddings.decode import CPUS, ImageFile, Location, open_known, processes
 from jobs.embeddings.encoders import Encoder
 from jobs.embeddings.feature_store import FeatureStore
-from jobs.embeddings.progress import ProgressReporter
+from jobs.platform.progress import ProgressReporter
 
 #: Images a core takes at a time: twice as fast as 32 with ResNet50, whose results then leave the cache.
 CPU_BATCH = 4

@@ -17,7 +17,7 @@ from PIL import Image
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
-from jobs.embeddings.progress import ProgressReporter
+from jobs.platform.progress import ProgressReporter
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,20 @@ from jobs.ranking.train import check_enough, evaluated_plan, fingerprint, fit_bo
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (BACKTEST_METRICS, BACKTEST_BUYERS)
+SETTINGS = (
+    "accept_drift",
+    "data",
+    "mapping",
+    "encoder",
+    "embedding_dim",
+    "training_weeks",
+    "backtest_week",
+    "max_epochs",
+    "extra_sources",
+    "system_epochs",
+    "seed",
+    "mlflow_tracking_uri",
+)
 
 #: Weeks that a model is followed for.
 MAX_AGE = 8
@@ -152,4 +166,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -31,6 +31,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 READS, WRITES = (BACKTEST_BUYERS,), ()
+SETTINGS = (
+    "data",
+    "mapping",
+    "encoder",
+    "embedding_dim",
+    "training_weeks",
+    "backtest_weeks",
+    "max_epochs",
+    "seed",
+    "write_docs",
+    "mlflow_tracking_uri",
+)
 
 SECTION, PICTURE = "backtest", "backtest.png"
 
@@ -143,4 +155,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -31,6 +31,7 @@ from jobs.platform.settings import WEEK
 from jobs.retrieval.purchases import Purchases, encode, first_per_group, sorted_ids
 
 READS, WRITES = (ARTICLES, CUSTOMERS, TRANSACTIONS), ()
+SETTINGS = ("data",)
 
 #: A figure is reproduced when it is within this share of the published one.
 BAND = 0.15
@@ -263,4 +264,4 @@ def _distinct(values: np.ndarray) -> int:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

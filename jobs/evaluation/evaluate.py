@@ -13,7 +13,6 @@ from pathlib import Path
 
 import mlflow
 import pyarrow as pa
-from rich.progress import track
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
 from jobs.evaluation import funnel
@@ -31,6 +30,7 @@ from jobs.evaluation.protocol import (
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.progress import track
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import load_model_folder, start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates
@@ -43,6 +43,7 @@ from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (EVALUATION_METRICS,)
+SETTINGS = ("accept_drift", "seed", "mlflow_tracking_uri", "model_name")
 #: The verdicts of earlier runs name the champion to beat.
 READS_EARLIER_RUNS = (MODEL_DECISIONS,)
 
@@ -200,4 +201,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

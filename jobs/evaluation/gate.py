@@ -40,6 +40,7 @@ from jobs.platform.tracking import set_champion, use_tracking
 from jobs.ranking.model_registry import incumbent, promotions, rolled_back, version_of_run
 
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
+SETTINGS = ("accept_drift", "mlflow_tracking_uri", "model_name")
 
 #: A slice falls when its MAP@12 is lower by more than this share of the other system's, and not by chance.
 MARGIN = 0.1
@@ -287,4 +288,4 @@ def judge(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

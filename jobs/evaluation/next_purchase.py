@@ -25,7 +25,6 @@ from typing import NamedTuple
 import mlflow
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
 from expectations.evaluation import NEXT_PURCHASE_METRICS
 from jobs.evaluation.baselines import BASELINES
@@ -36,6 +35,7 @@ from jobs.metrics.ranking_metrics import Floats, Truth, hit_ranks
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.progress import track
 from jobs.platform.staging import Slice
 from jobs.platform.tracking import start_run
 from jobs.ranking.candidate_retrieval import blocks
@@ -45,6 +45,7 @@ from jobs.recommenders.timed_fit import fitted
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, load_purchases
 
 READS, WRITES = PURCHASE_TABLES, (NEXT_PURCHASE_METRICS,)
+SETTINGS = ("accept_drift", "mapping", "keyword_method", "system", "system_epochs", "seed", "mlflow_tracking_uri")
 #: Side features are of what there is.
 READS_EARLIER_RUNS = OPTIONAL_TABLES
 
@@ -178,4 +179,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

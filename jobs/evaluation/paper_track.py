@@ -26,7 +26,6 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import MLFlowLogger
-from rich.progress import track
 
 from expectations.evaluation import PAPER_TRACK_METRICS
 from expectations.features import CUSTOMER_FEATURES
@@ -39,6 +38,7 @@ from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.lightning import batch_size_for, fit
+from jobs.platform.progress import track
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, as_tensor
@@ -52,6 +52,7 @@ from lightning_modules.pairs import BatchSlices, PairDataModule, PairTensors
 from lightning_modules.two_stage import TwoStageRecommender
 
 READS, WRITES = SNAPSHOT_TABLES, (PAPER_TRACK_METRICS,)
+SETTINGS = ("accept_drift", "data", "mapping", "encoder", "embedding_dim", "max_epochs", "seed", "mlflow_tracking_uri")
 
 #: Shares of all purchases before the first day of the parts to learn from, to validate on and to test on.
 SHARES = (0.55, 0.70, 0.85)
@@ -210,4 +211,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -18,6 +18,7 @@ from jobs.platform.settings import WEEK
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, encode, load_purchases
 
 READS, WRITES = PURCHASE_TABLES, (REALISED_PERFORMANCE,)
+SETTINGS = ("accept_drift", "seed")
 #: What the run of a week ago published.
 READS_EARLIER_RUNS = (RECOMMENDATIONS,)
 
@@ -95,4 +96,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 READS, WRITES = (SYSTEM_METRICS, NEXT_PURCHASE_METRICS), ()
+SETTINGS = ("write_docs", "mlflow_tracking_uri")
 
 NEXT, WEEKLY = "next purchases", "systems by week"
 NEXT_PICTURE, WEEKLY_PICTURE = "next_purchase.png", "systems.png"
@@ -228,4 +229,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -18,6 +18,7 @@ from jobs.platform.tracking import set_champion, use_tracking
 from jobs.ranking.model_registry import decisions, promotions
 
 READS, WRITES = (), (MODEL_DECISIONS,)
+SETTINGS = ("accept_drift", "mlflow_tracking_uri", "model_name")
 
 
 def main(job: Job) -> str:
@@ -64,4 +65,4 @@ def roll_back(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -18,7 +18,6 @@ from datetime import date
 import mlflow
 import numpy as np
 import pyarrow as pa
-from rich.progress import track
 
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import SYSTEM_METRICS
@@ -34,6 +33,7 @@ from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, WIDTH, Figure, Labe
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.progress import track
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.staging import Slice
 from jobs.platform.tracking import start_run
@@ -46,6 +46,19 @@ from jobs.retrieval.candidates import HeuristicSources
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, load_purchases
 
 READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS), (SYSTEM_METRICS, SYSTEM_RECOMMENDATIONS)
+SETTINGS = (
+    "accept_drift",
+    "data",
+    "mapping",
+    "encoder",
+    "embedding_dim",
+    "keyword_method",
+    "system",
+    "system_epochs",
+    "seed",
+    "top_k",
+    "mlflow_tracking_uri",
+)
 #: Side features are of what there is.
 READS_EARLIER_RUNS = OPTIONAL_TABLES
 
@@ -163,4 +176,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

@@ -13,6 +13,7 @@ from jobs.features.spec import FeatureSpec, days_between, most_frequent
 from jobs.platform.job import Job, run
 
 READS, WRITES = (TRANSACTIONS, ARTICLES, DELIVERIES), (ARTICLE_FEATURES, FEATURE_SLICES)
+SETTINGS = ("accept_drift", "data", "training_weeks", "backtest_weeks")
 
 #: To be raised with every change of an expression.
 VERSION = 1
@@ -45,4 +46,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -21,15 +21,18 @@ from expectations.images import IMAGE_FEATURES
 from jobs.embeddings import outcomes
 from jobs.embeddings.decode import CHANGED, CPUS, ImageFile, Location, inspect_all, open_known, processes
 from jobs.embeddings.feature_store import Chunks
-from jobs.embeddings.progress import ProgressReporter
 from jobs.embeddings.versions import image_folder
 from jobs.features import image_descriptors
 from jobs.features.colour_groups import with_colour_groups
 from jobs.features.image_descriptors import AT_LEAST, Grouping, describe
 from jobs.platform.job import Job, run
+from jobs.platform.progress import ProgressReporter
 from jobs.platform.schemas import arrow_schema
 
 READS, WRITES = (ARTICLES,), (IMAGE_FEATURES,)
+#: What it reads of the retailer's delivery.
+FILES = ("images",)
+SETTINGS = ("accept_drift", "data", "mapping", "max_bad_image_share", "colour_tolerance", "colour_limit")
 
 #: Pictures that a process looks at before it hands in what it found, and a killed run may lose.
 CHUNK = 128
@@ -156,4 +159,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

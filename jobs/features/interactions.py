@@ -16,6 +16,7 @@ from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
 
 READS, WRITES = (TRANSACTIONS,), (INTERACTION_FEATURES,)
+SETTINGS = ("accept_drift", "data", "training_weeks", "backtest_weeks")
 
 _WEDNESDAY = 3  # ISO weekday
 
@@ -52,4 +53,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -21,6 +21,7 @@ from jobs.platform.schemas import arrow_schema
 from jobs.platform.slices import record, recorded
 
 READS, WRITES = (ARTICLES,), (ARTICLE_KEYWORDS, FEATURE_SLICES)
+SETTINGS = ("accept_drift", "keyword_method", "language")
 
 #: Raised whenever other keywords are found in the same description.
 VERSION = 1
@@ -84,4 +85,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

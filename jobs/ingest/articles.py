@@ -12,6 +12,9 @@ from jobs.ingest.typed import typed
 from jobs.platform.job import Job, run
 
 READS, WRITES = (), (ARTICLES, QUARANTINE, DELIVERIES)
+#: What it reads of the retailer's delivery.
+FILES = ("articles",)
+SETTINGS = ("accept_drift", "data", "mapping", "max_quarantine_share")
 
 
 def main(job: Job) -> str:
@@ -30,4 +33,4 @@ def ingest(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -18,6 +18,9 @@ from jobs.ingest.typed import TypedRows, is_matching, typed
 from jobs.platform.job import Job, run
 
 READS, WRITES = (), (CUSTOMERS, QUARANTINE, DELIVERIES)
+#: What it reads of the retailer's delivery.
+FILES = ("customers", "transactions")
+SETTINGS = ("accept_drift", "data", "mapping", "max_quarantine_share")
 
 
 def transform(raw: RawRows, mapping: Mapping) -> TypedRows:
@@ -59,4 +62,4 @@ def ingest(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

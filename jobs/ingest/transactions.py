@@ -22,6 +22,9 @@ from jobs.platform.job import Job, run
 from jobs.platform.measures import unknown_rows
 
 READS, WRITES = tuple(PARENTS.values()), (TRANSACTIONS, QUARANTINE, DELIVERIES)
+#: What it reads of the retailer's delivery.
+FILES = ("transactions",)
+SETTINGS = ("accept_drift", "data", "mapping", "max_quarantine_share")
 
 
 def to_take_again(
@@ -169,4 +172,4 @@ def _is_noted(row: Record, known: dict[str, Record]) -> bool:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

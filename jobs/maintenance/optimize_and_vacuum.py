@@ -17,6 +17,7 @@ from jobs.platform.job import Job, run
 from jobs.platform.table_maintenance import optimize_and_vacuum
 
 READS, WRITES = (), tuple(CONTRACTS.values())
+SETTINGS = ("retention_days",)
 
 #: Columns by whose values a table's rows lie together within a partition: what analysts look single ones up by
 #: (`make bench-upkeep`). The other tables stay in the order they were published in: transactions by day.
@@ -46,4 +47,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -24,6 +24,7 @@ from jobs.platform.job import Job, run
 from jobs.platform.measures import unknown_rows
 
 READS, WRITES = (CUSTOMERS, ARTICLES), (TRANSACTIONS, DELIVERIES)
+SETTINGS = ("accept_drift", "dry_run")
 
 
 def transform(rows: DataFrame, parents: dict[str, DataFrame]) -> DataFrame:
@@ -92,4 +93,4 @@ def unlisted_ids(rows: DataFrame, parents: dict[str, DataFrame]) -> dict[str, in
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -9,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -49,9 +50,12 @@ class Job:
         self.settings = settings
         self._reads, self._writes = tuple(reads), tuple(writes)
         self._owns_spark = False
-        stamp = {"job": name, "run_id": settings.run_id, "as_of_date": settings.as_of_date.isoformat()}
+        #: Path of a table -> what was published of it so far: delta_version, rows, data_docs.
+        self.published: dict[str, dict[str, Any]] = {}
+        self._stamp = {"job": name, "run_id": settings.run_id, "as_of_date": settings.as_of_date.isoformat()}
+        accept_drift = getattr(settings, "accept_drift", False)  # which a job that publishes nothing need not take
         self.warehouse = Warehouse(
-            settings.warehouse, stamp, accept_drift=settings.accept_drift, session=lambda: self.spark
+            settings.warehouse, self._stamp, accept_drift=accept_drift, session=lambda: self.spark
         )
 
     @property
@@ -134,11 +138,13 @@ class Job:
 
         with self._naming(contract):
             if isinstance(rows, DataFrame):
-                return self.warehouse.publish_spark(contract, rows, replace, derived_from)
-            if isinstance(rows, pa.Table) and rows.num_rows <= ARROW_ROWS:
-                return self.warehouse.publish_arrow(contract, rows, replace, derived_from)
-            blocks = [rows] if isinstance(rows, pa.Table) else rows
-            return self.warehouse.publish_blocks(contract, blocks, replace, derived_from)
+                count = self.warehouse.publish_spark(contract, rows, replace, derived_from)
+            elif isinstance(rows, pa.Table) and rows.num_rows <= ARROW_ROWS:
+                count = self.warehouse.publish_arrow(contract, rows, replace, derived_from)
+            else:
+                blocks = [rows] if isinstance(rows, pa.Table) else rows
+                count = self.warehouse.publish_blocks(contract, blocks, replace, derived_from)
+        return self._note(contract, count)
 
     def transact(self, attempt: Callable[[], T], tables: Sequence[Contract] | None = None) -> T:
         """`attempt`, which reads these tables and publishes what follows from their rows, until nobody came between.
@@ -173,7 +179,25 @@ class Job:
 
         See `publish`.
         """
-        return self.warehouse.publish_staged(files, paths, replace, derived_from)
+        count = self.warehouse.publish_staged(files, paths, replace, derived_from)
+        return self._note(files.contract, count)
+
+    def write_published(self, path: Path) -> None:
+        """Say in a JSON file what this run published, for whoever started it: as_of_date, run_id, tables."""
+        stamp = {name: self._stamp[name] for name in ("as_of_date", "run_id")}
+        path.write_text(json.dumps(stamp | {"tables": self.published}, indent=1))
+
+    def _note(self, contract: Contract, rows: int) -> int:
+        """Remember a publish; a table that a run publishes in several parts counts the rows of all."""
+        from jobs.platform.data_docs import page_of
+
+        rows_before = self.published.get(contract.path, {"rows": 0})["rows"]
+        self.published[contract.path] = {
+            "delta_version": self.warehouse.versions_written[contract.name],
+            "rows": rows_before + rows,
+            "data_docs": page_of(self.warehouse.root, self._stamp, contract),
+        }
+        return rows
 
     @contextmanager
     def _naming(self, contract: Contract) -> Iterator[None]:
@@ -199,10 +223,12 @@ def run(
     *,
     reads: Sequence[Contract],
     writes: Sequence[Contract],
+    settings: Sequence[str],
     argv: Sequence[str] | None = None,
 ) -> NoReturn:
     """Run a job from the command line and leave with its exit code.
 
+    The command line takes the job's own settings and COMMON's; any other flag is a bad parameter.
     `main` returns the one-line summary of what it did. A JobError or a bad parameter ends with its one line and code 2;
     anything else is a fault worth a retry and ends with one line, the Python frames that led there, and code 1.
     """
@@ -215,16 +241,22 @@ def run(
     name = job_name(file)
     started = time.monotonic()
     try:
-        settings = CliApp.run(Settings, cli_args=list(sys.argv[1:] if argv is None else argv))
-        job = Job(name, settings, reads, writes)
-        storage.require_reachable(settings.warehouse)
-        storage.require_reachable(settings.data, by_spark=False)
+        given = CliApp.run(Settings.of(name, settings), cli_args=list(sys.argv[1:] if argv is None else argv))
+        job = Job(name, given, reads, writes)
+        storage.require_reachable(given.warehouse)
+        if "data" in settings:
+            storage.require_reachable(given.data, by_spark=False)
         with closing(job):
             summary = main(job)
+        if given.published_file:
+            job.write_published(given.published_file)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
         _fail(name, "; ".join(problems), EXIT_JOB_ERROR)
-    except (JobError, SettingsError) as error:
+    except SettingsError as error:
+        words = str(error).removeprefix("error parsing CLI: ")
+        _fail(name, f"{words}; `python -m jobs.{name} --help` lists what this job takes", EXIT_JOB_ERROR)
+    except JobError as error:
         _fail(name, str(error), EXIT_JOB_ERROR)
     except Exception as error:
         frames = "".join(traceback.format_tb(error.__traceback__))

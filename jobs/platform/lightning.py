@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +17,9 @@ from pytorch_lightning.loggers import Logger
 #: large batches.
 BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH = 200, 64, 4096
 PATIENCE = 3
+
+# It says at every fit which devices there are, and what else there is to buy.
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 Module = TypeVar("Module", bound=pl.LightningModule)
 
@@ -40,7 +45,9 @@ def fit(
     # Steps this small gain nothing from threads, and wait for one another where the cores are shared.
     torch.set_num_threads(1)
     checkpoint = ModelCheckpoint(folder, filename="best", monitor=monitor, save_last=True)
-    callbacks: list[Callback] = [checkpoint, TQDMProgressBar(refresh_rate=50)]
+    callbacks: list[Callback] = [checkpoint]
+    if shows_bar := sys.stderr.isatty():  # in a log each step of a bar would be a line
+        callbacks.append(TQDMProgressBar(refresh_rate=50))
     if monitor:
         callbacks.append(EarlyStopping(monitor, patience=PATIENCE))
     trainer = pl.Trainer(
@@ -51,6 +58,7 @@ def fit(
         reload_dataloaders_every_n_epochs=1,
         deterministic=True,
         enable_model_summary=False,
+        enable_progress_bar=shows_bar,
     )
     last = folder / "last.ckpt"
     trainer.fit(network, data, ckpt_path=last if last.exists() else None, weights_only=True)

@@ -1,16 +1,18 @@
 """Every parameter of every job, in one place: name, type, limits, default and help text.
 
 A value comes from the command line (`--top-k 20`), else from the environment (`ATELIER_TOP_K=20`), else from the
-default here. The DAG's form offers the same names; a test holds the two together.
+default here. A job names those that it takes in its SETTINGS, as it names its tables in READS and WRITES; the forms of
+the DAGs are made of the same definitions (jobs.platform.dag_interface).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WEEK = timedelta(days=7)
@@ -22,43 +24,78 @@ EVALUATION_FOLDS = 4
 #: does, and side features are of the catalogue that a fit found.
 SystemSource = Literal["als", "item_knn", "user_knn", "rnn", "lstm", "gru", "self_attentive"]
 
+#: What every job takes.
+COMMON = ("as_of_date", "run_id", "warehouse", "published_file")
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _empty_is_absent(value: object) -> object:
+    """An empty text field of the DAG's form means "not given"."""
+    return None if value == "" else value
+
+
+def _names(value: object) -> object:
+    """Names with commas between, as on the command line; each once, in the order of the choices."""
+    names = [name.strip() for name in value.split(",") if name] if isinstance(value, str) else value
+    offered = get_args(SystemSource)
+    if isinstance(names, list | tuple) and set(names) <= set(offered):
+        return tuple(name for name in offered if name in names)
+    return names
+
+
+EmptyIsAbsent = BeforeValidator(_empty_is_absent)
+
 
 class Settings(BaseSettings):
-    """Parameters of a run. `--help` of any job prints them."""
+    """Parameters of a run, of all jobs together; `Settings.of` has those of one job."""
 
     model_config = SettingsConfigDict(
         env_prefix="ATELIER_",
         cli_kebab_case=True,
         cli_avoid_json=True,
         cli_hide_none_type=True,
+        cli_exit_on_error=False,
         extra="forbid",
     )
 
+    # Of every job: COMMON.
     as_of_date: date = Field(description="Nothing dated on or after this day touches the run (YYYY-MM-DD)")
     run_id: str = Field("manual", description="Stamp of this run: Airflow's run id, or any name")
-    data: str = Field(
+    warehouse: str = Field("warehouse", description="Root of all Delta tables: a folder or an object-store URI")
+    published_file: Annotated[Path | None, EmptyIsAbsent] = Field(
+        None, description="Where to write, as JSON, what was published: table, version, rows, Data Docs page"
+    )
+
+    # Of jobs that publish, and of the gate.
+    accept_drift: bool = Field(
+        False,
+        description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
+    )
+
+    # Of jobs that look at the retailer's files.
+    data: Annotated[str, BeforeValidator(_text)] = Field(
         "data/sample", description="The retailer's files, and images/ if any: a folder or an object-store URI"
     )
-    warehouse: str = Field("warehouse", description="Root of all Delta tables: a folder or an object-store URI")
     mapping: str = Field(
         "hm", description="Which file and column plays which part: hm, completejourney, or a TOML file"
     )
     max_quarantine_share: float = Field(
         0.05, ge=0, le=1, description="Stop when more than this share of a file's rows is bad"
     )
-    accept_drift: bool = Field(
-        False,
-        description="Publish although row counts or distributions moved further than a gate allows; recorded as such",
-    )
+
+    # Of jobs that look at pictures, or at what was seen on them.
     encoder: Literal[
         "resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue", "autoencoder", "eigenfaces"
     ] = Field(
-        "resnet152",
+        "catalogue",
         description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
         " fashion_clip, catalogue (trained here on the catalogue's labels), autoencoder"
         " (trained here on its images alone) or eigenfaces (PCA of grey pixels)",
     )
-    weights_dir: Path | None = Field(
+    weights_dir: Annotated[Path | None, EmptyIsAbsent] = Field(
         None, description="Local folder with the encoders' weight files, instead of the hub"
     )
     embedding_dim: int = Field(
@@ -71,10 +108,6 @@ class Settings(BaseSettings):
         12, gt=0, le=100, description="Colours of a picture nearer than this are one (CIELAB; black to white is 100)"
     )
     colour_limit: int = Field(8, ge=1, le=100, description="Dominant colours kept of a picture")
-    keyword_method: Literal["tfidf", "yake"] = Field(
-        "tfidf", description="How keywords of descriptions are found; yake is an optional package of licence GPL-3.0"
-    )
-    language: str = Field("en", description="Language of the descriptions, as ISO 639-1 code such as en or de")
     sweep_images: int = Field(
         3_000, ge=2, le=40_000, description="Images the autoencoder's sweep trains on and holds out"
     )
@@ -93,6 +126,31 @@ class Settings(BaseSettings):
         "euclidean_autoencoder",
         "eigenfaces",
     ] = Field("cosine_catalogue", description="How similar articles are found: metric and image encoder")
+
+    # Of jobs that look at descriptions.
+    keyword_method: Literal["tfidf", "yake"] = Field(
+        "tfidf", description="How keywords of descriptions are found; yake is an optional package of licence GPL-3.0"
+    )
+    language: str = Field("en", description="Language of the descriptions, as ISO 639-1 code such as en or de")
+
+    # Of jobs that fit models, and of those that compute what models are fitted on.
+    training_weeks: int = Field(
+        10,
+        ge=2,
+        le=52,
+        description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",
+    )
+    backtest_weeks: int = Field(
+        0, ge=0, le=52, description="Past weeks of a walk-forward backtest, each with a model of its own"
+    )
+    backtest_week: int = Field(
+        1, ge=1, le=52, description="Which of them a task fits and judges, counted back from the as-of date"
+    )
+    max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
+    extra_sources: Annotated[tuple[SystemSource, ...], NoDecode, BeforeValidator(_names)] = Field(
+        (),
+        description="Systems that are candidate sources of the two-stage model beside its own, with commas between",
+    )
     system: Literal[
         "als",
         "als_spark",
@@ -110,56 +168,41 @@ class Settings(BaseSettings):
         "self_attentive_features",
     ] = Field("als", description="Which sequence or collaborative system is fitted and judged")
     system_epochs: int = Field(10, ge=1, le=200, description="Passes of such a network over the purchases")
-    extra_sources: Annotated[tuple[SystemSource, ...], NoDecode] = Field(
-        (),
-        description="Systems that are candidate sources of the two-stage model beside its own, with commas between",
-    )
-    training_weeks: int = Field(
-        10,
-        ge=2,
-        le=52,
-        description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",
-    )
-    max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
-    backtest_weeks: int = Field(
-        0, ge=0, le=52, description="Past weeks of a walk-forward backtest, each with a model of its own"
-    )
-    backtest_week: int = Field(
-        1, ge=1, le=52, description="Which of them a task fits and judges, counted back from the as-of date"
-    )
-    write_docs: bool = Field(False, description="Also write a report's results into docs/systems.md")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
+
+    # Of jobs that make lists, and of reports.
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
+    write_docs: bool = Field(False, description="Also write a report's results into docs/systems.md")
+
+    # Of jobs that use MLflow.
+    mlflow_tracking_uri: Annotated[str | None, EmptyIsAbsent] = Field(
+        None, description="MLflow store; default: SQLite under the warehouse"
+    )
+    model_name: str = Field("weekly_recommender", description="Name in the MLflow model registry")
+
+    # Of maintenance.
     retention_days: int = Field(
         30, ge=7, le=3650, description="Days that replaced versions of a table, and files of killed runs, are kept"
     )
     dry_run: bool = Field(
         True, description="maintenance.repair_keys: only say what is wrong; false: mend it, in one commit"
     )
-    mlflow_tracking_uri: str | None = Field(None, description="MLflow store; default: SQLite under the warehouse")
-    model_name: str = Field("weekly_recommender", description="Name in the MLflow model registry")
 
-    @field_validator("data", mode="before")
     @classmethod
-    def _text(cls, value: object) -> object:
-        return str(value) if isinstance(value, Path) else value
+    def of(cls, job: str, names: Iterable[str]) -> type[Settings]:
+        """The settings of one job: no flag and no attribute but COMMON's and these.
 
-    @field_validator("weights_dir", "mlflow_tracking_uri", mode="before")
-    @classmethod
-    def _empty_is_absent(cls, value: object) -> object:
-        """An empty text field of the DAG's form means "not given"."""
-        return None if value == "" else value
-
-    @field_validator("extra_sources", mode="before")
-    @classmethod
-    def _names(cls, value: object) -> object:
-        """Names with commas between, as on the command line; each once, in the order of the choices."""
-        names = [name.strip() for name in value.split(",") if name] if isinstance(value, str) else value
-        offered = get_args(SystemSource)
-        if isinstance(names, list | tuple) and set(names) <= set(offered):
-            return tuple(name for name in offered if name in names)
-        return names
+        Args:
+            job: its name, "ingest.articles".
+            names: its SETTINGS.
+        """
+        taken = {*COMMON, *names}
+        if unknown := taken - cls.model_fields.keys():
+            raise AssertionError(f"{job} declares the setting {unknown.pop()}, which is not in Settings")
+        absent = {name: ClassVar[Any] for name in cls.model_fields if name not in taken}
+        body = {"__module__": __name__, "__doc__": f"Parameters of {job}.", "__annotations__": absent}
+        return type(cls.__name__, (cls,), body | {"_job": job, "__getattr__": _undeclared})
 
     @property
     def tracking_uri(self) -> str:
@@ -197,3 +240,10 @@ class Settings(BaseSettings):
         """First days of the weeks whose interactions a run needs: the label weeks, and four before the oldest
         snapshot for what is computed over the last 28 days."""
         return [self.as_of_date - j * WEEK for j in range(1, len(self.feature_dates) + 4)]
+
+
+def _undeclared(settings: Any, name: str) -> Any:
+    """What a job gets that asks for a setting without declaring it; other attributes as pydantic has them."""
+    if name in Settings.model_fields:
+        raise AttributeError(f"{settings._job} uses the setting {name} without declaring it in SETTINGS")
+    return BaseSettings.__getattr__(settings, name)  # type: ignore[attr-defined]

@@ -133,7 +133,6 @@ class Warehouse(Tables):
         for attempt in range(COMMIT_ATTEMPTS):
             table = self.newest(contract)
             version = table.version()
-            self._require_columns(contract, table)
             for source in derived_from:
                 self._require_as_read(source, table if source is contract else self.newest(source))
             if audited is None or (contract.compares_slices and changes(table, audited) != set()):

@@ -21,6 +21,7 @@ from jobs.platform.job import Job, run
 from jobs.publish.reasons import LABELS, reason, said
 
 READS, WRITES = (CANDIDATES, CUSTOMERS, ARTICLES), (RECOMMENDATIONS,)
+SETTINGS = ("accept_drift", "top_k")
 
 #: Candidates that get their reasons together.
 BLOCK_ROWS = 1_000_000
@@ -144,4 +145,4 @@ def _polars(table: pa.Table) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -30,6 +30,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 
 READS, WRITES = tuple(CONTRACTS.values()), ()
+SETTINGS = ()
 
 WIDTH = 120
 #: Example recommendations per customer: two customers with history, then one without; ten in all.
@@ -258,4 +259,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from rich.progress import track
 
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.recommendations import BASELINE, CANDIDATES, MAX_RECOMMENDATIONS
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.progress import track
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import load_model_folder, use_tracking
@@ -40,6 +40,7 @@ from jobs.retrieval.recent import RecentPurchases
 Positions = npt.NDArray[np.int64]
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
+SETTINGS = ("accept_drift", "top_k", "exclude_bought", "mlflow_tracking_uri", "model_name")
 
 
 class Candidates:
@@ -146,4 +147,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -42,6 +42,20 @@ from jobs.recommenders.persistence import SYSTEMS_CODE
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, ()
+SETTINGS = (
+    "data",
+    "mapping",
+    "encoder",
+    "embedding_dim",
+    "training_weeks",
+    "max_epochs",
+    "extra_sources",
+    "system_epochs",
+    "seed",
+    "top_k",
+    "mlflow_tracking_uri",
+    "model_name",
+)
 
 MIN_POSITIVES = 50
 #: Rooms of the code that makes a model without extra sources.
@@ -183,4 +197,4 @@ def check_enough(weeks: Weeks, plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

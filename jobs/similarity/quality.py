@@ -26,6 +26,7 @@ from jobs.similarity.newness import PLACES, POPULAR, new_article_figures
 from jobs.similarity.vectors import Vectors, load_vectors
 
 READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS, SIMILAR_ARTICLES), (SIMILARITY_METRICS,)
+SETTINGS = ("accept_drift", "mapping", "embedding_dim", "seed", "mlflow_tracking_uri")
 
 _COLUMNS = ("article_id", "rank", "similar_article_id", "encoder")
 
@@ -82,4 +83,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -19,6 +19,7 @@ from jobs.similarity.methods import METHODS
 from jobs.similarity.newness import PLACES, POPULAR, RANDOM
 
 READS, WRITES = (SIMILARITY_METRICS,), ()
+SETTINGS = ()
 
 SECTION = "similar articles"
 #: (system, slice, metric, k) -> its row of similarity_metrics.
@@ -76,4 +77,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

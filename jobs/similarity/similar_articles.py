@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from expectations.operations import FEATURE_SLICES
 from expectations.similarity import SIMILAR_ARTICLES
-from jobs.embeddings.progress import ProgressReporter
 from jobs.embeddings.versions import image_folder
 from jobs.platform.job import Job, run
+from jobs.platform.progress import ProgressReporter
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.slices import record, recorded
 from jobs.similarity.methods import Method, method_of
@@ -23,6 +23,7 @@ from jobs.similarity.search import NO_NEIGHBOUR, nearest
 from jobs.similarity.vectors import VECTOR_TABLES, Vectors, load_vectors
 
 READS, WRITES = VECTOR_TABLES, (SIMILAR_ARTICLES, FEATURE_SLICES)
+SETTINGS = ("accept_drift", "data", "mapping", "embedding_dim", "method", "mlflow_tracking_uri")
 
 #: To be raised when the same vectors are to have other neighbours.
 VERSION = 1
@@ -80,4 +81,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES)
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

@@ -56,7 +56,7 @@ def submit(
     job: str, files: Path, warehouse: Path, master: str, conf: Mapping[str, str] | None = None
 ) -> tuple[list[str], Path, dict[str, str]]:
     """How `process` and `call` run the job on a master: command, log and environment."""
-    command = submission(job, flags(AS_OF, files, warehouse), master, conf)
+    command = submission(job, flags(job, AS_OF, files, warehouse), master, conf)
     return command, warehouse.parent / "jobs.log", environment(warehouse.parent)
 
 

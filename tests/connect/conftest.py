@@ -35,7 +35,7 @@ def alone(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The warehouse that jobs with a Spark of their own make."""
     warehouse = tmp_path_factory.mktemp("alone") / "warehouse"
     for job in JOBS:
-        weekly.as_module(f"jobs.{job}", flags(weekly.AS_OF, shop, warehouse), warehouse)
+        weekly.as_module(f"jobs.{job}", flags(job, weekly.AS_OF, shop, warehouse), warehouse)
     return warehouse
 
 

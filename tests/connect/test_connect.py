@@ -21,7 +21,7 @@ def connected(shop: Path, alone: Path, server: Server, tmp_path_factory: pytest.
     warehouse = tmp_path_factory.mktemp("connected") / "warehouse"
     variables = {"SPARK_REMOTE": server.url, "JAVA_HOME": str(warehouse / "no Java here")}
     for job in JOBS:
-        as_module(f"jobs.{job}", flags(AS_OF, shop, warehouse), warehouse, variables)
+        as_module(f"jobs.{job}", flags(job, AS_OF, shop, warehouse), warehouse, variables)
     return warehouse
 
 

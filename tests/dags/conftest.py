@@ -22,6 +22,7 @@ collect_ignore = (
     else [
         f"test_{of}.py"
         for of in (
+            "alerts",
             "backtest",
             "catalogue_intelligence",
             "maintenance",

@@ -13,7 +13,8 @@ def described(dag):  # type: ignore[no-untyped-def]
     return {
         "tasks": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
         "jobs": {t.task_id: getattr(t, "job", t.task_id) for t in dag.tasks if "Python" not in t.task_type},
-        "updates": {asset.name: task.task_id for task in dag.tasks for asset in task.outlets},
+        "inlets": {task.task_id: sorted(asset.name for asset in task.inlets) for task in dag.tasks},
+        "outlets": {task.task_id: sorted(asset.name for asset in task.outlets) for task in dag.tasks},
         "waits_for": [asset.name for asset in getattr(dag.timetable.asset_condition, "objects", [])],
         "params": {
             n: {"default": p.resolve(suppress_exception=True), "schema": p.schema, "description": p.description}

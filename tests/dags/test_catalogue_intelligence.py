@@ -21,7 +21,7 @@ def test_it_runs_once_articles_and_transactions_are_both_new() -> None:
     timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
     waits_for = {asset.name for _, asset in timetable.asset_condition.iter_assets()}
     updated = {asset.name for task in weekly_recommendations.dag.tasks for asset in task.outlets}
-    assert waits_for == updated == {"silver/articles", "silver/transactions"}
+    assert waits_for == {"silver/articles", "silver/transactions"} <= updated
     assert "AssetAll" in type(timetable.asset_condition).__name__
 
 
@@ -32,7 +32,7 @@ def test_a_task_per_encoder_and_method_then_the_figures() -> None:
             dag.get_task(f"embeddings.images.{encoder}"),
         )
         assert find.upstream_task_ids == {embed.task_id} and not embed.upstream_task_ids
-        assert find.arguments[-1] == f"--method={method}" and embed.arguments[-1] == f"--encoder={encoder}"
+        assert f"--method={method}" in find.arguments and f"--encoder={encoder}" in embed.arguments
     quality = dag.get_task("similarity.quality")
     assert quality.upstream_task_ids == {f"similarity.similar_articles.{method}" for method in METHODS}
     assert quality.trigger_rule == "all_done"  # a method that fails stops no other
@@ -60,13 +60,16 @@ FORM = {"as_of_date": None, "data": "form", "weights_dir": None, "accept_drift":
 
 def test_the_newest_event_brings_the_parameters() -> None:
     events = {
-        "silver/articles": [event(1, as_of_date="2020-09-16", data="old"), event(3, as_of_date="2020-09-23", data="d")],
-        "silver/transactions": [event(2, as_of_date="2020-09-09", data="older")],
+        "silver/articles": [
+            event(1, as_of_date="2020-09-16", params={"data": "old"}),
+            event(3, as_of_date="2020-09-23", params={"as_of_date": None, "data": "d"}),
+        ],
+        "silver/transactions": [event(2, as_of_date="2020-09-09", params={"data": "older"})],
     }
     assert parameter("as_of_date", FORM, events) == "2020-09-23"
     assert parameter("data", FORM, events) == "d"
     assert parameter("accept_drift", FORM, events) == "False"  # the event does not say
-    assert parameter("weights_dir", FORM, {"a": [event(1, weights_dir="w")]}) == "w"
+    assert parameter("weights_dir", FORM, {"a": [event(1, params={"weights_dir": "w"})]}) == "w"
 
 
 def test_by_hand_the_form_does() -> None:
@@ -81,10 +84,11 @@ def test_by_hand_the_form_does() -> None:
 def test_the_command_line() -> None:
     task = dag.get_task("similarity.similar_articles.eigenfaces")
     params = {name: PARAMS[name].value for name in PARAMS}
-    events = {"silver/articles": [event(1, as_of_date="2020-09-23", warehouse="w; rm -rf x", encoder="resnet152")]}
+    brought = {"warehouse": "w; rm -rf x", "encoder": "resnet152"}
+    events = {"silver/articles": [event(1, as_of_date="2020-09-23", params=brought)]}
     context = {"run_id": "asset_triggered__1", "params": params, "triggering_asset_events": events}
     context |= dag.user_defined_macros
     assert task.render_template(task.arguments, context) == [
-        "--run-id=asset_triggered__1", "--as-of-date=2020-09-23", "--data=data/sample", "--warehouse=w; rm -rf x",
-        "--mapping=hm", "--weights-dir=", "--accept-drift=False", "--seed=20200916", "--method=eigenfaces",
+        "--as-of-date=2020-09-23", "--run-id=asset_triggered__1", "--warehouse=w; rm -rf x", "--accept-drift=False",
+        "--data=data/sample", "--mapping=hm", "--method=eigenfaces",
     ]  # fmt: skip

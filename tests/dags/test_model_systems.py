@@ -56,7 +56,7 @@ def test_the_command_line() -> None:
     params = {name: PARAMS[name].resolve(suppress_exception=True) for name in PARAMS} | {"as_of_date": "2020-09-23"}
     task = dag.get_task("evaluation.weekly_protocol.lstm_features")
     assert task.render_template(task.arguments, {"run_id": "manual__1", "params": params}) == [
-        "--run-id=manual__1", "--as-of-date=2020-09-23", "--data=data/sample", "--warehouse=warehouse", "--mapping=hm",
-        "--encoder=resnet152", "--keyword-method=tfidf", "--language=en", "--system-epochs=10", "--top-k=12",
-        "--seed=20200916", "--system=lstm_features",
+        "--as-of-date=2020-09-23", "--run-id=manual__1", "--warehouse=warehouse", "--accept-drift=False",
+        "--data=data/sample", "--mapping=hm", "--encoder=catalogue", "--keyword-method=tfidf",
+        "--system=lstm_features", "--system-epochs=10", "--seed=20200916", "--top-k=12",
     ]  # fmt: skip

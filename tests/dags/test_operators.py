@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -37,11 +38,12 @@ def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_spark_job_is_submitted_with_its_file_and_arguments(spark_submit: Path, tmp_path: Path) -> None:
     script(spark_submit, f'printf "%s\\n" "$@" > {tmp_path}/said')
-    SparkJobOperator(task_id="ingest.articles", arguments=["--top-k=5"]).execute({})
+    SparkJobOperator(task_id="ingest.articles", arguments=["--top-k=5"], outlets=[]).execute({})
     said = (tmp_path / "said").read_text().split("\n")
     application = str(operators.REPOSITORY / "jobs" / "ingest" / "articles.py")
     assert said[said.index("--master") + 1] == "local[2]"
     assert said[said.index(application) :][:2] == [application, "--top-k=5"]
+    assert said[said.index(application) :][2].startswith("--published-file=")
 
 
 def test_a_spark_jobs_own_error_is_not_retried(spark_submit: Path) -> None:
@@ -59,21 +61,48 @@ def test_a_spark_job_that_dies_is_retried(spark_submit: Path) -> None:
 
 def test_a_job_runs_as_a_module_with_its_arguments_as_they_are(python: Path, tmp_path: Path) -> None:
     script(python, f'printf "%s\\n" "$PWD" "$@" > {tmp_path}/said')
-    JobOperator(task_id="ranking.train", arguments=["--data=/a b; rm -rf $HOME"]).execute({})
+    JobOperator(task_id="ranking.train", arguments=["--data=/a b; rm -rf $HOME"], outlets=[]).execute({})
     expected = [str(tmp_path), "-m", "jobs.ranking.train", "--data=/a b; rm -rf $HOME"]
-    assert (tmp_path / "said").read_text().splitlines() == expected
+    assert (tmp_path / "said").read_text().splitlines()[:-1] == expected
 
 
 def test_a_variant_of_a_job_is_another_task_of_the_same_module(python: Path, tmp_path: Path) -> None:
     script(python, f'printf "%s\\n" "$@" > {tmp_path}/said')
-    task = JobOperator(task_id="similarity.similar_articles", variant="eigenfaces", arguments=["--method=eigenfaces"])
+    task = JobOperator(
+        task_id="similarity.similar_articles", variant="eigenfaces", arguments=["--method=eigenfaces"], outlets=[]
+    )
     assert task.task_id == "similarity.similar_articles.eigenfaces"
     task.execute({})
-    assert (tmp_path / "said").read_text().splitlines() == [
+    assert (tmp_path / "said").read_text().splitlines()[:-1] == [
         "-m",
         "jobs.similarity.similar_articles",
         "--method=eigenfaces",
     ]
+
+
+#: A job that says, as jobs.platform.job does, that it published one of its tables.
+PUBLISHES = """
+for argument; do file=${argument#--published-file=}; done
+cat > "$file" <<END
+{"as_of_date": "2020-09-16", "run_id": "r", "tables":
+ {"silver/articles": {"delta_version": 3, "rows": 7, "data_docs": "w/data_docs/r/silver.articles.html"}}}
+END
+"""
+
+
+@pytest.mark.parametrize("operator", [JobOperator, SparkJobOperator])
+def test_what_a_job_published_goes_into_its_outlets_events(operator: type, python: Path, spark_submit: Path) -> None:
+    script(python, PUBLISHES)
+    script(spark_submit, PUBLISHES)
+    task = operator(task_id="ingest.articles", arguments=[])
+    events = {asset: SimpleNamespace(extra={}) for asset in task.outlets}
+    task.execute({"outlet_events": events, "params": {"data": "d", "top_k": 5}})
+    extras = {asset.name: event.extra for asset, event in events.items()}
+    of_run = {"as_of_date": "2020-09-16", "run_id": "r", "params": {"data": "d", "top_k": 5}}
+    page = "w/data_docs/r/silver.articles.html"
+    published = {"published": True, "delta_version": 3, "rows": 7, "data_docs": page}
+    assert extras.pop("silver/articles") == of_run | published
+    assert extras == dict.fromkeys(["silver/quarantine", "ops/deliveries"], of_run | {"published": False})
 
 
 def test_a_jobs_own_error_is_not_retried(python: Path) -> None:

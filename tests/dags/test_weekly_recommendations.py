@@ -17,6 +17,8 @@ from airflow.serialization.definitions.dag import SerializedDAG
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DagRunInfo
 
+from dags import weekly_recommendations
+from dags.common import JOBS
 from dags.weekly_recommendations import as_of_date, dag
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,11 +80,15 @@ def test_every_task_is_retried_with_growing_pauses_in_the_heavy_pool() -> None:
         assert task.execution_timeout is not None
 
 
-def test_all_tasks_get_the_same_command_line() -> None:
-    lines = {tuple(getattr(task, "arguments", None) or task.application_args) for task in dag.tasks}
-    assert len(lines) == 1
-    names = {argument.split("=")[0] for argument in lines.pop()}
-    assert names == {"--run-id"} | {f"--{name.replace('_', '-')}" for name in dag.params}
+def test_a_task_gets_the_settings_that_its_job_takes_and_no_other() -> None:
+    passed = set[str]()
+    for task in dag.tasks:
+        line = getattr(task, "arguments", None) or task.application_args
+        names = {argument.split("=")[0].removeprefix("--").replace("-", "_") for argument in line}
+        assert names == {"run_id", *dag.params} & set(JOBS[task.task_id]["settings"])
+        passed |= names
+    assert passed == {"run_id", *dag.params}  # no field of the form says nothing
+    assert any("as_of_date(dag_run, params.as_of_date)" in part for part in dag.get_task("ranking.train").arguments)
 
 
 def test_weeks_run_from_wednesday_to_wednesday() -> None:
@@ -112,7 +118,7 @@ def _pendulum(moment: datetime) -> Any:
 
 
 def _run(logical: datetime | None, end: datetime | None) -> SimpleNamespace:
-    return SimpleNamespace(logical_date=logical, data_interval_end=end)
+    return SimpleNamespace(logical_date=logical, data_interval_end=end, run_type="manual")
 
 
 SEP_09, SEP_16 = datetime(2020, 9, 9, tzinfo=UTC), datetime(2020, 9, 16, tzinfo=UTC)
@@ -136,22 +142,33 @@ def test_as_of_date(logical: datetime | None, end: datetime | None, override: st
     assert as_of_date(_run(logical, end), override) == expected
 
 
+@pytest.mark.parametrize(
+    ("logical", "end", "override", "run_type", "expected"),
+    [
+        (LONG_AFTER, LONG_AFTER, None, "manual", "2020-09-23"),  # the Trigger button, on files of the past
+        (None, None, None, "manual", "2020-09-23"),
+        (SEP_16 + timedelta(days=2), SEP_16, None, "manual", "2020-09-16"),  # a day of the past was chosen
+        (LONG_AFTER, LONG_AFTER, "2020-08-19", "manual", "2020-08-19"),
+        (LONG_AFTER - timedelta(days=7), LONG_AFTER, None, "manual", "2026-11-18"),  # as the demo asks: an interval
+        (LONG_AFTER - timedelta(days=7), LONG_AFTER, None, "scheduled", "2026-11-18"),  # missing data is to fail
+    ],
+)
+def test_a_triggered_run_is_of_the_newest_week_at_hand(
+    logical: datetime | None,
+    end: datetime | None,
+    override: str | None,
+    run_type: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(weekly_recommendations, "LATEST_WEEK", "2020-09-23")
+    run = SimpleNamespace(logical_date=logical, data_interval_end=end, run_type=run_type)
+    assert as_of_date(run, override) == expected
+
+
 def test_a_run_without_any_date_must_be_given_one() -> None:
     with pytest.raises(AirflowFailException, match="give as_of_date"):
         as_of_date(_run(None, None), None)
-
-
-def test_what_is_taken_in_updates_the_assets_and_tells_them_the_runs_parameters() -> None:
-    outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks if task.outlets}
-    assert outlets == {"ingest.articles": ["silver/articles"], "ingest.transactions": ["silver/transactions"]}
-    for task_id in outlets:
-        task = dag.get_task(task_id)
-        events = {asset: SimpleNamespace(extra={}) for asset in task.outlets}
-        params = {"as_of_date": None, "data": "d", "weights_dir": None}
-        context = {"task": task, "params": params, "dag_run": _run(SEP_09, SEP_16), "outlet_events": events}
-        task._post_execute_hook(context, None)
-        (event,) = events.values()
-        assert event.extra == {"as_of_date": "2020-09-16", "data": "d", "weights_dir": None}
 
 
 def test_defaults_and_the_schedule_come_from_the_environment() -> None:

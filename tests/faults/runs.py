@@ -143,7 +143,13 @@ def _run(
 
     sys.modules["__main__"].__file__ = JOB  # the job's name
     try:
-        run(main, reads=(), writes=(contract,), argv=["--as-of-date", f"{DAY}", "--warehouse", str(root)])
+        run(
+            main,
+            reads=(),
+            writes=(contract,),
+            settings=("accept_drift",),
+            argv=["--as-of-date", f"{DAY}", "--warehouse", str(root)],
+        )
     finally:
         sys.stderr.flush()
 

@@ -93,7 +93,13 @@ def test_a_spark_job_on_a_full_disk(
         write(tmp_path / "customers.csv", CUSTOMERS_HEADER, [f"{one},,,,,," for one in ids])
         argv = ["--as-of-date", "2020-09-16", "--data", str(tmp_path), "--warehouse", str(warehouse)]
         with pytest.raises(SystemExit) as left:
-            run(customers.main, reads=customers.READS, writes=customers.WRITES, argv=argv)
+            run(
+                customers.main,
+                reads=customers.READS,
+                writes=customers.WRITES,
+                settings=customers.SETTINGS,
+                argv=argv,
+            )
         lines_said = capsys.readouterr().err.splitlines()
         return left.value.code, next((line for line in lines_said if line.startswith("ERROR ingest")), "")
 

@@ -142,6 +142,23 @@ def test_the_interfaces_answer_on_this_machine(stack: Stack, first: dict[str, pl
             assert answer.status == 200
 
 
+def test_every_published_table_has_an_event_with_version_rows_and_page(
+    stack: Stack, first: dict[str, pl.DataFrame]
+) -> None:
+    extras = {(event["source_task_id"], event["name"]): event["extra"] for event in stack.api().asset_events()}
+    published = {key: extra for key, extra in extras.items() if extra["published"]}
+    recorded = {table for _, table in published}
+    always = {"articles", "customers", "transactions", "evaluation_metrics", "model_decisions", "recommendations"}
+    assert {CONTRACTS[name].path for name in always} <= recorded
+    for (task, table), extra in published.items():
+        page = Path(extra["data_docs"])
+        assert page.is_file() and page.is_relative_to(stack.warehouse / "data_docs"), (task, table)
+        assert (extra["as_of_date"], extra["params"]["top_k"]) == (WEEK.isoformat(), TOP_K)
+        if table in ("silver/articles", "gold/recommendations"):  # which one publish makes
+            rows = len(first[table.partition("/")[2]])
+            assert (extra["rows"], extra["delta_version"]) == (rows, DeltaTable(stack.warehouse / table).version())
+
+
 def test_the_same_week_again_leaves_the_same_tables(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
     run_id = stack.api().trigger(WEEK, stack.conf)
     stack.wait(run_id)
@@ -200,19 +217,20 @@ def test_the_model_systems_dag_judges_the_systems_of_its_form(stack: Stack, firs
 def test_what_was_taken_in_starts_the_catalogue_dag(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
     name, weekly = "catalogue_intelligence", stack.api()
     events = {event["name"]: event for event in weekly.asset_events()}
-    assert {asset: event["source_task_id"] for asset, event in events.items()} == {
-        "silver/articles": "ingest.articles",
-        "silver/transactions": "ingest.transactions",
-    }
+    waits_for = {"silver/articles": "ingest.articles", "silver/transactions": "ingest.transactions"}
+    assert {asset: events[asset]["source_task_id"] for asset in waits_for} == waits_for
     extra = events["silver/articles"]["extra"]
-    assert stack.conf.items() <= extra.items() and extra["as_of_date"] in (WEEK.isoformat(), OLDER.isoformat())
+    assert stack.conf.items() <= extra["params"].items()
+    assert extra["as_of_date"] in (WEEK.isoformat(), OLDER.isoformat())
+    assert extra["published"] and extra["rows"] and extra["delta_version"] and Path(extra["data_docs"]).is_file()
     api = stack.api(name)
     api.prepare()
     assert api.run_ids() == []  # it was paused when the weekly run told it
     no_weights = stack.folder / "weights"
     no_weights.mkdir()
-    for asset in events:
-        weekly.update_asset(asset, extra | {"as_of_date": WEEK.isoformat(), "weights_dir": str(no_weights)})
+    params = extra["params"] | {"weights_dir": str(no_weights)}
+    for asset in waits_for:
+        weekly.update_asset(asset, {"as_of_date": WEEK.isoformat(), "params": params})
     deadline = time.monotonic() + 60
     while not api.run_ids() and time.monotonic() < deadline:
         time.sleep(1)

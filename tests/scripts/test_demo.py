@@ -94,3 +94,19 @@ def test_the_same_week_with_other_params_is_replaced() -> None:
     api = FakeApi([{"dag_run_id": "demo__2020-09-16", "conf": {"data": "a"}}])
     api.trigger(date(2020, 9, 16), {"data": "b"})
     assert [call[:2] for call in api.calls[1:]] == [("DELETE", "/demo__2020-09-16"), ("POST", "")]
+
+
+def test_the_sample_is_told_of_by_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is written beside it first, and appears as a whole."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nmkdir -p "$5" && echo "$5: 3 articles"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(demo, "JOBS_PYTHON", str(python))
+    monkeypatch.setattr(demo, "ROOT", tmp_path)
+    monkeypatch.setattr(demo, "SAMPLE", tmp_path / "sample")
+    demo.make_sample()
+    assert (tmp_path / "sample").is_dir()
+    said = capsys.readouterr().out
+    assert "sample: 3 articles" in said and "unfinished" not in said

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +15,7 @@ import psutil
 import pytest
 
 from scripts import services as module
-from scripts.services import Service, ServiceError, Services, free_port, wait
+from scripts.services import Service, ServiceError, Services, free_port, require_same, wait
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = [sys.executable, "-c", f"import subprocess; subprocess.run({SLEEPER!r})"]
@@ -90,3 +93,64 @@ def test_a_busy_port_is_not_taken() -> None:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
     assert free_port(free) == free
+
+
+def test_another_warehouse_is_refused_while_one_is_served(services: Services, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    services.start("mlflow", SLEEPER, 5000, str(one))
+    require_same(services, one)
+    with pytest.raises(ServiceError, match=r"one is served already: make down first, or leave WAREHOUSE out$"):
+        require_same(services, other)
+    services.stop()
+    require_same(services, other)
+
+
+def in_airflow(tmp_path: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What scripts/airflow would start Airflow with: a copy of it, where Airflow is a shell script."""
+    scripts = tmp_path / "scripts"
+    shutil.copytree(module.ROOT / "scripts", scripts)
+    binary = tmp_path / ".venv" / "airflow" / "bin"
+    binary.mkdir(parents=True)
+    (binary / "airflow").write_text(f"#!/bin/sh\n{command}\n")
+    (binary / "airflow").chmod(0o755)
+    (binary / "python").symlink_to(sys.executable)
+    variables = {"PATH": os.environ["PATH"]} | environment
+    return subprocess.run([scripts / "airflow"], env=variables, capture_output=True, text=True, check=False)
+
+
+SHOWN = 'echo "$ATELIER_WAREHOUSE $ATELIER_MODEL_NAME $ATELIER_WEEKLY_SCHEDULE $AIRFLOW_HOME"'
+
+
+def test_without_a_target_the_settings_defaults_hold(tmp_path: Path) -> None:
+    assert in_airflow(tmp_path, SHOWN).stdout.split() == [f"{tmp_path}/.airflow"]
+
+
+def test_staging_has_tables_a_model_and_an_airflow_of_its_own(tmp_path: Path) -> None:
+    said = in_airflow(tmp_path, SHOWN, ATELIER_TARGET="staging", ATELIER_MODEL_NAME="mine").stdout.split()
+    assert said == ["warehouse-staging", "mine", "False", f"{tmp_path}/.airflow-staging"]  # what is given wins
+
+
+def test_production_runs_every_week(tmp_path: Path) -> None:
+    said = in_airflow(tmp_path, SHOWN, ATELIER_TARGET="production").stdout.split()
+    assert said == ["warehouse", "weekly_recommender", "True", f"{tmp_path}/.airflow"]
+
+
+def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
+    outcome = in_airflow(tmp_path, SHOWN, ATELIER_TARGET="test")
+    assert outcome.returncode == 2
+    assert outcome.stderr == "error: ATELIER_TARGET: no target called 'test': production or staging\n"
+
+
+def test_make_gives_a_target_to_all_that_it_starts() -> None:
+    said = subprocess.run(
+        ["make", "--eval", "shown: ; @echo $$ATELIER_WAREHOUSE $$ATELIER_TARGET", "shown", "TARGET=staging"],
+        cwd=module.ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.split() == ["warehouse-staging", "staging"]
+
+
+def test_make_help_lists_every_target_under_a_heading() -> None:
+    text = subprocess.run(["make", "help"], cwd=module.ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z-]+):", (module.ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [target for target in targets if not re.search(rf"^  {target} +\S", text, re.MULTILINE)] == []
+    assert re.findall(r"^(\w+)\n  ", text, re.MULTILINE) == ["Run", "Data", "Models", "Test", "Maintain"]

@@ -92,13 +92,3 @@ def test_a_file_that_changed_meanwhile_is_looked_at_again(pictures: Pictures) ->
     changed = Pictures(pictures.paths, ["0" * 64] * N, pictures.root, pictures.encoder)
     batch = changed.__getitems__([0])
     assert (batch.files[0].status, batch.files[0].error, len(batch.pixels)) == ("broken", CHANGED, 0)
-
-
-def test_progress_in_a_log_has_rate_and_time_left(monkeypatch, caplog: pytest.LogCaptureFixture) -> None:
-    from jobs.embeddings import progress
-
-    clock = iter([0.0, *[100.0] * 20])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    with caplog.at_level("INFO"), progress.ProgressReporter(1_000, "images") as told:
-        told.advance(100)
-    assert "images: 100 of 1,000, 1.0 a second, 0:15:00 left" in caplog.text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
@@ -24,8 +26,9 @@ def outcome(monkeypatch, capsys, tmp_path):
 
     def outcome(main, *arguments: str, writes=()):
         argv = arguments or ("--as-of-date", "2020-09-16", "--warehouse", str(tmp_path))
+        settings = ("accept_drift", "encoder", "top_k")
         with pytest.raises(SystemExit) as left:
-            run(main, reads=(), writes=writes, argv=argv)
+            run(main, reads=(), writes=writes, settings=settings, argv=argv)
         return left.value.code, *capsys.readouterr()
 
     return outcome
@@ -57,13 +60,18 @@ def test_what_a_person_can_mend_is_one_line_and_code_2(outcome, kind):
         (("--top-k", "31"), "as_of_date: Field required; top_k: Input should be less than or equal to 30"),
         (("--as-of-date", "soon"), "as_of_date: Input should be a valid date"),
         (("--as-of-date", "2020-09-16", "--encoder", "vgg"), "encoder: Input should be 'resnet152', 'resnet50'"),
-        (("--as-of-date", "2020-09-16", "--nonsense", "1"), "--nonsense"),
+        (
+            ("--as-of-date", "2020-09-16", "--nonsense", "1"),
+            "ERROR features.customers: unrecognized arguments",
+        ),
+        (("--as-of-date", "2020-09-16", "--seed=1"), "unrecognized arguments: --seed=1; `python -m jobs.features.cust"),
     ],
 )
 def test_bad_parameters_are_code_2(outcome, arguments, words):
     code, out, err = outcome(lambda job: "never", *arguments)
     assert (code, out) == (2, "")
-    assert words in err.splitlines()[-1]
+    (line,) = err.splitlines()
+    assert words in line
 
 
 def test_a_fault_is_code_1_with_the_frames_that_led_there(outcome):
@@ -96,6 +104,29 @@ def test_publish_and_read_through_a_job(outcome, spark):
 
     _, out, _ = outcome(main, writes=(THINGS,))
     assert out.startswith("features.customers: 3 written, 2 there, features.customers (")
+
+
+def test_a_job_says_what_it_published(outcome, tmp_path):
+    def main(job: Job) -> str:
+        for value in (1.0, 2.0):
+            job.publish(THINGS, arrow(day(DAY, value)), {"as_of_date": [DAY]})
+        return "done"
+
+    file, warehouse = tmp_path / "published.json", tmp_path / "w"
+    flags = ("--as-of-date", "2020-09-16", "--run-id", "r", "--warehouse", str(warehouse))
+    outcome(main, *flags, "--published-file", str(file), writes=(THINGS,))
+    said = json.loads(file.read_text())
+    table = said["tables"].pop(THINGS.path)
+    assert said == {"as_of_date": "2020-09-16", "run_id": "r", "tables": {}}
+    assert (table["rows"], table["delta_version"]) == (2, DeltaTable(warehouse / THINGS.path).version())
+    assert Path(table["data_docs"]).is_file()
+
+
+def test_a_job_that_fails_says_nothing_of_what_it_published(outcome, tmp_path):
+    file = tmp_path / "published.json"
+    flags = ("--as-of-date", "2020-09-16", "--warehouse", str(tmp_path), "--published-file", str(file))
+    code, *_ = outcome(_raise(JobError("no")), *flags)
+    assert code == 2 and not file.exists()
 
 
 def test_undeclared_tables_are_refused(tmp_path):

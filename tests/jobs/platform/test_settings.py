@@ -6,9 +6,11 @@ from datetime import date, timedelta
 
 import pytest
 from pydantic import ValidationError
-from pydantic_settings import CliApp
+from pydantic_settings import CliApp, SettingsError
 
-from jobs.platform.settings import Settings
+from jobs.platform.dag_interface import modules
+from jobs.platform.settings import COMMON, Settings
+from tests.jobs.platform.reach import settings_of
 
 AS_OF = date(2020, 9, 16)
 
@@ -98,3 +100,38 @@ def test_the_tracking_store_is_beside_the_tables(tmp_path):
     assert settings.tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
     with pytest.raises(ValueError, match="mlflow-tracking-uri must be given"):
         _ = Settings(as_of_date=AS_OF, warehouse="s3://bucket/warehouse").tracking_uri
+
+
+def test_a_job_has_its_own_settings_and_those_of_all():
+    mine = Settings.of("some.job", ["top_k", "training_weeks"])
+    assert set(mine.model_fields) == {*COMMON, "top_k", "training_weeks"}
+    settings = CliApp.run(mine, cli_args=["--as-of-date", "2020-09-16", "--top-k", "3"])
+    assert isinstance(settings, Settings)
+    assert (settings.top_k, settings.run_id, len(settings.snapshot_dates)) == (3, "manual", 16)
+    with pytest.raises(SettingsError, match="--seed 1"):
+        CliApp.run(mine, cli_args=["--as-of-date", "2020-09-16", "--seed", "1"])
+
+
+@pytest.mark.parametrize(("ask", "setting"), [("seed", "seed"), ("feature_dates", "backtest_weeks")])
+def test_an_undeclared_setting_is_one_clear_line(ask, setting):
+    settings = Settings.of("some.job", ["training_weeks"])(as_of_date=AS_OF)
+    with pytest.raises(AttributeError, match=f"^some.job uses the setting {setting} without declaring it in SETTINGS$"):
+        getattr(settings, ask)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = settings.nonsense
+
+
+def test_a_setting_that_does_not_exist_cannot_be_declared():
+    with pytest.raises(AssertionError, match=r"some\.job declares the setting topk, which is not in Settings"):
+        Settings.of("some.job", ["topk"])
+
+
+#: Settings that a job overwrites before anything reads them.
+OVERWRITTEN = {"similarity.quality": {"encoder", "method"}, "similarity.similar_articles": {"encoder"}}
+
+
+@pytest.mark.parametrize("module", list(modules()), ids=lambda module: module.__name__)
+def test_a_job_takes_the_settings_that_it_can_come_to_use_and_no_other(module):
+    job = module.__name__.removeprefix("jobs.")
+    assert set(module.SETTINGS) == settings_of(job) - OVERWRITTEN.get(job, set())
+    assert len(set(module.SETTINGS)) == len(module.SETTINGS)

@@ -1,15 +1,19 @@
-"""Progress of long work over images."""
+"""Progress of long work: a bar on a terminal, elsewhere a line in the log now and then."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _LOG = logging.getLogger(__name__)
 LOG_SECONDS = 30.0
+
+Item = TypeVar("Item")
 
 
 class ProgressReporter:
@@ -51,3 +55,20 @@ class ProgressReporter:
 
     def _words(self) -> str:
         return f"{self.done:,} of {self.total:,}, {self._rate():,.1f} a second"
+
+
+def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+    """The items, with progress as they are taken.
+
+    Args:
+        items: of a known length, or with `total`.
+        what: said in front.
+        total: their number.
+    """
+    if total is None:
+        assert isinstance(items, Sized), "give the total of what has no length"
+        total = len(items)
+    with ProgressReporter(total, what) as progress:
+        for item in items:
+            yield item
+            progress.advance(1)
