@@ -35,11 +35,10 @@ from jobs.platform.job import Job, run
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import load_model_folder, start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates
-from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model import EVALUATED, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import incumbent, version_of_run
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
-from jobs.ranking.train import EVALUATED
 from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import Purchases, load_purchases
 
@@ -69,7 +68,8 @@ def entrants(job: Job, purchases: Purchases) -> dict[str, Entrant]:
     found = {}
     for system, version in versions.items():
         with tempfile.TemporaryDirectory() as folder:
-            model = TwoStageModel.load(load_model_folder(job.settings.model_name, version, Path(folder)) / EVALUATED)
+            files = load_model_folder(job.settings.model_name, version, Path(folder))
+            model = TwoStageModel.load(fit_folder(files, EVALUATED))
         encoder = model.inputs.encoder
         if encoder not in loaders:
             loaders[encoder] = SnapshotLoader(job, purchases, encoder)

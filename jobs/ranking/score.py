@@ -19,11 +19,10 @@ from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.tracking import load_model_folder, use_tracking
 from jobs.ranking.candidate_retrieval import blocks, written_together
-from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import champion_as_of
 from jobs.ranking.rank import Ranked, Recommender, rank_blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
-from jobs.ranking.train import FINAL
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
@@ -41,7 +40,8 @@ def score(job: Job, version: str) -> str:
     """Publish what a registered version's final fit picks for every customer with history; how much, in words."""
     settings = job.settings
     with tempfile.TemporaryDirectory() as folder:
-        model = TwoStageModel.load(load_model_folder(settings.model_name, version, Path(folder)) / FINAL)
+        files = load_model_folder(settings.model_name, version, Path(folder))
+        model = TwoStageModel.load(fit_folder(files, FINAL))
     purchases = load_purchases(job, before=settings.as_of_date)
     snapshot = SnapshotLoader(job, purchases, model.inputs.encoder).at(settings.as_of_date)
     recommender = Recommender(model, snapshot)

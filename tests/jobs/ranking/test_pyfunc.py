@@ -22,7 +22,7 @@ from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
 from jobs.platform.tracking import load_model_folder, set_champion
 from jobs.ranking import train
-from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.retrieval.candidates import SOURCES
@@ -54,7 +54,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             rows = [dates | {"last_purchase_date": day - WEEK} | row for row in features([day]).to_dicts()]
             put(root, table, rows, {"as_of_date": [day]})
     train.main(Job("ranking.train", settings, train.READS, train.WRITES))
-    set_champion(settings.model_name, "1")
+    set_champion(settings.model_name, "1", "the only one")
     return settings
 
 
@@ -75,7 +75,7 @@ def test_it_ranks_as_the_recommender_does(settings: Settings, model: mlflow.pyfu
     assert found["rank"].tolist() == [1, 2, 3, 4, 5] * len(ASKED)
     job = Job("test", settings, SNAPSHOT_TABLES, ())
     purchases = load_purchases(job, before=AS_OF)
-    final = TwoStageModel.load(load_model_folder(settings.model_name, "1", tmp_path) / train.FINAL)
+    final = TwoStageModel.load(fit_folder(load_model_folder(settings.model_name, "1", tmp_path), FINAL))
     recommender = Recommender(final, SnapshotLoader(job, purchases, None).at(AS_OF))
     ranked = recommender.rank(recommender.candidates(np.array([7, 1, 59, 7], dtype=np.int32)), COUNT)
     assert found["article_id"].tolist() == [f"{code:010}" for code in ranked.articles.ravel()]
@@ -104,7 +104,7 @@ def test_what_cannot_be_answered_is_said_in_one_line(model: mlflow.pyfunc.PyFunc
 def test_the_files_are_plain_and_signed(settings: Settings, model: mlflow.pyfunc.PyFuncModel, tmp_path: Path) -> None:
     folder = load_model_folder(settings.model_name, "1", tmp_path)
     endings = {path.suffix for path in folder.rglob("*") if path.is_file()}
-    assert endings <= {".safetensors", ".json", ".txt", ".yaml", ""}, endings
+    assert endings <= {".safetensors", ".json", ".txt", ".yaml", ".py", ".md", ""}, endings
     signature = model.metadata.signature
     assert signature.inputs.input_names() == ["customer_id"]
     assert {param.name: param.default for param in signature.params} == {
