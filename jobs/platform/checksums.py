@@ -9,11 +9,13 @@ from pathlib import Path
 from jobs.platform.errors import JobError
 
 CHECKSUMS = "checksums.json"
+#: Files of a model that may change: MLflow writes the last one where it fetches a model to.
+_NOT_SUMMED = {CHECKSUMS, "registered_model_meta"}
 
 
 def write_checksums(model: Path, folder: Path | None = None) -> Path:
     """Write the checksums of all files below `model` into `folder` (None: there, too); returns the file."""
-    files = sorted(path for path in model.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    files = sorted(path for path in model.rglob("*") if path.is_file() and path.name not in _NOT_SUMMED)
     sums = {path.relative_to(model).as_posix(): _sha256(path) for path in files}
     written = (folder or model) / CHECKSUMS
     written.write_text(json.dumps(sums, indent=1))
