@@ -161,7 +161,8 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
     command = [str(ROOT / ".venv/jobs/bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
     # Its own job queue (evaluations of language models) would start some ten processes that nothing here uses.
-    services.start("mlflow", command, port, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    services.start("mlflow", command, port, **quiet)
 
 
 def connect(services: Services) -> AirflowApi:

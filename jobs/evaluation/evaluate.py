@@ -29,11 +29,12 @@ from jobs.evaluation.protocol import (
     Figure,
     LabelWeek,
 )
+from jobs.evaluation.weekly_chart import log_weeks, weekly_figures
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
-from jobs.platform.tracking import load_model_folder, start_run
+from jobs.platform.tracking import load_model_folder, registered, start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates
 from jobs.ranking.model import EVALUATED, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import incumbent, version_of_run
@@ -138,15 +139,19 @@ def add_champion(week: LabelWeek, model: TwoStageModel, recommender: Recommender
     week.add(CHAMPION, ranked.articles, rows)
 
 
-def log_figures(figures: Sequence[Figure]) -> None:
-    """Pooled figures of all buyers to the active MLflow run: test/map_at_12, baseline/popularity_7d/map_at_12, ..."""
+def log_figures(figures: Sequence[Figure], model_id: str | None) -> None:
+    """Pooled figures of all buyers to the active MLflow run: test/map_at_12, baseline/popularity_7d/map_at_12, ...
+
+    They are on the page of the model `model_id`, too.
+    """
     prefixes = {CHALLENGER: "test"} | {name: f"baseline/{name}" for name in BASELINES}
 
     def name(figure: Figure) -> str:
         system = prefixes.get(figure.system, figure.system.replace(f"{CHALLENGER}/", "test/"))
         return f"{system}/{figure.metric}" + (f"_at_{figure.k}" if figure.k else "")
 
-    mlflow.log_metrics({name(figure): figure.value for figure in figures if figure.slice == ALL_BUYERS})
+    values = {name(figure): figure.value for figure in figures if figure.slice == ALL_BUYERS}
+    mlflow.log_metrics(values, model_id=model_id)
 
 
 def main(job: Job) -> str:
@@ -167,9 +172,10 @@ def main(job: Job) -> str:
         pooled += [
             Figure(system, ALL_BUYERS, MODEL_VERSION, 0, float(entrant.version)) for system, entrant in judged.items()
         ]
-        log_figures(pooled)
+        log_figures(pooled, registered(settings.model_name, judged[CHALLENGER].version).model_id)
         title = f"{settings.model_name} version {judged[CHALLENGER].version}, {len(weeks)} weeks from {weeks[0].start}"
         mlflow.log_figure(funnel.picture(pooled, title), "funnel.png")
+        log_weeks(weekly_figures(job, figures), f"{settings.model_name} as of {settings.as_of_date}")
         tables = [
             figures_table(
                 some, EVALUATION_METRICS, as_of_date=settings.as_of_date, fold_start=fold, run_id=settings.run_id

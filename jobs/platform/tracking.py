@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # jobs talk to the given stores and to nobody else
 
 import mlflow
 from mlflow.entities import Run
@@ -38,7 +37,7 @@ _EXPERIMENT_TAGS = {
 CHAMPION = "champion"
 #: The model card among a version's files; its description in the registry is the same text.
 CARD = "README.md"
-_SQLITE = "sqlite:///"
+_SQLITE, _MODEL = "sqlite:///", "models:/"
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ def set_champion(name: str, version: str, reason: str) -> None:
     client.update_registered_model(name, f"**Champion: version {version}.** {reason}")
 
 
-def describe_version(name: str, version: str, heading: str, section: str, tags: Mapping[str, str]) -> None:
+def describe_version(name: str, version: str, heading: str, section: str, **tags: str) -> None:
     """Write `section` into the version's card, from that heading to the card's end, and set tags of the version."""
     client = mlflow.MlflowClient()
     entity = client.get_model_version(name, version)
@@ -210,10 +209,10 @@ def describe_version(name: str, version: str, heading: str, section: str, tags: 
     client.update_model_version(name, version, card)
     for tag, value in tags.items():
         client.set_model_version_tag(name, version, tag, value)
-    if entity.model_id:
+    if model_id := _model_version(entity).model_id:
         with tempfile.TemporaryDirectory() as scratch:
             Path(scratch, CARD).write_text(card)
-            client.log_model_artifact(entity.model_id, str(Path(scratch, CARD)))
+            client.log_model_artifact(model_id, str(Path(scratch, CARD)))
 
 
 def champion(name: str) -> ModelVersion | None:
@@ -229,7 +228,9 @@ def champion(name: str) -> ModelVersion | None:
 
 def _model_version(entity: RegisteredVersion) -> ModelVersion:
     tags, run_id = dict(entity.tags), entity.run_id or ""
-    return ModelVersion(entity.name, str(entity.version), run_id, tags, entity.model_id or None)
+    # MLflow's SQL stores keep the model's id in the source alone.
+    model_id = entity.source.removeprefix(_MODEL) if (entity.source or "").startswith(_MODEL) else None
+    return ModelVersion(entity.name, str(entity.version), run_id, tags, model_id)
 
 
 def _stamp(settings: Settings) -> dict[str, str]:
