@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -165,6 +166,17 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
     services.start("mlflow", command, port, **quiet)
 
 
+def mlflow_page(port: int) -> str:
+    """The page of the jobs' experiment, or of all before there is one; MLflow's pages open on language models by default."""
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with urllib.request.urlopen(f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=atelier") as answer:
+            place = f"experiments/{json.load(answer)['experiment']['experiment_id']}"
+    except urllib.error.HTTPError:
+        place = "experiments"
+    return f"{url}/#/{place}?workflowType=machine_learning"
+
+
 def connect(services: Services) -> AirflowApi:
     """Airflow's API, once everything is up and the DAG can be run. ServiceError when that does not happen."""
     port = services.running()["api-server"].port
@@ -221,7 +233,7 @@ def up(warehouse: Path) -> None:
     assert mlflow is not None
     wait(services, ["mlflow"], lambda: _listens(mlflow))
     print(f"Airflow  {airflow.url}   user admin, password {password()}")
-    print(f"MLflow   http://127.0.0.1:{mlflow}   store {warehouse.resolve() / 'mlflow'}")
+    print(f"MLflow   {mlflow_page(mlflow)}   store {warehouse.resolve() / 'mlflow'}")
     print(f"Logs in {LOGS}; stop with: make down")
 
 

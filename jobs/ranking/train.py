@@ -3,6 +3,8 @@
 Two fits, because what judges a week may not have seen it. The *evaluated* fit stops before the validation week, which
 picks its rounds and its ranker; the folds after that week judge it. The *final* fit, published if the gate agrees,
 learns the newest weeks up to the as-of date, for as many rounds and with the ranker that served the evaluated fit best.
+
+Networks are trained on one device, the first GPU where there is one (jobs.platform.lightning), trees on the processor.
 """
 
 from __future__ import annotations

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
 
 from scripts import services as module
-from scripts.services import Service, ServiceError, Services, free_port, wait
+from scripts.services import Service, ServiceError, Services, free_port, mlflow_page, wait
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = [sys.executable, "-c", f"import subprocess; subprocess.run({SLEEPER!r})"]
@@ -90,3 +95,30 @@ def test_a_busy_port_is_not_taken() -> None:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
     assert free_port(free) == free
+
+
+@contextmanager
+def answering(status: int, body: dict) -> Iterator[int]:
+    """A server that answers everything so; its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_mlflow_opens_on_the_jobs_experiment() -> None:
+    with answering(200, {"experiment": {"experiment_id": "7"}}) as port:
+        assert mlflow_page(port) == f"http://127.0.0.1:{port}/#/experiments/7?workflowType=machine_learning"
+    with answering(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"}) as port:
+        assert mlflow_page(port) == f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
