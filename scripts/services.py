@@ -167,7 +167,7 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
 
 
 def mlflow_page(port: int) -> str:
-    """The page of the jobs' experiment, or of all before there is one; MLflow's pages open on language models by default."""
+    """The page of the jobs' experiment, or of all before there is one; by default MLflow opens on language models."""
     url = f"http://127.0.0.1:{port}"
     try:
         with urllib.request.urlopen(f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=atelier") as answer:
