@@ -229,7 +229,8 @@ def champion(name: str) -> ModelVersion | None:
 def _model_version(entity: RegisteredVersion) -> ModelVersion:
     tags, run_id = dict(entity.tags), entity.run_id or ""
     # MLflow's SQL stores keep the model's id in the source alone.
-    model_id = entity.source.removeprefix(_MODEL) if (entity.source or "").startswith(_MODEL) else None
+    source = entity.source or ""
+    model_id = source.removeprefix(_MODEL) if source.startswith(_MODEL) else None
     return ModelVersion(entity.name, str(entity.version), run_id, tags, model_id)
 
 
