@@ -20,13 +20,12 @@ from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import load_model_folder, use_tracking
 from jobs.ranking.candidate_retrieval import as_tensor, blocks
-from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import version_of_run
 from jobs.ranking.pairs import Tastes
 from jobs.ranking.rank import CORES, use_one_thread
 from jobs.ranking.score import score
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
-from jobs.ranking.train import FINAL
 from jobs.retrieval.purchases import load_purchases
 from jobs.retrieval.two_tower import COUNT, NearestArticles
 
@@ -36,9 +35,8 @@ SEARCHED, TURNS = 65_536, 3
 def final_fit(settings: Settings) -> TwoStageModel:
     """The final fit of the as-of date's version."""
     with tempfile.TemporaryDirectory() as folder:
-        return TwoStageModel.load(
-            load_model_folder(settings.model_name, version_of_run(settings), Path(folder)) / FINAL
-        )
+        files = load_model_folder(settings.model_name, version_of_run(settings), Path(folder))
+        return TwoStageModel.load(fit_folder(files, FINAL))
 
 
 def scored(job: Job) -> dict[str, object]:

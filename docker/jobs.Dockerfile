@@ -2,6 +2,7 @@
 FROM python:3.11.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 \
+    MLFLOW_DISABLE_TELEMETRY=true \
     PIP_NO_CACHE_DIR=1 \
     UV_NO_CACHE=1
 WORKDIR /opt/atelier

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -168,7 +169,19 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
     command = [str(ROOT / ".venv/jobs/bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
     # Its own job queue (evaluations of language models) would start some ten processes that nothing here uses.
-    services.start("mlflow", command, port, str(warehouse.resolve()), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    services.start("mlflow", command, port, str(warehouse.resolve()), **quiet)
+
+
+def mlflow_page(port: int) -> str:
+    """The page of the jobs' experiment, or of all before there is one; by default MLflow opens on language models."""
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with urllib.request.urlopen(f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=atelier") as answer:
+            place = f"experiments/{json.load(answer)['experiment']['experiment_id']}"
+    except urllib.error.HTTPError:
+        place = "experiments"
+    return f"{url}/#/{place}?workflowType=machine_learning"
 
 
 def connect(services: Services) -> AirflowApi:
@@ -254,7 +267,7 @@ def up(warehouse: Path) -> None:
     wait(services, ["mlflow"], lambda: _listens(mlflow))
     say("ready")
     print(f"Airflow  {airflow.url}   user admin, password {password()}")
-    print(f"MLflow   http://127.0.0.1:{mlflow}   store {warehouse.resolve() / 'mlflow'}")
+    print(f"MLflow   {mlflow_page(mlflow)}   store {warehouse.resolve() / 'mlflow'}")
     if week:
         print(f"A run that is triggered without a date is of the newest week at hand, as of {week}")
     print(f"Logs in {LOGS}; stop with: make down")

@@ -39,10 +39,11 @@ def draw_map(
     points = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed).fit_transform(
         vectors[rows][:, :50]
     )
-    figure = Figure(figsize=(10.5 * len(groups), 8.5), layout="constrained")
+    # One below the other: side by side they are too small in MLflow's pane to read.
+    figure = Figure(figsize=(10.5, 8.5 * len(groups)), layout="constrained")
     shown = f"{len(rows):,} of {len(vectors):,}" if len(rows) < len(vectors) else f"{len(rows):,}"
     figure.suptitle(f"{title}\nt-SNE of {shown} product images: close together means alike to the encoder", fontsize=13)
-    for axes, (name, values) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+    for axes, (name, values) in zip(figure.subplots(len(groups), 1, squeeze=False)[:, 0], groups.items(), strict=True):
         _panel(axes, points, [values[row] or "unknown" for row in rows], name)
     figure.savefig(path, dpi=110)
 
@@ -76,7 +77,7 @@ def _panel(axes: Axes, points: np.ndarray, names: list[str], title: str) -> None
     if rest := sum(count for name, count in counts.items() if name not in top):
         axes.scatter([], [], c=face, marker="X", label=f"{other} ({rest:,})")
     axes.set(xticks=[], yticks=[], title=f"by {title}")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=1.8, fontsize=10)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=1.8, fontsize=12)
 
 
 def reconstructions(images: np.ndarray, rebuilt: np.ndarray) -> Image.Image:

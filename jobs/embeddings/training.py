@@ -17,6 +17,7 @@ from PIL import Image
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
+from jobs.platform.lightning import trainer
 from jobs.platform.progress import ProgressReporter
 
 
@@ -59,30 +60,27 @@ def fit(
 ) -> dict[str, float]:
     """Train for so many steps; returns what the module logged last, on held-out images for its final weights.
 
-    On one device: whatever is trained here is trained in minutes. The same data and seed give the same weights.
+    On one device (jobs.platform.lightning), in minutes. The same data and seed give the same weights.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     validate = len(data.val_dataloader()) > 0
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with warnings.catch_warnings(), ProgressReporter(steps, "training steps") as progress:
         warnings.simplefilter("ignore")
-        trainer = pl.Trainer(
+        fitting = trainer(
             max_steps=steps,
             max_epochs=-1,
-            devices=1,
             precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
             deterministic="warn",
             logger=logger,
             callbacks=[_Progress(progress), *callbacks],
             limit_val_batches=1.0 if validate else 0,
-            num_sanity_val_steps=0,
             enable_checkpointing=False,  # a retry starts again
             enable_progress_bar=False,
-            enable_model_summary=False,
         )
-        trainer.fit(module, data)
-        figures = dict(trainer.callback_metrics)
+        fitting.fit(module, data)
+        figures = dict(fitting.callback_metrics)
         if validate:  # the last steps may be no whole pass
-            trainer.validate(module, data, verbose=False)
-            figures |= trainer.callback_metrics
+            fitting.validate(module, data, verbose=False)
+            figures |= fitting.callback_metrics
     return {name: float(value) for name, value in figures.items()}

@@ -27,18 +27,18 @@ from jobs.evaluation.protocol import (
     Figure,
     LabelWeek,
 )
+from jobs.evaluation.weekly_chart import log_weeks, weekly_figures
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.progress import track
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
-from jobs.platform.tracking import load_model_folder, start_run
+from jobs.platform.tracking import load_model_folder, registered, start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates
-from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model import EVALUATED, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import incumbent, version_of_run
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
-from jobs.ranking.train import EVALUATED
 from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import Purchases, load_purchases
 
@@ -69,7 +69,8 @@ def entrants(job: Job, purchases: Purchases) -> dict[str, Entrant]:
     found = {}
     for system, version in versions.items():
         with tempfile.TemporaryDirectory() as folder:
-            model = TwoStageModel.load(load_model_folder(job.settings.model_name, version, Path(folder)) / EVALUATED)
+            files = load_model_folder(job.settings.model_name, version, Path(folder))
+            model = TwoStageModel.load(fit_folder(files, EVALUATED))
         encoder = model.inputs.encoder
         if encoder not in loaders:
             loaders[encoder] = SnapshotLoader(job, purchases, encoder)
@@ -146,15 +147,19 @@ def model_versions(figures: Sequence[Figure], judged: Mapping[str, Entrant]) -> 
     return versions
 
 
-def log_figures(figures: Sequence[Figure]) -> None:
-    """Pooled figures of all buyers to the active MLflow run: test/map_at_12, baseline/popularity_7d/map_at_12, ..."""
+def log_figures(figures: Sequence[Figure], model_id: str | None) -> None:
+    """Pooled figures of all buyers to the active MLflow run: test/map_at_12, baseline/popularity_7d/map_at_12, ...
+
+    They are on the page of the model `model_id`, too.
+    """
     prefixes = {CHALLENGER: "test"} | {name: f"baseline/{name}" for name in BASELINES}
 
     def name(figure: Figure) -> str:
         system = prefixes.get(figure.system, figure.system.replace(f"{CHALLENGER}/", "test/"))
         return f"{system}/{figure.metric}" + (f"_at_{figure.k}" if figure.k else "")
 
-    mlflow.log_metrics({name(figure): figure.value for figure in figures if figure.slice == ALL_BUYERS})
+    values = {name(figure): figure.value for figure in figures if figure.slice == ALL_BUYERS}
+    mlflow.log_metrics(values, model_id=model_id)
 
 
 def main(job: Job) -> str:
@@ -172,9 +177,10 @@ def main(job: Job) -> str:
         for found in figures.values():
             found += funnel.hit_shares(found)
         pooled = figures[None]
-        log_figures(pooled)
+        log_figures(pooled, registered(settings.model_name, judged[CHALLENGER].version).model_id)
         title = f"{settings.model_name} version {judged[CHALLENGER].version}, {len(weeks)} weeks from {weeks[0].start}"
         mlflow.log_figure(funnel.picture(pooled, title), "funnel.png")
+        log_weeks(weekly_figures(job, figures), f"{settings.model_name} as of {settings.as_of_date}")
         tables = [
             figures_table(
                 some,

@@ -23,6 +23,7 @@ import pyarrow as pa
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, POOLED
 from jobs.evaluation.baselines import BASELINES, own_recent_then_popularity, popularity_7d
 from jobs.evaluation.funnel import CEILING, MERGED
+from jobs.evaluation.model_card import EVALUATION, evaluation_section
 from jobs.evaluation.protocol import (
     ALL_BUYERS,
     BUYER_SLICES,
@@ -36,8 +37,8 @@ from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import EVALUATION_FOLDS
 from jobs.platform.staging import Slice
-from jobs.platform.tracking import set_champion, use_tracking
-from jobs.ranking.model_registry import incumbent, promotions, rolled_back, version_of_run
+from jobs.platform.tracking import describe_version, set_champion, use_tracking
+from jobs.ranking.model_registry import incumbent, promotions, reason_of, rolled_back, version_of_run
 
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
 SETTINGS = ("accept_drift", "mlflow_tracking_uri", "model_name")
@@ -259,8 +260,8 @@ def judge(job: Job) -> str:
     use_tracking(settings)
     version, champion = version_of_run(settings), incumbent(job)
     promoted, withdrawn = promotions(job), rolled_back(job).get(version)
-    scores = Scores.of(job.read_arrow(EVALUATION_METRICS, where={"as_of_date": [settings.as_of_date]}))
-    verdict = decide(scores, version, champion, settings.accept_drift)
+    metrics = job.read_arrow(EVALUATION_METRICS, where={"as_of_date": [settings.as_of_date]})
+    verdict = decide(Scores.of(metrics), version, champion, settings.accept_drift)
     if withdrawn is not None:
         verdict = replace(verdict, is_promoted=False, reason=f"rolled back as of {withdrawn}; {verdict.reason}")
     reason = verdict.reason
@@ -282,9 +283,13 @@ def judge(job: Job) -> str:
     table = pa.Table.from_pylist([row], schema=arrow_schema(MODEL_DECISIONS))
     replaced: Slice = {"as_of_date": [settings.as_of_date]}
     job.publish(MODEL_DECISIONS, table, replaced, derived_from=[MODEL_DECISIONS])
+    card = evaluation_section(metrics, verdict.is_promoted, reason, verdict.best_baseline)
+    words = "promoted" if verdict.is_promoted else "not promoted"
+    describe_version(settings.model_name, version, EVALUATION, card, verdict=words)
     if newest is not None:
-        set_champion(settings.model_name, promoted[newest])
-    return f"version {version} {'promoted' if verdict.is_promoted else 'not promoted'}: {reason}"
+        why = verdict.reason if newest == settings.as_of_date else reason_of(job, newest)
+        set_champion(settings.model_name, promoted[newest], why)
+    return f"version {version} {words}: {reason}"
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from expectations.evaluation import MODEL_DECISIONS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
-from jobs.platform.tracking import set_champion, use_tracking
-from jobs.ranking.model_registry import decisions, promotions
+from jobs.platform.tracking import describe_version, set_champion, use_tracking
+from jobs.ranking.model_registry import decisions, promotions, reason_of
 
 READS, WRITES = (), (MODEL_DECISIONS,)
 SETTINGS = ("accept_drift", "mlflow_tracking_uri", "model_name")
@@ -53,12 +53,15 @@ def roll_back(job: Job) -> str:
         }
         table = pa.Table.from_pylist([row], schema=arrow_schema(MODEL_DECISIONS))
         job.publish(MODEL_DECISIONS, table, {"as_of_date": [taken_back]}, derived_from=[MODEL_DECISIONS])
+        said = f"As of {settings.as_of_date}, by run {settings.run_id}."
+        describe_version(settings.model_name, version, "Rolled back", said, verdict="rolled back")
         words = (
             f"version {version} of {taken_back} rolled back as of {settings.as_of_date}; "
             f"champion again: version {promoted[restored]} of {restored}"
         )
     newest = max(promoted)
-    set_champion(settings.model_name, promoted[newest])  # also where a killed rollback did not get to it
+    # Also where a killed rollback did not get to it.
+    set_champion(settings.model_name, promoted[newest], reason_of(job, newest))
     if newest > settings.as_of_date:
         words += f"; the alias champion stays with version {promoted[newest]} of {newest}, a later week"
     return words

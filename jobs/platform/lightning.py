@@ -1,11 +1,18 @@
-"""Fit a network with Lightning: the epoch that validates best is kept, and a killed fit resumes."""
+"""Networks are fitted with Lightning, on one device: the epoch that validates best is kept, a killed fit resumes.
+
+Every training job gets its Trainer here, and every Trainer takes one device: the GPU where there is one, the first of
+several, else the processor. The networks are small: an epoch of the two-stage model takes seconds, and a second device
+would cost more in exchanged gradients than it saves. It would also change the effective batch, and with it the weights
+that a seed gives. What grows with the catalogue, computing features of images, is shared by all GPUs
+(jobs.embeddings.stream).
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -22,6 +29,11 @@ PATIENCE = 3
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 Module = TypeVar("Module", bound=pl.LightningModule)
+
+
+def trainer(**options: Any) -> pl.Trainer:
+    """A Trainer on one device, with these further options of Lightning's."""
+    return pl.Trainer(accelerator="auto", devices=1, num_sanity_val_steps=0, enable_model_summary=False, **options)
 
 
 def batch_size_for(pairs: int) -> int:
@@ -50,18 +62,16 @@ def fit(
         callbacks.append(TQDMProgressBar(refresh_rate=50))
     if monitor:
         callbacks.append(EarlyStopping(monitor, patience=PATIENCE))
-    trainer = pl.Trainer(
+    fitting = trainer(
         max_epochs=epochs,
         callbacks=callbacks,
         logger=logger or False,
-        num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         deterministic=True,
-        enable_model_summary=False,
         enable_progress_bar=shows_bar,
     )
     last = folder / "last.ckpt"
-    trainer.fit(network, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    fitting.fit(network, data, ckpt_path=last if last.exists() else None, weights_only=True)
     best = checkpoint.best_model_path
     fitted = type(network).load_from_checkpoint(best, weights_only=True, map_location="cpu")
     return fitted.eval(), int(torch.load(best, weights_only=True, map_location="cpu")["epoch"]) + 1

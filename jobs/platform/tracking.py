@@ -1,17 +1,19 @@
 """MLflow: where runs are recorded, and models as registered folders of plain files.
 
-A model is a folder of tensors, arrays and JSON, never a pickle. Registered versions are found again by their tags, and
-the one in use carries the alias `champion`.
+A model is a folder of tensors, arrays and JSON, never a pickle, with the checksums of its files beside them. Registered
+versions are found again by their tags, and the one in use carries the alias `champion`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
@@ -20,22 +22,37 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
 from mlflow.exceptions import MlflowException
 
+from jobs.platform.checksums import verify_checksums, write_checksums
 from jobs.platform.errors import JobError
+from jobs.platform.packaging import imports_of
 from jobs.platform.settings import Settings
 
 EXPERIMENT = "atelier"
+#: Makes MLflow's pages show runs, charts and models first, and not traces of language models.
+_EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Every run of every job that trains or judges, named after the job and its as-of date. "
+    "Trained models are under Models; the version in use has the alias champion.",
+}
 CHAMPION = "champion"
-_SQLITE = "sqlite:///"
+#: The model card among a version's files; its description in the registry is the same text.
+CARD = "README.md"
+_SQLITE, _MODEL = "sqlite:///", "models:/"
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One registered version of a model: `version` counts from 1 within `name`."""
+    """One registered version of a model: `version` counts from 1 within `name`.
+
+    Attributes:
+        model_id: of MLflow's page of the model and its figures; None where it was registered as a mere folder.
+    """
 
     name: str
     version: str
     mlflow_run_id: str
     tags: Mapping[str, str]
+    model_id: str | None = None
 
 
 def use_tracking(settings: Settings) -> None:
@@ -50,7 +67,7 @@ def use_tracking(settings: Settings) -> None:
         raise JobError(str(error)) from None
     mlflow.set_tracking_uri(uri)
     if not uri.startswith(_SQLITE):
-        mlflow.set_experiment(EXPERIMENT)
+        _set_experiment()
         return
     folder = Path(uri.removeprefix(_SQLITE)).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +75,14 @@ def use_tracking(settings: Settings) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if mlflow.get_experiment_by_name(EXPERIMENT) is None:
             mlflow.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
-    mlflow.set_experiment(EXPERIMENT)
+    _set_experiment()
+
+
+def _set_experiment() -> None:
+    """Make the experiment the active one; somebody's own description of it stays."""
+    tags = mlflow.set_experiment(EXPERIMENT).tags
+    if missing := {name: value for name, value in _EXPERIMENT_TAGS.items() if name not in tags}:
+        mlflow.set_experiment_tags(missing)
 
 
 @contextmanager
@@ -75,9 +99,8 @@ def log_model_folder(name: str, folder: Path, settings: Settings, tags: Mapping[
 
     The version carries the run's id and as-of date and `tags`. Raises RuntimeError outside of `start_run`.
     """
-    run = mlflow.active_run()
-    if run is None:
-        raise RuntimeError("log_model_folder belongs inside start_run")
+    run = _active_run()
+    write_checksums(folder)
     mlflow.log_artifacts(str(folder), name)
     client = mlflow.MlflowClient()
     try:
@@ -91,20 +114,63 @@ def log_model_folder(name: str, folder: Path, settings: Settings, tags: Mapping[
     return str(version.version)
 
 
+def log_pyfunc(
+    name: str, settings: Settings, tags: Mapping[str, str], *, modules: Sequence[str], card: str, **model: Any
+) -> str:
+    """Log a model that MLflow can load anywhere to the active run, and register it; returns the new version of `name`.
+
+    Its files bring the code that it needs, the names and versions of the packages that it needs, its card and the
+    checksums of all of them. It is registered once it is whole; tags and errors as of `log_model_folder`.
+
+    Args:
+        modules: of the project, those that are imported when the model is loaded; the first one has `_load_pyfunc`.
+        card: Markdown, what the model is and is for.
+        model: further arguments of mlflow.pyfunc.log_model: data_path, signature, input_example, model_config.
+    """
+    _active_run()
+    client, needs = mlflow.MlflowClient(), imports_of(modules)
+    with tempfile.TemporaryDirectory() as scratch:
+        code, further = Path(scratch, "code"), Path(scratch, "further")
+        logged = mlflow.pyfunc.log_model(
+            name=name,
+            loader_module=modules[0],
+            code_paths=[str(package) for package in needs.copy_files(code)],
+            pip_requirements=list(needs.requirements),
+            **model,
+        )
+        files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=str(Path(scratch, "logged")))
+        further.mkdir()
+        write_checksums(Path(files), further)
+        (further / CARD).write_text(card)
+        client.log_model_artifacts(logged.model_id, str(further))
+    version = mlflow.register_model(logged.model_uri, name, tags={**_stamp(settings), **tags}).version
+    client.update_model_version(name, version, card)
+    return str(version)
+
+
+def _active_run() -> Run:
+    run = mlflow.active_run()
+    if run is None:
+        raise RuntimeError("a model is logged inside of start_run")
+    return run
+
+
 def load_model_folder(name: str, version: str, destination: Path) -> Path:
     """Copy the files of a registered version (a number, or `champion`) into `destination`, and return it.
 
-    Raises JobError when there is no such version, or its files are gone.
+    Raises JobError when there is no such version, or its files are gone or damaged.
     """
     separator = "/" if version.isdecimal() else "@"
     try:
         source = f"models:/{name}{separator}{version}"
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(destination)))
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(destination)))
     except (MlflowException, OSError) as error:
         raise JobError(
             f"{name} {version}: cannot be loaded from the model registry {mlflow.get_tracking_uri()} ({error}); "
             "run the task that registers it again, or name another version"
         ) from error
+    verify_checksums(folder)
+    return folder
 
 
 def find_versions(name: str, **tags: str) -> list[ModelVersion]:
@@ -122,9 +188,31 @@ def find_versions(name: str, **tags: str) -> list[ModelVersion]:
     return sorted(found, key=lambda v: int(v.version), reverse=True)
 
 
-def set_champion(name: str, version: str) -> None:
-    """Make `version` the champion of `name`."""
-    mlflow.MlflowClient().set_registered_model_alias(name, CHAMPION, version)
+def registered(name: str, version: str) -> ModelVersion:
+    """A version that is registered."""
+    return _model_version(mlflow.MlflowClient().get_model_version(name, version))
+
+
+def set_champion(name: str, version: str, reason: str) -> None:
+    """Make `version` the champion of `name`; the model's page says why."""
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias(name, CHAMPION, version)
+    client.update_registered_model(name, f"**Champion: version {version}.** {reason}")
+
+
+def describe_version(name: str, version: str, heading: str, section: str, **tags: str) -> None:
+    """Write `section` into the version's card, from that heading to the card's end, and set tags of the version."""
+    client = mlflow.MlflowClient()
+    entity = client.get_model_version(name, version)
+    card = (entity.description or f"# {name}").partition(f"\n## {heading}\n")[0].rstrip()
+    card = f"{card}\n\n## {heading}\n\n{section.strip()}\n"
+    client.update_model_version(name, version, card)
+    for tag, value in tags.items():
+        client.set_model_version_tag(name, version, tag, value)
+    if model_id := _model_version(entity).model_id:
+        with tempfile.TemporaryDirectory() as scratch:
+            Path(scratch, CARD).write_text(card)
+            client.log_model_artifact(model_id, str(Path(scratch, CARD)))
 
 
 def champion(name: str) -> ModelVersion | None:
@@ -139,7 +227,11 @@ def champion(name: str) -> ModelVersion | None:
 
 
 def _model_version(entity: RegisteredVersion) -> ModelVersion:
-    return ModelVersion(entity.name, str(entity.version), entity.run_id or "", dict(entity.tags))
+    tags, run_id = dict(entity.tags), entity.run_id or ""
+    # MLflow's SQL stores keep the model's id in the source alone.
+    source = entity.source or ""
+    model_id = source.removeprefix(_MODEL) if source.startswith(_MODEL) else None
+    return ModelVersion(entity.name, str(entity.version), run_id, tags, model_id)
 
 
 def _stamp(settings: Settings) -> dict[str, str]:

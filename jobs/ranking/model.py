@@ -1,4 +1,7 @@
-"""The two-stage model as it is saved and loaded: fitted towers, rankers and preprocessing, never a pickle."""
+"""The two-stage model as it is saved and loaded: fitted towers, rankers and preprocessing, never a pickle.
+
+A registered version holds two fits of it, a folder each; jobs.ranking.train says what they are.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ from jobs.recommenders.recommender import Persistable
 from lightning_modules.two_tower import TwoTower
 
 TOWERS, CONFIG = "two_tower.safetensors", "model.json"
+#: The fits of a registered version, and the folder they are in.
+EVALUATED, FINAL = "evaluated", "final"
+FITS = "fits"
 
 Ranker = Network | BoostedTrees
 #: The rankers by name.
@@ -77,6 +83,12 @@ class TwoStageModel:
         rankers = {name: RANKERS[name].load(folder) for name in config["rankers"]}
         fitted = {name: persistence.load(name, folder) for name in systems}
         return cls(inputs, towers.eval(), fitted, rankers, config["chosen"])
+
+
+def fit_folder(version: Path, fit: str) -> Path:
+    """Where a fit lies among the files of a registered version."""
+    current = version / "data" / FITS / fit
+    return current if current.exists() else version / fit  # versions of before MLflow's own layout
 
 
 def _changes(theirs: Mapping[str, Sequence[str]], ours: Mapping[str, Sequence[str]]) -> str:

@@ -53,6 +53,12 @@ def promotions(job: Job) -> dict[date, str]:
     return {day: version for day, version in promoted.items() if version in usable}
 
 
+def reason_of(job: Job, as_of_date: date) -> str:
+    """Why the version of that as-of date was promoted, or was not, in the gate's words."""
+    (row,) = (row for row in decisions(job) if row["as_of_date"] == as_of_date)
+    return str(row["reason"])
+
+
 def rolled_back(job: Job) -> dict[str, date]:
     """The versions that somebody took back, and as of which date."""
     return {row["model_version"]: row["rolled_back_date"] for row in decisions(job) if row["rolled_back_date"]}

@@ -1,7 +1,8 @@
 """The registered model as an MLflow pyfunc: both stages, from customer ids to ranked articles, and no pickle.
 
-MLflow reads the file MLmodel that `describe` writes, and calls `_load_pyfunc`; the model is the folder of tensors,
-trees and JSON that TwoStageModel saves. This code has to be importable: run from the project's folder.
+MLflow imports this module from the model's own files, with nothing of the project at hand, and calls `_load_pyfunc` on
+the folder of tensors, trees and JSON that TwoStageModel saves. What is ranked for is read from the tables of a
+warehouse. Where the project's modules are imported already, MLflow uses those and not the model's.
 """
 
 from __future__ import annotations
@@ -10,53 +11,45 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from mlflow.models import Model, ModelSignature
+from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from expectations.features import ARTICLE_FEATURES
+from jobs.platform import storage
+from jobs.platform.checksums import verify_checksums
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
-from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model import FINAL, TwoStageModel
 from jobs.ranking.rank import Recommender, rank_blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.retrieval.purchases import load_purchases
 
-MLMODEL = "MLmodel"
+#: The customers' column, the only input.
+CUSTOMER = "customer_id"
 
 
-def describe(folder: Path, fit: str, settings: Settings) -> None:
-    """Write the file that makes `folder` a pyfunc of the model saved in its folder `fit`.
+def signature(settings: Settings) -> ModelSignature:
+    """What the model takes and gives.
 
     The parameters' defaults are the run's: its as-of date, its warehouse, its number of recommendations.
     """
-    as_of_date = settings.as_of_date.isoformat()
-    columns = {
-        "customer_id": "string",
-        "rank": "integer",
-        "article_id": "string",
-        "score": "double",
-        "source": "string",
-    }
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "customer_id")]),
+    columns = {CUSTOMER: "string", "rank": "integer", "article_id": "string", "score": "double", "source": "string"}
+    return ModelSignature(
+        inputs=Schema([ColSpec("string", CUSTOMER)]),
         outputs=Schema([ColSpec(kind, name) for name, kind in columns.items()]),
         params=ParamSchema(
             [
-                ParamSpec("as_of_date", "string", as_of_date),
-                ParamSpec("warehouse", "string", settings.warehouse),
+                ParamSpec("as_of_date", "string", settings.as_of_date.isoformat()),
+                ParamSpec("warehouse", "string", storage.normalized(settings.warehouse)),
                 ParamSpec("count", "long", settings.top_k),
             ]
         ),
     )
-    model = Model(signature=signature)
-    mlflow.pyfunc.add_to_model(model, loader_module=__name__, data=fit, model_config={"fitted_as_of": as_of_date})
-    model.save(folder / MLMODEL)
 
 
 class WeeklyRecommender:
@@ -75,7 +68,7 @@ class WeeklyRecommender:
         Args:
             customers: column customer_id.
             params: as_of_date, of which the warehouse has features: nothing dated on or after it is looked at;
-                warehouse; count, the articles per customer.
+                warehouse, a folder or URI; count, the articles per customer.
 
         Raises:
             JobError: an unknown customer, or a date that the model knows more than or the warehouse nothing of.
@@ -95,7 +88,7 @@ class WeeklyRecommender:
                 f"{job.warehouse.uri(ARTICLE_FEATURES)}: nothing as of {as_of_date}; run the features' tasks"
             )
         purchases = load_purchases(job, before=as_of_date)
-        asked = pa.array(customers["customer_id"], pa.string())
+        asked = pa.array(customers[CUSTOMER], pa.string())
         codes = pc.index_in(asked, value_set=purchases.customer_ids)
         if codes.null_count:
             unknown = asked.filter(pc.is_null(codes))[0]
@@ -106,5 +99,7 @@ class WeeklyRecommender:
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> WeeklyRecommender:
-    """What MLflow calls."""
-    return WeeklyRecommender(TwoStageModel.load(Path(path)), date.fromisoformat(model_config["fitted_as_of"]))
+    """What MLflow calls with the folder of fits; raises JobError where any of the model's files is damaged."""
+    fits = Path(path)
+    verify_checksums(fits.parents[1])
+    return WeeklyRecommender(TwoStageModel.load(fits / FINAL), date.fromisoformat(model_config["fitted_as_of"]))

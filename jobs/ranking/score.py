@@ -26,11 +26,10 @@ from jobs.platform.settings import Settings
 from jobs.platform.tracking import load_model_folder, use_tracking
 from jobs.ranking.behaviour import UNKNOWN_AGE
 from jobs.ranking.candidate_retrieval import blocks, written_together
-from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import champion_as_of
 from jobs.ranking.rank import Recommender, rank_blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
-from jobs.ranking.train import FINAL
 from jobs.retrieval import same_product
 from jobs.retrieval.candidates import SourceContext
 from jobs.retrieval.fallbacks import SOURCES, Fallbacks, Lists, Ranking
@@ -106,7 +105,9 @@ def by_champion(job: Job, purchases: Purchases, version: str) -> Iterator[pa.Tab
     """Rows of all customers, ranked by a registered version's final fit."""
     settings = job.settings
     with tempfile.TemporaryDirectory() as folder:
-        model = TwoStageModel.load(load_model_folder(settings.model_name, version, Path(folder)) / FINAL)
+        files = load_model_folder(settings.model_name, version, Path(folder))
+        model = TwoStageModel.load(fit_folder(files, FINAL))
+    purchases = load_purchases(job, before=settings.as_of_date)
     snapshot = SnapshotLoader(job, purchases, model.inputs.encoder).at(settings.as_of_date)
     recommender = Recommender(model, snapshot)
     lists = Candidates(snapshot, recommender.recent, settings, version)

@@ -3,6 +3,8 @@
 Two fits, because what judges a week may not have seen it. The *evaluated* fit stops before the validation week, which
 picks its rounds and its ranker; the folds after that week judge it. The *final* fit, published if the gate agrees,
 learns the newest weeks up to the as-of date, for as many rounds and with the ranker that served the evaluated fit best.
+
+Networks are trained on one device, the first GPU where there is one (jobs.platform.lightning), trees on the processor.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any, NamedTuple
 
 import mlflow
 import numpy as np
+import pandas as pd
 from pytorch_lightning.loggers import Logger, MLFlowLogger
 
 from jobs.embeddings.versions import current_encoder
@@ -29,16 +32,18 @@ from jobs.platform.code import code_digest
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import EVALUATION_FOLDS, Settings
-from jobs.platform.tracking import find_versions, log_model_folder, start_run
+from jobs.platform.tracking import find_versions, log_pyfunc, start_run
+from jobs.ranking import pyfunc
 from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE
 from jobs.ranking.fit import Plan, Weeks, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
-from jobs.ranking.model import RANKERS, TwoStageModel
-from jobs.ranking.pyfunc import describe
+from jobs.ranking.model import EVALUATED, FINAL, FITS, RANKERS, TwoStageModel
+from jobs.ranking.model_card import model_card
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.recommenders.persistence import SYSTEMS_CODE
+from jobs.recommenders.registry import SYSTEMS
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, ()
@@ -60,7 +65,6 @@ SETTINGS = (
 MIN_POSITIVES = 50
 #: Rooms of the code that makes a model without extra sources.
 FITTING_CODE = ("jobs/ranking", "jobs/retrieval", "lightning_modules")
-EVALUATED, FINAL = "evaluated", "final"
 #: Places that the choice between rankers looks at, and the one that ranks where they cannot be told apart.
 K, PREFERRED = 12, BoostedTrees.NAME
 
@@ -149,9 +153,28 @@ def parameters(job: Job, encoder: str | None, rounds: dict[str, int], chosen: st
     return values | versions | {"encoder_version": encoder or "none", "ranker": chosen, "extra_sources": sources}
 
 
+def register(settings: Settings, fits: Fits, tags: Mapping[str, str], card: str, example: Sequence[str]) -> str:
+    """Register both fits as one version, which MLflow loads anywhere; `example` are customers to try it with."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / FITS
+        fits.evaluated.save(folder / EVALUATED)
+        fits.final.save(folder / FINAL)
+        return log_pyfunc(
+            settings.model_name,
+            settings,
+            tags,
+            modules=[pyfunc.__name__, *(SYSTEMS[name].module for name in fits.final.systems)],
+            card=card,
+            data_path=str(folder),
+            model_config={"fitted_as_of": settings.as_of_date.isoformat()},
+            signature=pyfunc.signature(settings),
+            input_example=pd.DataFrame({pyfunc.CUSTOMER: example}),
+        )
+
+
 def main(job: Job) -> str:
     settings = job.settings
-    with start_run(settings, job.name) as active, tempfile.TemporaryDirectory() as folder:
+    with start_run(settings, job.name) as active:
         encoder = current_encoder(settings)
         purchases = load_purchases(job, before=settings.as_of_date)
         weeks = Weeks(SnapshotLoader(job, purchases, encoder), purchases, settings.seed)
@@ -166,11 +189,9 @@ def main(job: Job) -> str:
         fits = fit_both(plan, weeks, encoder, settings, place, logger)
         mlflow.log_metrics({f"validation/{name}/map_at_{K}": score for name, score in fits.scores.items()})
         mlflow.log_params(parameters(job, encoder, fits.rounds, fits.final.chosen))
-        fits.evaluated.save(Path(folder) / EVALUATED)
-        fits.final.save(Path(folder) / FINAL)
-        describe(Path(folder), FINAL, settings)
         tags = {"encoder": encoder or "none", "fingerprint": digest, "inputs": INPUTS_DIGEST}
-        version = log_model_folder(settings.model_name, Path(folder), settings, tags)
+        card = model_card(settings, plan, fits, purchases, encoder)
+        version = register(settings, fits, tags, card, purchases.customer_ids[:2].to_pylist())
         shutil.rmtree(place)
     images = f"images by {encoder}" if fits.final.inputs.encoder else "no images: the model runs without them"
     sources = "".join(f", {name} among the sources" for name in fits.final.systems)

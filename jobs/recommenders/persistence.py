@@ -17,7 +17,6 @@ from jobs.platform.settings import Settings
 from jobs.recommenders.events import Reading
 from jobs.recommenders.recommender import Persistable, State, TrainingContext
 from jobs.recommenders.registry import SYSTEMS, fit_of
-from jobs.recommenders.side_features import no_features
 from jobs.retrieval.purchases import Purchases
 
 #: Rooms of the code that makes a system's fit.
@@ -35,10 +34,10 @@ def fit_sources(
         folder: of their checkpoints, from which a killed fit resumes.
     """
     history = purchases.before(as_of_date)
+    features = np.zeros((len(history.article_ids), 0), dtype=np.float32)  # systems that are kept look at none
     fitted: dict[str, Persistable] = {}
     for name in names:
         print(f"{name}: fitted on {len(history):,} units before {as_of_date}")
-        features = no_features(history).values
         known = TrainingContext(history, as_of_date, features, settings.system_epochs, settings.seed, folder / name)
         fitted[name] = cast(Persistable, fit_of(name, READING)(known))
     return fitted

@@ -1,4 +1,4 @@
-"""What the sequence recommenders share: fitting a network on histories, and the picks of a fitted one."""
+"""What the sequence recommenders share: fitting a network on histories, on one device, and its picks."""
 
 from __future__ import annotations
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
 
 from scripts import services as module
-from scripts.services import Service, ServiceError, Services, free_port, require_same, wait
+from scripts.services import Service, ServiceError, Services, free_port, mlflow_page, require_same, wait
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = [sys.executable, "-c", f"import subprocess; subprocess.run({SLEEPER!r})"]
@@ -154,3 +159,30 @@ def test_make_help_lists_every_target_under_a_heading() -> None:
     targets = re.findall(r"^([a-z-]+):", (module.ROOT / "Makefile").read_text(), re.MULTILINE)
     assert [target for target in targets if not re.search(rf"^  {target} +\S", text, re.MULTILINE)] == []
     assert re.findall(r"^(\w+)\n  ", text, re.MULTILINE) == ["Run", "Data", "Models", "Test", "Maintain"]
+
+
+@contextmanager
+def answering(status: int, body: dict) -> Iterator[int]:
+    """A server that answers everything so; its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_mlflow_opens_on_the_jobs_experiment() -> None:
+    with answering(200, {"experiment": {"experiment_id": "7"}}) as port:
+        assert mlflow_page(port) == f"http://127.0.0.1:{port}/#/experiments/7?workflowType=machine_learning"
+    with answering(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"}) as port:
+        assert mlflow_page(port) == f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"

@@ -49,7 +49,14 @@ def test_the_job_trains_registers_and_publishes(data: Path, first_run: str) -> N
     assert all(len(row["image_embedding"]) == N - 1 for row in rows)
     (version,) = find_versions("autoencoder_encoder")
     files = {path.name for path in (data / "warehouse" / "mlflow" / "artifacts").rglob("autoencoder_encoder/*")}
-    assert files == {"network.safetensors", "pca.npz", "encoder.json", "map.png", "reconstructions.png"}
+    assert files == {
+        "network.safetensors",
+        "pca.npz",
+        "encoder.json",
+        "map.png",
+        "reconstructions.png",
+        "checksums.json",
+    }
     logged = mlflow.get_run(version.mlflow_run_id).data.metrics
     assert {"train/mse", "val/mse", "pca/variance_kept"} <= set(logged)
 

@@ -21,6 +21,7 @@ from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
+from jobs.platform.tracking import ModelVersion
 from tests.jobs.evaluation.silver import put_purchases
 from tests.jobs.retrieval.small import on
 
@@ -85,9 +86,12 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     logged: dict[str, Any] = {}
     monkeypatch.setattr(evaluate, "start_run", no_run)
-    monkeypatch.setattr(evaluate.mlflow, "log_metrics", logged.update)
+    monkeypatch.setattr(evaluate.mlflow, "log_metrics", lambda values, **where: logged.update(values, **where))
     monkeypatch.setattr(evaluate.mlflow, "log_figure", lambda figure, name: logged.update({name: figure}))
     monkeypatch.setattr(evaluate, "load_model_folder", lambda name, version, folder: Path(version))
+    monkeypatch.setattr(
+        evaluate, "registered", lambda name, version: ModelVersion(name, version, "r", {}, f"m-{version}")
+    )
     monkeypatch.setattr(evaluate, "TwoStageModel", SimpleNamespace(load=load))
     monkeypatch.setattr(evaluate, "SnapshotLoader", lambda *_: SimpleNamespace(at=lambda start: start))
     monkeypatch.setattr(evaluate, "Recommender", FakeRecommender)
@@ -150,6 +154,7 @@ def test_the_gate_can_read_it_and_mlflow_has_it(warehouse: Path) -> None:
     assert {"baseline/popularity_7d/map_at_12", "candidates/merged/candidate_recall", "champion/coverage_at_12"} <= set(
         logged
     )
+    assert logged["model_id"] == "m-7", "the figures are on the model's own page"
     assert logged["funnel.png"].get_suptitle() == f"weekly_recommender version 7, 4 weeks from {on(32)}"
 
 

@@ -21,10 +21,11 @@ from tests.jobs.evaluation.gate_figures import WEEKS, figures, rows
 
 @pytest.fixture
 def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Runs the gate for an as-of date; the alias it sets is kept in `week.alias`."""
+    """Runs the gate for an as-of date; `week.champions` and `week.cards` are what it wrote of them."""
     registered: dict[str, str] = {}
     usable: set[str] = set()
-    aliases: list[str] = []
+    champions: list[tuple[str, str]] = []
+    cards: list[tuple] = []
 
     def find_versions(name: str, as_of_date: str | None = None, inputs: str | None = None) -> list[ModelVersion]:
         found = usable if as_of_date is None else {registered[as_of_date]} if as_of_date in registered else set()
@@ -32,7 +33,8 @@ def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
     for module in (gate, rollback):
         monkeypatch.setattr(module, "use_tracking", lambda settings: None)
-        monkeypatch.setattr(module, "set_champion", lambda name, version: aliases.append(version))
+        monkeypatch.setattr(module, "set_champion", lambda name, *champion: champions.append(champion))
+        monkeypatch.setattr(module, "describe_version", lambda name, *card, **tags: cards.append((*card, tags)))
     monkeypatch.setattr(model_registry, "find_versions", find_versions)
 
     def run(as_of_date: date, version: str, challenger: float, champion: float | None = None) -> str:
@@ -45,7 +47,7 @@ def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         job.warehouse.publish_arrow(EVALUATION_METRICS, table, {"as_of_date": [as_of_date]})
         return gate.main(job_of(tmp_path, as_of_date))
 
-    run.alias, run.usable = aliases, usable  # type: ignore[attr-defined]
+    run.champions, run.cards, run.usable = champions, cards, usable  # type: ignore[attr-defined]
     return run
 
 
@@ -68,7 +70,10 @@ def test_weeks_reruns_and_backfills(week: Callable[..., str], tmp_path: Path) ->
     assert week(WEEKS[1], "1", 0.03).startswith("version 1 promoted: MAP@12 0.0300 over 4 weeks")
     assert week(WEEKS[2], "2", 0.028, champion=0.029).startswith("version 2 not promoted")
     assert week(WEEKS[3], "3", 0.04, champion=0.03).startswith("version 3 promoted")
-    assert week.alias == ["1", "1", "3"]  # type: ignore[attr-defined]
+    assert [version for version, _ in week.champions] == ["1", "1", "3"]  # type: ignore[attr-defined]
+    reasons = [reason for _, reason in week.champions]  # type: ignore[attr-defined]
+    assert reasons[0] == reasons[1], "why the champion is one, not why another is not"
+    assert reasons[2].startswith("MAP@12 0.0400")
     before = decisions(tmp_path)
 
     # A rerun of a date: the same verdict, once; it does not meet itself as champion.
@@ -79,7 +84,7 @@ def test_weeks_reruns_and_backfills(week: Callable[..., str], tmp_path: Path) ->
     said = week(WEEKS[0], "4", 0.031)
     assert said.startswith("version 4 promoted")
     assert said.endswith("the alias champion stays with version 3 of 2020-09-23, a later week")
-    assert week.alias[-1] == "3"  # type: ignore[attr-defined]
+    assert week.champions[-1][0] == "3"  # type: ignore[attr-defined]
     champions = [champion_as_of(job_of(tmp_path, day)) for day in (WEEKS[0] - WEEK, *WEEKS)]
     assert champions == [None, "4", "1", "1", "3"]
     assert [incumbent(job_of(tmp_path, day)) for day in WEEKS] == [None, "4", "1", "1"]
@@ -87,7 +92,7 @@ def test_weeks_reruns_and_backfills(week: Callable[..., str], tmp_path: Path) ->
     # Trained again, and worse: the date loses its champion, and the older one is champion again.
     assert week(WEEKS[3], "5", 0.01, champion=0.03).startswith("version 5 not promoted")
     assert champion_as_of(job_of(tmp_path, WEEKS[3])) == "1"
-    assert week.alias[-1] == "1"  # type: ignore[attr-defined]
+    assert week.champions[-1][0] == "1"  # type: ignore[attr-defined]
 
 
 def test_a_champion_that_learnt_from_the_label_week_is_not_met(week: Callable[..., str], tmp_path: Path) -> None:
@@ -114,8 +119,11 @@ def test_a_rollback_is_honoured_by_what_runs_next(week: Callable[..., str], tmp_
     week(WEEKS[1], "2", 0.04, champion=0.03)
     said = roll_back(tmp_path, WEEKS[1])
     assert said == "version 2 of 2020-09-09 rolled back as of 2020-09-09; champion again: version 1 of 2020-09-02"
-    assert week.alias[-1] == "1"  # type: ignore[attr-defined]
+    assert week.champions[-1][0] == "1"  # type: ignore[attr-defined]
     assert champion_as_of(job_of(tmp_path, WEEKS[1])) == incumbent(job_of(tmp_path, WEEKS[2])) == "1"
+    assert week.cards[-1] == (  # type: ignore[attr-defined]
+        "2", "Rolled back", "As of 2020-09-09, by run back.", {"verdict": "rolled back"}
+    )  # fmt: skip
     row = decisions(tmp_path)[1]
     assert (row["is_promoted"], row["rolled_back_date"], row["run_id"]) == (False, WEEKS[1], "back")
     assert row["reason"].startswith("rolled back as of 2020-09-09; MAP@12 0.0400")
@@ -124,11 +132,11 @@ def test_a_rollback_is_honoured_by_what_runs_next(week: Callable[..., str], tmp_
     before = decisions(tmp_path)
     said = roll_back(tmp_path, WEEKS[1])
     assert said == "version 2 was rolled back as of 2020-09-09 before; champion: version 1 of 2020-09-02"
-    assert decisions(tmp_path) == before and week.alias[-1] == "1"  # type: ignore[attr-defined]
+    assert decisions(tmp_path) == before and week.champions[-1][0] == "1"  # type: ignore[attr-defined]
 
     # A rerun of the gate does not bring it back; a model that was trained again is another version.
     assert week(WEEKS[1], "2", 0.04, champion=0.03).startswith("version 2 not promoted: rolled back as of 2020-09-09;")
-    assert decisions(tmp_path)[1]["rolled_back_date"] == WEEKS[1] and week.alias[-1] == "1"  # type: ignore[attr-defined]
+    assert decisions(tmp_path)[1]["rolled_back_date"] == WEEKS[1] and week.champions[-1][0] == "1"  # type: ignore[attr-defined]
 
     # The next week meets the champion that was put back.
     assert week(WEEKS[2], "3", 0.035, champion=0.03).startswith("version 3 promoted")
@@ -143,9 +151,9 @@ def test_the_date_says_which_champion_is_taken_back(week: Callable[..., str], tm
     said = roll_back(tmp_path, WEEKS[2])  # version 2 was champion then
     assert said.startswith("version 2 of 2020-09-09 rolled back as of 2020-09-16; champion again: version 1")
     assert said.endswith("the alias champion stays with version 3 of 2020-09-23, a later week")
-    assert week.alias[-1] == "3"  # type: ignore[attr-defined]
+    assert week.champions[-1][0] == "3"  # type: ignore[attr-defined]
     assert roll_back(tmp_path, WEEKS[3]).endswith("champion again: version 1 of 2020-09-02")
-    assert week.alias[-1] == "1"  # type: ignore[attr-defined]
+    assert week.champions[-1][0] == "1"  # type: ignore[attr-defined]
 
 
 def test_nothing_to_roll_back_to(week: Callable[..., str], tmp_path: Path) -> None:

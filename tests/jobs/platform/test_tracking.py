@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import mlflow
 import pytest
 
 from jobs.platform import tracking
+from jobs.platform.code import ROOT
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
 
@@ -73,11 +77,48 @@ def test_champion_moves(settings: Settings, tmp_path: Path) -> None:
         register(settings, tmp_path, "league", {"n": n})
     assert tracking.champion("league") is None
     for version in ("1", "2", "1"):
-        tracking.set_champion("league", version)
+        tracking.set_champion("league", version, f"because of {version}")
         winner = tracking.champion("league")
         assert winner is not None and winner.version == version
+    assert mlflow.MlflowClient().get_registered_model("league").description == "**Champion: version 1.** because of 1"
     folder = tracking.load_model_folder("league", tracking.CHAMPION, tmp_path / "copy")
     assert json.loads((folder / "inner" / "config.json").read_text()) == {"n": 0}
+
+
+def test_a_damaged_file_is_found_before_it_is_used(settings: Settings, tmp_path: Path) -> None:
+    register(settings, tmp_path, "damaged", {"n": 1})
+    (stored,) = (Path(settings.warehouse) / "mlflow").rglob("damaged/inner/config.json")
+    stored.write_text(json.dumps({"n": 2}))
+    with pytest.raises(JobError, match=r"1 of 1 files are damaged or missing, such as inner/config\.json; fetch"):
+        tracking.load_model_folder("damaged", "1", tmp_path / "copy")
+    stored.unlink()
+    with pytest.raises(JobError, match=r"1 of 1 files are damaged or missing"):
+        tracking.load_model_folder("damaged", "1", tmp_path / "copy again")
+
+
+def test_a_section_of_a_card_replaces_itself(settings: Settings, tmp_path: Path) -> None:
+    register(settings, tmp_path, "told", {})
+    for score in ("0.1", "0.2"):
+        tracking.describe_version("told", "1", "Evaluation", score, verdict="promoted")
+    version = mlflow.MlflowClient().get_model_version("told", "1")
+    assert (version.description, version.tags["verdict"]) == ("# told\n\n## Evaluation\n\n0.2\n", "promoted")
+
+
+def test_pages_open_on_runs_and_models(settings: Settings) -> None:
+    tags = mlflow.get_experiment_by_name(tracking.EXPERIMENT).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    mlflow.set_experiment_tag("mlflow.note.content", "ours")
+    tracking.use_tracking(settings)
+    assert mlflow.get_experiment_by_name(tracking.EXPERIMENT).tags["mlflow.note.content"] == "ours"
+
+
+def test_jobs_have_no_telemetry() -> None:
+    client = "from mlflow.telemetry.client import get_telemetry_client; print(get_telemetry_client())"
+    said = subprocess.run(
+        [sys.executable, "-c", f"import jobs.platform.tracking; {client}"],
+        env={"PATH": os.environ["PATH"]}, cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.strip() == "None"
 
 
 @pytest.mark.parametrize("version", ["9", "champion"])
@@ -87,7 +128,7 @@ def test_missing_version_is_one_clear_line(settings: Settings, tmp_path: Path, v
 
 
 def test_registration_needs_a_run(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="inside start_run"):
+    with pytest.raises(RuntimeError, match="inside of start_run"):
         tracking.log_model_folder("orphan", tmp_path, settings)
 
 

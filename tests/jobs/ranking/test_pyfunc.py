@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -20,9 +21,9 @@ from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
-from jobs.platform.tracking import load_model_folder, set_champion
+from jobs.platform.tracking import describe_version, load_model_folder, set_champion
 from jobs.ranking import train
-from jobs.ranking.model import TwoStageModel
+from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.retrieval.candidates import SOURCES
@@ -54,7 +55,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             rows = [dates | {"last_purchase_date": day - WEEK} | row for row in features([day]).to_dicts()]
             put(root, table, rows, {"as_of_date": [day]})
     train.main(Job("ranking.train", settings, train.READS, train.WRITES))
-    set_champion(settings.model_name, "1")
+    set_champion(settings.model_name, "1", "the only one")
     return settings
 
 
@@ -75,7 +76,7 @@ def test_it_ranks_as_the_recommender_does(settings: Settings, model: mlflow.pyfu
     assert found["rank"].tolist() == [1, 2, 3, 4, 5] * len(ASKED)
     job = Job("test", settings, SNAPSHOT_TABLES, ())
     purchases = load_purchases(job, before=AS_OF)
-    final = TwoStageModel.load(load_model_folder(settings.model_name, "1", tmp_path) / train.FINAL)
+    final = TwoStageModel.load(fit_folder(load_model_folder(settings.model_name, "1", tmp_path), FINAL))
     recommender = Recommender(final, SnapshotLoader(job, purchases, None).at(AS_OF))
     ranked = recommender.rank(recommender.candidates(np.array([7, 1, 59, 7], dtype=np.int32)), COUNT)
     assert found["article_id"].tolist() == [f"{code:010}" for code in ranked.articles.ravel()]
@@ -104,12 +105,69 @@ def test_what_cannot_be_answered_is_said_in_one_line(model: mlflow.pyfunc.PyFunc
 def test_the_files_are_plain_and_signed(settings: Settings, model: mlflow.pyfunc.PyFuncModel, tmp_path: Path) -> None:
     folder = load_model_folder(settings.model_name, "1", tmp_path)
     endings = {path.suffix for path in folder.rglob("*") if path.is_file()}
-    assert endings <= {".safetensors", ".json", ".txt", ".yaml", ""}, endings
+    assert endings <= {".safetensors", ".json", ".txt", ".yaml", ".py", ".md", ""}, endings
     signature = model.metadata.signature
     assert signature.inputs.input_names() == ["customer_id"]
     assert {param.name: param.default for param in signature.params} == {
         "as_of_date": "2020-09-16", "warehouse": settings.warehouse, "count": COUNT
     }  # fmt: skip
+
+
+def test_the_requirements_are_what_predicting_needs(settings: Settings, tmp_path: Path) -> None:
+    folder = load_model_folder(settings.model_name, "1", tmp_path)
+    names = {line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
+    needed = {"deltalake", "faiss-cpu", "lightgbm", "mlflow", "numpy", "pandas", "pyarrow", "pydantic"}
+    needed |= {"pydantic-settings", "pytorch-lightning", "safetensors", "scipy", "torch", "torchmetrics"}
+    assert names == needed | {"implicit", "threadpoolctl"}, "the last two for als alone"
+
+
+def test_the_card_says_what_it_learnt_from(settings: Settings, tmp_path: Path) -> None:
+    card = mlflow.MlflowClient().get_model_version(settings.model_name, "1").description
+    purchases = make_purchases().before(AS_OF)
+    assert f"| purchases | {len(purchases):,} units, 2020-07-01 to 2020-09-15 |" in card
+    assert "| evaluated | 2 | 2020-07-29 to 2020-08-05 |" in card and "| final | 2 | 2020-09-02 to 2020-09-09 |" in card
+    assert "further candidate sources | als, gru" in card and "Apache-2.0" in card
+    assert (load_model_folder(settings.model_name, "1", tmp_path) / "README.md").read_text() == card
+    describe_version(settings.model_name, "1", "Evaluation", "Good.")
+    assert (load_model_folder(settings.model_name, "1", tmp_path / "2") / "README.md").read_text().endswith("Good.\n")
+
+
+def elsewhere(*command: str, folder: Path, settings: Settings) -> subprocess.CompletedProcess[str]:
+    """Run Python with nothing of the project at hand."""
+    folder.mkdir()
+    return subprocess.run(
+        [sys.executable, *command],
+        env={"MLFLOW_TRACKING_URI": settings.tracking_uri, "PATH": str(Path(sys.executable).parent)},
+        cwd=folder, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+ASK = """
+import sys
+sys.modules |= dict.fromkeys(["pyspark", "great_expectations", "skimage"])  # as if they were not installed
+import mlflow, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+model.predict(pandas.DataFrame({"customer_id": sys.argv[3:]})).to_json(sys.argv[2])
+import jobs
+print(jobs.__file__)
+"""
+
+
+@pytest.mark.slow
+def test_it_predicts_with_nothing_of_the_project_at_hand(
+    settings: Settings, model: mlflow.pyfunc.PyFuncModel, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(load_model_folder(settings.model_name, "1", tmp_path / "1"), tmp_path / "model")
+    picks = tmp_path / "picks.json"
+    command = ["-I", "-c", ASK, str(folder), str(picks), *ASKED]
+    said = elsewhere(*command, folder=tmp_path / "empty", settings=settings)
+    assert said.stdout.split() == [str(folder / "code" / "jobs" / "__init__.py")], said.stderr
+    found = pd.read_json(picks, dtype={"article_id": str})
+    pd.testing.assert_frame_equal(found, asked(model), check_dtype=False)
+    with (folder / "data" / "fits" / "final" / "boosted_trees.txt").open("a") as trees:
+        trees.write("\n")
+    said = elsewhere(*command, folder=tmp_path / "damaged", settings=settings)
+    assert "damaged or missing, such as data/fits/final/boosted_trees.txt" in said.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -118,11 +176,7 @@ def test_mlflows_own_command_predicts(settings: Settings, model: mlflow.pyfunc.P
     given.write_text("customer_id\n" + "\n".join(ASKED) + "\n")
     command = ["models", "predict", "-m", f"models:/{settings.model_name}@champion", "--env-manager", "local"]
     paths = ["-i", str(given), "-t", "csv", "-o", str(out)]
-    subprocess.run(
-        [sys.executable, "-m", "mlflow", *command, *paths],
-        env={"MLFLOW_TRACKING_URI": settings.tracking_uri, "PATH": str(Path(sys.executable).parent)},
-        cwd=Path(__file__).resolve().parents[3],
-        check=True,
-    )
-    said = pd.DataFrame(json.loads(out.read_text())["predictions"])
-    pd.testing.assert_frame_equal(said, asked(model), check_dtype=False)
+    said = elsewhere("-m", "mlflow", *command, *paths, folder=tmp_path / "empty", settings=settings)
+    assert out.exists(), said.stderr
+    found = pd.DataFrame(json.loads(out.read_text())["predictions"])
+    pd.testing.assert_frame_equal(found, asked(model), check_dtype=False)
