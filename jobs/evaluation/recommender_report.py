@@ -3,8 +3,8 @@
     python -m jobs.evaluation.recommender_report --as-of-date 2020-09-23 --write-docs true
 
 One of each customer's next purchase beside the paper's figures, one of the weekly protocol. Both go to MLflow, and
-with `write_docs` into docs/systems.md; what stands around the generated sections is a person's. Systems that were not
-run are not told of.
+with `write_docs` into docs/results/recommenders.md, between the markers of the sections. Systems that were not run are
+left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 READS, WRITES = (SYSTEM_METRICS, NEXT_PURCHASE_METRICS), ()
 SETTINGS = ("write_docs", "mlflow_tracking_uri")
 
-NEXT, WEEKLY = "next purchases", "systems by week"
+PAGE, NEXT, WEEKLY = "recommenders.md", "next purchases", "systems by week"
 NEXT_PICTURE, WEEKLY_PICTURE = "next_purchase.png", "systems.png"
 #: Hit rates at KS that "FOR sequence recommender" reports.
 PAPER = {
@@ -220,7 +220,7 @@ def main(job: Job) -> str:
             mlflow.log_figure(drawn, file)
     if settings.write_docs:
         for name, (text, file, drawn) in sections.items():
-            write_section(name, text, {file: drawn})
+            write_section(PAGE, name, text, {file: drawn})
     told = {
         name: [system for system in judged(rows) if system in SYSTEMS]
         for name, rows in ((NEXT, purchases), (WEEKLY, weekly))

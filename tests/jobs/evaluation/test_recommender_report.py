@@ -1,4 +1,4 @@
-"""The tables of docs/systems.md, from hand-made figures."""
+"""The tables of docs/results/recommenders.md, from hand-made figures."""
 
 from __future__ import annotations
 
@@ -76,20 +76,22 @@ def page(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A page of our own with the marks."""
     monkeypatch.setattr(docs_section, "DOCS", warehouse)
     marks = ["\n".join(docs_section.marks(name)) for name in (recommender_report.NEXT, recommender_report.WEEKLY)]
-    (warehouse / "systems.md").write_text("before\n" + "\nbetween\n".join(marks) + "\nafter\n")
-    return warehouse / "systems.md"
+    page = warehouse / docs_section.RESULTS / recommender_report.PAGE
+    page.parent.mkdir()
+    page.write_text("before\n" + "\nbetween\n".join(marks) + "\nafter\n")
+    return page
 
 
 def run(page: Path, day: int = 57, write_docs: bool = True) -> str:
-    settings = Settings(as_of_date=on(day), warehouse=str(page.parent), write_docs=write_docs)
+    settings = Settings(as_of_date=on(day), warehouse=str(page.parents[1]), write_docs=write_docs)
     return recommender_report.main(
         Job("evaluation.recommender_report", settings, recommender_report.READS, recommender_report.WRITES)
     )
 
 
 def test_both_tables_and_their_pictures(page: Path) -> None:
-    publish(page.parent, NEXT_PURCHASE_METRICS, NEXT)
-    publish(page.parent, SYSTEM_METRICS, WEEKLY)
+    publish(page.parents[1], NEXT_PURCHASE_METRICS, NEXT)
+    publish(page.parents[1], SYSTEM_METRICS, WEEKLY)
     assert run(page) == "next purchases: item_knn, gru; systems by week: gru"
     text = page.read_text()
     assert NEXT_LINES in text and GRU_LINES in text and WEEKLY_LINES in text
@@ -97,11 +99,11 @@ def test_both_tables_and_their_pictures(page: Path) -> None:
     assert text.index("| item_knn | every") < text.index("| popularity_7d | every")
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "\nbetween\n" in text
     for name in (recommender_report.NEXT_PICTURE, recommender_report.WEEKLY_PICTURE):
-        assert (page.parent / "images" / name).read_bytes().startswith(b"\x89PNG") and f"(images/{name})" in text
+        assert (page.parents[1] / "images" / name).read_bytes().startswith(b"\x89PNG") and f"(../images/{name})" in text
 
 
-def test_what_was_not_run_is_not_told_of(page: Path) -> None:
-    publish(page.parent, SYSTEM_METRICS, WEEKLY)
+def test_what_was_not_run_is_left_out(page: Path) -> None:
+    publish(page.parents[1], SYSTEM_METRICS, WEEKLY)
     before = page.read_text()
     assert run(page, write_docs=False) == "next purchases: none; systems by week: gru"
     assert page.read_text() == before
@@ -111,14 +113,14 @@ def test_what_was_not_run_is_not_told_of(page: Path) -> None:
 
 
 def test_a_page_without_marks_is_an_error(page: Path) -> None:
-    publish(page.parent, NEXT_PURCHASE_METRICS, NEXT)
+    publish(page.parents[1], NEXT_PURCHASE_METRICS, NEXT)
     page.write_text("nothing")
     with pytest.raises(JobError, match="marks"):
         run(page)
 
 
 def test_the_page_has_the_marks() -> None:
-    page = (docs_section.DOCS / docs_section.PAGE).read_text()
+    page = (docs_section.DOCS / docs_section.RESULTS / recommender_report.PAGE).read_text()
     for name in (recommender_report.NEXT, recommender_report.WEEKLY):
         begin, end = docs_section.marks(name)
         assert page.index(begin) < page.index(end)

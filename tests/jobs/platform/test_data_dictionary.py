@@ -1,4 +1,4 @@
-"""docs/tables.md is what the contracts say."""
+"""docs/reference/tables.md is what the contracts say."""
 
 from __future__ import annotations
 
