@@ -65,7 +65,7 @@ def fashion_mnist(
     epochs: Annotated[int, typer.Option(min=1, help="Of the autoencoder")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the autoencoder's first weights and its batches")] = 20200916,
 ) -> None:
-    """Autoencoder, Eigenfaces and raw pixels: reconstruction error and neighbours' classes, into docs/results/similarity.md."""
+    """Autoencoder, Eigenfaces, raw pixels: reconstruction error, neighbours' classes; into docs/results/."""
     fashion_mnist_.run(data, epochs, seed)
 
 

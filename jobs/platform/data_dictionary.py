@@ -1,4 +1,4 @@
-"""Writes docs/reference/tables.md, the data dictionary, from the contracts; `--check` fails when the file is out of date."""
+"""Writes docs/reference/tables.md, the data dictionary, from the contracts; `--check` fails when it is out of date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the table of docs/results/similarity.md that compares the methods for similar articles, from gold/similarity_metrics.
+"""Writes the comparison of methods in docs/results/similarity.md, from gold/similarity_metrics.
 
     python -m jobs.similarity.quality_report --as-of-date 2020-09-23 --warehouse warehouse
 

@@ -109,7 +109,9 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The backtest's buyers, docs of our own, and what MLflow was given in `logged`."""
     put(tmp_path, BACKTEST_BUYERS, ROWS)
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / backtest_report.PAGE).write_text("before\n<!-- backtest: begin -->\nold\n<!-- backtest: end -->\nafter\n")
+    (tmp_path / "results" / backtest_report.PAGE).write_text(
+        "before\n<!-- backtest: begin -->\nold\n<!-- backtest: end -->\nafter\n"
+    )
 
     @contextmanager
     def no_run(settings: Settings, name: str) -> Iterator[None]:
