@@ -1,10 +1,9 @@
 """A contact sheet of published recommendations: a row per customer, each pick with its image, name and reason.
 
-    python -m jobs.publish.contact_sheet --as-of-date 2020-09-23
-    python -m jobs.publish.contact_sheet --as-of-date 2020-09-23 --warehouse warehouse --data data/sample --out picks.png
+    python -m jobs.publish.contact_sheet --as-of-date 2020-09-23 --warehouse warehouse --data data/sample
 
-Not a task of a DAG: it reads tables and images, and writes one PNG file. Two customers with purchases are chosen, those
-whose picks come from most candidate sources, and one without.
+Not a task of a DAG: it reads tables and images, and writes one PNG file. Shown are two
+customers with purchases, those whose picks have the most different reasons, and one without.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def rows(settings: Settings) -> dict[str, list[Tile]]:
     Raises JobError where nothing was published for the as-of date.
     """
     warehouse = Warehouse(settings.warehouse, {})
-    where = {"as_of_date": [settings.as_of_date], "bucket": [BUCKET], "rank": list(range(1, PICKS + 1))}
+    where: dict[str, Any] = {"as_of_date": [settings.as_of_date], "bucket": [BUCKET], "rank": list(range(1, PICKS + 1))}
     fields = ["customer_id", "rank", "article_id", "reason"]
     found = warehouse.read_arrow(RECOMMENDATIONS, fields, where=where) if warehouse.exists(RECOMMENDATIONS) else None
     if not found:
@@ -60,19 +59,16 @@ def rows(settings: Settings) -> dict[str, list[Tile]]:
     picks = defaultdict(list)
     for pick in sorted(found.to_pylist(), key=lambda pick: pick["rank"]):
         picks[pick["customer_id"]].append(pick)
-    fields = ["customer_id", "article_id", "t_dat"]
-    bought = warehouse.read_arrow(TRANSACTIONS, fields, where={"customer_id": list(picks)}).to_pylist()
-    last = {
-        line["customer_id"]: line["article_id"]
-        for line in sorted(bought, key=lambda line: (line["t_dat"], line["article_id"]))
-        if line["t_dat"] < settings.as_of_date
-    }
+    fields = ["t_dat", "article_id", "customer_id"]
+    of_these, earlier = {"customer_id": list(picks)}, {"t_dat": settings.as_of_date}
+    bought = warehouse.read_arrow(TRANSACTIONS, fields, where=of_these, before=earlier)
+    in_order = bought.sort_by([(field, "ascending") for field in fields]).to_pylist()
+    last = {line["customer_id"]: line["article_id"] for line in in_order}
     chosen = choose(picks, set(last))
     wanted = {pick["article_id"] for c in chosen for pick in picks[c]} | {last[c] for c in chosen if c in last}
-    named = warehouse.read_arrow(
-        ARTICLES, ["article_id", "prod_name"], where={"article_id": sorted(wanted)}
-    ).to_pylist()
-    name, folder = {a["article_id"]: a["prod_name"] or a["article_id"] for a in named}, image_folder(settings)
+    named = warehouse.read_arrow(ARTICLES, ["article_id", "prod_name"], where={"article_id": sorted(wanted)})
+    name = {a["article_id"]: a["prod_name"] or a["article_id"] for a in named.to_pylist()}
+    folder = image_folder(settings)
     tiles = {}
     for c in chosen:
         before = tile(last[c], name[last[c]], "Bought last", folder) if c in last else Tile(None, ("No purchase yet",))

@@ -39,7 +39,7 @@ def test_each_row_has_the_last_purchase_and_the_first_picks(shop: Path) -> None:
         "Customer c2",
         "Customer c0",
         "Customer c3",
-    ]  # most reasons first, then one without purchases
+    ]  # most reasons, then no purchase
     captions = {heading: [one.caption for one in tiles] for heading, tiles in found.items()}
     assert captions["Customer c2"][0] == ("Shirt 1", "Bought last"), "not the purchase after the as-of date"
     assert captions["Customer c2"][3] == ("3. Shirt 3", "In demand right now")
