@@ -32,10 +32,10 @@ from jobs.similarity.sheet import CAPTION_LINES, GAP, INK, LINE, Tile, place
 
 #: Picks shown per customer, and customers with purchases before the one without.
 PICKS, WARM = 6, 2
-#: Customers are chosen from this A/B bucket, a hundredth of all, so that a large table is not loaded.
-BUCKET = 0
+#: Customers are chosen from the first CHOICE of these A/B buckets, a tenth of all: a large table is not loaded.
+BUCKETS, CHOICE = range(10), 1_000
 #: Pixels of an image, and characters that fit below it.
-SIZE, CHARACTERS = (150, 200), 24
+SIZE, CHARACTERS = (144, 216), 23
 HEADER = 2 * LINE
 
 
@@ -51,14 +51,16 @@ def rows(settings: Settings) -> dict[str, list[Tile]]:
     Raises JobError where nothing was published for the as-of date.
     """
     warehouse = Warehouse(settings.warehouse, {})
-    where: dict[str, Any] = {"as_of_date": [settings.as_of_date], "bucket": [BUCKET], "rank": list(range(1, PICKS + 1))}
+    where: dict[str, Any] = {"bucket": list(BUCKETS), "rank": list(range(1, PICKS + 1))}
+    where["as_of_date"] = [settings.as_of_date]
     fields = ["customer_id", "rank", "article_id", "reason"]
     found = warehouse.read_arrow(RECOMMENDATIONS, fields, where=where) if warehouse.exists(RECOMMENDATIONS) else None
     if not found:
         raise JobError(f"{warehouse.uri(RECOMMENDATIONS)}: nothing published for {settings.as_of_date}; run the DAG")
-    picks = defaultdict(list)
+    picks: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for pick in sorted(found.to_pylist(), key=lambda pick: pick["rank"]):
         picks[pick["customer_id"]].append(pick)
+    picks = {customer: picks[customer] for customer in sorted(picks)[:CHOICE]}
     fields = ["t_dat", "article_id", "customer_id"]
     of_these, earlier = {"customer_id": list(picks)}, {"t_dat": settings.as_of_date}
     bought = warehouse.read_arrow(TRANSACTIONS, fields, where=of_these, before=earlier)

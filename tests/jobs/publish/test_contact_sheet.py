@@ -10,7 +10,7 @@ from PIL import Image
 from expectations.recommendations import RECOMMENDATIONS
 from jobs.platform.settings import Settings
 from jobs.publish import contact_sheet
-from jobs.publish.contact_sheet import BUCKET, PICKS, SIZE
+from jobs.publish.contact_sheet import BUCKETS, PICKS, SIZE
 from jobs.similarity.sheet import GAP, PALE
 from tests.jobs.evaluation.silver import put, put_purchases
 from tests.jobs.retrieval.small import on
@@ -24,7 +24,8 @@ def shop(tmp_path: Path) -> Path:
     put_purchases(tmp_path, [(10, 0, 0), (11, 1, 0), (12, 2, 5), (13, 2, 1), (31, 2, 6)], customers=5, articles=8)
     rows = [
         {"as_of_date": AS_OF, "customer_id": f"c{c}", "rank": rank, "article_id": f"a{rank:02d}",
-         "bucket": BUCKET + (c == 4), "reason": "In demand right now" if c == 2 and rank == 3 else "Popular this week"}
+         "bucket": BUCKETS[c] if c < 4 else BUCKETS[-1] + 1,
+         "reason": "In demand right now" if c == 2 and rank == 3 else "Popular this week"}
         for c in range(5) for rank in range(1, 8)
     ]  # fmt: skip
     put(tmp_path, RECOMMENDATIONS, rows)
