@@ -1,4 +1,5 @@
-"""Writes docs/reference/tables.md, the data dictionary, from the contracts; `--check` fails when it is out of date."""
+"""Writes docs/reference/tables.md from the contracts and settings.md from the settings; `--check` fails when a page is out
+of date."""
 
 from __future__ import annotations
 
@@ -7,8 +8,9 @@ from pathlib import Path
 
 from expectations.contract import Column, Contract
 from expectations.registry import CONTRACTS
+from jobs.platform import settings_reference
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "tables.md"
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 _HEAD = """# Tables
 
@@ -54,17 +56,21 @@ def page() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or with `--check` compare it; returns the exit code."""
+    """Write the pages, or with `--check` compare them; returns the exit code."""
     if arguments not in ([], ["--check"]):
         print("usage: python -m jobs.platform.data_dictionary [--check]", file=sys.stderr)
         return 2
-    if not arguments:
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(page(), encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-        print("docs/reference/tables.md does not match the contracts: run `make docs`", file=sys.stderr)
-        return 1
-    return 0
+    stale = []
+    for name, text in {"tables.md": page(), "settings.md": settings_reference.page()}.items():
+        path = REFERENCE / name
+        if not arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+    if stale:
+        print(f"docs/reference/: {', '.join(stale)} out of date: run `make docs`", file=sys.stderr)
+    return int(bool(stale))
 
 
 if __name__ == "__main__":
