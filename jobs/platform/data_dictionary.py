@@ -1,5 +1,4 @@
-"""Writes docs/reference/tables.md from the contracts and settings.md from the settings; `--check` fails when a page is out
-of date."""
+"""Writes docs/reference/tables.md from the contracts and settings.md from the settings; `--check` compares them."""
 
 from __future__ import annotations
 

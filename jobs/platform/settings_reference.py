@@ -8,8 +8,8 @@ from jobs.platform.settings import Settings
 
 _HEAD = """# Settings
 
-Generated from `jobs/platform/settings.py` by `make docs`; do not edit. A value comes from the command line (`--top-k 20`), else from
-the environment (`ATELIER_TOP_K=20`), else from the default. The forms of the DAGs offer the same names.
+Generated from `jobs/platform/settings.py` by `make docs`; do not edit. A value comes from the command line
+(`--top-k 20`), else from the environment (`ATELIER_TOP_K=20`), else from the default. The forms of the DAGs offer the same names.
 
 | setting | type and limits | default | meaning |
 |---|---|---|---|
@@ -25,7 +25,7 @@ def page() -> str:
 
 def _row(name: str, schema: dict[str, Any]) -> str:
     default = schema.get("default", "required")
-    shown = {"": "", "required": "required", "None": "none"}.get(str(default), f"`{_plain(default)}`")
+    shown = {"required": "required", "None": "none", "[]": "none"}.get(str(default), f"`{_plain(default)}`")
     return f"| `{name}` | {_type(schema)} | {shown} | {schema['description']} |\n"
 
 
