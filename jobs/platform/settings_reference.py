@@ -9,7 +9,8 @@ from jobs.platform.settings import Settings
 _HEAD = """# Settings
 
 Generated from `jobs/platform/settings.py` by `make docs`; do not edit. A value comes from the command line
-(`--top-k 20`), else from the environment (`ATELIER_TOP_K=20`), else from the default. The forms of the DAGs offer the same names.
+(`--top-k 20`), else from the environment (`ATELIER_TOP_K=20`), else from the default. The forms of the DAGs offer the
+same names.
 
 | setting | type and limits | default | meaning |
 |---|---|---|---|

@@ -203,8 +203,8 @@ def snippet(job: Job) -> str:
     return f'''import duckdb
 from deltalake import DeltaTable
 
-recommendations = DeltaTable("{job.warehouse.uri(RECOMMENDATIONS)}").to_pyarrow_table()
-articles = DeltaTable("{job.warehouse.uri(ARTICLES)}").to_pyarrow_table()
+recommendations = DeltaTable("{job.warehouse.uri(RECOMMENDATIONS)}").to_pyarrow_dataset()
+articles = DeltaTable("{job.warehouse.uri(ARTICLES)}").to_pyarrow_dataset()
 print(duckdb.sql("""
     SELECT customer_id, rank, article_id, prod_name, reason
     FROM recommendations JOIN articles USING (article_id)
