@@ -35,7 +35,7 @@ PICKS, WARM = 6, 2
 #: Customers are chosen from the first CHOICE of these A/B buckets, a tenth of all: a large table is not loaded.
 BUCKETS, CHOICE = range(10), 1_000
 #: Pixels of an image, and characters that fit below it.
-SIZE, CHARACTERS = (144, 216), 23
+SIZE, CHARACTERS = (144, 216), 21
 HEADER = 2 * LINE
 
 
@@ -82,7 +82,7 @@ def rows(settings: Settings) -> dict[str, list[Tile]]:
 def tile(article_id: str, name: str, reason: str, folder: ImageFolder | None) -> Tile:
     """An article's image, or none, with its name and the reason below it."""
     content = read(folder.path(article_id), folder.root)[1] if folder else None
-    return Tile(content, (name, *wrap(reason, CHARACTERS)[: CAPTION_LINES - 1]))
+    return Tile(content, (name, *wrap(reason, CHARACTERS, max_lines=CAPTION_LINES - 1, placeholder=" ...")))
 
 
 def draw(tiles: Mapping[str, Sequence[Tile]]) -> Image.Image:
