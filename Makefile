@@ -62,7 +62,7 @@ BACKTEST = ATELIER_AS_OF_DATE='$(or $(AS_OF),2020-09-23)' ATELIER_BACKTEST_WEEKS
 	$(call env,DATA,DATA) $(call env,WAREHOUSE,WAREHOUSE) $(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) \
 	$(call env,TRAINING_WEEKS,TRAINING_WEEKS) $(call env,EXTRA_SOURCES,SOURCES)
 
-backtest: setup ## walk through past weeks of an ingested warehouse, into docs/systems.md [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=10 SOURCES=als,gru]
+backtest: setup ## walk through past weeks of an ingested warehouse, into docs/results/ [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=10 SOURCES=als,gru]
 	@for job in customers articles interactions; do $(BACKTEST) $(JOBS) -m jobs.features.$$job; done
 	@for week in $$(seq '$(or $(WEEKS),12)'); do $(BACKTEST) $(JOBS) -m jobs.evaluation.backtest --backtest-week $$week; done
 	@$(BACKTEST) $(JOBS) -m jobs.evaluation.backtest_report --write-docs true
@@ -72,7 +72,7 @@ SYSTEMS ?= als bpr logistic_mf item_knn user_knn als_spark rnn lstm gru self_att
 MODEL_SYSTEMS = ATELIER_AS_OF_DATE='$(or $(AS_OF),2020-09-23)' $(call env,DATA,DATA) $(call env,WAREHOUSE,WAREHOUSE) \
 	$(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(call env,SYSTEM_EPOCHS,EPOCHS)
 
-model-systems: setup ## judge sequence and collaborative systems, into docs/systems.md [SYSTEMS="als gru" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10]
+model-systems: setup ## judge sequence and collaborative systems, into docs/results/ [SYSTEMS="als gru" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10]
 	@$(MODEL_SYSTEMS) $(JOBS) -m jobs.features.keywords
 	@failed=; for system in $(SYSTEMS); do for job in weekly_protocol next_purchase; do \
 		$(MODEL_SYSTEMS) $(JOBS) -m jobs.evaluation.$$job --system $$system || failed="$$failed $$job:$$system"; done; done; \
@@ -102,7 +102,7 @@ integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rer
 cluster-test: setup ## the Spark jobs on a standalone cluster and through Spark Connect, both started here: the same tables
 	$(JOBS) -m pytest tests/cluster tests/connect
 
-##@ Benchmarks: each with its peer in the same run; results in docs/benchmarks.md
+##@ Benchmarks: each with its peer in the same run; results in docs/results/benchmarks.md
 
 bench: setup ## lines a second of the sample data's generator
 	$(JOBS) -m benchmarks sample-data
@@ -122,7 +122,7 @@ bench-upkeep: setup ## queries before and after housekeeping of the tables [SCAL
 bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=resnet50 IMAGES=96]
 	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
 
-bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/systems.md [DATA= EPOCHS=3]
+bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/results/ [DATA= EPOCHS=3]
 	$(JOBS) -m benchmarks fashion-mnist $(call flag,data,DATA) $(call flag,epochs,EPOCHS)
 
 bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.02]
@@ -134,7 +134,7 @@ bench-sequences: setup ## sequences a second through Lightning beside the bare l
 bench-training: setup ## examples a second through Lightning beside the bare loop's [PAIRS=400000]
 	$(JOBS) -m benchmarks training $(call flag,pairs,PAIRS)
 
-bench-two-tower: setup ## what each choice in the towers' training does, into docs/systems.md [WAREHOUSE= AS_OF= DATA= WEEKS=6 SEEDS=2]
+bench-two-tower: setup ## what each choice in the towers' training does, into docs/results/ [WAREHOUSE= AS_OF= DATA= WEEKS=6 SEEDS=2]
 	$(JOBS) -m benchmarks two-tower --warehouse '$(or $(WAREHOUSE),warehouse)' --as-of '$(or $(AS_OF),2020-09-23)' \
 		$(call flag,data,DATA) $(call flag,weeks,WEEKS) $(call flag,seeds,SEEDS)
 
@@ -143,7 +143,7 @@ bench-scoring: setup ## candidates, ranking and table for every customer, the se
 
 ##@ Maintain
 
-docs: setup ## regenerate docs/tables.md from the contracts, and dags/jobs.json from the jobs
+docs: setup ## regenerate docs/reference/ tables and settings, and dags/jobs.json
 	$(JOBS) -m jobs.platform.data_dictionary
 	$(JOBS) -m jobs.platform.dag_interface
 

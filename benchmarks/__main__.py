@@ -1,5 +1,5 @@
-"""`make bench`, `make bench-...`: each beside its peers in the same run; results in docs/benchmarks.md and
-benchmarks/results/."""
+"""`make bench`, `make bench-...`: each beside its peers in the same run; results in
+docs/results/benchmarks.md and benchmarks/results/."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def fashion_mnist(
     epochs: Annotated[int, typer.Option(min=1, help="Of the autoencoder")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the autoencoder's first weights and its batches")] = 20200916,
 ) -> None:
-    """Autoencoder, Eigenfaces and raw pixels: reconstruction error and neighbours' classes, into docs/systems.md."""
+    """Autoencoder, Eigenfaces, raw pixels: reconstruction error, neighbours' classes; into docs/results/."""
     fashion_mnist_.run(data, epochs, seed)
 
 
@@ -135,7 +135,7 @@ def two_tower(
     epochs: Annotated[int, typer.Option(min=1, help="At most")] = 20,
     seeds: Annotated[int, typer.Option(min=1, help="Fits of each variant")] = 2,
 ) -> None:
-    """Retrieval with each choice in the towers' training changed, on a held-out week, into docs/systems.md."""
+    """Retrieval with each choice in the towers' training changed, on a held-out week, into docs/results/."""
     two_tower_.run(data, warehouse, as_of.date(), weeks, epochs, seeds)
 
 

@@ -15,7 +15,7 @@ from statistics import median
 from threading import Event, Thread
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = ROOT / "docs" / "results" / "benchmarks.md"
 RESULTS = Path(__file__).with_name("results")
 
 

@@ -1,6 +1,6 @@
 """Reconstruction and neighbours on Fashion-MNIST: the autoencoder beside Eigenfaces and raw pixels.
 
-Unlike the other benchmarks this one times nothing: it writes the quality of features to docs/systems.md.
+Unlike the other benchmarks this one times nothing: it writes the quality of features to docs/results/similarity.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jobs.embeddings.training import fit
 from jobs.similarity.search import nearest
 from lightning_modules.autoencoder import AutoencoderImages, AutoencoderModule
 
-PAGE, SECTION = ROOT / "docs" / "systems.md", "fashion-mnist"
+PAGE, SECTION = ROOT / "docs" / "results" / "similarity.md", "fashion-mnist"
 #: Fashion-MNIST's 28 x 28 pixels get a black frame to be halved three times: 4 x 4 x 4 features.
 FRAME, WIDTHS, LATENT = 2, (16, 32, 64), 4
 BATCH, LEARNING_RATE = 64, 1e-3

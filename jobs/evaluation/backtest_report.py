@@ -2,7 +2,7 @@
 
     python -m jobs.evaluation.backtest_report --as-of-date 2020-09-23 --backtest-weeks 12 --write-docs true
 
-Both go to MLflow, and with `write_docs` into docs/systems.md; what stands around the generated section is a person's.
+Both go to MLflow, and with `write_docs` into docs/results/two_stage.md, between the markers of the section.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ SETTINGS = (
     "mlflow_tracking_uri",
 )
 
-SECTION, PICTURE = "backtest", "backtest.png"
+PAGE, SECTION, PICTURE = "two_stage.md", "backtest", "backtest.png"
 
 
-def told(found: Backtest, settings: Settings, has_images: bool) -> str:
+def report_text(found: Backtest, settings: Settings, has_images: bool) -> str:
     """The generated section: what was run, the pooled figures, and the staleness table, as Markdown."""
     systems = [
         f"| {name} | {found.ap[name]:.4f} | {found.recall[name].value:.4f} | "
@@ -144,13 +144,13 @@ def main(job: Job) -> str:
     if not starts:
         raise JobError("backtest-weeks: how many past weeks? give at least 1")
     found = backtest_of(rows_of(job, starts), settings.seed)
-    text, drawn = told(found, settings, has_images=current_encoder(settings) is not None), picture(found)
+    text, drawn = report_text(found, settings, has_images=current_encoder(settings) is not None), picture(found)
     with start_run(settings, job.name):
         log(found)
         mlflow.log_text(text, "backtest.md")
         mlflow.log_figure(drawn, "backtest.png")
     if settings.write_docs:
-        write_section(SECTION, text, {PICTURE: drawn})
+        write_section(PAGE, SECTION, text, {PICTURE: drawn})
     return in_words(found)
 
 

@@ -1,4 +1,4 @@
-"""The generated sections of the docs: what stands between a section's two marks is written by a job."""
+"""The generated sections of docs/results/: a job writes what stands between the two markers of a section."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGE, IMAGES = "systems.md", "images"
+#: Folder of the pages below DOCS, and the pictures' folder as a page links to it.
+RESULTS, IMAGES = "results", "../images"
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -20,18 +21,19 @@ def marks(name: str) -> tuple[str, str]:
     return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
-def write_section(name: str, text: str, pictures: Mapping[str, Picture] | None = None) -> Path:
-    """Put text between the section's marks, and pictures into files of these names below IMAGES; returns the page.
+def write_section(page: str, name: str, text: str, pictures: Mapping[str, Picture] | None = None) -> Path:
+    """Write a section of a page of docs/results/, and its pictures into docs/images/; returns the page's path.
 
-    Raises JobError where the page has no such marks.
+    Raises JobError where the page has no such markers.
     """
-    page, (begin, end) = DOCS / PAGE, marks(name)
-    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    path, (begin, end) = DOCS / RESULTS / page, marks(name)
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
     _, mark, after = rest.partition(end)
     if not mark:
-        raise JobError(f"{page}: the marks {begin} and {end} are missing")
+        raise JobError(f"{path}: the marks {begin} and {end} are missing")
+    folder = path.parent / IMAGES
     for file, drawn in (pictures or {}).items():
-        (DOCS / IMAGES).mkdir(exist_ok=True)
-        drawn.savefig(DOCS / IMAGES / file, dpi=100)
-    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
-    return page
+        folder.mkdir(exist_ok=True)
+        drawn.savefig(folder / file, dpi=100)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    return path

@@ -2,11 +2,11 @@
 
 Only if, pooled over at least EVALUATION_FOLDS weekly folds,
 
-- it beats every baseline and the champion on MAP@12 beyond doubt: the whole interval of the paired difference is above
+- it beats every baseline and the champion on MAP@12 significantly: the 95 % interval of the paired difference is above
   zero;
-- no slice falls by more than MARGIN against the champion (docs/gates.md says which slices, and why);
+- no slice falls by more than MARGIN against the champion (docs/reference/gates.md says which slices, and why);
 - its lists still show enough different articles: COVERAGE_FLOOR;
-- it is not too good to be true.
+- its MAP@12 is plausible for these data (see SUSPICIOUS).
 
 A model that loses does not stop the run: the champion of earlier weeks, or the baselines, are published instead.
 Figures that are missing or not a number do: then there is nothing to decide on.
@@ -43,7 +43,7 @@ from jobs.ranking.model_registry import incumbent, promotions, reason_of, rolled
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
 SETTINGS = ("accept_drift", "mlflow_tracking_uri", "model_name")
 
-#: A slice falls when its MAP@12 is lower by more than this share of the other system's, and not by chance.
+#: A slice falls when its MAP@12 is lower by more than this share of the other system's, and significantly.
 MARGIN = 0.1
 #: Least coverage@12, as a share of the coverage of each customer's own purchases filled up with the best sellers.
 COVERAGE_FLOOR, COVERAGE_MEASURE = 0.1, own_recent_then_popularity.__name__
@@ -189,9 +189,9 @@ def decide(scores: Scores, challenger: str, champion: str | None, accept_drift: 
 
 
 def unbeaten(beyond: Mapping[str, Difference], champion: str | None) -> list[str]:
-    """Which rivals are not beaten beyond doubt."""
+    """Which rivals are not beaten significantly."""
     names = [_name(rival, champion) for rival, difference in beyond.items() if not difference.low > 0]
-    return [f"does not beat {', '.join(names)} beyond doubt"] if names else []
+    return [f"does not beat {', '.join(names)} significantly"] if names else []
 
 
 def slice_changes(scores: Scores, best: str, champion: str | None) -> tuple[str | None, float | None, list[str]]:

@@ -3,8 +3,8 @@
     python -m jobs.evaluation.recommender_report --as-of-date 2020-09-23 --write-docs true
 
 One of each customer's next purchase beside the paper's figures, one of the weekly protocol. Both go to MLflow, and
-with `write_docs` into docs/systems.md; what stands around the generated sections is a person's. Systems that were not
-run are not told of.
+with `write_docs` into docs/results/recommenders.md, between the markers of the sections. Systems that were not run are
+left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 READS, WRITES = (SYSTEM_METRICS, NEXT_PURCHASE_METRICS), ()
 SETTINGS = ("write_docs", "mlflow_tracking_uri")
 
-NEXT, WEEKLY = "next purchases", "systems by week"
+PAGE, NEXT, WEEKLY = "recommenders.md", "next purchases", "systems by week"
 NEXT_PICTURE, WEEKLY_PICTURE = "next_purchase.png", "systems.png"
 #: Hit rates at KS that "FOR sequence recommender" reports.
 PAPER = {
@@ -46,7 +46,7 @@ PAPER = {
     "lstm_features": (0.00163, 0.00365, 0.00475, 0.00950, 0.01437),
     "gru_features": (0.00089, 0.00226, 0.00315, 0.00769, 0.01143),
 }
-#: Of the weekly protocol: heading, (slice, metric, k), format.
+#: Of the weekly protocol: heading, (slice, metric, k), format; the table gives the intervals of WITH_INTERVAL.
 COLUMNS: tuple[tuple[str, tuple[str, str, int], str], ...] = (
     (f"MAP@{HEADLINE_K}", (ALL_BUYERS, "map", HEADLINE_K), ".4f"),
     *((name.replace("_", " "), (name, "map", HEADLINE_K), ".4f") for name in BUYER_SLICES),
@@ -58,6 +58,9 @@ COLUMNS: tuple[tuple[str, tuple[str, str, int], str], ...] = (
     ("fit, seconds", (ALL_BUYERS, "fit_seconds", 0), ",.0f"),
     ("peak MiB", (ALL_BUYERS, "peak_mib", 0), ",.0f"),
 )
+WITH_INTERVAL = (f"MAP@{HEADLINE_K}", "less popularity_7d", "gain")
+#: Of the hit rates, the cut-off whose interval the table gives.
+INTERVAL_K = 10
 _COLOURS = ("#24527a", "#9db8d2", "#7a7a7a", "#c46a1b")
 
 
@@ -106,8 +109,10 @@ def line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def cell(rows: Rows, key: tuple[str, str, str, int], number: str) -> str:
-    return f"{rows[key]:{number}}" if key in rows else ""
+def cell(rows: Rows, key: tuple[str, str, str, int], number: str, has_interval: bool) -> str:
+    if key not in rows:
+        return ""
+    return f"{rows[key]:{number}}" if has_interval else f"{rows[key].value:{number}}"
 
 
 def next_purchases(rows: Rows) -> str:
@@ -117,7 +122,7 @@ def next_purchases(rows: Rows) -> str:
         if system in PAPER:
             lines.append(line(system, "the paper's", *(f"{value:.5f}" for value in PAPER[system])))
         for reading in READINGS:
-            rates = [cell(rows, (system, reading, HIT_RATE, k), ".5f") for k in KS]
+            rates = [cell(rows, (system, reading, HIT_RATE, k), ".5f", k == INTERVAL_K) for k in KS]
             lines.append(line(system, reading, *rates))
     counts = {key[1]: row.value for key, row in rows.items() if key[2] == "customers"}  # the same for every system
     judged_on = ", ".join(f"{counts[reading]:,.0f} ({reading})" for reading in READINGS)
@@ -137,13 +142,16 @@ def next_purchases(rows: Rows) -> str:
 def by_week(rows: Rows, weeks: Sequence[str]) -> str:
     """The table of the weekly protocol: quality, warm and cold customers apart, worth and cost."""
     systems = judged(rows)
-    lines = [line(system, *(cell(rows, (system, *key), number) for _, key, number in COLUMNS)) for system in systems]
+    lines = [
+        line(system, *(cell(rows, (system, *key), number, head in WITH_INTERVAL) for head, key, number in COLUMNS))
+        for system in systems
+    ]
     buyers = rows[systems[0], ALL_BUYERS, "buyers", 0].value
     merged = next(row.value for key, row in rows.items() if key[1:] == (ALL_BUYERS, "merged_recall", CANDIDATES))
     return "\n".join(
         [
             f"{len(weeks)} label weeks from {weeks[0]}, {buyers:,.0f} buyer-weeks. The candidate sources that need no "
-            f"model have recall@{CANDIDATES} {merged:.4f} together, in an order that nobody learnt.",
+            f"model have recall@{CANDIDATES} {merged:.4f} together, taking turns.",
             "",
             line("system", *(heading for heading, *_ in COLUMNS)),
             "|---" * (1 + len(COLUMNS)) + "|",
@@ -220,7 +228,7 @@ def main(job: Job) -> str:
             mlflow.log_figure(drawn, file)
     if settings.write_docs:
         for name, (text, file, drawn) in sections.items():
-            write_section(name, text, {file: drawn})
+            write_section(PAGE, name, text, {file: drawn})
     told = {
         name: [system for system in judged(rows) if system in SYSTEMS]
         for name, rows in ((NEXT, purchases), (WEEKLY, weekly))

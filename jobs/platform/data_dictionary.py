@@ -1,4 +1,4 @@
-"""Writes docs/tables.md, the data dictionary, from the contracts; `--check` fails when the file is out of date."""
+"""Writes docs/reference/tables.md from the contracts and settings.md from the settings; `--check` compares them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 
 from expectations.contract import Column, Contract
 from expectations.registry import CONTRACTS
+from jobs.platform import settings_reference
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 _HEAD = """# Tables
 
 Generated from the contracts in `expectations/` by `make docs`; do not edit. Each table is the Delta folder
 `<warehouse>/<layer>/<table>`; the descriptions below are its comments in Delta as well. A value outside its rules is
-never published: the run stops and the table stays as it was. So it is with a gate; [gates.md](gates.md) explains them.
+never published: the run stops and the table stays as it was. The same holds for a gate ([gates.md](gates.md)).
 """
 
 
@@ -42,7 +43,7 @@ def _section(contract: Contract) -> str:
     table += [
         f"| `{c.name}` | {c.type} | {c.description} | {_rules(c)} |".replace("|  |", "| |") for c in contract.columns
     ]
-    gates = [f"- {gate.description}{' Told only.' if gate.is_advisory else ''}" for gate in contract.gates()]
+    gates = [f"- {gate.description}{' A warning only.' if gate.is_advisory else ''}" for gate in contract.gates()]
     if gates:
         table += ["", "Gates, for each slice:", "", *gates]
     return "\n".join([f"## {contract.path}", "", contract.description, "", " ".join(facts), "", *table, ""])
@@ -54,17 +55,21 @@ def page() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or with `--check` compare it; returns the exit code."""
+    """Write the pages, or with `--check` compare them; returns the exit code."""
     if arguments not in ([], ["--check"]):
         print("usage: python -m jobs.platform.data_dictionary [--check]", file=sys.stderr)
         return 2
-    if not arguments:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(page(), encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-        print("docs/tables.md does not match the contracts: run `make docs`", file=sys.stderr)
-        return 1
-    return 0
+    stale = []
+    for name, text in {"tables.md": page(), "settings.md": settings_reference.page()}.items():
+        path = REFERENCE / name
+        if not arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+    if stale:
+        print(f"docs/reference/: {', '.join(stale)} out of date: run `make docs`", file=sys.stderr)
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

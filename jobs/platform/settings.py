@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     # Of jobs that make lists, and of reports.
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
-    write_docs: bool = Field(False, description="Also write a report's results into docs/systems.md")
+    write_docs: bool = Field(False, description="Also write a report's results into docs/results/")
 
     # Of jobs that use MLflow.
     mlflow_tracking_uri: Annotated[str | None, EmptyIsAbsent] = Field(

@@ -1,4 +1,4 @@
-"""What a run produced, in plain words: tables, figures, verdict, examples, and how to go on from here.
+"""Summary of a run: tables, metrics, the gate's decision, example recommendations, and next steps.
 
 Not a task of the DAG: `python -m jobs.publish.summary --as-of-date 2020-09-16 --warehouse warehouse` reads tables only.
 """
@@ -46,13 +46,13 @@ SHOWN = (
 )
 #: Likewise of the candidates.
 FUNNEL_SHOWN = (
-    ("candidates_per_customer", 0, "a buyer"),
+    ("candidates_per_customer", 0, "per buyer"),
     ("recall", 10, "recall@10"),
     ("recall", 100, "recall@100"),
     ("candidate_recall", 0, "recall"),
-    ("unique_recall", 0, "by it alone"),
+    ("unique_recall", 0, "unique recall"),
     ("map", 12, "MAP@12"),
-    (CEILING, 12, "at best"),
+    (CEILING, 12, "best order"),
 )
 
 
@@ -161,10 +161,10 @@ def images(job: Job) -> RenderableType:
 
 
 def quarantine(job: Job) -> RenderableType:
-    """Rows that ingest set aside, by table and reason."""
+    """Quarantined rows, by table and reason."""
     keys = ["table_name", "reason"]
     if not job.exists(QUARANTINE) or not (rows := job.read_arrow(QUARANTINE, keys)).num_rows:
-        return "No row was set aside."
+        return "No row was quarantined."
     counts = rows.group_by(keys).aggregate([([], "count_all")]).to_pylist()
     ordered = sorted(counts, key=lambda r: (r["table_name"], -r["count_all"], r["reason"]))
     return grid(
@@ -203,8 +203,8 @@ def snippet(job: Job) -> str:
     return f'''import duckdb
 from deltalake import DeltaTable
 
-recommendations = DeltaTable("{job.warehouse.uri(RECOMMENDATIONS)}").to_pyarrow_table()
-articles = DeltaTable("{job.warehouse.uri(ARTICLES)}").to_pyarrow_table()
+recommendations = DeltaTable("{job.warehouse.uri(RECOMMENDATIONS)}").to_pyarrow_dataset()
+articles = DeltaTable("{job.warehouse.uri(ARTICLES)}").to_pyarrow_dataset()
 print(duckdb.sql("""
     SELECT customer_id, rank, article_id, prod_name, reason
     FROM recommendations JOIN articles USING (article_id)
@@ -243,14 +243,14 @@ def main(job: Job) -> str:
     console = Console(width=WIDTH, highlight=False)
     sections = {
         "Tables": tables(job),
-        "This week's model beside champion and baselines": figures(job, EVALUATION_METRICS),
-        "The funnel: purchases among the candidates, and their order": funnel(job),
-        "Verdict": verdict(job),
-        "How the recommendations of a week ago did": figures(job, REALISED_PERFORMANCE),
+        "Evaluation: the new model, the champion and the baselines": figures(job, EVALUATION_METRICS),
+        "Candidates: what each source finds, and how the ranker orders them": funnel(job),
+        "Promotion gate": verdict(job),
+        "Realised performance of the recommendations published a week earlier": figures(job, REALISED_PERFORMANCE),
         "Images": images(job),
-        "Rows set aside at ingest": quarantine(job),
+        "Quarantined rows": quarantine(job),
         "Ten recommendations": examples(job),
-        "From here": going_on(job),
+        "Next steps": going_on(job),
     }
     for title, content in sections.items():
         console.rule(f"[bold]{title}", align="left")

@@ -1,4 +1,4 @@
-"""The model's inputs by name: what snapshots yield, model.json, the registry's tag and docs/model_inputs.md agree on.
+"""The model's inputs by name, the same in snapshots, model.json, the registry's tag and docs/reference/model_inputs.md.
 
 The images, and the shares of TASTES and mean image of a customer's history, are inputs of several columns each.
 """

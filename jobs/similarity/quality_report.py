@@ -1,8 +1,8 @@
-"""Writes the table of docs/systems.md that compares the methods for similar articles, from gold/similarity_metrics.
+"""Writes the comparison of methods in docs/results/similarity.md, from gold/similarity_metrics.
 
     python -m jobs.similarity.quality_report --as-of-date 2020-09-23 --warehouse warehouse
 
-Not a task of a DAG. What stands around the table, and between its marks before, is a person's.
+Not a task of a DAG. The rest of the page is written by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jobs.similarity.newness import PLACES, POPULAR, RANDOM
 READS, WRITES = (SIMILARITY_METRICS,), ()
 SETTINGS = ()
 
-SECTION = "similar articles"
+PAGE, SECTION = "similarity.md", "similar articles"
 #: (system, slice, metric, k) -> its row of similarity_metrics.
 Figures = Mapping[tuple[str, str, str, int], Mapping[str, float | None]]
 
@@ -73,7 +73,7 @@ def main(job: Job) -> str:
     rows = job.read_arrow(SIMILARITY_METRICS, where={"as_of_date": [job.settings.as_of_date]}).to_pylist()
     if not rows:
         raise JobError(f"{SIMILARITY_METRICS.path} has no rows of {job.settings.as_of_date}; run similarity.quality")
-    return f"wrote {write_section(SECTION, table(rows))}"
+    return f"wrote {write_section(PAGE, SECTION, table(rows))}"
 
 
 if __name__ == "__main__":

@@ -34,14 +34,15 @@ def draw_sheet(tiles: Sequence[Tile]) -> Image.Image:
     columns, rows = min(COLUMNS, max(len(tiles) - 1, 1)), max(ceil((len(tiles) - 1) / COLUMNS), 1)
     height = max(rows * step, int(LARGE * HEIGHT) + LINE + GAP) + GAP
     sheet = Image.new("RGB", (left + columns * (WIDTH + GAP), height), "white")
-    _place(sheet, tiles[0], (GAP, GAP), (int(LARGE * WIDTH), int(LARGE * HEIGHT)))
+    place(sheet, tiles[0], (GAP, GAP), (int(LARGE * WIDTH), int(LARGE * HEIGHT)))
     for n, tile in enumerate(tiles[1:]):
         row, column = divmod(n, COLUMNS)
-        _place(sheet, tile, (left + column * (WIDTH + GAP), GAP + row * step), (WIDTH, HEIGHT))
+        place(sheet, tile, (left + column * (WIDTH + GAP), GAP + row * step), (WIDTH, HEIGHT))
     return sheet
 
 
-def _place(sheet: Image.Image, tile: Tile, corner: tuple[int, int], size: tuple[int, int]) -> None:
+def place(sheet: Image.Image, tile: Tile, corner: tuple[int, int], size: tuple[int, int]) -> None:
+    """Draw a tile: its picture in a box of that size at that corner, its caption below the box."""
     x, y = corner
     sheet.paste(_picture(tile.content, size), corner)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)

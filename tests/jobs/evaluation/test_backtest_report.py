@@ -1,4 +1,4 @@
-"""Weeks pooled buyer by buyer, a model as it ages, and what is told of both."""
+"""Weeks pooled buyer by buyer, a model as it ages, and the report on both."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def test_a_buyer_that_only_one_system_knows_is_seen() -> None:
 
 def test_the_images_are_named_where_there_are_any() -> None:
     settings = Settings(as_of_date=on(51), encoder="eigenfaces")
-    assert "images by `eigenfaces`" in backtest_report.told(pooled(), settings, has_images=True)
-    assert "no images" in backtest_report.told(pooled(), settings, has_images=False)
+    assert "images by `eigenfaces`" in backtest_report.report_text(pooled(), settings, has_images=True)
+    assert "no images" in backtest_report.report_text(pooled(), settings, has_images=False)
 
 
 # ---- the job
@@ -108,7 +108,10 @@ popularity_7d.
 def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The backtest's buyers, docs of our own, and what MLflow was given in `logged`."""
     put(tmp_path, BACKTEST_BUYERS, ROWS)
-    (tmp_path / "systems.md").write_text("before\n<!-- backtest: begin -->\nold\n<!-- backtest: end -->\nafter\n")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / backtest_report.PAGE).write_text(
+        "before\n<!-- backtest: begin -->\nold\n<!-- backtest: end -->\nafter\n"
+    )
 
     @contextmanager
     def no_run(settings: Settings, name: str) -> Iterator[None]:
@@ -138,13 +141,13 @@ def report(warehouse: Path, **more: Any) -> str:
 
 def test_the_section_and_its_picture(warehouse: Path) -> None:
     said = report(warehouse, write_docs=True)
-    page = (warehouse / "systems.md").read_text()
+    page = (warehouse / "results" / backtest_report.PAGE).read_text()
     assert page.startswith(f"before\n<!-- backtest: begin -->\n{SECTION}") and page.endswith("end -->\nafter\n")
     assert "old" not in page
     assert f"| {MERGED} | 0.0500 (0.0500 to 0.0500) | 0.6000 | +0.3000 (" in page
     assert "| 1 | 2 | 2 | 0.2500 | 0.3000 | 0.833 (0.750 to 1.000) | 0.2000 | 1.25 (" in page
     assert (warehouse / "images" / "backtest.png").read_bytes().startswith(b"\x89PNG")
-    assert "(images/backtest.png)" in page
+    assert "(../images/backtest.png)" in page
     assert said.startswith("MAP@12 of 4 buyer-weeks in 3 weeks: 0.3500 (") and "3.00 times" in said
     assert f"beyond {BOTH}, NOT clear of every baseline" in said  # c has no more than the baseline
 
@@ -155,7 +158,7 @@ def test_mlflow_has_table_picture_and_figures_and_the_docs_wait_to_be_asked(ware
     assert logged["backtest.md"].startswith(SECTION) and len(logged["backtest.png"].axes) == 2
     assert logged["two_stage/map_at_12"] == pytest.approx(0.35)
     assert logged["staleness/share_of_fresh", 2] == pytest.approx(0.5)
-    assert "old" in (warehouse / "systems.md").read_text()
+    assert "old" in (warehouse / "results" / backtest_report.PAGE).read_text()
 
 
 def test_only_weeks_that_ended_by_the_as_of_date_count(warehouse: Path) -> None:
@@ -173,6 +176,6 @@ def test_a_week_that_was_not_walked_is_an_error(warehouse: Path) -> None:
 
 
 def test_a_page_without_marks_is_an_error(warehouse: Path) -> None:
-    (warehouse / "systems.md").write_text("nothing")
+    (warehouse / "results" / backtest_report.PAGE).write_text("nothing")
     with pytest.raises(JobError, match="marks"):
         report(warehouse, write_docs=True)

@@ -64,7 +64,7 @@ def test_only_a_model_that_beats_all_beyond_doubt_is_promoted(
 
 def test_the_reason_names_who_was_not_beaten() -> None:
     verdict = judge(0.025, champion=0.03)
-    assert verdict.reason.startswith("does not beat own_recent_then_popularity, champion (version 3) beyond doubt; ")
+    assert verdict.reason.startswith("does not beat own_recent_then_popularity, champion (version 3) significantly; ")
     assert "difference to champion (version 3) -0.0050" in verdict.reason
     assert verdict.incumbent_difference == pytest.approx(-0.005)
     assert verdict.incumbent_difference_ci_high == pytest.approx(-0.005 + NOISE)

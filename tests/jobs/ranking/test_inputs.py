@@ -1,4 +1,4 @@
-"""The list of inputs: what snapshots and pairs yield, and what docs/model_inputs.md explains."""
+"""The list of inputs: what snapshots and pairs yield, and what docs/reference/model_inputs.md explains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.ranking.inputs import ARTICLE_NUMERIC, CUSTOMER_NUMERIC, INPUTS
 from jobs.ranking.training_set import purchase_pairs
 from tests.jobs.ranking.conftest import AS_OF, ENCODER, everyones, made_up_towers, make_purchases, make_snapshot
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "model_inputs.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "model_inputs.md"
 
 
 def test_the_page_explains_every_input_and_no_other() -> None:

@@ -1,4 +1,4 @@
-"""The table of docs/systems.md."""
+"""The table of docs/results/similarity.md."""
 
 from __future__ import annotations
 
@@ -60,11 +60,12 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = figures_table(FIGURES, SIMILARITY_METRICS, as_of_date=on(57), fold_start=on(50), run_id="r")
     Warehouse(str(tmp_path), {}).publish_arrow(SIMILARITY_METRICS, rows, {})
     monkeypatch.setattr(docs_section, "DOCS", tmp_path)
+    (tmp_path / "results").mkdir()
     return tmp_path
 
 
 def test_what_stands_between_the_marks_is_replaced(warehouse: Path) -> None:
-    page = warehouse / "systems.md"
+    page = warehouse / "results" / quality_report.PAGE
     page.write_text(f"# Before\n{BEGIN}\nold\n{END}\nAfter\n")
     run(warehouse)
     assert page.read_text() == f"# Before\n{BEGIN}\n{TABLE}\n{END}\nAfter\n"
@@ -73,7 +74,7 @@ def test_what_stands_between_the_marks_is_replaced(warehouse: Path) -> None:
 
 
 def test_without_marks_or_figures_it_says_so(warehouse: Path, tmp_path: Path) -> None:
-    page = warehouse / "systems.md"
+    page = warehouse / "results" / quality_report.PAGE
     page.write_text("# A page\n")
     with pytest.raises(JobError, match=r"the marks .* are missing"):
         run(warehouse)
@@ -84,5 +85,5 @@ def test_without_marks_or_figures_it_says_so(warehouse: Path, tmp_path: Path) ->
 
 
 def test_the_page_has_the_marks() -> None:
-    page = (docs_section.DOCS / docs_section.PAGE).read_text()
+    page = (docs_section.DOCS / docs_section.RESULTS / quality_report.PAGE).read_text()
     assert page.index(BEGIN) < page.index(END)
