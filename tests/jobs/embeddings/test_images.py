@@ -74,7 +74,7 @@ def test_registered_files_hold_no_pickle_and_a_picture(first_run: tuple[Path, st
     (version,) = find_versions("catalogue_encoder")
     assert version.tags["as_of_date"] == "2020-09-16"
     files = {path.name for path in (data / "warehouse" / "mlflow" / "artifacts").rglob("catalogue_encoder/*")}
-    assert files == {"network.safetensors", "pca.npz", "encoder.json", "map.png"}
+    assert files == {"network.safetensors", "pca.npz", "encoder.json", "map.png", "checksums.json"}
 
 
 def test_rerun_commits_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
