@@ -6,26 +6,16 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from jobs.retrieval import co_occurrence
+from jobs.retrieval.candidates import MODULES
 from jobs.retrieval.fallbacks import POPULARITY_ALL_TIME
 
 #: By source (jobs.retrieval.fallbacks.SOURCES), what can be said without knowing more.
 PLAIN: Mapping[str, str] = {
-    "repurchase": "You bought this before",
-    "same_product": "You bought this in another version",
-    "co_occurrence": "Chosen by people who bought what you did",
-    "two_tower": "Matches what you like",
+    **{module.SOURCE: module.REASON for module in MODULES},
     "als": "Matches what you bought",
-    "item_knn": "Chosen by people who bought what you did",
-    "user_knn": "Chosen by people who bought what you did",
-    "rnn": "Follows what you bought",
-    "lstm": "Follows what you bought",
-    "gru": "Follows what you bought",
-    "self_attentive": "Follows what you bought",
-    "similar_images": "Looks like something you bought",
-    "popularity_department": "Popular this week in a department you buy from",
-    "popularity_age_band": "Popular this week",
-    "popularity": "Popular this week",
-    "trend": "In demand right now",
+    **dict.fromkeys(("item_knn", "user_knn"), co_occurrence.REASON),
+    **dict.fromkeys(("rnn", "lstm", "gru", "self_attentive"), "Follows what you bought"),
     POPULARITY_ALL_TIME: "A long-standing favourite",
 }
 IN_DEPARTMENT = "Popular this week in "

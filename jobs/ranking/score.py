@@ -31,7 +31,7 @@ from jobs.ranking.model_registry import champion_as_of
 from jobs.ranking.rank import Recommender, rank_blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.retrieval import same_product
-from jobs.retrieval.candidates import SourceContext
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.fallbacks import SOURCES, Fallbacks, Lists, Ranking
 from jobs.retrieval.purchases import Purchases, load_purchases
 from jobs.retrieval.recent import RecentPurchases

@@ -35,7 +35,7 @@ from jobs.ranking.inputs import (
     CUSTOMER_NUMERIC,
     CUSTOMER_PLAIN,
 )
-from jobs.retrieval.candidates import SourceContext
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, day_number, encode
 
 #: The tables that a snapshot reads; a job that loads one declares them.

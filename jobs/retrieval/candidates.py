@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -23,46 +21,28 @@ from jobs.retrieval import (
     trend,
     two_tower,
 )
-from jobs.retrieval.purchases import Purchases
-from jobs.retrieval.recent import RecentPurchases
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.source import Floats, Source, TopK
 
-#: Sources that a model has only where it was given them (Settings.extra_sources).
-SYSTEMS = get_args(SystemSource)
-#: In order of precedence, the personal before the general: an article found by several is credited to the first.
-SOURCES = (
-    repurchase.SOURCE,
-    same_product.SOURCE,
-    co_occurrence.SOURCE,
-    two_tower.SOURCE,
-    *SYSTEMS,
-    similar_images.SOURCE,
-    popularity_department.SOURCE,
-    popularity_age_band.SOURCE,
-    popularity.SOURCE,
-    trend.SOURCE,
+#: The sources in order of precedence, the personal before the general: an article found by several is credited to the
+#: first. Each module has SOURCE, its name; COUNT, what it finds at most; REASON, a phrase for shoppers; and `build`,
+#: unless it needs a fitted model.
+MODULES = (
+    repurchase,
+    same_product,
+    co_occurrence,
+    two_tower,
+    similar_images,
+    popularity_department,
+    popularity_age_band,
+    popularity,
+    trend,
 )
-
-
-@dataclass(frozen=True)
-class SourceContext:
-    """What the sources know.
-
-    Attributes:
-        history: purchases; those dated on or after `as_of_date` are not looked at.
-        as_of_date: the date whose candidates are wanted.
-        product: code of the product each article is a variant of, (articles,).
-        department: code of each article's department, (articles,).
-        age_band: code of each customer's age band, (customers,).
-        images: image embedding of each article, zero where there is none, (articles, d); d may be 0.
-    """
-
-    history: Purchases
-    as_of_date: date
-    product: Ints
-    department: Ints
-    age_band: Ints
-    images: Floats
+#: Sources that a model has only where it was given them (Settings.extra_sources); they come after the towers.
+SYSTEMS = get_args(SystemSource)
+_NAMES = tuple(module.SOURCE for module in MODULES)
+_FITTED = _NAMES.index(two_tower.SOURCE) + 1
+SOURCES = (*_NAMES[:_FITTED], *SYSTEMS, *_NAMES[_FITTED:])
 
 
 class HeuristicSources:
@@ -72,20 +52,10 @@ class HeuristicSources:
         recent: every customer's articles before that date.
     """
 
-    def __init__(self, facts: SourceContext) -> None:
-        as_of_date, history = facts.as_of_date, facts.history.before(facts.as_of_date)
-        self.recent = recent = RecentPurchases(history)
+    def __init__(self, context: SourceContext) -> None:
+        self.recent = context.recent
         self._sources: dict[str, Source] = {
-            repurchase.SOURCE: repurchase.Repurchase(recent, as_of_date),
-            same_product.SOURCE: same_product.SameProduct(recent, history, as_of_date, facts.product),
-            co_occurrence.SOURCE: co_occurrence.CoOccurrence(recent, as_of_date),
-            similar_images.SOURCE: similar_images.SimilarImages(recent, history, as_of_date, facts.images),
-            popularity_department.SOURCE: popularity_department.PopularityByDepartment(
-                recent, history, as_of_date, facts.department
-            ),
-            popularity_age_band.SOURCE: popularity_age_band.PopularityByAgeBand(history, as_of_date, facts.age_band),
-            popularity.SOURCE: popularity.Popularity(history, as_of_date),
-            trend.SOURCE: trend.Trend(history, as_of_date),
+            module.SOURCE: module.build(context) for module in MODULES if module is not two_tower
         }
 
     def of(self, customers: Ints) -> dict[str, TopK]:

@@ -8,12 +8,15 @@ import numpy as np
 from scipy import sparse
 
 from jobs.platform.codes import Ints
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.purchases import day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Floats, TopK, best, best_per_row, dedupe
+from jobs.retrieval.source import Floats, Source, TopK, best, best_per_row, dedupe
 
 SOURCE = "co_occurrence"
 COUNT = 60
+#: To a customer of whom no more is known.
+REASON = "Chosen by people who bought what you did"
 #: Neighbours kept per article, and articles of a customer whose neighbours are added up.
 NEIGHBOURS, LATEST = 30, 15
 #: Articles of a customer that count as bought together with what they bought in the last DAYS days.
@@ -80,3 +83,8 @@ class CoOccurrence:
         together.data[together.indices == start + row] = 0
         together.eliminate_zeros()
         return best_per_row(together, NEIGHBOURS)
+
+
+def build(context: SourceContext) -> Source:
+    """The source as of the context's date."""
+    return CoOccurrence(context.recent, context.as_of_date)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval import candidates, popularity, popularity_age_band, repurchase
-from jobs.retrieval.candidates import SourceContext
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.popularity import popular_articles, units_sold
 from jobs.retrieval.popularity_age_band import PopularityByAgeBand
 from jobs.retrieval.recent import RecentPurchases

@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.platform.codes import Ints
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.purchases import Purchases
-from jobs.retrieval.source import TopK, empty_topk, take_rows
+from jobs.retrieval.source import Source, TopK, empty_topk, take_rows
 
 SOURCE = "popularity"
 COUNT = 50
+#: To a customer of whom no more is known.
+REASON = "Popular this week"
 DAYS = 7
 
 
@@ -49,3 +52,8 @@ class Popularity:
 
     def of(self, customers: Ints) -> TopK:
         return take_rows(self._list, np.zeros_like(customers))
+
+
+def build(context: SourceContext) -> Source:
+    """The source as of the context's date."""
+    return Popularity(context.past, context.as_of_date)

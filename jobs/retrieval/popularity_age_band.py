@@ -8,12 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.platform.codes import Ints
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.popularity import DAYS, units_sold
 from jobs.retrieval.purchases import Purchases
-from jobs.retrieval.source import TopK, empty_topk, take_rows
+from jobs.retrieval.source import Source, TopK, empty_topk, take_rows
 
 SOURCE = "popularity_age_band"
 COUNT = 30
+#: To a customer of whom no more is known.
+REASON = "Popular this week"
 #: Units' worth of everybody's sales beside a band's own.
 PRIOR_UNITS = 1000
 
@@ -52,3 +55,8 @@ class PopularityByAgeBand:
     def is_bought(self, customers: Ints, articles: Ints) -> npt.NDArray[np.bool_]:
         """Whether anyone of the customer's age band bought the article in those days; arguments of any one shape."""
         return self._is_bought[self._age_band[customers], articles]
+
+
+def build(context: SourceContext) -> Source:
+    """The source as of the context's date."""
+    return PopularityByAgeBand(context.past, context.as_of_date, context.age_band)

@@ -7,13 +7,16 @@ from datetime import date
 import numpy as np
 
 from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.popularity import units_sold
 from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import TopK, best, best_per_group
+from jobs.retrieval.source import Source, TopK, best, best_per_group
 
 SOURCE = "popularity_department"
 COUNT = 40
+#: To a customer of whom no more is known.
+REASON = "Popular this week in a department you buy from"
 #: Articles of a customer that say where they buy, and a purchase's days to count half as much.
 LATEST, HALF_LIFE_DAYS = 30, 60
 #: Departments of a customer that are looked into.
@@ -56,3 +59,8 @@ class PopularityByDepartment:
         weights = np.bincount(key, weights=weight, minlength=len(customers) * self._size)
         weights = weights.reshape(len(customers), self._size)
         return (weights / np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(float).tiny)).astype(np.float32)
+
+
+def build(context: SourceContext) -> Source:
+    """The source as of the context's date."""
+    return PopularityByDepartment(context.recent, context.past, context.as_of_date, context.department)

@@ -7,12 +7,15 @@ from datetime import date
 import numpy as np
 
 from jobs.platform.codes import Ints
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import TopK
+from jobs.retrieval.source import Source, TopK
 
 SOURCE = "repurchase"
 COUNT = 30
+#: To a customer of whom no more is known.
+REASON = "You bought this before"
 
 
 class Repurchase:
@@ -36,3 +39,8 @@ class Repurchase:
 def recent_purchases(history: Purchases, customers: Ints, count: int) -> Ints:
     """The last `count` distinct articles of each customer; see RecentPurchases."""
     return RecentPurchases(history).of(customers, count)
+
+
+def build(context: SourceContext) -> Source:
+    """The source as of the context's date."""
+    return Repurchase(context.recent, context.as_of_date)

@@ -8,13 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.popularity import units_sold
 from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import TopK, best, best_per_group, dedupe
+from jobs.retrieval.source import Source, TopK, best, best_per_group, dedupe
 
 SOURCE = "same_product"
 COUNT = 20
+#: To a customer of whom no more is known.
+REASON = "You bought this in another version"
 #: Articles of a customer whose products are looked at, and best-selling variants of each product.
 LATEST, VARIANTS = 20, 8
 #: Variants that sold nothing for so long are not found: they are hardly there any more.
@@ -71,3 +74,8 @@ def variants_bought(
     wanted = row * size + product[articles]
     position = np.searchsorted(products, wanted)
     return np.where(np.append(products, -1)[position] == wanted, bought[position], NO_ARTICLE)
+
+
+def build(context: SourceContext) -> Source:
+    """The source as of the context's date."""
+    return SameProduct(context.recent, context.past, context.as_of_date, context.product)

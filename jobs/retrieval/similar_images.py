@@ -7,13 +7,16 @@ from datetime import date, timedelta
 import numpy as np
 
 from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.exact import ExactSearch
 from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Floats, TopK, best, dedupe, empty_topk
+from jobs.retrieval.source import Floats, Source, TopK, best, dedupe, empty_topk
 
 SOURCE = "similar_images"
 COUNT = 20
+#: To a customer of whom no more is known.
+REASON = "Looks like something you bought"
 #: Articles of a customer whose look counts, and neighbours of each.
 LATEST, NEIGHBOURS = 5, 20
 #: A likeness counts half as much for every so many days since the purchase.
@@ -55,3 +58,8 @@ class SimilarImages:
         weight = np.exp2((own.last_day - self._today) / HALF_LIFE_DAYS).astype(np.float32)
         lists = TopK(self._similar.articles[own.article], self._similar.scores[own.article] * weight[:, None])
         return best(*dedupe(*own.side_by_side(lists), np.maximum), COUNT)
+
+
+def build(context: SourceContext) -> Source:
+    """The source as of the context's date."""
+    return SimilarImages(context.recent, context.past, context.as_of_date, context.images)

@@ -7,11 +7,14 @@ from datetime import date, timedelta
 import numpy as np
 
 from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.purchases import Purchases, day_number
-from jobs.retrieval.source import Floats, TopK, best, take_rows
+from jobs.retrieval.source import Floats, Source, TopK, best, take_rows
 
 SOURCE = "trend"
 COUNT = 20
+#: To a customer of whom no more is known.
+REASON = "In demand right now"
 #: A day's sales count half as much for the level every so many days, and nothing after DAYS.
 HALF_LIFE_DAYS, DAYS = 5, 42
 #: The forecast is of the middle of the coming week.
@@ -47,3 +50,8 @@ class Trend:
 
     def of(self, customers: Ints) -> TopK:
         return take_rows(self._list, np.zeros_like(customers))
+
+
+def build(context: SourceContext) -> Source:
+    """The source as of the context's date."""
+    return Trend(context.past, context.as_of_date)

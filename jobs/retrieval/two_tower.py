@@ -11,6 +11,8 @@ from jobs.retrieval.source import Floats, TopK, empty_topk
 
 SOURCE = "two_tower"
 COUNT = 100
+#: To a customer of whom no more is known.
+REASON = "Matches what you like"
 
 
 class NearestArticles:

@@ -16,7 +16,7 @@ from jobs.evaluation import weekly_protocol as weekly
 from jobs.platform.settings import Settings
 from jobs.recommenders import registry
 from jobs.recommenders.registry import Entry
-from jobs.retrieval.candidates import SourceContext
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.purchases import Purchases
 from tests.jobs.evaluation import popular
 from tests.jobs.evaluation.silver import put_purchases

@@ -12,6 +12,7 @@ from jobs.ranking.candidate_retrieval import Retrieval
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.inputs import ARTICLE_NUMERIC, CUSTOMER_NUMERIC, INPUTS
 from jobs.ranking.training_set import purchase_pairs
+from jobs.retrieval.candidates import MODULES
 from tests.jobs.ranking.conftest import AS_OF, ENCODER, everyones, made_up_towers, make_purchases, make_snapshot
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "model_inputs.md"
@@ -24,7 +25,8 @@ def test_the_page_explains_every_input_and_no_other() -> None:
             name
             for row in section.splitlines()
             if row.startswith("| `")
-            for name in re.findall(r"`(\w+)`", row.split("|")[1])
+            for pattern in re.findall(r"`([\w<>]+)`", row.split("|")[1])
+            for name in ({pattern.replace("<source>", module.SOURCE) for module in MODULES})
         }
         for section in sections
     }

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.platform.codes import NO_ARTICLE
 from jobs.retrieval import popularity_age_band
-from jobs.retrieval.candidates import SourceContext
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.fallbacks import SOURCES, Fallbacks, Lists, Ranking
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.popularity_age_band import PopularityByAgeBand

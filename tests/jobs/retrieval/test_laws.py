@@ -11,35 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.platform.codes import NO_ARTICLE, Ints
-from jobs.retrieval import (
-    co_occurrence,
-    popularity,
-    popularity_age_band,
-    popularity_department,
-    repurchase,
-    same_product,
-    similar_images,
-    trend,
-    two_tower,
-)
-from jobs.retrieval.candidates import SOURCES, SYSTEMS, HeuristicSources, SourceContext
+from jobs.retrieval import two_tower
+from jobs.retrieval.candidates import MODULES, SOURCES, SYSTEMS, HeuristicSources
+from jobs.retrieval.context import SourceContext
 from jobs.retrieval.source import TopK
 from tests.jobs.retrieval.small import codes, everyone, on, purchases
 
-COUNTS = {
-    module.SOURCE: module.COUNT
-    for module in (
-        co_occurrence,
-        popularity,
-        popularity_age_band,
-        popularity_department,
-        repurchase,
-        same_product,
-        similar_images,
-        trend,
-        two_tower,
-    )
-}
+COUNTS = {module.SOURCE: module.COUNT for module in MODULES}
 PERSONAL = ("repurchase", "same_product", "co_occurrence", "similar_images", "popularity_department")
 AS_OF_DAY = 60
 LINES = st.lists(st.tuples(st.integers(0, AS_OF_DAY + 9), st.integers(0, 5), st.integers(0, 7)), max_size=40)
