@@ -1,4 +1,4 @@
-"""Who is told when a task fails for good or a run misses its deadline: whom the connection says; nobody by default.
+"""Alerts when a task fails for good or a run misses its deadline, to where the connection says; off by default.
 
 `ATELIER_ALERT_CONNECTION` names an Airflow connection, say `alerts`, which is
 - an e-mail server, whose extra says to whom: AIRFLOW_CONN_ALERTS='{"conn_type": "smtp", "host": "mail.example.com",
@@ -39,7 +39,7 @@ class Alert(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Send. Raises ValueError for a connection of another type, and what the server's answer makes of it."""
-        subject, lines = told(context)
+        subject, lines = message_of(context)
         connection = Connection.get(self.connection)
         if connection.conn_type == "smtp":
             from airflow.providers.smtp.notifications.smtp import SmtpNotifier
@@ -62,7 +62,7 @@ def webhook(connection: Connection) -> str:
     return f"{connection.conn_type}://{connection.host}{port}/{connection.schema or ''}"
 
 
-def told(context: Mapping[str, Any]) -> tuple[str, list[str]]:
+def message_of(context: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Subject and lines of a message: DAG, task, run, the job's last line, and where the log is."""
     if "deadline" in context:
         run = context["dag_run"]  # as the REST API has it
@@ -85,7 +85,7 @@ def on_failure() -> list[Alert]:
 
 
 def deadline() -> DeadlineAlert | None:
-    """The deadline of a weekly run, counted from when it was queued; watched where somebody is told."""
+    """The deadline of a weekly run, counted from when it was queued; set where alerts are on."""
     connection = _connection()
     if not connection:
         return None

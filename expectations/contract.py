@@ -27,7 +27,7 @@ TYPES = (
 class Expectation:
     """A Great Expectations rule: its snake_case `type`, its keyword arguments, and in words where they do not say it.
 
-    An advisory rule that is broken is told and recorded; any other stops the publish.
+    An advisory rule that is broken is logged and recorded; any other stops the publish.
     """
 
     type: str
@@ -142,7 +142,7 @@ class Drift:
 
     Over ten bins that held equal shares before (text: over its values), and one of nulls, the sum of
     (share - share before) * ln(share / share before). Two normal curves d standard deviations apart have about d²; by
-    usage below 0.1 is calm and above 0.25 a shift. `is_advisory`: told, but nothing stops.
+    usage below 0.1 is calm and above 0.25 a shift. `is_advisory`: logged, and nothing stops.
     """
 
     column: str

@@ -1,4 +1,4 @@
-"""gold/article_embeddings: what each product image looks like, in numbers."""
+"""gold/article_embeddings: image embeddings of the articles."""
 
 from expectations.articles import ARTICLES
 from expectations.contract import Column, Contract, Reference

@@ -81,15 +81,15 @@ def make_sample() -> None:
 
 def follow(api: AirflowApi, run_id: str) -> bool:
     """Print each task as it ends, until the run does; True if it succeeded."""
-    told: set[tuple[str, int, str]] = set()
+    printed: set[tuple[str, int, str]] = set()
     with console.status("waiting for the scheduler") as status:
         while True:
             state = api.run_state(run_id)
             tasks = sorted(api.tasks(run_id), key=lambda task: task["end_date"] or "")
             for task in tasks:
                 event = (task["task_id"], task["try_number"], task["state"])
-                if task["state"] in ("success", "failed", "up_for_retry") and event not in told:
-                    told.add(event)
+                if task["state"] in ("success", "failed", "up_for_retry") and event not in printed:
+                    printed.add(event)
                     console.print(f"  {line(task)}")
             running = [task["task_id"] for task in tasks if task["state"] == "running"]
             status.update(f"running {', '.join(running)}" if running else "waiting for the scheduler")

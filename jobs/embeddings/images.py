@@ -1,4 +1,4 @@
-"""Image embeddings: what each product picture looks like, as one vector per article.
+"""Image embeddings: one vector per article.
 
 The first run fits the encoder (its PCA, and the catalogue's own network) and keeps it in the model registry; later
 runs embed only pictures that are new or changed, told by their checksums. A missing or broken picture becomes a flagged

@@ -205,9 +205,11 @@ def main(job: Job) -> str:
             figures, PAPER_TRACK_METRICS, as_of_date=settings.as_of_date, fold_start=start, run_id=settings.run_id
         )
         job.publish(PAPER_TRACK_METRICS, table, replace={"as_of_date": [settings.as_of_date]})
-    told = {(f.system, f.metric, f.k): f.value for f in figures}
-    at_10 = ", ".join(f"{metric}@10 {told[SYSTEM_NEW, metric, 10]:.4f}" for metric in ("precision", "recall", "ndcg"))
-    return f"tested on purchases from {start}: AUC {told[SYSTEM, 'auc', 0]:.3f} of sampled pairs; new articles {at_10}"
+    values = {(f.system, f.metric, f.k): f.value for f in figures}
+    at_10 = ", ".join(f"{metric}@10 {values[SYSTEM_NEW, metric, 10]:.4f}" for metric in ("precision", "recall", "ndcg"))
+    return (
+        f"tested on purchases from {start}: AUC {values[SYSTEM, 'auc', 0]:.3f} of sampled pairs; new articles {at_10}"
+    )
 
 
 if __name__ == "__main__":

@@ -229,11 +229,11 @@ def main(job: Job) -> str:
     if settings.write_docs:
         for name, (text, file, drawn) in sections.items():
             write_section(PAGE, name, text, {file: drawn})
-    told = {
+    judged_by_table = {
         name: [system for system in judged(rows) if system in SYSTEMS]
         for name, rows in ((NEXT, purchases), (WEEKLY, weekly))
     }
-    return "; ".join(f"{name}: {', '.join(systems) or 'none'}" for name, systems in told.items())
+    return "; ".join(f"{name}: {', '.join(systems) or 'none'}" for name, systems in judged_by_table.items())
 
 
 if __name__ == "__main__":

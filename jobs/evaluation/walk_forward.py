@@ -81,7 +81,7 @@ class Age:
 
 @dataclass(frozen=True)
 class Backtest:
-    """All that is told of a backtest.
+    """Everything that a backtest reports.
 
     Attributes:
         folds: first days of the label weeks, ascending.

@@ -93,17 +93,17 @@ class Audit:
             rows.setdefault(measure.label, {"slice": measure.label})[measure.name] = measure.value
         results = check_measures(self._contract, list(rows.values()))
         self._results = self._results + results
-        stopping, told = list[str](), list[str]()
+        stopping, warnings = list[str](), list[str]()
         for gate in (result.expectation_config for result in results if not result.success):
             words = [m.words for m in taken if m.name == gate.kwargs["column"] and _is_outside(m.value, gate.kwargs)]
             more = [f"the same of {len(words) - _SHOWN} earlier slices"] if len(words) > _SHOWN else []
-            (told if self._is_soft(gate) else stopping).extend([*words[-_SHOWN:], *more])
+            (warnings if self._is_soft(gate) else stopping).extend([*words[-_SHOWN:], *more])
         if stopping:
-            self._stop(stopping, told)
-        for line in told:
+            self._stop(stopping, warnings)
+        for line in warnings:
             _LOG.warning("%s: published although %s", self._contract.path, line)
-        self._write("warned" if told else "passed", told or self._untried(taken))
-        return {"accepted": "; ".join(told)} if told else {}
+        self._write("warned" if warnings else "passed", warnings or self._untried(taken))
+        return {"accepted": "; ".join(warnings)} if warnings else {}
 
     def _parents(self) -> dict[Reference, Any]:
         """What each reference's parent table holds, where the rows are: in Spark, or in memory."""
@@ -121,8 +121,8 @@ class Audit:
         may_be_accepted = gate.kwargs["column"] in {change.measure for change in changes if change}
         return gate.severity == "warning" or (may_be_accepted and self._tables.accept_drift)
 
-    def _stop(self, broken: Sequence[str], told: Sequence[str] = ()) -> None:
-        self._write("stopped", [*broken, *told])
+    def _stop(self, broken: Sequence[str], warnings: Sequence[str] = ()) -> None:
+        self._write("stopped", [*broken, *warnings])
         raise ContractError(f"{self._contract.path}: nothing published; " + "; ".join(broken))
 
     def _write(self, verdict: str, said: Sequence[str]) -> None:
@@ -144,7 +144,7 @@ class Audit:
             rows |= {str(day): 0 for day in self._replace.get(self._contract.slice_date, ()) if str(day) not in rows}
         rows = dict(sorted(rows.items()))
         earlier = self._previous.before(rows)
-        if not isinstance(self._rows, pa.Table):  # of an Arrow table Great Expectations told
+        if not isinstance(self._rows, pa.Table):  # Great Expectations has checked that of an Arrow table
             yield from self._repeats(rows)
         yield from self._references(rows)
         yield from self._freshness(rows)

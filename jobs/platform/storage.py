@@ -97,7 +97,7 @@ def spark_settings() -> dict[str, str]:
 
 
 def storage_options(location: str) -> dict[str, str] | None:
-    """What deltalake is told about the store; None for a folder."""
+    """The storage options of deltalake; None for a folder."""
     if not is_uri(location):
         return None
     options = {"connect_timeout": f"{CONNECT_SECONDS}s"}
@@ -158,13 +158,13 @@ def require_reachable(location: str, *, by_spark: bool = True) -> None:
     try:
         DeltaTable.is_deltatable(location, {**(storage_options(location) or {}), **_ONE_LOOK})
     except Exception as error:  # deltalake's own, and OSError
-        told = re.sub(r"\x1b\[\d+m", "", str(error))
-        code = re.search(r"(?<=<Code>)\w+|no credentials found", told)
-        reason = code[0] if code else told.split("↳")[-1].strip().partition("\n")[0]
-        if _NO_BUCKET.search(told):
+        message = re.sub(r"\x1b\[\d+m", "", str(error))
+        code = re.search(r"(?<=<Code>)\w+|no credentials found", message)
+        reason = code[0] if code else message.split("↳")[-1].strip().partition("\n")[0]
+        if _NO_BUCKET.search(message):
             at = f" at {_s3_endpoint()}" if scheme == "s3" and _s3_endpoint() else ""
             raise JobError(f"{location}: there is no such bucket{at} ({reason}); make it, or give another") from error
-        wrong = "credentials are wrong or missing" if _REFUSED.search(told) else "the store does not answer"
+        wrong = "credentials are wrong or missing" if _REFUSED.search(message) else "the store does not answer"
         raise JobError(f"{location}: {wrong} ({reason}); set {_VARIABLES[scheme]}") from error
 
 

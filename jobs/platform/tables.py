@@ -37,7 +37,7 @@ class Tables:
     Args:
         root: a folder, or an object-store URI.
         stamp: run facts (run id, as-of date, job) recorded with every commit.
-        accept_drift: row counts and distributions outside their limits are told and recorded, and published.
+        accept_drift: publish row counts and distributions outside their limits; they are logged and recorded.
     """
 
     def __init__(self, root: str, stamp: Mapping[str, str], *, accept_drift: bool = False) -> None:

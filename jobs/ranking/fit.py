@@ -88,7 +88,7 @@ class Plan:
     """What is fitted on which label weeks, given by their starts, and for how long.
 
     Attributes:
-        name: of the fit, in what is told and kept.
+        name: of the fit, in logs and among the saved files.
         weeks: to learn from, the newest first, at least two.
         validation: the week that says when each part has learned enough; None: each part takes its `rounds`.
         rounds: epochs or trees of each part at most.

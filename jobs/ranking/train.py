@@ -83,7 +83,7 @@ def validated(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> di
 
 
 def chosen_ranker(precisions: Mapping[str, Floats], seed: int) -> str:
-    """The preferred ranker, or another whose lead over it on the validation week is beyond doubt.
+    """The preferred ranker, or another whose lead over it on the validation week is significant.
 
     The difference of two rankers is mostly noise on the few buyers of a small shop: a paired 95 % bootstrap interval
     above zero is asked for.

@@ -25,7 +25,7 @@ class Entry:
     Attributes:
         module: has the function `fit`.
         arguments: given to it beside what is known.
-        takes_features: whether it looks at `Known.features`, which are left empty otherwise.
+        takes_features: whether it looks at `TrainingContext.features`, which are left empty otherwise.
         takes_reading: whether its `fit` asks what one event is, as `reading` (jobs.recommenders.events).
     """
 

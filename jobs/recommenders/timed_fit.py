@@ -29,7 +29,7 @@ class Fitted:
 
     Attributes:
         seconds: wall time of the fit alone.
-        features: what it was told of the articles.
+        features: side features of the articles that it was given.
         folder: of its checkpoints; `forget` removes it once all that the model is for is published.
     """
 

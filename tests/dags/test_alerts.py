@@ -103,7 +103,7 @@ def test_a_missed_deadline_names_the_run() -> None:
         "dag_run": {"dag_id": "weekly", "dag_run_id": "r"},
         "deadline": {"id": "1", "deadline_time": "2020-09-24"},
     }
-    assert alerts.told(context) == ("weekly is late", ["run: r", "not done by 2020-09-24"])
+    assert alerts.message_of(context) == ("weekly is late", ["run: r", "not done by 2020-09-24"])
 
 
 def test_nobody_is_told_by_default() -> None:
