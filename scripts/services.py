@@ -234,7 +234,7 @@ def require_same(services: Services, warehouse: Path) -> None:
     """Raises ServiceError where another warehouse is served: forms and MLflow would be of the wrong one."""
     served = {service.warehouse for service in services.running().values()} - {None, str(warehouse.resolve())}
     if served:
-        raise ServiceError(f"{served.pop()} is served already: make down first, or leave WAREHOUSE out")
+        raise ServiceError(f"{served.pop()} is served already: run `make down` first")
 
 
 def latest_week(warehouse: Path) -> str:

@@ -104,7 +104,7 @@ def test_another_warehouse_is_refused_while_one_is_served(services: Services, tm
     one, other = tmp_path / "one", tmp_path / "other"
     services.start("mlflow", SLEEPER, 5000, str(one))
     require_same(services, one)
-    with pytest.raises(ServiceError, match=r"one is served already: make down first, or leave WAREHOUSE out$"):
+    with pytest.raises(ServiceError, match=r"one is served already: run `make down` first$"):
         require_same(services, other)
     services.stop()
     require_same(services, other)
