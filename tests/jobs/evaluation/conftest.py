@@ -58,7 +58,7 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         weekly,
         "SnapshotLoader",
-        lambda _, purchases, __: SimpleNamespace(facts=lambda start: facts_of(purchases, start)),
+        lambda _, purchases, __: SimpleNamespace(source_context=lambda start: facts_of(purchases, start)),
     )
     monkeypatch.setitem(registry.SYSTEMS, "als", Entry(popular.__name__))
     monkeypatch.setitem(registry.SYSTEMS, "bpr", Entry(popular.__name__, {"most": 1}, takes_features=True))

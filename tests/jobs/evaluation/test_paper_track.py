@@ -42,6 +42,11 @@ from tests.jobs.ranking.conftest import AS_OF, CUSTOMERS, ENCODER, EVERYONE, Sho
 SETTINGS = Settings(as_of_date=AS_OF, max_epochs=3)
 
 
+@pytest.fixture
+def purchases() -> Purchases:
+    return make_purchases()
+
+
 def days(*counts: int) -> Purchases:
     """Purchases of consecutive days up to AS_OF, so many on each."""
     purchases = make_purchases()
