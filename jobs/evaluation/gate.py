@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, POOLED
 from jobs.evaluation.baselines import BASELINES, own_recent_then_popularity, popularity_7d
+from jobs.evaluation.card_section import EVALUATION, evaluation_section
 from jobs.evaluation.funnel import CEILING, MERGED
-from jobs.evaluation.model_card import EVALUATION, evaluation_section
 from jobs.evaluation.protocol import (
     ALL_BUYERS,
     BUYER_SLICES,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,22 @@ class Weeks:
 
     def _random(self, start: date) -> np.random.Generator:
         return np.random.default_rng([self._seed, start.toordinal()])
+
+
+class Fits(NamedTuple):
+    """Both fits of a run.
+
+    Attributes:
+        evaluated: all rankers, one of them chosen on the validation week.
+        final: that ranker alone, after as many rounds, on the newest weeks.
+        rounds: of each part.
+        scores: MAP@12 of each ranker on the validation week.
+    """
+
+    evaluated: TwoStageModel
+    final: TwoStageModel
+    rounds: dict[str, int]
+    scores: dict[str, float]
 
 
 @dataclass(frozen=True)

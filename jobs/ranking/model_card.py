@@ -1,20 +1,16 @@
-"""The model card of a version, as ranking.train knows it; the gate adds how good it is (jobs.evaluation.model_card)."""
+"""The model card of a version as ranking.train writes it; jobs.evaluation.card_section adds how good the model is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
 from string import Template
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jobs.platform.settings import Settings
-from jobs.ranking.fit import Plan
+from jobs.ranking.fit import Fits, Plan
 from jobs.retrieval.purchases import Purchases
-
-if TYPE_CHECKING:
-    from jobs.ranking.train import Fits
 
 _CARD = Template(
     """# $name as of $as_of

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -36,7 +36,7 @@ from jobs.platform.tracking import find_versions, log_pyfunc, start_run
 from jobs.ranking import pyfunc
 from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE
-from jobs.ranking.fit import Plan, Weeks, fit_two_stage, longest
+from jobs.ranking.fit import Fits, Plan, Weeks, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import EVALUATED, FINAL, FITS, RANKERS, TwoStageModel
 from jobs.ranking.model_card import model_card
@@ -92,22 +92,6 @@ def chosen_ranker(precisions: Mapping[str, Floats], seed: int) -> str:
     lead = (precisions[best] - precisions[PREFERRED])[:, None]
     low, _ = interval(bootstrap_means(np.arange(len(lead), dtype=np.int32), lead, seed))
     return best if low[0] > 0 else PREFERRED
-
-
-class Fits(NamedTuple):
-    """Both fits of a run.
-
-    Attributes:
-        evaluated: all rankers, one of them chosen on the validation week.
-        final: that ranker alone, after as many rounds, on the newest weeks.
-        rounds: of each part.
-        scores: MAP@12 of each ranker on the validation week.
-    """
-
-    evaluated: TwoStageModel
-    final: TwoStageModel
-    rounds: dict[str, int]
-    scores: dict[str, float]
 
 
 def evaluated_plan(settings: Settings) -> Plan:

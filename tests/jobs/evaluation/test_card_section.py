@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from expectations.evaluation import EVALUATION_METRICS
-from jobs.evaluation.model_card import evaluation_section
+from jobs.evaluation.card_section import evaluation_section
 from jobs.evaluation.protocol import Figure
 from jobs.evaluation.weekly_chart import picture, weekly_figures
 from jobs.platform.job import Job
