@@ -9,9 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def code_digest(directories: Sequence[str]) -> bytes:
-    """Digest of all Python files below these folders of the project."""
+def code_digest(paths: Sequence[str]) -> bytes:
+    """Digest of the project's files that match these globs, such as `jobs/ranking/*.py`."""
     digest = hashlib.sha256()
-    for file in sorted(file for directory in directories for file in (ROOT / directory).rglob("*.py")):
+    for file in sorted(file for path in paths for file in ROOT.glob(path)):
         digest.update(file.read_bytes())
     return digest.digest()

@@ -63,8 +63,8 @@ SETTINGS = (
 )
 
 MIN_POSITIVES = 50
-#: Rooms of the code that makes a model without extra sources.
-FITTING_CODE = ("jobs/ranking", "jobs/retrieval", "lightning_modules")
+#: Code that makes a model without extra sources.
+FITTING_CODE = ("jobs/ranking/*.py", "jobs/retrieval/*.py", "jobs/platform/lightning.py", "lightning_modules/*.py")
 #: Places that the choice between rankers looks at, and the one that ranks where they cannot be told apart.
 K, PREFERRED = 12, BoostedTrees.NAME
 

@@ -19,8 +19,14 @@ from jobs.recommenders.recommender import Persistable, State, TrainingContext
 from jobs.recommenders.registry import SYSTEMS, fit_of
 from jobs.retrieval.purchases import Purchases
 
-#: Rooms of the code that makes a system's fit.
-SYSTEMS_CODE = ("jobs/recommenders", "jobs/ranking", "jobs/retrieval", "lightning_modules")
+#: Code that makes a system's fit.
+SYSTEMS_CODE = (
+    "jobs/recommenders/*.py",
+    "jobs/ranking/*.py",
+    "jobs/retrieval/*.py",
+    "jobs/platform/lightning.py",
+    "lightning_modules/*.py",
+)
 #: What one event is where a system asks: who buys two of a size has not decided twice.
 READING: Reading = "merged_lines"
 

@@ -69,7 +69,7 @@ def test_values_of_a_slice_in_words():
 def test_counts_of_slices_and_unknown_ids(spark, engine):
     rows = frame(engine, day(DAY, 1.0, 2.0, None) + day(WEEK_BEFORE, 4.0), spark)
     reference = Reference("thing_id", THINGS)
-    known = pa.array(["a", "c", "z"])
+    known = pa.table({"thing_id": ["a", "c", "z"]})
     parents = {reference: known if engine == "arrow" else spark.createDataFrame([(x,) for x in "acz"], ["thing_id"])}
     found = measured(THINGS, rows, parents)
     assert found.rows == {"2020-09-09": 1, "2020-09-16": 3}

@@ -120,7 +120,7 @@ def test_other_code_makes_another_model(tmp_path: Path, monkeypatch: pytest.Monk
     given = replace_settings(settings, extra_sources=("als",))
     monkeypatch.setattr(code, "ROOT", tmp_path)
     digests: dict[str, set[str]] = {}
-    for room in ("ranking", "collaborative"):
+    for room in ("ranking", "recommenders"):
         (tmp_path / "jobs" / room).mkdir(parents=True)
         for text in ("RATE = 0.1", "RATE = 0.2"):
             (tmp_path / "jobs" / room / "trees.py").write_text(text)
@@ -128,7 +128,7 @@ def test_other_code_makes_another_model(tmp_path: Path, monkeypatch: pytest.Monk
                 name = f"{room}, {len(its.extra_sources)}"
                 digests.setdefault(name, set()).add(fingerprint(weeks, STARTS[2:6], ENCODER, its))
     assert {name: len(found) for name, found in digests.items()} == {
-        "ranking, 0": 2, "ranking, 1": 2, "collaborative, 0": 1, "collaborative, 1": 2,
+        "ranking, 0": 2, "ranking, 1": 2, "recommenders, 0": 1, "recommenders, 1": 2,
     }  # fmt: skip
 
 
