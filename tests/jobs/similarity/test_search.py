@@ -95,7 +95,7 @@ def test_products_are_of_full_precision_whatever_was_chosen_elsewhere() -> None:
     try:
         torch.set_float32_matmul_precision("medium")
         seen: list[str] = []
-        nearest(vectors, vectors, 1, "cosine", told=lambda _: seen.append(torch.get_float32_matmul_precision()))
+        nearest(vectors, vectors, 1, "cosine", progress=lambda _: seen.append(torch.get_float32_matmul_precision()))
         assert (seen, torch.get_float32_matmul_precision()) == (["highest"], "medium")
     finally:
         torch.set_float32_matmul_precision(chosen)
