@@ -146,18 +146,19 @@ def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
     assert outcome.stderr == "error: ATELIER_TARGET: no target called 'test': production or staging\n"
 
 
+def in_make(*arguments: str) -> str:
+    """What make prints."""
+    command = ["make", "--no-print-directory", *arguments]  # which it would print where it runs in another make
+    return subprocess.run(command, cwd=module.ROOT, capture_output=True, text=True, check=True).stdout
+
+
 def test_make_gives_a_target_to_all_that_it_starts() -> None:
-    said = subprocess.run(
-        ["make", "--no-print-directory", "--eval", "shown: ; @echo $$ATELIER_WAREHOUSE $$ATELIER_TARGET", "shown", "TARGET=staging"],
-        cwd=module.ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert said.stdout.split() == ["warehouse-staging", "staging"]
+    said = in_make("--eval", "shown: ; @echo $$ATELIER_WAREHOUSE $$ATELIER_TARGET", "shown", "TARGET=staging")
+    assert said.split() == ["warehouse-staging", "staging"]
 
 
 def test_make_help_lists_every_target_under_a_heading() -> None:
-    text = subprocess.run(
-        ["make", "--no-print-directory", "help"], cwd=module.ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    text = in_make("help")
     targets = re.findall(r"^([a-z-]+):", (module.ROOT / "Makefile").read_text(), re.MULTILINE)
     assert [target for target in targets if not re.search(rf"^  {target} +\S", text, re.MULTILINE)] == []
     assert re.findall(r"^(\w+)\n  ", text, re.MULTILINE) == ["Run", "Data", "Models", "Test", "Maintain"]
