@@ -37,7 +37,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     "on_failure_callback": on_failure(),
 }
 
-#: Of DAGs that nobody but a person starts.
+#: Of DAGs without a schedule.
 BY_HAND: dict[str, Any] = {
     "schedule": None,
     "start_date": datetime(2000, 1, 5, tzinfo=UTC),

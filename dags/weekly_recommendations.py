@@ -3,7 +3,7 @@
 The week that just ended, `[start, end)` from Wednesday to Wednesday, is taken in, features are computed, the model is
 retrained, judged against the baselines and the champion, and every customer's recommendations are published.
 
-**When.** Each week when it is asked for, by a trigger or a backfill, because the files at hand may be of the past.
+**When.** Each week when it is asked for, by a trigger or a backfill, because the data may be of the past.
 Where data arrive every week, `ATELIER_WEEKLY_SCHEDULE=True` in Airflow's environment, part of
 `ATELIER_TARGET=production`, starts it every Wednesday at 00:00 UTC.
 
@@ -38,7 +38,7 @@ from dags.operators import JobOperator, SparkJobOperator
 from dags.timetables import OnRequest
 
 WEEK, WEDNESDAY = timedelta(days=7), 2
-#: The newest whole week at hand (YYYY-MM-DD), which `make up` finds in the tables; unknown otherwise.
+#: As-of date of the newest whole week in the tables (YYYY-MM-DD), set by `make up`.
 LATEST_WEEK = os.environ.get("ATELIER_LATEST_WEEK")
 BY_THE_CLOCK = json.loads(os.environ.get("ATELIER_WEEKLY_SCHEDULE", "False").lower())
 
@@ -95,8 +95,8 @@ def as_of_date(dag_run: Any, override: str | None) -> str:
     """The run's as-of date (YYYY-MM-DD): the form's, else the data interval's end.
 
     `airflow dags trigger --logical-date D` makes the interval of today, whatever D is; the week meant is the last one
-    that ended by D. A run that a person triggers without a date is of the newest week at hand, where that is known: the
-    files may be of the past. A run without any date (triggered by an asset, say) has to be given one.
+    that ended by D. A run triggered by hand without a date is of the newest whole week in the tables, where that is
+    known: the data may be of the past. A run without any date (triggered by an asset, say) has to be given one.
 
     Raises AirflowFailException where there is no date.
     """

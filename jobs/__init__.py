@@ -2,5 +2,5 @@
 
 import os
 
-# Here, since MLflow looks when it is imported: jobs talk to the stores that they are given, and to nobody else.
+# Set here because MLflow reads it when it is imported. Jobs send no telemetry.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

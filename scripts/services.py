@@ -269,7 +269,7 @@ def up(warehouse: Path) -> None:
     print(f"Airflow  {airflow.url}   user admin, password {password()}")
     print(f"MLflow   {mlflow_page(mlflow)}   store {warehouse.resolve() / 'mlflow'}")
     if week:
-        print(f"A run that is triggered without a date is of the newest week at hand, as of {week}")
+        print(f"A run triggered without a date uses the newest whole week in the tables: as-of date {week}")
     print(f"Logs in {LOGS}; stop with: make down")
 
 

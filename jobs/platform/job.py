@@ -147,7 +147,7 @@ class Job:
         return self._note(contract, count)
 
     def transact(self, attempt: Callable[[], T], tables: Sequence[Contract] | None = None) -> T:
-        """`attempt`, which reads these tables and publishes what follows from their rows, until nobody came between.
+        """The result of `attempt`, repeated from the newest versions of these tables while other runs change them.
 
         Args:
             attempt: does everything again where another run changed a table of its publish's `derived_from`.

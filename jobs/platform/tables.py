@@ -160,7 +160,7 @@ class Tables:
     def changes_since(self, contract: Contract, version: int) -> set[int] | None:
         """Versions after this one, up to the newest, that changed a row: by a publish or a restore, not by maintenance.
 
-        None where that cannot be told: there is no such table, it is another one, or its history was shortened.
+        None where that is unknown: there is no such table, it is another one, or its history was shortened.
         """
         return changes(self.newest(contract), version) if self.exists(contract) else None
 
@@ -183,7 +183,7 @@ class Tables:
 
 
 def changes(table: DeltaTable, version: int) -> set[int] | None:
-    """Versions of the table after this one that changed a row; None where that cannot be told."""
+    """Versions of the table after this one that changed a row; None where that is unknown."""
     later = table.version() - version
     if later < 0:
         return None

@@ -1,4 +1,4 @@
-"""Who is told of failures: nobody by default, else a mail server or webhook, which here listen on this machine."""
+"""Failure alerts: off by default, else to a mail server or webhook, which here listen on this machine."""
 
 from __future__ import annotations
 
