@@ -119,7 +119,7 @@ def by_champion(job: Job, purchases: Purchases, version: str) -> Iterator[pa.Tab
 def by_fallbacks(job: Job, purchases: Purchases) -> Iterator[pa.Table]:
     """Rows of all customers, ranked by no model."""
     context = SnapshotLoader(job, purchases, encoder=None).source_context(job.settings.as_of_date)
-    lists = Candidates(context, RecentPurchases(context.history), job.settings, None)
+    lists = Candidates(context, context.recent, job.settings, None)
     for block in track(blocks(everyone(purchases)), "listing fallbacks"):
         yield lists.rows(block, Ranking.empty(len(block)))
 

@@ -85,7 +85,7 @@ class Fallbacks:
     """
 
     def __init__(self, context: SourceContext, recent: RecentPurchases, exclude_bought: bool) -> None:
-        history = context.history.before(context.as_of_date)
+        history = context.past
         self._recent, self._exclude_bought = recent, exclude_bought
         self._on_sale = history.articles_on_sale()
         self._popular = popular_articles(history, context.as_of_date, len(self._on_sale))
