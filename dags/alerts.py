@@ -5,6 +5,8 @@
   "extra": {"from_email": "atelier@example.com", "to": "team@example.com"}}'
 - or a webhook that takes `{"text": ...}`, as those of Slack, Mattermost and Teams do: its URL is the connection,
   AIRFLOW_CONN_ALERTS='https://hooks.example.com/services/...'
+
+`ATELIER_DEADLINE_HOURS` is when a weekly run is late, 24 hours after it was queued unless given.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 #: A weekly run that is not done by then is late. Its tasks alone may each take twelve hours.
-DEADLINE = timedelta(hours=24)
+DEADLINE_HOURS = 24.0
 SECONDS = 30
 
 
@@ -91,4 +93,5 @@ def deadline() -> DeadlineAlert | None:
         return None
     # Synchronous: it runs in the executor like a task, so that no triggerer is needed.
     callback = SyncCallback(Alert, kwargs={"connection": connection})
-    return DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=DEADLINE, callback=callback)
+    interval = timedelta(hours=float(os.environ.get("ATELIER_DEADLINE_HOURS") or DEADLINE_HOURS))
+    return DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=interval, callback=callback)

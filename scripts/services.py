@@ -266,8 +266,9 @@ def up(warehouse: Path) -> None:
     assert mlflow is not None
     wait(services, ["mlflow"], lambda: _listens(mlflow))
     say("ready")
-    print(f"Airflow  {airflow.url}   user admin, password {password()}")
-    print(f"MLflow   {mlflow_page(mlflow)}   store {warehouse.resolve() / 'mlflow'}")
+    print(f"Airflow    {airflow.url}   user admin, password {password()}")
+    print(f"MLflow     {mlflow_page(mlflow)}   store {warehouse.resolve() / 'mlflow'}")
+    print(f"Data Docs  {airflow.url}/data-docs/   files {warehouse.resolve() / 'data_docs'}")
     if week:
         print(f"A run triggered without a date uses the newest whole week in the tables: as-of date {week}")
     print(f"Logs in {LOGS}; stop with: make down")

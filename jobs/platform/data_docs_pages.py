@@ -188,7 +188,7 @@ class _ResultsTable(ValidationResultsTableContentBlockRenderer):
 
         def rows(result: Any = None, **kwargs: Any) -> list[list[Any]]:
             return [
-                [_status(result), _without_statement(expectation), observed(result)]
+                [_status(result), _plain(_without_statement(expectation)), observed(result)]
                 for _, expectation, *_ in rows_of(result=result, **kwargs)
             ]
 
@@ -215,6 +215,14 @@ def _without_statement(cell: Any) -> Any:
     return [
         part for part in cell if "$unexpected_count" not in getattr(part, "string_template", {}).get("template", "")
     ]
+
+
+def _plain(cell: Any) -> Any:
+    """An expectation with whole numbers as such: Great Expectations makes every limit a float, 0.0 for 0."""
+    for part in cell if isinstance(cell, list) else [cell]:
+        params = getattr(part, "string_template", {}).get("params", {})
+        params |= {k: int(v) for k, v in params.items() if isinstance(v, float) and v.is_integer()}
+    return cell
 
 
 def observed(result: Any) -> str:

@@ -110,17 +110,20 @@ def test_nobody_is_told_by_default() -> None:
     assert dag.deadline in (None, []) and not any(task.on_failure_callback for task in dag.tasks)
 
 
-def test_one_setting_names_the_connection_for_failures_and_the_deadline() -> None:
+@pytest.mark.parametrize(("settings", "seconds"), [({}, "86400.0"), ({"ATELIER_DEADLINE_HOURS": "0.5"}, "1800.0")])
+def test_one_setting_names_the_connection_for_failures_and_the_deadline(
+    settings: dict[str, str], seconds: str
+) -> None:
     code = (
         "from dags.weekly_recommendations import dag; from dags import maintenance;"
         "from airflow.serialization.serialized_objects import DagSerialization as D; import json;"
         "callbacks = [c.connection for d in (dag, maintenance.dag) for t in d.tasks for c in t.on_failure_callback];"
         "print(json.dumps([sorted(set(callbacks)), D.to_dict(dag)['dag']['deadline']]))"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "ATELIER_ALERT_CONNECTION": "alerts"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "ATELIER_ALERT_CONNECTION": "alerts"} | settings
     outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     connections, deadline = json.loads(outcome.stdout.splitlines()[-1])
     assert connections == ["alerts"]
     text = json.dumps(deadline)
-    assert "dags.alerts.Alert" in text and "SyncCallback" in text and "86400" in text
+    assert "dags.alerts.Alert" in text and "SyncCallback" in text and seconds in text
     assert DagSerialization.to_dict(dag)["dag"].get("deadline") is None
