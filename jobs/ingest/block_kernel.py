@@ -31,8 +31,8 @@ UNITS = "units"
 #: Key column -> the table it must be found in.
 PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
 
-#: What a task tells of a block: its file, its rows, and the files written of its good and its bad ones.
-DONE = "source_file string, row_count bigint, good string, refused string"
+#: What a task tells of a block: its file, its rows, the files written of its good and its bad ones, and days.
+DONE = "source_file string, row_count bigint, good string, refused string, first_day date, last_day date"
 
 
 def unknown(column: str) -> str:
@@ -105,12 +105,15 @@ def ingest_blocks(
         bad, good = bad_rows(rows, TRANSACTIONS, block.file), purchases(rows)
         source = {"source_file": block.file.name, "source_checksum": block.file.checksum}
         refused = {"table_name": TRANSACTIONS.name, "source_file": block.file.name}
+        days = pc.min_max(good["t_dat"])
         yield pa.RecordBatch.from_arrays(
             [
                 pa.array([block.file.name]),
                 pa.array([len(rows.raw)], pa.int64()),
                 pa.array([files.write(good, **source) if good.num_rows else None], pa.string()),
                 pa.array([quarantine.write(bad, **refused) if bad.num_rows else None], pa.string()),
+                pa.array([days["min"]], pa.date32()),
+                pa.array([days["max"]], pa.date32()),
             ],
-            ["source_file", "row_count", "good", "refused"],
+            ["source_file", "row_count", "good", "refused", "first_day", "last_day"],
         )
