@@ -45,6 +45,7 @@ ARTICLES = Contract(
         _label("detail_desc", "Description as a shopper reads it"),
         Column("is_delisted", "boolean", "The newest list has it no more: its attributes are the last known"),
         Column("delisted_on", "date", "As-of date from which it is not recommended; null while listed", nullable=True),
+        _label("replaced_by", "Article that it goes by now, which has its purchases"),
     ),
     key=("article_id",),
     row_change=RowChange(0.9, None, "a catalogue grows; one that lost a tenth was cut short", unless="is_delisted"),

@@ -20,6 +20,7 @@ from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, TransactionsMapping
 from jobs.ingest.quarantine import bad_rows
 from jobs.ingest.reading import Block, RawRows
+from jobs.ingest.renamed import with_newest_ids
 from jobs.ingest.typed import TypedRows, by_text, is_matching, malformed, mask, number, typed
 from jobs.platform.staging import Staged
 
@@ -49,6 +50,7 @@ def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys]) -> Ty
         keys: for each column of PARENTS, the surrogate keys of ids, null where unknown.
     """
     rows = _counted(typed(raw, mapping.transactions), mapping.transactions)
+    rows = rows.with_column("article_id", with_newest_ids(rows.columns["article_id"], mapping.articles.renamed))
     price = rows.columns["price"].fill_null(1.0).to_numpy()
     rows.verdicts.refuse(price <= 0, "price is not above 0")
     patterns = {"article_id": mapping.articles.id_pattern, "customer_id": mapping.customers.id_pattern}

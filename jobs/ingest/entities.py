@@ -6,7 +6,7 @@ What the newest list has no more stays, with the date from which it is gone: its
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -20,8 +20,10 @@ from expectations.transactions import QUARANTINE
 from jobs.ingest.deliveries import every_record, next_key, record, recorded, reserve_keys
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
 from jobs.ingest.keys import keys_for
-from jobs.ingest.mapping import Mapping, TableMapping
+from jobs.ingest.mapping import Mapping as RetailerMapping
+from jobs.ingest.mapping import TableMapping
 from jobs.ingest.quarantine import audit, bad_rows, findings
+from jobs.ingest.renamed import newest_ids, refuse_unknown
 from jobs.ingest.typed import Mask, TypedRows, mask
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
@@ -40,7 +42,7 @@ def single_file(data: str, table: TableMapping) -> SourceFile:
     return files[0]
 
 
-def digest(mapping: Mapping, files: Sequence[SourceFile]) -> str:
+def digest(mapping: RetailerMapping, files: Sequence[SourceFile]) -> str:
     """Changes when the mapping or a file's content does."""
     parts = [mapping.digest, *sorted(file.checksum for file in files)]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
@@ -90,6 +92,7 @@ def publish_entities(
     files: Sequence[SourceFile],
     source: str,
     unlisted: pa.Array | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> str:
     """Quarantine and publish rows as the whole table; returns the job's summary.
 
@@ -102,6 +105,7 @@ def publish_entities(
         files: every file they were made from.
         source: digest of the files and the mapping.
         unlisted: ids of which nothing else is known, to be added where the file does not have them.
+        renamed: id -> the newer one that it goes by: it is no longer listed, even where the file has it.
     """
     (entity_id,) = contract.key
     is_repeated = refuse_clashes(rows, contract)
@@ -109,6 +113,8 @@ def publish_entities(
     audit([findings(files[0], len(rows.raw) - int(is_repeated.sum()), bad)], job.settings.max_quarantine_share)
     good = rows.good()
     table = pa.table({name: _plain(values) for name, values in rows.columns.items()}).take(good[~is_repeated[good]])
+    if names := newest_ids(renamed or {}):
+        table = table.filter(pc.invert(pc.is_in(table[entity_id], value_set=pa.array(names, pa.string()))))
     table = with_gone(table, contract, pa.nulls(table.num_rows, pa.date32()))
     if unlisted is not None:
         further = unlisted.filter(pc.invert(pc.is_in(unlisted, value_set=table[entity_id].combine_chunks())))
@@ -118,6 +124,10 @@ def publish_entities(
     noted = every_record(job, contract)
     seen_on = max([job.settings.as_of_date, *(row["as_of_date"] for row in noted if row["as_of_date"])])
     table = pa.concat_tables([table, gone(known, table[entity_id], contract, seen_on).select(table.column_names)])
+    if "replaced_by" in contract.column_names:
+        refuse_unknown(names, table[entity_id].to_pylist(), files[0].name)
+        replaced_by = [names.get(each) for each in table[entity_id].to_pylist()]
+        table = table.append_column("replaced_by", pa.array(replaced_by, pa.string()))
     known_keys = known.select([entity_id, key_of(entity_id)])
     keys, free = keys_for(table[entity_id].combine_chunks(), known_keys, next_key(noted))
     table = table.append_column(key_of(entity_id), pa.array(keys)).select(contract.column_names)
@@ -135,8 +145,8 @@ def publish_entities(
     }
     record(job, contract, [taken], gone=None)
     further = f"; {count - listed:,} more are not listed any more" if count > listed else ""
-    names = ", ".join(file.name for file in files)
-    return f"{listed:,} rows from {names}; {bad.num_rows:,} rows in quarantine{further}"
+    from_files = ", ".join(file.name for file in files)
+    return f"{listed:,} rows from {from_files}; {bad.num_rows:,} rows in quarantine{further}"
 
 
 def with_gone(rows: pa.Table, contract: Contract, gone_on: pa.Array | pa.ChunkedArray) -> pa.Table:

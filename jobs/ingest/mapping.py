@@ -15,13 +15,14 @@ from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
+from jobs.ingest.renamed import newest_ids
 from jobs.platform.errors import JobError
 
 BUILT_IN = Path(__file__).with_name("mappings")
 #: Columns that ingest itself fills: where a row came from, surrogate keys, and who or what is listed no more.
 FILLED = (
     *("source_file", "source_checksum", "customer_key", "article_key"),
-    *("is_delisted", "delisted_on", "has_left", "left_on"),
+    *("is_delisted", "delisted_on", "replaced_by", "has_left", "left_on"),
 )
 
 
@@ -101,9 +102,20 @@ class TableMapping(_Model):
 
 
 class ArticlesMapping(TableMapping):
+    """`renamed`: old id -> the id that an article goes by now; several old ones are merged by giving the same."""
+
     contract: ClassVar[Contract] = ARTICLES
 
     id_pattern: Pattern | None = None
+    renamed: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _renamed_are_ids(self) -> ArticlesMapping:
+        newest_ids(self.renamed)
+        ids = [each for pair in self.renamed.items() for each in pair]
+        if self.id_pattern and (odd := [each for each in ids if not re.fullmatch(self.id_pattern, each)]):
+            raise ValueError(f"renamed: {', '.join(odd)}: not like id_pattern")
+        return self
 
 
 class CustomersMapping(TableMapping):

@@ -73,6 +73,18 @@ def test_what_was_delisted_since_was_a_pick_then(tmp_path: Path) -> None:
     assert found != figures, "the best sellers of the time no longer have it"
 
 
+def test_picks_of_articles_that_go_by_another_id_today(tmp_path: Path) -> None:
+    """What was published as 8 and 9 is 4 and 2 by now; two picks that have become one count once, at the better rank."""
+    put_purchases(tmp_path, ROWS, customers=5, articles=10)
+    newest = {8: "a04", 9: "a02"}
+    rows = [{"article_id": f"a{a:02d}", "article_key": a, "replaced_by": newest.get(a)} for a in range(10)]
+    put(tmp_path, ARTICLES, rows)
+    publish(tmp_path, FOLD, {"c0": [4, 2, 3]})
+    expected = measure(tmp_path)[1]["published", "all", "map"]
+    publish(tmp_path, FOLD, {"c0": [8, 4, 9, 3]})
+    assert measure(tmp_path)[1]["published", "all", "map"] == expected
+
+
 def test_a_buyer_without_published_picks_counts_as_a_miss(tmp_path: Path) -> None:
     put_purchases(tmp_path, ROWS, customers=5, articles=8)
     publish(tmp_path, FOLD, {"c0": [4, 2, 3], "c3": [0, 1, 2]})
