@@ -74,7 +74,7 @@ def test_what_was_delisted_since_was_a_pick_then(tmp_path: Path) -> None:
 
 
 def test_picks_of_articles_that_go_by_another_id_today(tmp_path: Path) -> None:
-    """What was published as 8 and 9 is 4 and 2 by now; two picks that have become one count once, at the better rank."""
+    """Published as 8 and 9, 4 and 2 by now: two picks that have become one count once, at the better rank."""
     put_purchases(tmp_path, ROWS, customers=5, articles=10)
     newest = {8: "a04", 9: "a02"}
     rows = [{"article_id": f"a{a:02d}", "article_key": a, "replaced_by": newest.get(a)} for a in range(10)]

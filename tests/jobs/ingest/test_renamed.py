@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest import articles, transactions
 from jobs.ingest.mapping import BUILT_IN
@@ -23,7 +24,7 @@ from tests.jobs.ingest.retail import (
     TRANSACTIONS_HEADER,
     article,
     job,
-    publish_parents,
+    publish_ids,
     purchase,
     rows_of,
     version_of,
@@ -38,18 +39,14 @@ def renaming(data: Path, **pairs: str) -> str:
     """A mapping that says so: a1 = the new id of A1."""
     old = {"a1": A1, "a2": A2, "a3": A3, "new": NEW}
     lines = "".join(f'"{old[name]}" = "{new}"\n' for name, new in pairs.items())
-    text = (
-        (BUILT_IN / "hm.toml")
-        .read_text()
-        .replace("[articles.columns]", f"[articles.renamed]\n{lines}\n[articles.columns]")
-    )
-    (data / "shop.toml").write_text(text)
+    text = (BUILT_IN / "hm.toml").read_text()
+    (data / "shop.toml").write_text(text.replace("[customers]", f"[articles.renamed]\n{lines}\n[customers]", 1))
     return str(data / "shop.toml")
 
 
 def test_renamed_and_merged_articles_keep_their_purchases(spark: SparkSession, tmp_path: Path) -> None:
     """A1 becomes NEW, which the list has; A2 becomes A3, which sold as well. All is as if it had always been so."""
-    publish_parents(tmp_path, articles=())
+    publish_ids(tmp_path, CUSTOMERS, [C1])
     write(tmp_path / "articles.csv", ARTICLES_HEADER, [article(each) for each in (A1, A2, A3)])
     articles.main(job(articles, None, tmp_path, as_of_date=WEEK_1))
     bought = [(1, A1), (1, A1), (2, A2), (3, A3)]
@@ -88,15 +85,15 @@ def test_renamed_and_merged_articles_keep_their_purchases(spark: SparkSession, t
         ({"a1": "999"}, "renamed: 999: not like id_pattern"),
         (
             {"a1": OTHER, "a2": A3},
-            f"has none of the new ids that articles.renamed in the mapping gives in {A1} = {OTHER};",
+            f"articles.csv: has none of the new ids that .* gives in {A1} = {OTHER};",
         ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, pairs: dict[str, str], said: str) -> None:
     write(tmp_path / "articles.csv", ARTICLES_HEADER, [article(each) for each in (A1, A2, A3)])
-    with pytest.raises(JobError) as error:
+    with pytest.raises(JobError, match=said) as error:
         articles.main(job(articles, None, tmp_path, mapping=renaming(tmp_path, **pairs)))
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert "\n" not in str(error.value)
     assert version_of(tmp_path, ARTICLES) is None
 
 
