@@ -14,8 +14,8 @@ def _label(name: str, of: str) -> Column:
 ARTICLES = Contract(
     layer="silver",
     name="articles",
-    description="The catalogue as last delivered: one row per article, attributes as text and code. "
-    "It has no dates: articles that launch later are already listed.",
+    description="The catalogue as last delivered, and what it listed before: one row per article, attributes as text "
+    "and code. Articles that launch later are already listed.",
     columns=(
         Column("article_id", "string", "Article (one product in one colour); text, leading zeros matter"),
         Column("article_key", "int", "Surrogate key: an article keeps it for good", minimum=0, is_unique=True),
@@ -43,9 +43,12 @@ ARTICLES = Contract(
         _code("garment_group_no", "garment group"),
         _label("garment_group_name", "Garment group, such as Knitwear"),
         _label("detail_desc", "Description as a shopper reads it"),
+        Column("is_delisted", "boolean", "The newest list has it no more: its attributes are the last known"),
+        Column("delisted_on", "date", "As-of date from which it is not recommended; null while listed", nullable=True),
+        _label("replaced_by", "Article that it goes by now, which has its purchases"),
     ),
     key=("article_id",),
-    row_change=RowChange(0.9, None, "a catalogue grows; one that lost a tenth was cut short"),
+    row_change=RowChange(0.9, None, "a catalogue grows; one that lost a tenth was cut short", unless="is_delisted"),
     drifts=(
         Drift("index_group_name", 0.25, "the catalogue's make-up moves by seasons, not from one file to the next"),
     ),

@@ -111,12 +111,14 @@ class RowChange:
     """Rows of a slice for each row of the slice before it: `least` and `most`, and why these.
 
     `first_is_partial`: history may begin within the table's oldest slice, which is then no measure for the next.
+    `unless`: a flag; rows that have it do not count.
     """
 
     least: float
     most: float | None
     why: str
     first_is_partial: bool = False
+    unless: str | None = None
 
     measure = "rows for each row before"
 
@@ -287,6 +289,12 @@ def not_null(column: str) -> str:
 def key_of(entity_id: str) -> str:
     """The column that holds the surrogate key of an id column: customer_key of customer_id."""
     return f"{entity_id.removesuffix('_id')}_key"
+
+
+def gone_on_of(contract: Contract) -> str:
+    """The column with the date from which a customer, or an article, is no longer in the retailer's list."""
+    (column,) = (column.name for column in contract.columns if column.name in ("delisted_on", "left_on"))
+    return column
 
 
 def _limit(

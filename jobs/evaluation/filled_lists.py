@@ -59,6 +59,9 @@ def rows(purchases: Purchases, customers: Ints, found: TopK, stamp: Mapping[str,
 
 
 def tables(purchases: Purchases, picks: Picks, stamp: Mapping[str, object]) -> Iterator[pa.Table]:
-    """Everybody's lists, with or without history, as rows of system_recommendations, some blocks at a time."""
-    everyone = blocks(np.arange(len(purchases.customer_ids), dtype=np.int32))
+    """All customers' lists, with or without history, as rows of system_recommendations, some blocks at a time.
+
+    The purchases end with the as-of date.
+    """
+    everyone = blocks(purchases.customers())
     return written_together(rows(purchases, block, picks.of(block)[1], stamp) for block in everyone)

@@ -89,7 +89,7 @@ class LabelWeek:
         check_fold(history, labels, start)
         self.start, self.truth = start, Truth.of(labels)
         self.slices = slices(self.truth, history, start)
-        self.on_sale = history.articles_on_sale()
+        self._sold, self.on_sale = history.articles_sold(), history.articles_on_sale()
         self.history = history
         self._popular = popular_articles(history, start, HEADLINE_K)
         self._reach = reach(history)
@@ -104,9 +104,9 @@ class LabelWeek:
             rows: which buyers, as rows of `truth.customers`.
 
         Raises:
-            JobError: the system listed an article twice, or one that was not on sale.
+            JobError: the system listed an article twice, or one that had not been sold.
         """
-        check_lists(system, ranked, self.on_sale, self.history)
+        check_lists(system, ranked, self._sold, self.history)
         truth, pairs = self.truth.of_buyers(rows)
         found = self._ranks.setdefault(system, np.empty(len(self.truth.buyer), dtype=np.int32))
         found[pairs] = hit_ranks(ranked, truth)
@@ -137,7 +137,7 @@ class LabelWeek:
         shares = {}
         for system, tally in self._tallies.items():
             sums = tally.sums
-            shares[system, "coverage", HEADLINE_K] = float(tally.covered.sum()), on_sale
+            shares[system, "coverage", HEADLINE_K] = float((tally.covered & self.on_sale).sum()), on_sale
             shares[system, "popular_overlap", HEADLINE_K] = sums["overlap"], buyers
             shares[system, "novelty", HEADLINE_K] = sums["bits"], sums["filled"]
             shares[system, "candidates_per_customer", 0] = sums["listed"], buyers
@@ -160,10 +160,10 @@ def check_fold(history: Purchases, labels: Purchases, fold_start: date) -> None:
         raise ValueError(f"history or labels reach across the borders of the label week from {fold_start}")
 
 
-def check_lists(system: str, ranked: Ints, on_sale: Mask, history: Purchases) -> None:
+def check_lists(system: str, ranked: Ints, sold: Mask, history: Purchases) -> None:
     """Raise JobError where a system lists an article twice, or one without a sale before the fold start."""
     listed = ranked[ranked != NO_ARTICLE]
-    early = listed[~on_sale[listed]]
+    early = listed[~sold[listed]]
     if len(early):
         raise JobError(
             f"{system}: {len(early):,} picks are articles without a sale before the label week, such as "

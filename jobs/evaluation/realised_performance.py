@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.articles import ARTICLES
 from expectations.evaluation import REALISED_PERFORMANCE
 from expectations.recommendations import BASELINE, RECOMMENDATIONS
-from jobs.evaluation.baselines import popularity_7d
+from jobs.evaluation.baselines import first_distinct, popularity_7d
 from jobs.evaluation.figures import evaluate_week, figures_table
 from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, Figure
 from jobs.metrics.ranking_metrics import Truth
@@ -25,6 +26,19 @@ READS_EARLIER_RUNS = (RECOMMENDATIONS,)
 PUBLISHED, POPULAR = "published", popularity_7d.__name__
 
 
+def with_newest_ids(recommendations: pa.Table, articles: pa.Table) -> pa.Table:
+    """The picks by the ids that articles go by today.
+
+    Args:
+        recommendations: customer_id, rank and article_id.
+        articles: article_id and replaced_by.
+    """
+    replaced = articles.filter(articles["replaced_by"].is_valid())
+    position = pc.index_in(recommendations["article_id"], value_set=replaced["article_id"].combine_chunks())
+    newest = pc.coalesce(replaced["replaced_by"].take(position), recommendations["article_id"])
+    return recommendations.set_column(recommendations.column_names.index("article_id"), "article_id", newest)
+
+
 def published_lists(recommendations: pa.Table, purchases: Purchases, buyers: Ints) -> Ints:
     """The published picks of these buyers, (n, deepest rank); who was not published to has an empty list.
 
@@ -38,7 +52,7 @@ def published_lists(recommendations: pa.Table, purchases: Purchases, buyers: Int
     lists = np.full((len(buyers), width), NO_ARTICLE, dtype=np.int32)
     row = encode(picks["customer_id"], ids, "customer")
     lists[row, picks["rank"].to_numpy() - 1] = encode(picks["article_id"], purchases.article_ids, "article")
-    return lists
+    return first_distinct(lists, width)  # two articles may have become one
 
 
 def versions_of(recommendations: pa.Table) -> str:
@@ -66,7 +80,8 @@ def judge(job: Job) -> tuple[list[Figure], str, str]:
     if not len(labels):
         return [], BASELINE, f"nothing was bought from {start} to {settings.as_of_date}: nothing to measure"
     buyers = Truth.of(labels).customers
-    published = published_lists(recommendations, purchases, buyers)
+    articles = job.read_arrow(ARTICLES, ["article_id", "replaced_by"])
+    published = published_lists(with_newest_ids(recommendations, articles), purchases, buyers)
     popular = popularity_7d(history, buyers, start, published.shape[1])
     figures = evaluate_week({PUBLISHED: published, POPULAR: popular}, history, labels, start, settings.seed)
     score = {f.system: f.value for f in figures if (f.slice, f.metric, f.k) == (ALL_BUYERS, "map", HEADLINE_K)}

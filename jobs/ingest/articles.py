@@ -29,7 +29,7 @@ def ingest(job: Job) -> str:
     if is_ingested(job, ARTICLES, source):
         return f"{file.name} is as it was taken in; nothing to do"
     rows = typed(read_records(file), mapping.articles, mapping.articles.id_pattern)
-    return publish_entities(job, ARTICLES, rows, [file], source)
+    return publish_entities(job, ARTICLES, rows, [file], source, renamed=mapping.articles.renamed)
 
 
 if __name__ == "__main__":

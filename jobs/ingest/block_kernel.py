@@ -20,6 +20,7 @@ from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, TransactionsMapping
 from jobs.ingest.quarantine import bad_rows
 from jobs.ingest.reading import Block, RawRows
+from jobs.ingest.renamed import with_newest_ids
 from jobs.ingest.typed import TypedRows, by_text, is_matching, malformed, mask, number, typed
 from jobs.platform.staging import Staged
 
@@ -31,8 +32,8 @@ UNITS = "units"
 #: Key column -> the table it must be found in.
 PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
 
-#: What a task tells of a block: its file, its rows, and the files written of its good and its bad ones.
-DONE = "source_file string, row_count bigint, good string, refused string"
+#: What a task tells of a block: its file, its rows, the files written of its good and its bad ones, and days.
+DONE = "source_file string, row_count bigint, good string, refused string, first_day date, last_day date"
 
 
 def unknown(column: str) -> str:
@@ -49,6 +50,7 @@ def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys]) -> Ty
         keys: for each column of PARENTS, the surrogate keys of ids, null where unknown.
     """
     rows = _counted(typed(raw, mapping.transactions), mapping.transactions)
+    rows = rows.with_column("article_id", with_newest_ids(rows.columns["article_id"], mapping.articles.renamed))
     price = rows.columns["price"].fill_null(1.0).to_numpy()
     rows.verdicts.refuse(price <= 0, "price is not above 0")
     patterns = {"article_id": mapping.articles.id_pattern, "customer_id": mapping.customers.id_pattern}
@@ -105,12 +107,15 @@ def ingest_blocks(
         bad, good = bad_rows(rows, TRANSACTIONS, block.file), purchases(rows)
         source = {"source_file": block.file.name, "source_checksum": block.file.checksum}
         refused = {"table_name": TRANSACTIONS.name, "source_file": block.file.name}
+        days = pc.min_max(good["t_dat"])
         yield pa.RecordBatch.from_arrays(
             [
                 pa.array([block.file.name]),
                 pa.array([len(rows.raw)], pa.int64()),
                 pa.array([files.write(good, **source) if good.num_rows else None], pa.string()),
                 pa.array([quarantine.write(bad, **refused) if bad.num_rows else None], pa.string()),
+                pa.array([days["min"]], pa.date32()),
+                pa.array([days["max"]], pa.date32()),
             ],
-            ["source_file", "row_count", "good", "refused"],
+            ["source_file", "row_count", "good", "refused", "first_day", "last_day"],
         )

@@ -23,14 +23,19 @@ from jobs.platform.schemas import arrow_schema
 
 @dataclass(frozen=True)
 class Plan:
-    """`take`: files to read; `replace`: names whose rows go; `copies`: name -> the name its content came in under."""
+    """`take`: files to read; `replace`: names whose rows go; `copies`: name -> the file that holds its content."""
 
     take: list[SourceFile]
     replace: list[str]
     copies: dict[str, str]
 
 
-def plan(delivered: Sequence[SourceFile], taken: Mapping[str, str], again: Collection[str] = ()) -> Plan:
+def plan(
+    delivered: Sequence[SourceFile],
+    taken: Mapping[str, str],
+    again: Collection[str] = (),
+    superseded: Mapping[str, str] | None = None,
+) -> Plan:
     """Decide by content: a checksum is taken in once, whatever its name; a known name with new content is replaced.
 
     A file that was taken in and is no longer delivered keeps its rows.
@@ -39,6 +44,7 @@ def plan(delivered: Sequence[SourceFile], taken: Mapping[str, str], again: Colle
         delivered: the files now in the data folder.
         taken: name -> checksum of the files whose rows are in silver.
         again: names of `taken` to take in again if their content is still delivered.
+        superseded: checksum of a file -> name of the newer one that was found to hold its rows.
 
     Raises:
         JobError: a known name now holds a copy of another file: its earlier rows would vanish.
@@ -46,7 +52,9 @@ def plan(delivered: Sequence[SourceFile], taken: Mapping[str, str], again: Colle
     sums = {file.name: file.checksum for file in delivered}
     redo = {name for name in again if taken[name] in sums.values()}
     kept = {name: sum_ for name, sum_ in taken.items() if name not in redo and sums.get(name, sum_) == sum_}
-    owner = {sum_: name for name, sum_ in kept.items()}
+    unchanged = {name for name, sum_ in taken.items() if sums.get(name, sum_) == sum_}
+    owner = {sum_: name for sum_, name in (superseded or {}).items() if name in unchanged}
+    owner |= {sum_: name for name, sum_ in kept.items()}
     take, copies = [], {}
     for file in sorted(delivered, key=lambda f: f.name):
         if file.name in kept:
@@ -145,6 +153,12 @@ def _publish(job: Job, contract: Contract, rows: Sequence[Record], gone: Collect
     if gone is not None:
         replace["source_file"] = sorted({row["source_file"] for row in rows} | set(gone))
     job.publish(DELIVERIES, table, replace, derived_from=[DELIVERIES])
+
+
+def superseded(records: Mapping[str, Record], mapping_digest: str) -> dict[str, str]:
+    """Checksum of each file that was not taken in -> name of the one that was instead."""
+    rows = (row for row in records.values() if row["copy_of"] and row["mapping_digest"] == mapping_digest)
+    return {row["source_checksum"]: row["copy_of"] for row in rows}
 
 
 def states(records: Mapping[str, Record]) -> Known:

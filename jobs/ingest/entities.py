@@ -1,9 +1,13 @@
-"""What the catalogue and the customer list share: one file, one row per id, replaced whole when the file changes."""
+"""What the catalogue and the customer list share: one file, one row per id, replaced whole when the file changes.
+
+What the newest list has no more stays, with the date from which it is gone: its purchases and its key are still known.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -11,17 +15,22 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.contract import Contract, key_of
+from expectations.contract import Contract, gone_on_of, key_of
 from expectations.transactions import QUARANTINE
 from jobs.ingest.deliveries import every_record, next_key, record, recorded, reserve_keys
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
 from jobs.ingest.keys import keys_for
-from jobs.ingest.mapping import Mapping, TableMapping
+from jobs.ingest.mapping import Mapping as RetailerMapping
+from jobs.ingest.mapping import TableMapping
 from jobs.ingest.quarantine import audit, bad_rows, findings
+from jobs.ingest.renamed import newest_ids, refuse_unknown
 from jobs.ingest.typed import Mask, TypedRows, mask
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
+
+#: The flag beside each date of `gone_on_of`.
+_FLAGS = {"delisted_on": "is_delisted", "left_on": "has_left"}
 
 
 def single_file(data: str, table: TableMapping) -> SourceFile:
@@ -33,7 +42,7 @@ def single_file(data: str, table: TableMapping) -> SourceFile:
     return files[0]
 
 
-def digest(mapping: Mapping, files: Sequence[SourceFile]) -> str:
+def digest(mapping: RetailerMapping, files: Sequence[SourceFile]) -> str:
     """Changes when the mapping or a file's content does."""
     parts = [mapping.digest, *sorted(file.checksum for file in files)]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
@@ -83,6 +92,7 @@ def publish_entities(
     files: Sequence[SourceFile],
     source: str,
     unlisted: pa.Array | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> str:
     """Quarantine and publish rows as the whole table; returns the job's summary.
 
@@ -95,6 +105,7 @@ def publish_entities(
         files: every file they were made from.
         source: digest of the files and the mapping.
         unlisted: ids of which nothing else is known, to be added where the file does not have them.
+        renamed: id -> the newer one that it goes by: it is no longer listed, even where the file has it.
     """
     (entity_id,) = contract.key
     is_repeated = refuse_clashes(rows, contract)
@@ -102,13 +113,23 @@ def publish_entities(
     audit([findings(files[0], len(rows.raw) - int(is_repeated.sum()), bad)], job.settings.max_quarantine_share)
     good = rows.good()
     table = pa.table({name: _plain(values) for name, values in rows.columns.items()}).take(good[~is_repeated[good]])
+    if names := newest_ids(renamed or {}):
+        table = table.filter(pc.invert(pc.is_in(table[entity_id], value_set=pa.array(names, pa.string()))))
+    table = with_gone(table, contract, pa.nulls(table.num_rows, pa.date32()))
     if unlisted is not None:
         further = unlisted.filter(pc.invert(pc.is_in(unlisted, value_set=table[entity_id].combine_chunks())))
         table = pa.concat_tables([table, _known_by_id_alone(contract, further).select(table.column_names)])
-    columns = [entity_id, key_of(entity_id)]
-    nobody = pa.table([pa.array([], pa.string()), pa.array([], pa.int32())], columns)
-    known = job.read_arrow(contract, columns=columns) if job.exists(contract) else nobody
-    keys, free = keys_for(table[entity_id].combine_chunks(), known, next_key(every_record(job, contract)))
+    listed = table.num_rows
+    known = job.read_arrow(contract) if job.exists(contract) else arrow_schema(contract).empty_table()
+    noted = every_record(job, contract)
+    seen_on = max([job.settings.as_of_date, *(row["as_of_date"] for row in noted if row["as_of_date"])])
+    table = pa.concat_tables([table, gone(known, table[entity_id], contract, seen_on).select(table.column_names)])
+    if "replaced_by" in contract.column_names:
+        refuse_unknown(names, table[entity_id].to_pylist(), files[0].name)
+        replaced_by = [names.get(each) for each in table[entity_id].to_pylist()]
+        table = table.append_column("replaced_by", pa.array(replaced_by, pa.string()))
+    known_keys = known.select([entity_id, key_of(entity_id)])
+    keys, free = keys_for(table[entity_id].combine_chunks(), known_keys, next_key(noted))
     table = table.append_column(key_of(entity_id), pa.array(keys)).select(contract.column_names)
     require_unchanged(files)
     reserve_keys(job, contract, files[0], free)
@@ -120,14 +141,45 @@ def publish_entities(
         "mapping_digest": source,
         "table_version": job.warehouse.versions_written[contract.name],
         "next_key": free,
+        "as_of_date": seen_on,
     }
     record(job, contract, [taken], gone=None)
-    return f"{count:,} rows from {', '.join(file.name for file in files)}; {bad.num_rows:,} rows in quarantine"
+    further = f"; {count - listed:,} more are not listed any more" if count > listed else ""
+    from_files = ", ".join(file.name for file in files)
+    return f"{listed:,} rows from {from_files}; {bad.num_rows:,} rows in quarantine{further}"
+
+
+def with_gone(rows: pa.Table, contract: Contract, gone_on: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The rows with a date from which each one is not listed any more, null where it is, and the flag that says so."""
+    name = gone_on_of(contract)
+    others = {column: rows[column] for column in rows.column_names if column not in (name, _FLAGS[name])}
+    return pa.table(others | {name: gone_on, _FLAGS[name]: gone_on.is_valid()})
+
+
+def gone(known: pa.Table, listed: pa.ChunkedArray, contract: Contract, seen_on: date) -> pa.Table:
+    """The rows that the table has and the list has not, each with the date from which that is so.
+
+    Args:
+        known: the table as last published.
+        listed: the ids of the new list.
+        contract: the table's.
+        seen_on: the newest as-of date so far. What an earlier list has was there at the runs that it was given to: a
+            backfill of an earlier week that is the first to see a shorter list takes nothing from the weeks between.
+    """
+    missing = known.filter(pc.invert(pc.is_in(known[contract.key[0]], value_set=listed.combine_chunks())))
+    return with_gone(missing, contract, missing[gone_on_of(contract)].fill_null(seen_on))
 
 
 def is_ingested(job: Job, contract: Contract, source: str) -> bool:
-    """True if the table is as an earlier run made it from the same files with the same mapping."""
-    return any(row["mapping_digest"] == source for row in recorded(job, contract).values())
+    """True if the table is as an earlier run made it from the same files with the same mapping.
+
+    That the list still stands is noted, where this is the newest as-of date that it does.
+    """
+    as_it_is = [row for row in recorded(job, contract).values() if row["mapping_digest"] == source]
+    later = [row for row in as_it_is if (row["as_of_date"] or date.min) < job.settings.as_of_date]
+    if later:
+        record(job, contract, [row | {"as_of_date": job.settings.as_of_date} for row in later])
+    return bool(as_it_is)
 
 
 def _known_by_id_alone(contract: Contract, ids: pa.Array) -> pa.Table:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -15,11 +15,15 @@ from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
+from jobs.ingest.renamed import newest_ids
 from jobs.platform.errors import JobError
 
 BUILT_IN = Path(__file__).with_name("mappings")
-#: Columns that ingest itself fills: where a row came from, and surrogate keys.
-FILLED = ("source_file", "source_checksum", "customer_key", "article_key")
+#: Columns that ingest itself fills: where a row came from, surrogate keys, and who or what is listed no more.
+FILLED = (
+    *("source_file", "source_checksum", "customer_key", "article_key"),
+    *("is_delisted", "delisted_on", "replaced_by", "has_left", "left_on"),
+)
 
 
 def _pattern(text: str) -> str:
@@ -98,9 +102,20 @@ class TableMapping(_Model):
 
 
 class ArticlesMapping(TableMapping):
+    """`renamed`: old id -> the id that an article goes by now; several old ones are merged by giving the same."""
+
     contract: ClassVar[Contract] = ARTICLES
 
     id_pattern: Pattern | None = None
+    renamed: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _renamed_are_ids(self) -> ArticlesMapping:
+        newest_ids(self.renamed)
+        ids = [each for pair in self.renamed.items() for each in pair]
+        if self.id_pattern and (odd := [each for each in ids if not re.fullmatch(self.id_pattern, each)]):
+            raise ValueError(f"renamed: {', '.join(odd)}: not like id_pattern")
+        return self
 
 
 class CustomersMapping(TableMapping):
@@ -116,9 +131,14 @@ class TransactionsMapping(TableMapping):
     """`units` names a column with the number of units in the line (1 .. `max_units`); without it a line is one unit.
 
     `price_is_line_total`: the price is that of all units of the line together.
+    `deliveries`: incremental files hold each purchase once, all together; of cumulative ones the newest holds all.
+    `max_overlap`: the part of a file's purchases that another file may have too, of days that both have.
     """
 
     contract: ClassVar[Contract] = TRANSACTIONS
+
+    deliveries: Literal["incremental", "cumulative"] = "incremental"
+    max_overlap: float = Field(0.5, gt=0, le=1)
 
     units: str | None = None
     max_units: int = Field(100, ge=1)
@@ -158,7 +178,8 @@ class Mapping(_Model):
     @property
     def digest(self) -> str:
         """Changes with everything that decides how files become tables."""
-        return hashlib.sha256(self.model_dump_json(exclude={"images"}).encode()).hexdigest()
+        text = self.model_dump_json(exclude={"images": True, "transactions": {"max_overlap"}})
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_mapping(name_or_path: str) -> Mapping:

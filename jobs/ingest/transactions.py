@@ -11,10 +11,12 @@ from pyspark.sql import functions as F
 from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest.block_kernel import DONE, PARENTS, ingest_blocks, unknown
-from jobs.ingest.deliveries import Plan, Record, plan, record, recorded, state_text, states
+from jobs.ingest.deliveries import Plan, Record, plan, record, recorded, state_text, states, superseded
+from jobs.ingest.delivery_modes import counted_once
 from jobs.ingest.files import SourceFile, fingerprint, require_unchanged, source_files
 from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, load_mapping
+from jobs.ingest.overlap import warn_of_odd_names
 from jobs.ingest.quarantine import Findings, First, audit
 from jobs.ingest.reading import blocks
 from jobs.platform.errors import JobError
@@ -95,17 +97,22 @@ def ingest_delivered(job: Job) -> str:
     facts |= {f"{table.name}_version": job.version(table) for table in PARENTS.values()}
     taken = {p["source_file"]: p["source_checksum"] for p in job.partitions(TRANSACTIONS)}
     again = to_take_again(job, delivered, taken, known, facts) if taken else set()
-    steps = plan(delivered, taken, again)
-    copies = "".join(f"; {name} is a copy of {first}, not ingested" for name, first in steps.copies.items())
+    is_cumulative = mapping.transactions.deliveries == "cumulative"
+    steps = plan(delivered, taken, again, superseded(known, mapping.digest) if is_cumulative else {})
+    warn_of_odd_names([file.name for file in delivered])
     said = f"{len(delivered):,} files, all ingested before; nothing to do"
     if steps.take:
-        said = ingest(job, mapping, steps)
+        said, steps = ingest(job, mapping, steps, taken)
     note_deliveries(job, delivered, taken, known, steps, facts)
-    return said + copies
+    kind = "superseded by" if is_cumulative else "a copy of"
+    return said + "".join(f"; {name} is {kind} {other}, not ingested" for name, other in steps.copies.items())
 
 
-def ingest(job: Job, mapping: Mapping, steps: Plan) -> str:
-    """Read the plan's files and commit their rows, refused ones first: a kill in between leaves the rest to a rerun."""
+def ingest(job: Job, mapping: Mapping, steps: Plan, taken: dict[str, str]) -> tuple[str, Plan]:
+    """Read the plan's files and commit their rows, refused ones first: a kill in between leaves the rest to a rerun.
+
+    Returns what was done in words, and the plan as it was carried out: of cumulative files only the newest is taken.
+    """
     with job.staging(TRANSACTIONS) as files, job.staging(QUARANTINE) as quarantine:
         lookups = {column: KeyLookup.of(job.table(table), column) for column, table in PARENTS.items()}
         files_read = [file if file.lines_before else fingerprint(file.path, file.columns) for file in steps.take]
@@ -116,16 +123,20 @@ def ingest(job: Job, mapping: Mapping, steps: Plan) -> str:
         rows_read: dict[str, int] = {}
         for block in done:
             rows_read[block.source_file] = rows_read.get(block.source_file, 0) + block.row_count
-        bad = audit(
-            findings(rows_read, quarantine.read_spark(job.spark, refused) if refused else None),
-            job.settings.max_quarantine_share,
-        )
+        found = findings(rows_read, quarantine.read_spark(job.spark, refused) if refused else None)
+        audit(found, job.settings.max_quarantine_share)
         require_unchanged(steps.take)
+        steps, remark = counted_once(job, mapping.transactions, steps, taken, files, done)
+        names = [file.name for file in steps.take]
+        if not names:
+            return "nothing published", steps
+        refused = [block.refused for block in done if block.refused and block.source_file in names]
         replace = {"source_file": steps.replace}
         job.publish_staged(quarantine, refused, {"table_name": [TRANSACTIONS.name]} | replace)
-        good = [block.good for block in done if block.good]
+        good = [block.good for block in done if block.good and block.source_file in names]
         count = job.publish_staged(files, good, replace, derived_from=[TRANSACTIONS, *PARENTS.values()])
-    return f"{count:,} units from {', '.join(file.name for file in steps.take)}; {bad:,} rows in quarantine"
+    bad = sum(of_file.bad for of_file in found if of_file.file in names)
+    return f"{count:,} units from {', '.join(names)}; {bad:,} rows in quarantine{remark}", steps
 
 
 def findings(rows_read: dict[str, int], refused: DataFrame | None) -> list[Findings]:
@@ -158,7 +169,7 @@ def note_deliveries(
         row: Record = facts | {"source_file": name, "source_checksum": checksum}
         row["table_version"] = next(v for v in (committed, version, job.version(TRANSACTIONS)) if v is not None)
         rows.append(row | {"file_state": state_text(files[name]) if name in files else None})
-    for name, first in steps.copies.items():
+    for name, first in ((name, first) for name, first in steps.copies.items() if name in files):
         state = {"file_state": state_text(files[name]), "copy_of": first, "table_version": 0}
         rows.append({"source_file": name, "source_checksum": files[name].checksum, **facts, **state})
     rows = [row for row in rows if not _is_noted(row, known)]

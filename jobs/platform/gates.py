@@ -186,12 +186,14 @@ class Audit:
             )
             yield Measure(fresh.measure, max(rows), days, words)
 
-    def _row_changes(self, rows: Mapping[str, int], earlier: Mapping[str, ReferenceSlice]) -> Iterator[Measure]:
+    def _row_changes(self, rows: dict[str, int], earlier: Mapping[str, ReferenceSlice]) -> Iterator[Measure]:
         if (change := self._contract.row_change) is None:
             return
+        flagged = self._previous.replaced_with(change.unless) if change.unless else 0
+        counted = rows | self._measured.counted
         for label, before in earlier.items():
-            if before.is_whole and before.rows >= MIN_ROWS:
-                yield _row_count(change, label, label, rows[label], before.rows, before.name)
+            if before.is_whole and before.rows - flagged >= MIN_ROWS:
+                yield _row_count(change, label, label, counted[label], before.rows - flagged, before.name)
 
     def _week_change(self) -> Iterator[Measure]:
         """The last whole week beside the one before, unless history begins within that."""

@@ -42,6 +42,7 @@ class Measured:
         newest: greatest value of the freshness column; None where there is none.
         unknown: reference -> slice -> rows whose id the parent table does not hold.
         repeated: slice -> rows beyond the first of their key.
+        counted: slice -> number of rows without the flag of the contract's `row_change`.
         examples: reference or ALL (repeated keys) -> a few such values.
     """
 
@@ -50,6 +51,7 @@ class Measured:
     newest: date | None = None
     unknown: dict[Reference, dict[str, int]] = field(default_factory=dict)
     repeated: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
     examples: dict[Reference | str, list[Any]] = field(default_factory=dict)
 
 
@@ -79,8 +81,12 @@ def _of_spark(contract: Contract, rows: DataFrame, parents: Mapping[Reference, A
 
     fresh, week = contract.freshness, contract.week_change
     newest = F.max(fresh.column) if fresh else F.lit(None).cast("date")
-    slices = rows.groupBy(_label(contract)).agg(F.count("*").alias("rows"), newest.alias("newest")).collect()
+    flag = contract.row_change.unless if contract.row_change else None
+    counted = F.count_if(~F.col(flag)) if flag else F.count("*")
+    sums = [F.count("*").alias("rows"), counted.alias("counted"), newest.alias("newest")]
+    slices = rows.groupBy(_label(contract)).agg(*sums).collect()
     found = Measured({row[LABEL]: row["rows"] for row in sorted(slices, key=lambda row: row[LABEL])})
+    found.counted = {row[LABEL]: row["counted"] for row in slices}
     found.newest = max((row["newest"] for row in slices if row["newest"]), default=None)
     if week:
         days = rows.groupBy(week.column).agg(F.count("*").alias("rows"))
@@ -162,6 +168,8 @@ def sample_spark(contract: Contract, rows: DataFrame, shares: Mapping[str, float
 def _of_arrow(contract: Contract, rows: pa.Table, parents: Mapping[Reference, Any]) -> Measured:
     labels = _labels(contract, rows)
     found = Measured(_tally(labels))
+    flag = contract.row_change.unless if contract.row_change else None
+    found.counted = dict.fromkeys(found.rows, 0) | _tally(labels.filter(pc.invert(rows[flag]))) if flag else found.rows
     if contract.week_change:
         found.days = days_of(rows[contract.week_change.column])
     if contract.freshness:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from expectations.contract import Contract
@@ -83,6 +84,11 @@ class PreviousSlices:
         if self._total:
             return dict.fromkeys(new, ReferenceSlice(measures.ALL, "all rows before", self._total, is_whole=False))
         return {}
+
+    def replaced_with(self, flag: str) -> int:
+        """Number of the rows that are replaced that have the flag; none in a file from before there was one."""
+        found = (file.read([flag]) for file in data_files(self._table, self._replace))
+        return sum(pc.sum(rows[flag]).as_py() or 0 for rows in found if flag in rows.column_names)
 
     def days(self, column: str, since: date) -> dict[str, int]:
         """Rows of each day from `since` on, by the date in `column`, of those that stay."""

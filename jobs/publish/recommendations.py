@@ -19,6 +19,7 @@ from expectations.recommendations import BUCKETS, CANDIDATES, RECOMMENDATIONS
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.job import Job, run
 from jobs.publish.reasons import LABELS, reason, said
+from jobs.retrieval.purchases import still_there
 
 READS, WRITES = (CANDIDATES, CUSTOMERS, ARTICLES), (RECOMMENDATIONS,)
 SETTINGS = ("accept_drift", "top_k")
@@ -33,19 +34,19 @@ _COLUMNS = [
 
 
 def transform(candidates: pl.DataFrame, customers: pl.DataFrame, articles: pl.DataFrame, run_id: str) -> pl.DataFrame:
-    """The candidates as recommendations, save those of customers that are no more.
+    """The candidates as recommendations, save those of customers and articles that are no more.
 
     Args:
         candidates: rows of `candidates`, in any order.
         customers: customer_id, and the bucket of each.
-        articles: article_id, and reasons.LABELS as they are said.
+        articles: article_id, is_listed, and reasons.LABELS as they are said.
     """
     own = articles.select(
         pl.col("article_id").alias("because_article_id"), pl.col("colour_group_name").alias("own_colour_group_name")
     )
     return (
         candidates.join(customers, on="customer_id")
-        .join(articles, on="article_id", how="left")
+        .join(articles.filter("is_listed"), on="article_id")
         .join(own, on="because_article_id", how="left")
         .with_columns(pl.col("as_of_date").alias("week_start_date"), pl.lit(run_id).alias("run_id"), reason())
         .select(RECOMMENDATIONS.column_names)
@@ -68,9 +69,10 @@ def with_buckets(customer_ids: pa.ChunkedArray) -> pl.DataFrame:
     return _polars(pa.table({"customer_id": customer_ids, "bucket": buckets}))
 
 
-def with_labels(articles: pa.Table) -> pl.DataFrame:
-    """Each article's id and its labels as they are said."""
-    return _polars(articles).select("article_id", *(said(label) for label in LABELS))
+def with_labels(articles: pa.Table, as_of_date: date) -> pl.DataFrame:
+    """Each article's id, whether it is listed as of a date, and its labels as they are said."""
+    is_listed = pl.col("delisted_on").is_null() | (pl.col("delisted_on") > as_of_date)
+    return _polars(articles).select("article_id", is_listed.alias("is_listed"), *(said(label) for label in LABELS))
 
 
 def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pl.DataFrame]:
@@ -117,8 +119,9 @@ def check_counts(counts: Iterable[pl.DataFrame], customers: pl.DataFrame, top_k:
 
 def main(job: Job) -> str:
     settings = job.settings
-    customers = with_buckets(job.read_arrow(CUSTOMERS, ["customer_id"])["customer_id"])
-    articles = with_labels(job.read_arrow(ARTICLES, ["article_id", *LABELS]))
+    there = still_there(job.read_arrow(CUSTOMERS, ["customer_id", "left_on"]), "left_on", settings.as_of_date)
+    customers = with_buckets(there["customer_id"])
+    articles = with_labels(job.read_arrow(ARTICLES, ["article_id", "delisted_on", *LABELS]), settings.as_of_date)
     slice_, first = {"as_of_date": [settings.as_of_date]}, {"rank": settings.top_k + 1}
     counts: list[pl.DataFrame] = [count(pl.DataFrame(schema={"customer_id": pl.String, "article_id": pl.String}))]
     sources: list[pl.DataFrame] = []

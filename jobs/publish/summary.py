@@ -28,6 +28,7 @@ from jobs.evaluation.funnel import PREFIX as CANDIDATES_PREFIX
 from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.retrieval.purchases import still_there
 
 READS, WRITES = tuple(CONTRACTS.values()), ()
 SETTINGS = ()
@@ -177,7 +178,9 @@ def examples(job: Job) -> RenderableType:
     """Ten recommendations with article names: two customers with history, one without."""
     as_of = {"as_of_date": [job.settings.as_of_date]}
     warm = job.read_arrow(CUSTOMER_FEATURES, ["customer_id"], where=as_of)["customer_id"].combine_chunks()
-    everyone = job.read_arrow(CUSTOMERS, ["customer_id"])["customer_id"].combine_chunks()
+    customers = job.read_arrow(CUSTOMERS, ["customer_id", "left_on"])
+    everyone = still_there(customers, "left_on", job.settings.as_of_date)["customer_id"].combine_chunks()
+    warm = warm.filter(pc.is_in(warm, value_set=everyone))
     cold = everyone.filter(pc.invert(pc.is_in(everyone, value_set=warm)))
     newcomers = _smallest(cold, 1)
     chosen = [*_smallest(warm, 2), *newcomers]

@@ -96,8 +96,8 @@ def require_enough(purchases: Purchases, top_k: int, as_of_date: date) -> None:
     """Raise JobError where fewer than `top_k` articles can be picked at all."""
     if (on_sale := int(purchases.articles_on_sale().sum())) < top_k:
         raise JobError(
-            f"silver/transactions: only {on_sale:,} articles were sold before {as_of_date}, fewer than top-k {top_k};"
-            " lower --top-k or bring in more transactions"
+            f"silver/transactions: only {on_sale:,} articles were sold before {as_of_date} and are listed, fewer than"
+            f" top-k {top_k}; lower --top-k or bring in more transactions"
         )
 
 
@@ -111,8 +111,8 @@ def by_champion(job: Job, purchases: Purchases, version: str) -> Iterator[pa.Tab
     snapshot = SnapshotLoader(job, purchases, model.inputs.encoder).at(settings.as_of_date)
     recommender = Recommender(model, snapshot)
     lists = Candidates(snapshot, recommender.recent, settings, version)
-    ranked = rank_blocks(recommender, everyone(purchases), MAX_RECOMMENDATIONS, settings.exclude_bought)
-    for block, best in track(ranked, "scoring customers", total=len(blocks(everyone(purchases)))):
+    ranked = rank_blocks(recommender, purchases.customers(), MAX_RECOMMENDATIONS, settings.exclude_bought)
+    for block, best in track(ranked, "scoring customers", total=len(blocks(purchases.customers()))):
         yield lists.rows(block, Ranking(best.articles, best.scores, best.sources))
 
 
@@ -120,13 +120,8 @@ def by_fallbacks(job: Job, purchases: Purchases) -> Iterator[pa.Table]:
     """Rows of all customers, ranked by no model."""
     context = SnapshotLoader(job, purchases, encoder=None).source_context(job.settings.as_of_date)
     lists = Candidates(context, context.recent, job.settings, None)
-    for block in track(blocks(everyone(purchases)), "listing fallbacks"):
+    for block in track(blocks(purchases.customers()), "listing fallbacks"):
         yield lists.rows(block, Ranking.empty(len(block)))
-
-
-def everyone(purchases: Purchases) -> Ints:
-    """The codes of all customers."""
-    return np.arange(len(purchases.customer_ids), dtype=np.int32)
 
 
 def score(job: Job, version: str | None) -> str:
@@ -139,7 +134,7 @@ def score(job: Job, version: str | None) -> str:
     ranked_by = "fallbacks alone: no model that this code can use has been promoted"
     if version is not None:
         ranked_by = f"version {version}"
-    return f"{count:,} candidates for {len(purchases.customer_ids):,} customers by {ranked_by}"
+    return f"{count:,} candidates for {len(purchases.customers()):,} customers by {ranked_by}"
 
 
 def main(job: Job) -> str:

@@ -60,7 +60,9 @@ class ItemNeighbours:
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> SimilarToBought:
         rows, codes = rows_and_codes(self.articles, history)
-        return SimilarToBought(weights(history, as_of_date)[:, codes], self.similar[rows][:, rows], codes, count)
+        on_sale = sparse.diags_array(history.articles_on_sale()[codes].astype(np.float32))
+        similar = (self.similar[rows][:, rows] @ on_sale).tocsr()
+        return SimilarToBought(weights(history, as_of_date)[:, codes], similar, codes, count)
 
     def state(self) -> State:
         parts = ("data", "indices", "indptr")

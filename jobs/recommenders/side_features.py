@@ -66,7 +66,7 @@ def no_features(history: Purchases) -> SideFeatures:
 
 def side_features(job: Job, history: Purchases, as_of_date: date) -> SideFeatures:
     """Features of all articles, as of a history that ends before that date."""
-    ids, is_sold = history.article_ids, history.articles_on_sale()
+    ids, is_sold = history.article_ids, history.articles_sold()
     colours, shape = _pictures(job, ids)
     groups = {"colours": colours, "shape": shape, "keywords": _keywords(job, ids, is_sold)}
     groups["price"] = _price(job, ids, as_of_date)

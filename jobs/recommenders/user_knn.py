@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+from scipy import sparse
 
 from jobs.platform.codes import Ints
 from jobs.recommenders.neighbours import as_matrix, largest, scaled_rows, unit_rows
@@ -41,7 +42,8 @@ class BoughtByNeighbours:
         self._tastes = unit_rows(scaled_rows(weight.T.tocsr(), rarity).T.tocsr())
         late = history.day >= day_number(as_of_date) - ACTIVE_DAYS
         self._active = np.unique(history.customer[late])
-        self._weight = weight[self._active]
+        on_sale = sparse.diags_array(history.articles_on_sale().astype(np.float32))
+        self._weight = (weight[self._active] @ on_sale).tocsr()
         self._by_article = self._tastes[self._active].T.tocsr()
 
     def of(self, customers: Ints) -> TopK:

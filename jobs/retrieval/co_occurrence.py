@@ -69,7 +69,7 @@ class CoOccurrence:
         shape = len(buyers), self._recent.articles
         bought = sparse.csr_matrix((np.ones(len(own.row), np.float32), (own.row, own.article)), shape=shape)
         age = self._today - own.last_day
-        late = age <= DAYS
+        late = (age <= DAYS) & self._recent.is_listed[own.article]
         row, article = own.row[late], own.article[late]
         size = np.sqrt(np.bincount(row, minlength=len(buyers)))
         weight = (np.exp2(-age[late] / FOUND_HALF_LIFE_DAYS) / size[row]).astype(np.float32)

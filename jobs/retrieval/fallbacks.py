@@ -140,6 +140,7 @@ class Fallbacks:
         band = own.copy()
         if not self._exclude_bought:
             own = self._recent.of(customers, count)
+            own = np.where((own != NO_ARTICLE) & self._on_sale[own], own, np.int32(NO_ARTICLE))
         of_band = self.age_bands.of(customers).articles[:, :count]
         is_new = ~self._recent.has_history(customers)
         band[is_new, : of_band.shape[1]] = of_band[is_new]

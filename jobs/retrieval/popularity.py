@@ -20,19 +20,20 @@ DAYS = 7
 
 
 def units_sold(purchases: Purchases, as_of_date: date, days: int = DAYS) -> npt.NDArray[np.int64]:
-    """Units of each article in the last `days` days before the as-of date, (articles,)."""
+    """Units of each article in the last `days` days before the as-of date, (articles,); 0 of those delisted since."""
     recent = purchases.between(as_of_date - timedelta(days=days), as_of_date)
-    return np.bincount(recent.article, minlength=len(purchases.article_ids))
+    return np.bincount(recent.article, minlength=len(purchases.article_ids)) * recent.articles_listed()
 
 
 def popular_articles(purchases: Purchases, as_of_date: date, count: int, days: int = DAYS) -> Ints:
     """Codes of the `count` best sellers (units) of the last `days` days, best first; the smaller code on a tie.
 
     Where fewer articles sold in those days, the longer past fills up, so that `count` are returned unless fewer
-    were ever sold.
+    are on sale.
     """
     sales = units_sold(purchases, as_of_date, days)
-    sales_ever = np.bincount(purchases.before(as_of_date).article, minlength=len(sales))
+    history = purchases.before(as_of_date)
+    sales_ever = np.bincount(history.article, minlength=len(sales)) * history.articles_listed()
     order = np.lexsort((np.arange(len(sales)), -sales_ever, -sales))[:count]
     return order[sales_ever[order] > 0].astype(np.int32)
 

@@ -38,7 +38,7 @@ class PopularityByAgeBand:
         everybody = units_sold(history, as_of_date)
         articles, bands = len(everybody), int(age_band.max(initial=0)) + 1
         key = age_band[recent.customer].astype(np.int64) * articles + recent.article
-        units = np.bincount(key, minlength=bands * articles).reshape(bands, articles)
+        units = np.bincount(key, minlength=bands * articles).reshape(bands, articles) * recent.articles_listed()
         expected = PRIOR_UNITS * everybody / max(len(recent), 1)
         share = ((units + expected) / (units.sum(axis=1, keepdims=True) + PRIOR_UNITS)).astype(np.float32)
         # The same order in whole numbers, which no rounding can upset.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.articles import ARTICLES
-from expectations.contract import Contract, key_of
+from expectations.contract import Contract, gone_on_of, key_of
 from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.codes import NO_ARTICLE, Ints
@@ -21,6 +21,8 @@ from jobs.platform.job import Job
 
 #: Of a surrogate key that no id has.
 NO_CODE = -1
+#: The day after all days.
+NEVER = int(np.iinfo(np.int32).max)
 
 
 def day_number(day: date) -> int:
@@ -40,6 +42,9 @@ class Purchases:
         article: article codes, int32.
         customer_ids: every customer's id by code, with or without purchases.
         article_ids: every article's id by code.
+        end: the day before which they were looked at, so the as-of date of a history; NEVER: all days were.
+        left_on: day from which each customer is a customer no more, by code, else NEVER; None: all still are.
+        delisted_on: day from which each article is listed no more, likewise.
     """
 
     day: Ints
@@ -47,6 +52,9 @@ class Purchases:
     article: Ints
     customer_ids: pa.StringArray
     article_ids: pa.StringArray
+    end: int = NEVER
+    left_on: Ints | None = None
+    delisted_on: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.day)
@@ -55,13 +63,11 @@ class Purchases:
         """Those with start <= day < end; `start` None: everything before `end`."""
         first = 0 if start is None else np.searchsorted(self.day, day_number(start), "left")
         last = np.searchsorted(self.day, day_number(end), "left")
-        return self.where(slice(int(first), int(last)))
+        return replace(self.where(slice(int(first), int(last))), end=min(self.end, day_number(end)))
 
     def where(self, units: slice | npt.NDArray[np.bool_]) -> Purchases:
         """Some of the units, in the same order."""
-        return Purchases(
-            self.day[units], self.customer[units], self.article[units], self.customer_ids, self.article_ids
-        )
+        return replace(self, day=self.day[units], customer=self.customer[units], article=self.article[units])
 
     def known(self) -> tuple[Ints, Ints, Ints]:
         """Day, customer and article of every unit, the latter two numbered among those that occur.
@@ -80,11 +86,37 @@ class Purchases:
         """The history that a run as of that date may see."""
         return self.between(None, as_of_date)
 
-    def articles_on_sale(self) -> npt.NDArray[np.bool_]:
-        """Mask over article codes: sold at least once in this history, so it can be picked."""
+    def articles_sold(self) -> npt.NDArray[np.bool_]:
+        """Mask over article codes: sold at least once in this history."""
         mask = np.zeros(len(self.article_ids), dtype=bool)
         mask[self.article] = True
         return mask
+
+    def articles_listed(self) -> npt.NDArray[np.bool_]:
+        """Mask over article codes: not delisted at the end of this history."""
+        return _still_there(self.delisted_on, self.end, len(self.article_ids))
+
+    def articles_on_sale(self) -> npt.NDArray[np.bool_]:
+        """Mask over article codes: sold at least once in this history and still listed, so it can be picked."""
+        return self.articles_sold() & self.articles_listed()
+
+    def customers(self) -> Ints:
+        """Codes of those who are customers at the end of this history, ascending."""
+        return np.flatnonzero(_still_there(self.left_on, self.end, len(self.customer_ids))).astype(np.int32)
+
+
+def _still_there(gone_on: Ints | None, day: int, size: int) -> npt.NDArray[np.bool_]:
+    return np.ones(size, dtype=bool) if gone_on is None else np.asarray(gone_on > day)
+
+
+def still_there(rows: pa.Table, gone_on: str, as_of_date: date) -> pa.Table:
+    """The customers, or articles, that are so as of a date.
+
+    Args:
+        rows: of their table.
+        gone_on: left_on or delisted_on.
+    """
+    return rows.filter(pc.greater(rows[gone_on], pa.scalar(as_of_date, pa.date32())).fill_null(True))
 
 
 def encode(values: pa.ChunkedArray, ids: pa.StringArray, what: str) -> Ints:
@@ -115,8 +147,8 @@ def load_purchases(job: Job, before: date) -> Purchases:
     rows = job.read_arrow(TRANSACTIONS, columns, before={"t_dat": before})
     if not rows.num_rows:
         raise JobError(f"silver/transactions: no purchase before {before}; check --data and --as-of-date")
-    codes = [_codes_of(rows[key_of(f"{what}_id")].to_numpy(), by_key, what) for what, (_, by_key) in sides.items()]
-    ids = [ids for ids, _ in sides.values()]
+    codes = [_codes_of(rows[key_of(f"{what}_id")].to_numpy(), by_key, what) for what, (_, by_key, _) in sides.items()]
+    ids = [ids for ids, _, _ in sides.values()]
     day = rows["t_dat"].cast(pa.int32()).to_numpy()
     # One number per line: sorting those is many times faster than sorting positions.
     bits = [len(some).bit_length() for some in ids]
@@ -130,17 +162,30 @@ def load_purchases(job: Job, before: date) -> Purchases:
     packed >>= bits[1]
     customer = (packed & (1 << bits[0]) - 1).astype(np.int32)
     packed >>= bits[0]
-    return Purchases((packed + first).astype(np.int32), customer, article, *ids)
+    return Purchases(
+        (packed + first).astype(np.int32),
+        customer,
+        article,
+        customer_ids=ids[0],
+        article_ids=ids[1],
+        end=day_number(before),
+        left_on=sides["customer"][2],
+        delisted_on=sides["article"][2],
+    )
 
 
-def _coded(job: Job, table: Contract, what: str) -> tuple[pa.StringArray, Ints]:
-    """The ids of a table in ascending order, and each one's code by surrogate key; NO_CODE where no id has the key."""
-    rows = job.read_arrow(table, [f"{what}_id", key_of(f"{what}_id")])
+def _coded(job: Job, table: Contract, what: str) -> tuple[pa.StringArray, Ints, Ints]:
+    """The ids of a table in ascending order, and what is known of them.
+
+    That is each one's code by surrogate key, NO_CODE where no id has the key, and the day that it was gone on by code.
+    """
+    rows = job.read_arrow(table, [f"{what}_id", key_of(f"{what}_id"), gone_on_of(table)])
     ids, keys = rows[0].combine_chunks(), rows[1].to_numpy()
     order = pc.array_sort_indices(ids)
     by_key = np.full(keys.max(initial=-1) + 1, NO_CODE, dtype=np.int32)
     by_key[keys[order.to_numpy()]] = np.arange(len(ids), dtype=np.int32)
-    return ids.take(order), by_key
+    gone_on = rows[2].cast(pa.int32()).fill_null(NEVER).to_numpy()
+    return ids.take(order), by_key, gone_on[order.to_numpy()]
 
 
 def _codes_of(keys: Ints, by_key: Ints, what: str) -> Ints:

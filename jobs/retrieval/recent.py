@@ -45,11 +45,16 @@ class RecentPurchases:
 
     Args:
         history: purchases before the as-of date, all of them visible.
+
+    Attributes:
+        articles: number of article codes.
+        is_listed: by article code; what is not may lead to picks, but is none.
     """
 
     def __init__(self, history: Purchases) -> None:
         first, days = (int(history.day.min()), int(np.ptp(history.day)) + 1) if len(history) else (0, 1)
         self.articles = len(history.article_ids)
+        self.is_listed = history.articles_listed()
         day_bits, article_bits = days.bit_length(), self.articles.bit_length()
         # One number per line: sorting those is many times faster than sorting positions.
         packed = np.left_shift(history.customer, article_bits, dtype=np.int64)

@@ -10,7 +10,7 @@ from jobs.platform.codes import Ints
 from jobs.retrieval.context import SourceContext
 from jobs.retrieval.purchases import Purchases, day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Source, TopK
+from jobs.retrieval.source import Source, TopK, listed_only
 
 SOURCE = "repurchase"
 COUNT = 30
@@ -19,7 +19,7 @@ REASON = "You bought this before"
 
 
 class Repurchase:
-    """Each customer's own articles, latest day first, then more units, then the smaller code.
+    """Each customer's own articles that are on sale, latest day first, then more units, then the smaller code.
 
     The score is that order as a number: minus the days since the last purchase, plus units / (1 + units).
 
@@ -33,12 +33,12 @@ class Repurchase:
     def of(self, customers: Ints) -> TopK:
         own = self._recent.latest(customers, COUNT)
         score = (own.last_day - self._today + own.units / (1 + own.units)).astype(np.float32)
-        return own.side_by_side(TopK(own.article[:, None], score[:, None]))
+        return listed_only(own.side_by_side(TopK(own.article[:, None], score[:, None])), self._recent.is_listed)
 
 
 def recent_purchases(history: Purchases, customers: Ints, count: int) -> Ints:
-    """The last `count` distinct articles of each customer; see RecentPurchases."""
-    return RecentPurchases(history).of(customers, count)
+    """The last `count` distinct articles of each customer that are on sale; see RecentPurchases."""
+    return RecentPurchases(history.where(history.articles_listed()[history.article])).of(customers, count)
 
 
 def build(context: SourceContext) -> Source:

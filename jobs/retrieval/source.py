@@ -76,6 +76,22 @@ def dedupe(articles: Ints, scores: Floats, merge: np.ufunc) -> tuple[Ints, Float
     return np.where(is_first, articles, NO_ARTICLE), merged
 
 
+def listed_only(found: TopK, is_listed: npt.NDArray[np.bool_]) -> TopK:
+    """The same rows without articles that are listed no more, in the same order.
+
+    Args:
+        found: articles and scores.
+        is_listed: by article code, (articles,).
+    """
+    if is_listed.all():
+        return found
+    is_kept = (found.articles != NO_ARTICLE) & is_listed[found.articles]
+    order = np.argsort(~is_kept, axis=1, kind="stable")
+    articles = np.where(is_kept, found.articles, np.int32(NO_ARTICLE))
+    scores = np.where(is_kept, found.scores, np.float32(np.nan))
+    return TopK(np.take_along_axis(articles, order, axis=1), np.take_along_axis(scores, order, axis=1))
+
+
 def first_distinct(lists: Ints, width: int) -> npt.NDArray[np.int64]:
     """Where the first `width` distinct articles of each row are: columns of `lists` in order, padded with -1.
 

@@ -46,7 +46,8 @@ class Trend:
         weight = forecast_weights(day_number(as_of_date) - 1 - recent.day)
         size = len(history.article_ids)
         forecast: Floats = np.bincount(recent.article, weights=weight, minlength=size).astype(np.float32)
-        self._list = best(np.where(forecast > 0, np.arange(size), NO_ARTICLE)[None], forecast[None], COUNT)
+        rises = (forecast > 0) & recent.articles_listed()
+        self._list = best(np.where(rises, np.arange(size), NO_ARTICLE)[None], forecast[None], COUNT)
 
     def of(self, customers: Ints) -> TopK:
         return take_rows(self._list, np.zeros_like(customers))

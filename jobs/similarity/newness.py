@@ -108,7 +108,7 @@ def new_article_figures(
         lists[name] = similar_new(recent, new, history.article_ids, vectors, method)
     found = {}
     for name, ranked in lists.items():
-        check_lists(name, ranked, history.articles_on_sale(), history)
+        check_lists(name, ranked, history.articles_sold(), history)
         found[name] = recall(hit_ranks(ranked, truth), truth, PLACES)
     columns = {(name, "recall"): values for name, values in found.items()}
     columns |= {(name, f"recall_minus_{POPULAR}"): found[name] - found[POPULAR] for name in methods}

@@ -17,6 +17,7 @@ from jobs.embeddings.versions import fitted_encoder, slice_name
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion, use_tracking
+from jobs.retrieval.purchases import still_there
 from jobs.similarity.methods import Method
 from jobs.similarity.search import Metric
 
@@ -75,7 +76,8 @@ def load_vectors(read: Callable[..., pa.Table], method: Method, settings: Settin
     columns = ["article_id", "image_status", "image_embedding"]
     rows = read(ARTICLE_EMBEDDINGS, columns, where={"encoder": [encoder]})
     # An article that left the catalogue after its picture was embedded is no pick any more.
-    present = pc.is_in(rows["article_id"], value_set=read(ARTICLES, ["article_id"])["article_id"].combine_chunks())
+    articles = still_there(read(ARTICLES, ["article_id", "delisted_on"]), "delisted_on", settings.as_of_date)
+    present = pc.is_in(rows["article_id"], value_set=articles["article_id"].combine_chunks())
     rows = rows.filter(pc.and_(present, pc.equal(rows["image_status"], "ok"))).sort_by("article_id")
     if not rows.num_rows:
         raise JobError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from expectations.articles import ARTICLES
 from expectations.evaluation import REALISED_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
 from jobs.evaluation import realised_performance
@@ -55,6 +56,33 @@ def test_published_picks_are_scored_as_the_protocol_scores_them(tmp_path: Path) 
     assert figures["popularity_7d", "all", "map"] == pytest.approx((1 / 4 + 0 + 1 / 6) / 3)
     assert "reached MAP@12 0.6111 over 3 buyers, the best sellers 0.1389" in said
     assert measure(tmp_path) == (said, figures)
+
+
+def test_what_was_delisted_since_was_a_pick_then(tmp_path: Path) -> None:
+    """Picks of a run whose catalogue was mended the same week, or that names what is gone today."""
+    put_purchases(tmp_path, ROWS, customers=5, articles=8)
+    publish(tmp_path, FOLD, {f"c{i}": row for i, row in enumerate(MODEL.tolist())})
+    figures = measure(tmp_path)[1]
+    for day in (FOLD + 7, FOLD):
+        gone = [
+            {"article_id": f"a{a:02d}", "article_key": a, "delisted_on": on(day) if a == 4 else None} for a in range(8)
+        ]
+        put(tmp_path, ARTICLES, gone)
+        found = measure(tmp_path)[1]
+        assert found["published", "all", "map"] == figures["published", "all", "map"]
+    assert found != figures, "the best sellers of the time no longer have it"
+
+
+def test_picks_of_articles_that_go_by_another_id_today(tmp_path: Path) -> None:
+    """Published as 8 and 9, 4 and 2 by now: two picks that have become one count once, at the better rank."""
+    put_purchases(tmp_path, ROWS, customers=5, articles=10)
+    newest = {8: "a04", 9: "a02"}
+    rows = [{"article_id": f"a{a:02d}", "article_key": a, "replaced_by": newest.get(a)} for a in range(10)]
+    put(tmp_path, ARTICLES, rows)
+    publish(tmp_path, FOLD, {"c0": [4, 2, 3]})
+    expected = measure(tmp_path)[1]["published", "all", "map"]
+    publish(tmp_path, FOLD, {"c0": [8, 4, 9, 3]})
+    assert measure(tmp_path)[1]["published", "all", "map"] == expected
 
 
 def test_a_buyer_without_published_picks_counts_as_a_miss(tmp_path: Path) -> None:

@@ -55,12 +55,15 @@ def test_catalogue_typed_checked_and_taken_in_once(tmp_path: Path) -> None:
     assert articles.main(job(articles, None, tmp_path)) == "articles.csv is as it was taken in; nothing to do"
     assert (version_of(tmp_path, ARTICLES), version_of(tmp_path, QUARANTINE)) == before
 
-    # A new catalogue replaces the whole table, and its good rows the old bad ones; CRLF and column order do not matter.
+    # A new catalogue replaces what it lists, and its good rows the old bad ones; CRLF and column order do not matter.
     header = ARTICLES_HEADER.split(",")
     turned = [",".join(reversed(article(A2, prod_name="Vest").split(",")))]
     write(tmp_path / "articles.csv", ",".join(reversed(header)), turned, end="\r\n")
-    assert articles.main(job(articles, None, tmp_path)) == "1 rows from articles.csv; 0 rows in quarantine"
-    assert rows_of(tmp_path, ARTICLES, "article_id", "prod_name", "detail_desc") == [(A2, "Vest", None)]
+    said = articles.main(job(articles, None, tmp_path))
+    assert said == "1 rows from articles.csv; 0 rows in quarantine; 2 more are not listed any more"
+    assert rows_of(tmp_path, ARTICLES, "article_id", "prod_name", "is_delisted") == [
+        *((A1, None, True), (A2, "Vest", False), (A3, None, True)),
+    ]
     assert rows_of(tmp_path, QUARANTINE, "source_line") == []
 
 

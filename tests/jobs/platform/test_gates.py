@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -122,6 +123,29 @@ def test_an_ordinary_week_passes(spark, warehouse, engine):
     assert store(warehouse, engine, spark, sales(DAY, 1500, price=1.1)) == 1500
     assert verdict(warehouse) | {"said": []} == verdict(warehouse)
     assert verdict(warehouse)["verdict"] == "passed"
+
+
+@ENGINES
+def test_rows_with_a_flag_do_not_count(spark, tmp_path, engine):
+    """Neither among the new ones nor among those that they replace."""
+    change = RowChange(0.9, None, "shops do not vanish", unless="is_closed")
+    columns = (*SHOPS.columns, Column("is_closed", "boolean", "Closed for good"))
+    shops = replace(SHOPS, columns=columns, row_change=change)
+    warehouse = opened(tmp_path)
+
+    def publish(closed: int) -> None:
+        flags = [n < closed for n in range(2000)]
+        rows = pa.table({"shop_id": [f"{n}" for n in range(2000)], "is_closed": flags}, arrow_schema(shops))
+        if engine == "arrow":
+            warehouse.publish_arrow(shops, rows, {})
+        else:
+            warehouse.publish_spark(shops, spark.createDataFrame(rows, shops.ddl), {})
+
+    publish(0)
+    publish(200)
+    with pytest.raises(ContractError, match=r"1,600 of all are 0.89 times the 1,800 of the rows it replaces"):
+        publish(400)
+    publish(380)
 
 
 def test_a_late_file_is_noticed(warehouse):

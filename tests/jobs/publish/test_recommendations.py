@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,15 @@ def lists(*customers: str) -> list[dict[str, Any]]:
     return [candidate(customer, rank, f"a{rank}") for customer in customers for rank in (1, 2, 3)]
 
 
-def publish(root: Path, candidates: list[dict[str, Any]], *, top_k: int = 3) -> tuple[str, list[dict[str, Any]]]:
-    """What the job says and has published, by customer and rank."""
-    put(root, CUSTOMERS, [{"customer_id": c, "customer_key": n} for n, c in enumerate(("ann", "bob", "cat"))])
+def publish(
+    root: Path, candidates: list[dict[str, Any]], *, top_k: int = 3, gone: Mapping[str, date] | None = None
+) -> tuple[str, list[dict[str, Any]]]:
+    """What the job says and has published, by customer and rank; `gone` since when."""
+    gone_on = (gone or {}).get
+    people = [{"customer_id": c, "customer_key": n, "left_on": gone_on(c)} for n, c in enumerate(("ann", "bob", "cat"))]
+    put(root, CUSTOMERS, people)
     labels = [ARTICLE_LABELS | {"article_id": a, "colour_group_name": colour} for a, colour in COLOURS.items()]
-    put(root, ARTICLES, [row | {"article_key": n} for n, row in enumerate(labels)])
+    put(root, ARTICLES, [r | {"article_key": n, "delisted_on": gone_on(r["article_id"])} for n, r in enumerate(labels)])
     for day in {row["as_of_date"] for row in candidates}:
         put(root, CANDIDATES, [r for r in candidates if r["as_of_date"] == day], {"as_of_date": [day]})
     settings = Settings(as_of_date=AS_OF, warehouse=str(root), run_id="run", top_k=top_k)
@@ -103,6 +108,16 @@ def test_whoever_is_no_customer_any_more_gets_nothing(tmp_path: Path) -> None:
     put(tmp_path, CANDIDATES, lists("gone"), {"as_of_date": [AS_OF]})
     table = lists("ann", "bob", "cat")
     assert {row["customer_id"] for row in publish(tmp_path, table)[1]} == {"ann", "bob", "cat"}
+
+
+def test_who_has_left_and_what_is_delisted_since_the_candidates_were_ranked(tmp_path: Path) -> None:
+    table, tomorrow = lists("ann", "bob", "cat"), AS_OF + timedelta(days=1)
+    _, rows = publish(tmp_path, table, gone={"bob": AS_OF, "cat": tomorrow, "a2": tomorrow})
+    assert [(row["customer_id"], row["article_id"]) for row in rows] == [
+        (customer, article) for customer in ("ann", "cat") for article in ("a1", "a2", "a3")
+    ]
+    with pytest.raises(JobError, match=r"3 customers have fewer than 3 candidates of .*; run ranking.score"):
+        publish(tmp_path, table, gone={"a2": AS_OF})
 
 
 def test_a_customer_with_too_few_candidates_stops_the_publish(tmp_path: Path) -> None:

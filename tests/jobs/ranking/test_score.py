@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.recommendations import CANDIDATES
 from jobs.platform.errors import JobError
@@ -57,8 +60,26 @@ def test_without_a_promotion_everyone_has_fallbacks(warehouse: Path, is_decided:
     assert ranks == [1, 2, 3, 4, 5, 6]
 
 
+def test_what_is_delisted_is_no_candidate_and_who_has_left_gets_none(warehouse: Path) -> None:
+    """From their dates on: gone on the as-of date is gone, gone a day later is not."""
+    days = {"a01": AS_OF, "a02": AS_OF + timedelta(1), "c0": AS_OF, "c1": AS_OF + timedelta(1)}
+    for contract, name, ids in (
+        (ARTICLES, "delisted_on", [f"a{n:02d}" for n in range(8)]),
+        (CUSTOMERS, "left_on", [f"c{n}" for n in range(7)]),
+    ):
+        what = contract.key[0]
+        rows = [{what: each, what.replace("_id", "_key"): n, name: days.get(each)} for n, each in enumerate(ids)]
+        put(warehouse, contract, rows)
+    assert score.main(job_of(warehouse, top_k=5)).startswith("30 candidates for 6 customers")
+    rows = job_of(warehouse).read_arrow(CANDIDATES).to_pylist()
+    assert {row["article_id"] for row in rows} == {"a02", "a03", "a04", "a05", "a06"}
+    assert {row["customer_id"] for row in rows} == {f"c{n}" for n in range(1, 7)}
+
+
 def test_too_small_a_catalogue_is_refused(warehouse: Path) -> None:
-    with pytest.raises(JobError, match="only 6 articles were sold before 2020-09-10, fewer than top-k 7; lower"):
+    with pytest.raises(
+        JobError, match="only 6 articles were sold before 2020-09-10 and are listed, fewer than top-k 7"
+    ):
         score.main(job_of(warehouse, top_k=7))
 
 
