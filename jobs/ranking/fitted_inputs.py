@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -38,6 +39,7 @@ class Inputs:
     Attributes:
         customers, articles, pairs: fitted preprocessing.
         image_scale: what image embeddings are divided by.
+        image_limit: the greatest number in them, either way, that training saw.
         encoder: version of the image embeddings; None: the model runs without images.
     """
 
@@ -46,6 +48,11 @@ class Inputs:
     pairs: Preprocessing
     image_scale: float
     encoder: str | None
+    image_limit: float = math.inf  # of versions registered without it
+
+    def images(self, snapshot: Snapshot) -> Floats:
+        """Clipped and scaled images of every article, by code."""
+        return np.clip(snapshot.images, -self.image_limit, self.image_limit) / np.float32(self.image_scale)
 
     def article_inputs(self, snapshot: Snapshot) -> ArticleInputs:
         """Inputs of every article, by code."""
@@ -53,7 +60,7 @@ class Inputs:
         return ArticleInputs(
             numeric=self.articles.numeric(snapshot.articles, codes),
             categories=self.articles.categories(snapshot.articles, codes),
-            images=snapshot.images / np.float32(self.image_scale),
+            images=self.images(snapshot),
         )
 
     def customer_inputs(self, snapshot: Snapshot, tastes: Tastes) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -89,4 +96,4 @@ class Inputs:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Inputs:
         kinds = {name: Preprocessing.from_dict(data[name]) for name in ("customers", "articles", "pairs")}
-        return cls(**kinds, image_scale=data["image_scale"], encoder=data["encoder"])
+        return cls(**{**data, **kinds})

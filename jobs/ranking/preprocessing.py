@@ -1,9 +1,13 @@
-"""Features to model inputs: imputed, standardised, encoded. Fitted on training time only, saved with the model."""
+"""Features to model inputs: clipped, imputed, standardised, encoded. Fitted on training time only, saved with models.
+
+What a model is asked about lies within what it has seen: a value beyond is taken for the least or greatest of the
+weeks that it learnt from. One purchase at an absurd price then moves who bought it, or what was bought, and no more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,8 @@ class Preprocessing:
 
     Attributes:
         medians, means, deviations: per numeric feature, by name.
+        minima, maxima: of what training saw, likewise; empty, so that nothing is clipped, before that is known and in
+            versions registered without them.
         vocabularies: values of each category, the most frequent first; code = position + 1.
     """
 
@@ -30,6 +36,8 @@ class Preprocessing:
     means: dict[str, float] = field(default_factory=dict)
     deviations: dict[str, float] = field(default_factory=dict)
     vocabularies: dict[str, list[str]] = field(default_factory=dict)
+    minima: dict[str, float] = field(default_factory=dict)
+    maxima: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, rows: Iterable[tuple[Columns, npt.NDArray[np.int64]]]) -> Preprocessing:
@@ -38,9 +46,9 @@ class Preprocessing:
         statistics: dict[str, tuple[float, float, float]] = {}
         for name in rows[0][0].numeric:
             values = np.concatenate([columns.numeric[name][codes] for columns, codes in rows])
-            known = values[~np.isnan(values)].astype(np.float64)
+            known = values[np.isfinite(values)].astype(np.float64)
             median = float(np.median(known)) if len(known) else 0.0
-            filled = np.where(np.isnan(values), median, values).astype(np.float64)
+            filled = np.where(np.isfinite(values), values, median).astype(np.float64)
             # A feature that never varies must become 0, not a division by rounding error.
             deviation = float(filled.std())
             statistics[name] = (median, float(filled.mean()), deviation if deviation > 1e-6 else 1.0)
@@ -57,16 +65,35 @@ class Preprocessing:
             vocabularies=vocabularies,
         )
 
+    def seen(self, rows: Iterable[tuple[Columns, npt.NDArray[Any] | slice]]) -> Preprocessing:
+        """With the ranges of these rows, given as to `fit`: all that the model learns from."""
+        ranges: dict[str, tuple[float, float]] = {}
+        for columns, codes in rows:
+            for name, values in columns.numeric.items():
+                known = values[codes][np.isfinite(values[codes])]
+                low, high = ranges.get(name, (np.inf, -np.inf))
+                ranges[name] = float(known.min(initial=low)), float(known.max(initial=high))
+        known_of = {name: limits for name, limits in ranges.items() if limits[0] <= limits[1]}
+        minima, maxima = ({name: limits[end] for name, limits in known_of.items()} for end in (0, 1))
+        return replace(self, minima=minima, maxima=maxima)
+
+    def clipped(self, name: str, values: Floats) -> Floats:
+        """A feature's values within what training saw of it; NaN stays."""
+        if name not in self.minima:
+            return values
+        return np.clip(values, np.float32(self.minima[name]), np.float32(self.maxima[name]))
+
     def numeric(self, columns: Columns, codes: npt.NDArray[Any]) -> Floats:
-        """Rows `codes` with medians for the unknown, standardised, (len(codes), features)."""
+        """Rows `codes` clipped, with medians for the unknown, standardised, (len(codes), features)."""
         return self.standardised({name: columns.numeric[name][codes] for name in self.means})
 
     def standardised(self, numeric: Mapping[str, Floats]) -> Floats:
-        """Features of any one shape with medians for the unknown, standardised, (*shape, features)."""
+        """Features of any one shape clipped, with medians for the unknown, standardised, (*shape, features)."""
         shape = next(iter(numeric.values())).shape
         matrix = np.empty((*shape, len(self.means)), dtype=np.float32)
         for i, name in enumerate(self.means):
-            values = np.where(np.isnan(numeric[name]), np.float32(self.medians[name]), numeric[name])
+            values = self.clipped(name, numeric[name])
+            values = np.where(np.isnan(values), np.float32(self.medians[name]), values)
             matrix[..., i] = (values - self.means[name]) / self.deviations[name]
         return matrix
 
