@@ -95,37 +95,35 @@ class BoostedTrees:
             row, column = np.nonzero(is_kept)
             customers = _customers(inputs, snapshot, candidates.customers).take(row, axis=1)
             article = articles.take(candidates.merged.articles[row, column], axis=1)
-            rows = _matrix(inputs, retrieval.columns(candidates, row, column), customers, article)
+            rows = _matrix(retrieval.columns(candidates, row, column), customers, article)
             return append_rest(first, is_kept, sums.of(rows))
 
         return scores
 
 
-def _matrix(inputs: Inputs, columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
+def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
     """Pair features, then the customer's, then the article's, (features, n)."""
-    return np.vstack([*(inputs.pairs.clipped(*column) for column in columns.items()), customers, articles])
+    return np.vstack([*columns.values(), customers, articles])
 
 
 def _customers(inputs: Inputs, snapshot: Snapshot, customers: np.ndarray) -> Floats:
-    """Features of these customers as counted, clipped, their categories as codes, (features, n)."""
-    numeric = [inputs.customers.clipped(name, v[customers]) for name, v in snapshot.customers.numeric.items()]
+    """Features of these customers as counted, their categories as codes, (features, n)."""
+    numeric = [values[customers] for values in snapshot.customers.numeric.values()]
     return np.vstack([*numeric, inputs.customers.categories(snapshot.customers, customers).T]).astype(np.float32)
 
 
 def _articles(inputs: Inputs, snapshot: Snapshot) -> Floats:
-    """Features of every article as counted, clipped, its categories as codes, (features, articles)."""
+    """Features of every article as counted, its categories as codes, (features, articles)."""
     codes = np.arange(len(snapshot.product))
     categories = inputs.articles.categories(snapshot.articles, codes)
-    numeric = [inputs.articles.clipped(name, values) for name, values in snapshot.articles.numeric.items()]
-    return np.vstack([*numeric, categories.T]).astype(np.float32)
+    return np.vstack([*snapshot.articles.numeric.values(), categories.T]).astype(np.float32)
 
 
 def _dataset(weeks: Sequence[WeekPairs], inputs: Inputs, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     parts, groups = [], []
     for week in weeks:
         customers, articles = _customers(inputs, week.snapshot, week.buyers), _articles(inputs, week.snapshot)
-        customers, articles = customers.take(week.row, axis=1), articles.take(week.article, axis=1)
-        parts.append(_matrix(inputs, week.features, customers, articles))
+        parts.append(_matrix(week.features, customers.take(week.row, axis=1), articles.take(week.article, axis=1)))
         groups.append(np.unique(week.row, return_counts=True)[1])
     rows, labels = np.concatenate(parts, axis=1).T, np.concatenate([week.label for week in weeks])
     return lgb.Dataset(rows, labels, group=np.concatenate(groups), reference=reference, free_raw_data=True)

@@ -71,18 +71,19 @@ class Retrieval:
     """All candidate sources as of one date; what depends on articles alone is computed once.
 
     Args:
-        inputs: fitted preprocessing of customers and articles.
+        inputs: fitted preprocessing of customers and articles, which also says how far their features may reach.
         towers: fitted on days before those it is asked about.
         systems: further sources by name, fitted likewise.
     """
 
     def __init__(self, inputs: Inputs, towers: TwoTower, systems: Mapping[str, Model], snapshot: Snapshot) -> None:
-        self.inputs, self.snapshot = inputs, snapshot
+        self.inputs = inputs
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._towers = towers.to(self.device).eval()
         with ThreadPoolExecutor() as pool:
             known = pool.submit(HeuristicSources, snapshot)
-            self.articles = inputs.article_inputs(snapshot)
+            self.snapshot = inputs.within(snapshot)
+            self.articles = inputs.article_inputs(self.snapshot)
         self._known = known.result()
         with torch.inference_mode():
             items = self._towers.item_tower(*self.articles.tensors(self.device))
@@ -116,14 +117,15 @@ class Retrieval:
         return Candidates(customers, tastes, numeric, categories, found, merged)
 
     def columns(self, candidates: Candidates, row: np.ndarray, column: np.ndarray) -> dict[str, Floats]:
-        """Pair features, as counted, of the candidates at these places of `merged`, any one shape.
+        """Pair features, as counted and clipped, of the candidates at these places of `merged`, any one shape.
 
         Where there is no article the features are those of some article, to be ignored.
         """
         merged = candidates.merged
         article = np.maximum(merged.articles[row, column], 0)
         said = ({source: values[row, column] for source, values in of.items()} for of in (merged.ranks, merged.scores))
-        return pair_columns(self.snapshot, candidates.tastes, row, article) | source_columns(*said)
+        columns = pair_columns(self.snapshot, candidates.tastes, row, article) | source_columns(*said)
+        return self.inputs.pairs.clipped(columns)
 
 
 def source_columns(ranks: Mapping[str, Floats], scores: Mapping[str, Floats]) -> dict[str, Floats]:

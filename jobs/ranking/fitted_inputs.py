@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from jobs.ranking.inputs import TASTES
 from jobs.ranking.pairs import Tastes
 from jobs.ranking.preprocessing import Preprocessing
-from jobs.ranking.snapshot import TASTE_IMAGE_DIM, Floats, Snapshot
+from jobs.ranking.snapshot import TASTE_IMAGE_DIM, Columns, Floats, Snapshot
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,17 @@ class Inputs:
     encoder: str | None
     image_limit: float = math.inf  # of versions registered without it
 
-    def images(self, snapshot: Snapshot) -> Floats:
-        """Clipped and scaled images of every article, by code."""
-        return np.clip(snapshot.images, -self.image_limit, self.image_limit) / np.float32(self.image_scale)
+    def within(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with customers, articles and images as far as training saw them; what follows is of these."""
+        if not self.articles.maxima:
+            return snapshot
+        clipped = copy(snapshot)
+        limit = np.float32(self.image_limit)
+        vars(clipped)["images"] = np.clip(snapshot.images, -limit, limit)
+        for kind, fitted in (("customers", self.customers), ("articles", self.articles)):
+            columns: Columns = getattr(snapshot, kind)
+            vars(clipped)[kind] = Columns(fitted.clipped(columns.numeric), columns.categories)
+        return clipped
 
     def article_inputs(self, snapshot: Snapshot) -> ArticleInputs:
         """Inputs of every article, by code."""
@@ -60,7 +69,7 @@ class Inputs:
         return ArticleInputs(
             numeric=self.articles.numeric(snapshot.articles, codes),
             categories=self.articles.categories(snapshot.articles, codes),
-            images=self.images(snapshot),
+            images=snapshot.images / np.float32(self.image_scale),
         )
 
     def customer_inputs(self, snapshot: Snapshot, tastes: Tastes) -> tuple[Floats, npt.NDArray[np.int64]]:

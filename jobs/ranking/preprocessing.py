@@ -1,8 +1,4 @@
-"""Features to model inputs: clipped, imputed, standardised, encoded. Fitted on training time only, saved with models.
-
-What a model is asked about lies within what it has seen: a value beyond is taken for the least or greatest of the
-weeks that it learnt from. One purchase at an absurd price then moves who bought it, or what was bought, and no more.
-"""
+"""Features to model inputs: clipped, imputed, standardised, encoded. Fitted on training time only, saved with them."""
 
 from __future__ import annotations
 
@@ -77,23 +73,28 @@ class Preprocessing:
         minima, maxima = ({name: limits[end] for name, limits in known_of.items()} for end in (0, 1))
         return replace(self, minima=minima, maxima=maxima)
 
-    def clipped(self, name: str, values: Floats) -> Floats:
-        """A feature's values within what training saw of it; NaN stays."""
-        if name not in self.minima:
-            return values
-        return np.clip(values, np.float32(self.minima[name]), np.float32(self.maxima[name]))
+    def clipped(self, numeric: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Features, by name, within what training saw of them: what is beyond is the least or the greatest; NaN stays.
+
+        One purchase at an absurd price then moves who bought it, and what was bought, as a dear one would.
+        """
+        return {
+            name: np.clip(values, np.float32(self.minima[name]), np.float32(self.maxima[name]))
+            if name in self.minima
+            else values
+            for name, values in numeric.items()
+        }
 
     def numeric(self, columns: Columns, codes: npt.NDArray[Any]) -> Floats:
-        """Rows `codes` clipped, with medians for the unknown, standardised, (len(codes), features)."""
+        """Rows `codes` with medians for the unknown, standardised, (len(codes), features)."""
         return self.standardised({name: columns.numeric[name][codes] for name in self.means})
 
     def standardised(self, numeric: Mapping[str, Floats]) -> Floats:
-        """Features of any one shape clipped, with medians for the unknown, standardised, (*shape, features)."""
+        """Features of any one shape with medians for the unknown, standardised, (*shape, features)."""
         shape = next(iter(numeric.values())).shape
         matrix = np.empty((*shape, len(self.means)), dtype=np.float32)
         for i, name in enumerate(self.means):
-            values = self.clipped(name, numeric[name])
-            values = np.where(np.isnan(values), np.float32(self.medians[name]), values)
+            values = np.where(np.isnan(numeric[name]), np.float32(self.medians[name]), numeric[name])
             matrix[..., i] = (values - self.means[name]) / self.deviations[name]
         return matrix
 

@@ -84,8 +84,8 @@ class Shortlist:
         row = np.arange(len(article))[:, None]
         columns = source_columns(merged.ranks, merged.scores)
         columns |= affinity_columns(retrieval.snapshot, candidates.tastes, row, article)
-        known, clipped = retrieval.snapshot.articles.numeric, retrieval.inputs.articles.clipped
-        columns |= {name: clipped(name, known[name])[article] for name in ARTICLE_FEATURES}
+        known = retrieval.snapshot.articles.numeric
+        columns |= {name: known[name][article] for name in ARTICLE_FEATURES}
         features = np.empty((len(columns), article.size), dtype=np.float32)
         for own, values in zip(features, columns.values(), strict=True):
             own[:] = values.ravel()

@@ -151,5 +151,5 @@ def pair_tensors(weeks: Sequence[WeekPairs], inputs: Inputs) -> PairTensors:
         article_numeric=as_tensor(np.concatenate(articles)),
         article_categories=as_tensor(np.concatenate(article_categories)),
         image_row=torch.arange(size).repeat(len(weeks)),
-        images=as_tensor(inputs.images(weeks[0].snapshot)),
+        images=as_tensor(weeks[0].snapshot.images / np.float32(inputs.image_scale)),
     )
