@@ -54,7 +54,7 @@ def read_and_judged(
 def _known(job: Job, days: Days, replaced: Collection[str]) -> tuple[Counts, list[Days]]:
     """Purchases of other files before and on these days, and of which days such files tell."""
     nothing = Counts.joined([])
-    if not job.exists(TRANSACTIONS):
+    if TRANSACTIONS.name not in job.warehouse.versions_read:  # it was not there when the run began
         return nothing, []
     files = pa.table(job.table(TRANSACTIONS).get_add_actions(flatten=True)).to_pylist()
     kept = [file for file in files if file["partition.source_file"] not in replaced and file["min.t_dat"]]
