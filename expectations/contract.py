@@ -6,6 +6,7 @@ without importing each other's libraries.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ TYPES = (
     "array<float>",
     "array<struct<hex:string,share:double>>",
 )
+#: No number of type double, or in an array, is beyond this either way, whatever its column says: it is finite, and so
+#: is its square in 32 bits.
+GREATEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,23 @@ class Column:
     def __post_init__(self) -> None:
         if self.type not in TYPES:
             raise ValueError(f"column {self.name}: unknown type {self.type!r}, expected one of {TYPES}")
+        if any(not abs(limit) < math.inf for limit in (self.minimum, self.maximum) if limit is not None):
+            raise ValueError(f"column {self.name}: a limit that is not finite")
+
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """The least and the greatest value: its own, or those of every double."""
+        least, most = (-GREATEST, GREATEST) if self.type == "double" else (None, None)
+        return least if self.minimum is None else self.minimum, most if self.maximum is None else self.maximum
 
     def expectations(self) -> Iterator[Expectation]:
         """The rules on this column alone."""
         column = {"column": self.name}
         if not self.nullable:
             yield Expectation("expect_column_values_to_not_be_null", column)
-        if self.minimum is not None or self.maximum is not None:
-            bounds = {"min_value": self.minimum, "max_value": self.maximum}
+        least, most = self.limits
+        if least is not None or most is not None:
+            bounds = {"min_value": least, "max_value": most}
             yield Expectation("expect_column_values_to_be_between", column | bounds)
         if self.allowed:
             yield Expectation("expect_column_values_to_be_in_set", column | {"value_set": list(self.allowed)})
@@ -274,10 +287,11 @@ class Contract:
         checks: dict[str, str] = {}
         for column in self.columns:
             absent = f"{column.name} IS NULL OR " if column.nullable else ""
-            if column.minimum is not None:
-                checks[f"{column.name}_minimum"] = f"{absent}{column.name} >= {column.minimum}"
-            if column.maximum is not None:
-                checks[f"{column.name}_maximum"] = f"{absent}{column.name} <= {column.maximum}"
+            least, most = column.limits
+            if least is not None:
+                checks[f"{column.name}_minimum"] = f"{absent}{column.name} >= {least}"
+            if most is not None:
+                checks[f"{column.name}_maximum"] = f"{absent}{column.name} <= {most}"
         return checks
 
 

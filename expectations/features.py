@@ -3,6 +3,7 @@
 from expectations.articles import ARTICLES
 from expectations.contract import Column, Contract, Drift, Freshness, Reference, RowChange, as_of_column
 from expectations.customers import CUSTOMERS
+from expectations.transactions import MAX_PRICE
 
 _GROWS = RowChange(0.9, None, "who has history keeps it: a tenth fewer rows is history that was lost")
 _NO_WEEK_IS_SILENT = "no shop is silent for a week: a file is late"
@@ -18,15 +19,16 @@ CUSTOMER_FEATURES = Contract(
         Column("transaction_count", "bigint", "Units bought", minimum=1),
         Column("first_purchase_date", "date", "First day of purchase"),
         Column("last_purchase_date", "date", "Last day of purchase"),
-        Column("price_mean", "double", "Mean price over units", minimum=0),
-        Column("price_min", "double", "Lowest price paid", minimum=0),
-        Column("price_max", "double", "Highest price paid", minimum=0),
+        Column("price_mean", "double", "Mean price over units", minimum=0, maximum=MAX_PRICE),
+        Column("price_min", "double", "Lowest price paid", minimum=0, maximum=MAX_PRICE),
+        Column("price_max", "double", "Highest price paid", minimum=0, maximum=MAX_PRICE),
         Column(
             "price_stddev",
             "double",
             "Sample standard deviation of price; null for one unit",
             nullable=True,
             minimum=0,
+            maximum=MAX_PRICE,
         ),
         Column("total_spend", "double", "Sum of prices", minimum=0),
         Column("distinct_article_count", "bigint", "Different articles bought", minimum=1),
@@ -35,7 +37,14 @@ CUSTOMER_FEATURES = Contract(
         Column("purchase_frequency", "double", "transaction_count / max(days_active, 1)", minimum=0),
         Column("days_since_last_purchase", "int", "Days from the last purchase to the as-of date", minimum=1),
         Column("transaction_count_30d", "bigint", "Units in the 30 days before the as-of date", minimum=0),
-        Column("price_mean_30d", "double", "Mean price in those days; null if none", nullable=True, minimum=0),
+        Column(
+            "price_mean_30d",
+            "double",
+            "Mean price in those days; null if none",
+            nullable=True,
+            minimum=0,
+            maximum=MAX_PRICE,
+        ),
         Column("total_spend_30d", "double", "Spend in those days; 0 if none", minimum=0),
     ),
     key=("as_of_date", "customer_id"),
@@ -57,15 +66,16 @@ ARTICLE_FEATURES = Contract(
         Column("first_sale_date", "date", "First day of sale"),
         Column("last_sale_date", "date", "Last day of sale"),
         Column("distinct_customer_count", "bigint", "Different customers", minimum=1),
-        Column("price_mean", "double", "Mean price over units", minimum=0),
+        Column("price_mean", "double", "Mean price over units", minimum=0, maximum=MAX_PRICE),
         Column(
             "price_stddev",
             "double",
             "Sample standard deviation of price; null for one unit",
             nullable=True,
             minimum=0,
+            maximum=MAX_PRICE,
         ),
-        Column("price_median", "double", "Exact median price", minimum=0),
+        Column("price_median", "double", "Exact median price", minimum=0, maximum=MAX_PRICE),
         Column("preferred_sales_channel_id", "int", "Most frequent channel; the smaller id on a tie"),
         Column("days_on_sale", "int", "Days from the first sale to the as-of date", minimum=1),
         Column("sales_count_7d", "bigint", "Units in the 7 days before the as-of date", minimum=0),
@@ -92,7 +102,7 @@ INTERACTION_FEATURES = Contract(
         Column("t_dat", "date", "Day of the purchase"),
         Column("customer_id", "string", "Who bought"),
         Column("article_id", "string", "What was bought"),
-        Column("price", "double", "Price of one unit", minimum=0),
+        Column("price", "double", "Price of one unit", minimum=0, maximum=MAX_PRICE),
         Column("sales_channel_id", "int", "1 store, 2 online"),
         Column("day_of_week", "int", "ISO: Monday 1 to Sunday 7", minimum=1, maximum=7),
         Column("month", "int", "1 to 12", minimum=1, maximum=12),

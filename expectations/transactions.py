@@ -4,6 +4,9 @@ from expectations.articles import ARTICLES
 from expectations.contract import Column, Contract, Drift, Reference, RowChange, WeekChange
 from expectations.customers import CUSTOMERS
 
+#: Of any currency.
+MAX_PRICE = 1e9
+
 TRANSACTIONS = Contract(
     layer="silver",
     name="transactions",
@@ -14,7 +17,13 @@ TRANSACTIONS = Contract(
         Column("article_id", "string", "What was bought; exists in articles"),
         Column("customer_key", "int", "Surrogate key of the customer, as in customers", minimum=0),
         Column("article_key", "int", "Surrogate key of the article, as in articles", minimum=0),
-        Column("price", "double", "Price of one unit, in the retailer's unit (H&M scales it)", minimum=0),
+        Column(
+            "price",
+            "double",
+            "Price of one unit, in the retailer's unit (H&M scales it)",
+            minimum=0,
+            maximum=MAX_PRICE,
+        ),
         Column("sales_channel_id", "int", "1 store, 2 online"),
         Column("source_file", "string", "Name of the file the row came in"),
         Column("source_checksum", "string", "SHA-256 of that file: a file is taken in once"),

@@ -18,6 +18,7 @@ from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
 from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, TransactionsMapping
+from jobs.ingest.plausibility import Counts, Usual, refuse_purchases
 from jobs.ingest.quarantine import bad_rows
 from jobs.ingest.reading import Block, RawRows
 from jobs.ingest.renamed import with_newest_ids
@@ -32,8 +33,12 @@ UNITS = "units"
 #: Key column -> the table it must be found in.
 PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
 
-#: What a task tells of a block: its file, its rows, the files written of its good and its bad ones, and days.
-DONE = "source_file string, row_count bigint, good string, refused string, first_day date, last_day date"
+#: What a task tells of a block: its file, its rows, the files written of its good and its bad ones, and what the good
+#: ones are (plausibility.Counts).
+DONE = (
+    "source_file string, row_count bigint, good string, refused string, day array<bigint>, bin array<bigint>,"
+    " units array<bigint>"
+)
 
 
 def unknown(column: str) -> str:
@@ -41,18 +46,18 @@ def unknown(column: str) -> str:
     return f"{column} is not in {PARENTS[column].path}"
 
 
-def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys]) -> TypedRows:
+def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys], usual: Usual | None = None) -> TypedRows:
     """Typed purchases from raw rows, with surrogate keys, and the number of `units` of each.
 
     Args:
         raw: rows of one file.
         mapping: the retailer's.
         keys: for each column of PARENTS, the surrogate keys of ids, null where unknown.
+        usual: what is usual in the file; None: that is not known yet.
     """
     rows = _counted(typed(raw, mapping.transactions), mapping.transactions)
     rows = rows.with_column("article_id", with_newest_ids(rows.columns["article_id"], mapping.articles.renamed))
-    price = rows.columns["price"].fill_null(1.0).to_numpy()
-    rows.verdicts.refuse(price <= 0, "price is not above 0")
+    refuse_purchases(rows, mapping.transactions, usual)
     patterns = {"article_id": mapping.articles.id_pattern, "customer_id": mapping.customers.id_pattern}
     for column in PARENTS:
         ids = rows.columns[column]
@@ -98,24 +103,25 @@ def ingest_blocks(
     lookups: dict[str, KeyLookup],
     files: Staged,
     quarantine: Staged,
+    usual: Dictionary[str, Usual],
     tasks: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """Read the blocks whose positions are given and write their rows where they wait for their commit; see DONE."""
     for position in (row for batch in tasks for row in batch["id"].to_pylist()):
         block = blocks[position]
-        rows = transform(block.read(), mapping, {column: lookup.keys for column, lookup in lookups.items()})
+        keys = {column: lookup.keys for column, lookup in lookups.items()}
+        rows = transform(block.read(), mapping, keys, usual.get(block.file.name))
         bad, good = bad_rows(rows, TRANSACTIONS, block.file), purchases(rows)
+        counts = Counts.of(good)
         source = {"source_file": block.file.name, "source_checksum": block.file.checksum}
         refused = {"table_name": TRANSACTIONS.name, "source_file": block.file.name}
-        days = pc.min_max(good["t_dat"])
         yield pa.RecordBatch.from_arrays(
             [
                 pa.array([block.file.name]),
                 pa.array([len(rows.raw)], pa.int64()),
                 pa.array([files.write(good, **source) if good.num_rows else None], pa.string()),
                 pa.array([quarantine.write(bad, **refused) if bad.num_rows else None], pa.string()),
-                pa.array([days["min"]], pa.date32()),
-                pa.array([days["max"]], pa.date32()),
+                *(pa.array([values], pa.list_(pa.int64())) for values in (counts.day, counts.bin, counts.units)),
             ],
-            ["source_file", "row_count", "good", "refused", "first_day", "last_day"],
+            ["source_file", "row_count", "good", "refused", "day", "bin", "units"],
         )

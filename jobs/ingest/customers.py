@@ -13,6 +13,7 @@ from expectations.transactions import QUARANTINE
 from jobs.ingest.entities import digest, is_ingested, publish_entities, single_file
 from jobs.ingest.files import SourceFile, source_files
 from jobs.ingest.mapping import Mapping, load_mapping
+from jobs.ingest.plausibility import empty_ages
 from jobs.ingest.reading import RawRows, blocks, read_rows
 from jobs.ingest.typed import TypedRows, is_matching, typed
 from jobs.platform.job import Job, run
@@ -25,7 +26,7 @@ SETTINGS = ("accept_drift", "data", "mapping", "max_quarantine_share")
 
 def transform(raw: RawRows, mapping: Mapping) -> TypedRows:
     """Typed customers from the customers file's raw rows."""
-    rows = typed(raw, mapping.customers, mapping.customers.id_pattern)
+    rows = empty_ages(typed(raw, mapping.customers, mapping.customers.id_pattern), mapping.customers)
     frequency = rows.columns["fashion_news_frequency"].cast(pa.string())
     return rows.with_column("fashion_news_frequency", pc.utf8_upper(frequency))
 

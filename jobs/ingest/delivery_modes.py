@@ -17,6 +17,7 @@ from expectations.transactions import TRANSACTIONS
 from jobs.ingest.deliveries import Plan
 from jobs.ingest.mapping import TransactionsMapping
 from jobs.ingest.overlap import LINE, Span, meeting, newest, overlaps, refuse_doubled, refuse_incomplete
+from jobs.ingest.plausibility import Counts
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.staging import Staged
@@ -50,8 +51,8 @@ def counted_once(
             blocks.setdefault(block.source_file, []).append(block)
     spans = _spans(job, taken.keys() - set(steps.replace))
     for name, of_file in blocks.items():
-        first, last = min(block.first_day for block in of_file), max(block.last_day for block in of_file)
-        spans[name] = Span(first, last, sum(block.row_count for block in of_file))
+        counts = Counts.joined(Counts.of_lists(block.day, block.bin, block.units) for block in of_file)
+        spans[name] = Span(counts.days.first, counts.days.last, int(counts.units.sum()))
     purchases = partial(_purchases, job, files, blocks)
     if mapping.deliveries == "cumulative":
         return _newest_alone(steps, taken, spans, purchases, mapping.max_overlap), ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from datetime import date
 from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
-from expectations.transactions import TRANSACTIONS
+from expectations.transactions import MAX_PRICE, TRANSACTIONS
 from jobs.ingest.renamed import newest_ids
 from jobs.platform.errors import JobError
 
@@ -119,12 +120,17 @@ class ArticlesMapping(TableMapping):
 
 
 class CustomersMapping(TableMapping):
-    """`also_from_transactions`: whoever bought is a customer, even where the customers file does not list them."""
+    """`also_from_transactions`: whoever bought is a customer, even where the customers file does not list them.
+
+    Ages below `min_age` or above `max_age` are left empty.
+    """
 
     contract: ClassVar[Contract] = CUSTOMERS
 
     id_pattern: Pattern | None = None
     also_from_transactions: bool = False
+    min_age: int = Field(5, ge=0)
+    max_age: int = Field(110, le=130)
 
 
 class TransactionsMapping(TableMapping):
@@ -133,6 +139,8 @@ class TransactionsMapping(TableMapping):
     `price_is_line_total`: the price is that of all units of the line together.
     `deliveries`: incremental files hold each purchase once, all together; of cumulative ones the newest holds all.
     `max_overlap`: the part of a file's purchases that another file may have too, of days that both have.
+    What is implausible goes to quarantine: days before `first_date` or more than `max_silent_days` from all others,
+    prices above `max_price` or more than `price_factor` times lower or higher than usual (jobs.ingest.plausibility).
     """
 
     contract: ClassVar[Contract] = TRANSACTIONS
@@ -143,6 +151,10 @@ class TransactionsMapping(TableMapping):
     units: str | None = None
     max_units: int = Field(100, ge=1)
     price_is_line_total: bool = False
+    first_date: date = date(2000, 1, 1)
+    max_silent_days: int = Field(60, ge=1, le=36_600)
+    max_price: float = Field(MAX_PRICE, gt=0, le=MAX_PRICE)
+    price_factor: float = Field(1_000.0, gt=1)
 
     @model_validator(mode="after")
     def _total_needs_units(self) -> TransactionsMapping:

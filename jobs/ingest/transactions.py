@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from expectations.operations import DELIVERIES
@@ -14,11 +14,13 @@ from jobs.ingest.block_kernel import DONE, PARENTS, ingest_blocks, unknown
 from jobs.ingest.deliveries import Plan, Record, plan, record, recorded, state_text, states, superseded
 from jobs.ingest.delivery_modes import counted_once
 from jobs.ingest.files import SourceFile, fingerprint, require_unchanged, source_files
+from jobs.ingest.judging import read_and_judged
 from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, load_mapping
 from jobs.ingest.overlap import warn_of_odd_names
+from jobs.ingest.plausibility import Usual
 from jobs.ingest.quarantine import Findings, First, audit
-from jobs.ingest.reading import blocks
+from jobs.ingest.reading import Block, blocks
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.measures import unknown_rows
@@ -117,8 +119,12 @@ def ingest(job: Job, mapping: Mapping, steps: Plan, taken: dict[str, str]) -> tu
         lookups = {column: KeyLookup.of(job.table(table), column) for column, table in PARENTS.items()}
         files_read = [file if file.lines_before else fingerprint(file.path, file.columns) for file in steps.take]
         work = [block for file in files_read for block in blocks(file)]
-        kernel = partial(ingest_blocks, work, mapping, lookups, files, quarantine)
-        done = job.spark.range(0, len(work), 1, len(work)).mapInArrow(kernel, DONE).collect()
+
+        def read(some: Sequence[Block], usual: dict[str, Usual]) -> list[Row]:
+            kernel = partial(ingest_blocks, some, mapping, lookups, files, quarantine, usual)
+            return job.spark.range(0, len(some), 1, len(some)).mapInArrow(kernel, DONE).collect() if some else []
+
+        done = read_and_judged(job, work, read, mapping.transactions, steps.replace)
         refused = [block.refused for block in done if block.refused]
         rows_read: dict[str, int] = {}
         for block in done:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a check must never call home
 
 import great_expectations as gx
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-from expectations.contract import Contract, Expectation
+from expectations.contract import GREATEST, Contract, Expectation
 from jobs.platform.errors import ContractError
 
 if TYPE_CHECKING:
@@ -60,6 +62,41 @@ def check_rows(contract: Contract, rows: pa.Table | DataFrame) -> list[Result]:
     broken = [_rule(result) for result in results if not result.success]
     shown = _results(contract, rows, broken, examples=EXAMPLES) if broken else []
     return [result for result in results if result.success] + shown
+
+
+def not_finite(contract: Contract, rows: pa.Table | DataFrame) -> list[str]:
+    """Columns with numbers that no double may be (expectations.contract.GREATEST), as far as check_rows sees none.
+
+    Those are arrays and, in memory, where the library takes NaN for a missing value, doubles.
+    """
+    if isinstance(rows, pa.Table):
+        columns = [c.name for c in contract.columns if c.type == "double" or c.type.startswith("array")]
+        found = {name: _beyond(rows[name]) for name in columns}
+    else:
+        from pyspark.sql import functions as F
+
+        arrays = {c.name: "x.share" if "struct" in c.type else "x" for c in contract.columns if c.type[:5] == "array"}
+        if not arrays:
+            return []
+        beyond = {name: f"exists({name}, x -> NOT abs({of_x}) <= {GREATEST})" for name, of_x in arrays.items()}
+        counts = rows.agg(*(F.count_if(F.expr(rule)).alias(name) for name, rule in beyond.items())).first()
+        found = dict(zip(arrays, counts or (), strict=True))
+    words = f"that are not finite, or beyond {GREATEST:g}"
+    return [f"{name}: numbers {words}, in {count:,} rows" for name, count in found.items() if count]
+
+
+def _beyond(column: pa.ChunkedArray) -> int:
+    """Rows with such numbers."""
+    count = 0
+    for chunk in column.chunks:
+        values, row = chunk, None
+        if pa.types.is_list(chunk.type):
+            values, row = chunk.flatten(), pc.list_parent_indices(chunk).to_numpy()
+        if pa.types.is_struct(values.type):
+            values = values.field("share")
+        is_beyond = ~(np.abs(values.fill_null(0).to_numpy(zero_copy_only=False)) <= GREATEST)
+        count += int(is_beyond.sum()) if row is None else len(np.unique(row[is_beyond]))
+    return count
 
 
 def check_measures(contract: Contract, measures: Sequence[Mapping[str, Any]]) -> list[Result]:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from expectations.contract import Column, Contract
+from expectations.contract import GREATEST, Column, Contract
 from expectations.registry import CONTRACTS
 from jobs.platform import settings_reference
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
-_HEAD = """# Tables
+_HEAD = f"""# Tables
 
 Generated from the contracts in `expectations/` by `make docs`; do not edit. Each table is the Delta folder
 `<warehouse>/<layer>/<table>`; the descriptions below are its comments in Delta as well. A value outside its rules is
-never published: the run stops and the table stays as it was. The same holds for a gate ([gates.md](gates.md)).
+never published: the run stops and the table stays as it was. The same holds for a gate ([gates.md](gates.md)), and for
+a double, alone or in an array, that is not finite or beyond {GREATEST:g} either way.
 """
 
 
 def _rules(column: Column) -> str:
     rules = ["may be null"] if column.nullable else []
-    if column.minimum is not None:
-        rules.append(f"≥ {column.minimum:g}")
-    if column.maximum is not None:
-        rules.append(f"≤ {column.maximum:g}")
+    least, most = column.limits
+    if least is not None and least != -GREATEST:
+        rules.append(f"≥ {least:g}")
+    if most is not None and most != GREATEST:
+        rules.append(f"≤ {most:g}")
     if column.allowed:
         rules.append("one of " + ", ".join(f"`{value}`" for value in column.allowed))
     if column.pattern:

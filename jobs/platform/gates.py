@@ -9,12 +9,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from expectations.contract import Contract, Reference, RowChange, WeekChange
 from jobs.platform import measures
-from jobs.platform.checks import check_measures, check_rows, failure
+from jobs.platform.checks import check_measures, check_rows, failure, not_finite
 from jobs.platform.data_docs import write_page
 from jobs.platform.distributions import Values, psi
 from jobs.platform.errors import ContractError
@@ -73,19 +72,12 @@ class Audit:
     def run(self) -> dict[str, str]:
         """Check and measure the rows; returns what to record with the commit: limits that were passed over, if any."""
         self._results = check_rows(self._contract, self._rows)
-        if broken := [failure(result) for result in self._results if not result.success]:
+        broken = [failure(result) for result in self._results if not result.success]
+        if broken := broken + not_finite(self._contract, self._rows):
             self._stop(broken)
-        if not self._may_hide_nan():
-            self.verified = self._contract.rules_in_sql()
+        self.verified = self._contract.rules_in_sql()
         self._measured = measures.measured(self._contract, self._rows, self._parents())
         return self._judged(list(self._measures()))
-
-    def _may_hide_nan(self) -> bool:
-        """In memory the library takes NaN for a missing value, which a constraint on the table does not."""
-        if not isinstance(self._rows, pa.Table):
-            return False
-        doubles = (column for column in self._rows.columns if pa.types.is_floating(column.type))
-        return any(pc.any(pc.is_nan(column)).as_py() for column in doubles)
 
     def _judged(self, taken: Sequence[Measure]) -> dict[str, str]:
         rows: dict[str, dict[str, Any]] = {}

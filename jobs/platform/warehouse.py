@@ -182,12 +182,25 @@ class Warehouse(Tables):
                 present = {key.removeprefix("delta.constraints.") for key in table.metadata().configuration}
                 missing = {name: rule for name, rule in contract.constraints().items() if name not in present}
                 if missing:
-                    table.alter.add_constraint(missing)
+                    self._constrain(contract, table, missing)
                 return
             except DeltaError:  # another run is creating the same table: look again at what is left to do
                 if attempt == CREATION_ATTEMPTS:
                     raise
                 time.sleep(0.2 * attempt)
+
+    def _constrain(self, contract: Contract, table: DeltaTable, rules: Mapping[str, str]) -> None:
+        """Add CHECK constraints (name -> SQL); raises JobError where rows of an older version of Atelier break them."""
+        try:
+            table.alter.add_constraint(dict(rules))
+        except DeltaError as error:
+            if "failed validation check" not in str(error):
+                raise
+            broken = " AND ".join(f"({rule})" for rule in rules.values())
+            raise JobError(
+                f"{self.uri(contract)}: has rows that break one of {', '.join(rules)}; nothing published. Remove them"
+                f' with DeltaTable("{self.uri(contract)}").delete("NOT ({broken})"), or give another --warehouse'
+            ) from None
 
     def _match_columns(self, contract: Contract, table: DeltaTable) -> None:
         """Bring the table's columns and comments up to the contract; rows that are there hold null in a new column.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.platform.errors import JobError
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.pairs import Tastes, pair_columns
 from jobs.ranking.snapshot import Floats, Snapshot
@@ -29,6 +30,17 @@ from lightning_modules.two_tower import TwoTower
 BLOCK_SIZE = 4096
 #: Blocks whose rows are checked and written together.
 BLOCKS_WRITTEN = 16
+
+
+def require_finite(what: str, *values: np.ndarray | Tensor) -> None:
+    """Raise JobError where a number of the model is not finite: nothing it says may be registered or published."""
+    arrays = [np.asarray(value) for value in values]
+    if broken := sum(int(np.count_nonzero(~np.isfinite(array))) for array in arrays):
+        count = sum(array.size for array in arrays)
+        raise JobError(
+            f"{what}: {broken:,} of {count:,} are not finite numbers; nothing registered or published. Look for extreme"
+            " values among the inputs, then train again, or roll back to an earlier version"
+        )
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -59,22 +71,24 @@ class Retrieval:
     """All candidate sources as of one date; what depends on articles alone is computed once.
 
     Args:
-        inputs: fitted preprocessing of customers and articles.
+        inputs: fitted preprocessing of customers and articles, which also says how far their features may reach.
         towers: fitted on days before those it is asked about.
         systems: further sources by name, fitted likewise.
     """
 
     def __init__(self, inputs: Inputs, towers: TwoTower, systems: Mapping[str, Model], snapshot: Snapshot) -> None:
-        self.inputs, self.snapshot = inputs, snapshot
+        self.inputs = inputs
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._towers = towers.to(self.device).eval()
         with ThreadPoolExecutor() as pool:
             known = pool.submit(HeuristicSources, snapshot)
-            self.articles = inputs.article_inputs(snapshot)
+            self.snapshot = inputs.within(snapshot)
+            self.articles = inputs.article_inputs(self.snapshot)
         self._known = known.result()
         with torch.inference_mode():
             items = self._towers.item_tower(*self.articles.tensors(self.device))
-        self._nearest = NearestArticles(items.cpu().numpy(), snapshot.on_sale)
+        require_finite("two_tower: vectors of articles", vectors := items.cpu().numpy())
+        self._nearest = NearestArticles(vectors, snapshot.on_sale)
         history, as_of_date = snapshot.history, snapshot.as_of_date
         self._systems = {name: model.at(history, as_of_date, COUNT) for name, model in systems.items()}
 
@@ -93,7 +107,8 @@ class Retrieval:
                 as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device)
             )
         bought = self._known.recent.of(customers) if exclude_bought else None
-        found = self._known.of(customers) | {TWO_TOWER: self._nearest.of(queries.cpu().numpy(), bought)}
+        require_finite("two_tower: vectors of customers", vectors := queries.cpu().numpy())
+        found = self._known.of(customers) | {TWO_TOWER: self._nearest.of(vectors, bought)}
         found |= {name: source.of(customers) for name, source in self._systems.items()}
         merged = merge(found)
         if exclude_bought:
@@ -102,14 +117,15 @@ class Retrieval:
         return Candidates(customers, tastes, numeric, categories, found, merged)
 
     def columns(self, candidates: Candidates, row: np.ndarray, column: np.ndarray) -> dict[str, Floats]:
-        """Pair features, as counted, of the candidates at these places of `merged`, any one shape.
+        """Pair features, as counted and clipped, of the candidates at these places of `merged`, any one shape.
 
         Where there is no article the features are those of some article, to be ignored.
         """
         merged = candidates.merged
         article = np.maximum(merged.articles[row, column], 0)
         said = ({source: values[row, column] for source, values in of.items()} for of in (merged.ranks, merged.scores))
-        return pair_columns(self.snapshot, candidates.tastes, row, article) | source_columns(*said)
+        columns = pair_columns(self.snapshot, candidates.tastes, row, article) | source_columns(*said)
+        return self.inputs.pairs.clipped(columns)
 
 
 def source_columns(ranks: Mapping[str, Floats], scores: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -22,7 +22,7 @@ from pytorch_lightning.loggers import Logger
 from jobs.platform.lightning import Module, batch_size_for, fit
 from jobs.platform.settings import WEEK, Settings
 from jobs.ranking.boosted_trees import MAX_TREES, BoostedTrees
-from jobs.ranking.candidate_retrieval import Retrieval
+from jobs.ranking.candidate_retrieval import Retrieval, require_finite
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.model import Ranker as FittedRanker
 from jobs.ranking.model import TwoStageModel
@@ -159,14 +159,14 @@ def fit_two_stage(
         fitted, rounds[part] = fit(
             build(), data, plan.rounds[part], folder / part, monitor if validation else None, logger
         )
+        require_finite(f"{plan.name} {part}: weights", *fitted.state_dict().values())
         return fitted
 
     towers = fit_network(TOWERS, partial(TwoTower, **sizes), purchases, "val/retrieval_loss")
     systems = fit_sources(settings.extra_sources, weeks.purchases, plan.older[0] + WEEK, settings, folder)
     candidates = weeks.candidate_pairs(plan.newer, inputs, towers, systems)
     held_out = weeks.candidate_pairs(plan.validated, inputs, towers, systems)
-    fitted_on = ((Columns(week.features, {}), every_nth(len(week.row))) for week in candidates)
-    inputs = replace(inputs, pairs=Preprocessing.fit(fitted_on))
+    inputs = with_ranges(inputs, purchases, candidates)
     rankers: dict[str, FittedRanker] = {}
     for name in plan.rankers:
         if name == Network.NAME:
@@ -192,7 +192,23 @@ def fit_entities(weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:
         articles=Preprocessing.fit((week.snapshot.articles, np.flatnonzero(week.snapshot.on_sale)) for week in weeks),
         pairs=Preprocessing(),
         image_scale=float(present.std()) if present.size else 1.0,
+        image_limit=float(np.abs(present).max(initial=0.0)),
         encoder=encoder if present.size else None,
+    )
+
+
+def with_ranges(inputs: Inputs, purchases: Sequence[WeekPairs], candidates: Sequence[WeekPairs]) -> Inputs:
+    """With preprocessing of the rankers' pairs, and the ranges of all that towers and rankers learn from.
+
+    None of the weeks they learn from is clipped by them, nor are the towers' candidates that rankers learn from.
+    """
+    weeks = [*purchases, *candidates]
+    pairs = [(Columns(week.features, {}), every_nth(len(week.row))) for week in candidates]
+    return replace(
+        inputs,
+        customers=inputs.customers.seen((week.snapshot.customers, week.buyers) for week in weeks),
+        articles=inputs.articles.seen((week.snapshot.articles, week.snapshot.on_sale) for week in weeks),
+        pairs=Preprocessing.fit(pairs).seen((columns, slice(None)) for columns, _ in pairs),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +16,7 @@ from torch import Tensor
 from jobs.ranking.inputs import TASTES
 from jobs.ranking.pairs import Tastes
 from jobs.ranking.preprocessing import Preprocessing
-from jobs.ranking.snapshot import TASTE_IMAGE_DIM, Floats, Snapshot
+from jobs.ranking.snapshot import TASTE_IMAGE_DIM, Columns, Floats, Snapshot
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Inputs:
     Attributes:
         customers, articles, pairs: fitted preprocessing.
         image_scale: what image embeddings are divided by.
+        image_limit: the greatest number in them, either way, that training saw.
         encoder: version of the image embeddings; None: the model runs without images.
     """
 
@@ -46,6 +49,19 @@ class Inputs:
     pairs: Preprocessing
     image_scale: float
     encoder: str | None
+    image_limit: float = math.inf  # of versions registered without it
+
+    def within(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with customers, articles and images as far as training saw them; what follows is of these."""
+        if not self.articles.maxima:
+            return snapshot
+        clipped = copy(snapshot)
+        limit = np.float32(self.image_limit)
+        vars(clipped)["images"] = np.clip(snapshot.images, -limit, limit)
+        for kind, fitted in (("customers", self.customers), ("articles", self.articles)):
+            columns: Columns = getattr(snapshot, kind)
+            vars(clipped)[kind] = Columns(fitted.clipped(columns.numeric), columns.categories)
+        return clipped
 
     def article_inputs(self, snapshot: Snapshot) -> ArticleInputs:
         """Inputs of every article, by code."""
@@ -89,4 +105,4 @@ class Inputs:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Inputs:
         kinds = {name: Preprocessing.from_dict(data[name]) for name in ("customers", "articles", "pairs")}
-        return cls(**kinds, image_scale=data["image_scale"], encoder=data["encoder"])
+        return cls(**{**data, **kinds})

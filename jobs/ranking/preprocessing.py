@@ -1,9 +1,9 @@
-"""Features to model inputs: imputed, standardised, encoded. Fitted on training time only, saved with the model."""
+"""Features to model inputs: clipped, imputed, standardised, encoded. Fitted on training time only, saved with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ class Preprocessing:
 
     Attributes:
         medians, means, deviations: per numeric feature, by name.
+        minima, maxima: of what training saw, likewise; empty, so that nothing is clipped, before that is known and in
+            versions registered without them.
         vocabularies: values of each category, the most frequent first; code = position + 1.
     """
 
@@ -30,6 +32,8 @@ class Preprocessing:
     means: dict[str, float] = field(default_factory=dict)
     deviations: dict[str, float] = field(default_factory=dict)
     vocabularies: dict[str, list[str]] = field(default_factory=dict)
+    minima: dict[str, float] = field(default_factory=dict)
+    maxima: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, rows: Iterable[tuple[Columns, npt.NDArray[np.int64]]]) -> Preprocessing:
@@ -38,9 +42,9 @@ class Preprocessing:
         statistics: dict[str, tuple[float, float, float]] = {}
         for name in rows[0][0].numeric:
             values = np.concatenate([columns.numeric[name][codes] for columns, codes in rows])
-            known = values[~np.isnan(values)].astype(np.float64)
+            known = values[np.isfinite(values)].astype(np.float64)
             median = float(np.median(known)) if len(known) else 0.0
-            filled = np.where(np.isnan(values), median, values).astype(np.float64)
+            filled = np.where(np.isfinite(values), values, median).astype(np.float64)
             # A feature that never varies must become 0, not a division by rounding error.
             deviation = float(filled.std())
             statistics[name] = (median, float(filled.mean()), deviation if deviation > 1e-6 else 1.0)
@@ -56,6 +60,30 @@ class Preprocessing:
             deviations={name: s[2] for name, s in statistics.items()},
             vocabularies=vocabularies,
         )
+
+    def seen(self, rows: Iterable[tuple[Columns, npt.NDArray[Any] | slice]]) -> Preprocessing:
+        """With the ranges of these rows, given as to `fit`: all that the model learns from."""
+        ranges: dict[str, tuple[float, float]] = {}
+        for columns, codes in rows:
+            for name, values in columns.numeric.items():
+                known = values[codes][np.isfinite(values[codes])]
+                low, high = ranges.get(name, (np.inf, -np.inf))
+                ranges[name] = float(known.min(initial=low)), float(known.max(initial=high))
+        known_of = {name: limits for name, limits in ranges.items() if limits[0] <= limits[1]}
+        minima, maxima = ({name: limits[end] for name, limits in known_of.items()} for end in (0, 1))
+        return replace(self, minima=minima, maxima=maxima)
+
+    def clipped(self, numeric: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Features, by name, within what training saw of them: what is beyond is the least or the greatest; NaN stays.
+
+        One purchase at an absurd price then moves who bought it, and what was bought, as a dear one would.
+        """
+        return {
+            name: np.clip(values, np.float32(self.minima[name]), np.float32(self.maxima[name]))
+            if name in self.minima
+            else values
+            for name, values in numeric.items()
+        }
 
     def numeric(self, columns: Columns, codes: npt.NDArray[Any]) -> Floats:
         """Rows `codes` with medians for the unknown, standardised, (len(codes), features)."""

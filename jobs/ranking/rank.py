@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 
 from jobs.platform.codes import NO_ARTICLE, Ints
-from jobs.ranking.candidate_retrieval import Candidates, Retrieval, blocks
+from jobs.ranking.candidate_retrieval import Candidates, Retrieval, blocks, require_finite
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.candidates import SOURCES
@@ -81,11 +81,13 @@ class Recommender:
 
     def rank_by(self, candidates: Candidates, count: int, rankers: list[str]) -> list[Ranked]:
         """The `count` best of the same candidates by each of several rankers."""
-        return [self._best(candidates, self._scorers[name](candidates), count) for name in rankers]
+        return [self._best(name, candidates, self._scorers[name](candidates), count) for name in rankers]
 
-    def _best(self, candidates: Candidates, scores: Floats, count: int) -> Ranked:
+    def _best(self, ranker: str, candidates: Candidates, scores: Floats, count: int) -> Ranked:
         merged = candidates.merged
-        scores = np.where(merged.articles == NO_ARTICLE, -np.inf, scores)
+        is_article = merged.articles != NO_ARTICLE
+        require_finite(f"{ranker}: scores of candidates", scores[is_article])
+        scores = np.where(is_article, scores, -np.inf)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
         return Ranked(
             articles=np.take_along_axis(merged.articles, order, axis=1),

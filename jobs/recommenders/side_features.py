@@ -77,14 +77,16 @@ def side_features(job: Job, history: Purchases, as_of_date: date) -> SideFeature
 def standardised(values: Columns, is_sold: Mask) -> Columns:
     """Columns (n, d) with mean 0 and standard deviation 1 over some of the rows, 0 where they are NaN.
 
-    A column that says the same of all of those, or nothing, is 0.
+    The other rows are clipped to what those say. A column that says the same of all of them, or nothing, is 0.
     """
     known = ~np.isnan(values)
     counts = known & is_sold[:, None]
     count = np.maximum(counts.sum(axis=0), 1)
     centred = np.where(known, values - np.where(counts, values, 0).sum(axis=0) / count, 0)
     deviation = np.sqrt(np.where(counts, centred**2, 0).sum(axis=0) / count)
-    return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-9)
+    scaled = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-9)
+    seen = np.where(counts, scaled, 0)
+    return np.clip(scaled, seen.min(axis=0, initial=0), seen.max(axis=0, initial=0))
 
 
 def _aligned(rows: pa.Table, ids: pa.StringArray) -> pa.Table:

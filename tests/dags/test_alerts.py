@@ -111,9 +111,7 @@ def test_nobody_is_told_by_default() -> None:
 
 
 @pytest.mark.parametrize(("settings", "seconds"), [({}, "86400.0"), ({"ATELIER_DEADLINE_HOURS": "0.5"}, "1800.0")])
-def test_one_setting_names_the_connection_for_failures_and_the_deadline(
-    settings: dict[str, str], seconds: str
-) -> None:
+def test_one_setting_names_the_connection_for_failures_and_the_deadline(settings: dict[str, str], seconds: str) -> None:
     code = (
         "from dags.weekly_recommendations import dag; from dags import maintenance;"
         "from airflow.serialization.serialized_objects import DagSerialization as D; import json;"

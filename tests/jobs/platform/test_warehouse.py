@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
@@ -119,6 +120,18 @@ def test_a_creation_that_was_cut_short_is_completed(warehouse):
         "delta.constraints.weight_minimum",
         "delta.constraints.weight_maximum",
     }
+
+
+def test_rows_that_a_new_rule_forbids_are_named_with_what_removes_them(warehouse):
+    """As an older version of Atelier left them."""
+    root = warehouse.uri(THINGS)
+    write_deltalake(root, arrow(day(DAY, 1.0, float("inf"))), partition_by=["as_of_date"])
+    with pytest.raises(JobError, match=r"has rows that break one of weight_minimum, weight_maximum; .*") as error:
+        publish(warehouse, arrow(day(WEEK_BEFORE, 1.0)), WEEK_BEFORE)
+    (removal,) = re.findall(r'delete\("(.*)"\)', str(error.value))
+    DeltaTable(root).delete(removal)
+    publish(warehouse, arrow(day(WEEK_BEFORE, 2.0)), WEEK_BEFORE)
+    assert stored(warehouse) == day(WEEK_BEFORE, 2.0) + day(DAY, 1.0)
 
 
 def test_blocks_stream_into_one_commit(spark, warehouse):

@@ -70,8 +70,9 @@ def features(warehouse: Path, day: int = 9) -> SideFeatures:
 def test_standardised_by_hand() -> None:
     values = np.array([[1.0, 5], [3, 5], [np.nan, np.nan], [9, 7]])
     sold = np.array([True, True, True, False])
-    # Mean 2, deviation 1; the second column says the same of all that were sold.
-    assert standardised(values, sold).tolist() == [[-1, 0], [1, 0], [0, 0], [7, 0]]
+    # Mean 2, deviation 1; what was not sold is no further off than what was; the second column says the same of all.
+    assert standardised(values, sold).tolist() == [[-1, 0], [1, 0], [0, 0], [1, 0]]
+    assert standardised(values, ~sold).tolist() == [[0, 0]] * 4
 
 
 def test_without_pictures_and_keywords_there_is_the_price(warehouse: Path) -> None:
@@ -92,7 +93,7 @@ def test_pictures_by_hand(warehouse: Path) -> None:
     assert found.values[:, 0].tolist() == pytest.approx([-1, 1, 0, (53.24 - 50) / 50, 0], abs=1e-3)
     assert found.values[:, 3].tolist() == pytest.approx([-1, 1, 0, 1, 0], abs=1e-5)  # shares 0.6 and 1
     fill = found.values[:, 12 + 3]
-    assert fill.tolist() == pytest.approx([-1, 1, 0, (0.9 - 0.3) / 0.1, 0], abs=1e-5)
+    assert fill.tolist() == pytest.approx([-1, 1, 0, 1, 0], abs=1e-5)  # 0.9 is beyond what was sold, 0.2 and 0.4
     assert found.values[4].tolist() == [0] * 28, "nothing is known of it"
 
 
