@@ -20,7 +20,7 @@ import numpy as np
 from jobs.metrics.ranking_metrics import Floats, Mask, Truth, hit_ranks, novelty, pair_keys, popular_overlap
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
-from jobs.platform.settings import WEEK
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.purchases import Purchases, day_number
 
@@ -202,3 +202,19 @@ def slices(truth: Truth, history: Purchases, fold_start: date) -> dict[str, Mask
         FIRST_PURCHASES: ~bought_before,
         NEW_ARTICLES: (age >= 1) & (age <= 7),
     }
+
+
+def label_weeks(purchases: Purchases, as_of_date: date) -> list[LabelWeek]:
+    """The folds before a date in which anything was bought, the oldest first; JobError where there is none."""
+    weeks = []
+    for start in (as_of_date - j * WEEK for j in range(EVALUATION_FOLDS, 0, -1)):
+        labels = purchases.between(start, start + WEEK)
+        if len(labels):
+            weeks.append(LabelWeek(purchases.before(start), labels, start))
+        else:
+            print(f"nothing was bought from {start} to {start + WEEK}: no fold")
+    if not weeks:
+        raise JobError(
+            f"silver/transactions: nothing bought in the {EVALUATION_FOLDS} weeks before {as_of_date}; nothing to judge"
+        )
+    return weeks

@@ -1,4 +1,4 @@
-"""What the sequence and collaborative systems reach, as two tables and their pictures.
+"""The figures of the recommender systems, as two tables and their pictures.
 
     python -m jobs.evaluation.recommender_report --as-of-date 2020-09-23 --write-docs true
 

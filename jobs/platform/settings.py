@@ -166,8 +166,10 @@ class Settings(BaseSettings):
         "gru_features",
         "self_attentive",
         "self_attentive_features",
-    ] = Field("als", description="Which sequence or collaborative system is fitted and judged")
-    system_epochs: int = Field(10, ge=1, le=200, description="Passes of such a network over the purchases")
+        "similar_articles",
+        "two_stage",
+    ] = Field("als", description="Which recommender system is fitted and judged")
+    system_epochs: int = Field(10, ge=1, le=200, description="Passes of a sequence network over the purchases")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
 
     # Of jobs that make lists, and of reports.

@@ -31,7 +31,7 @@ from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_r
 from jobs.platform.code import code_digest
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.platform.settings import EVALUATION_FOLDS, Settings
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
 from jobs.platform.tracking import find_versions, log_pyfunc, start_run
 from jobs.ranking import pyfunc
 from jobs.ranking.boosted_trees import BoostedTrees
@@ -94,24 +94,37 @@ def chosen_ranker(precisions: Mapping[str, Floats], seed: int) -> str:
     return best if low[0] > 0 else PREFERRED
 
 
+def validated_plan(settings: Settings, end: date) -> Plan:
+    """A fit on the weeks before `end`, the newest of which validates it."""
+    weeks = [end - j * WEEK for j in range(1, settings.training_weeks + 2)]
+    return Plan(EVALUATED, weeks[1:], weeks[0], longest(settings), list(RANKERS))
+
+
 def evaluated_plan(settings: Settings) -> Plan:
-    """The evaluated fit's weeks: week j starts at dates[j]; first the folds, then validation, then its own."""
-    dates, validation = settings.snapshot_dates, EVALUATION_FOLDS + 1
-    return Plan(EVALUATED, dates[validation + 1 :], dates[validation], longest(settings), list(RANKERS))
+    """The evaluated fit's weeks: those before all folds."""
+    return validated_plan(settings, settings.as_of_date - EVALUATION_FOLDS * WEEK)
+
+
+def fit_evaluated(
+    plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, folder: Path, logger: Logger | None = None
+) -> tuple[TwoStageModel, dict[str, int], dict[str, float]]:
+    """All rankers, one of them chosen on the validation week; rounds and scores as in Fits. See fit_two_stage."""
+    assert plan.validation, "the evaluated fit picks rounds and ranker"
+    evaluated, rounds = fit_two_stage(plan, weeks, encoder, settings, folder, logger)
+    precisions = validated(evaluated, weeks.snapshot(plan.validation), weeks.labels(plan.validation))
+    scores = {name: float(values.mean()) for name, values in precisions.items()}
+    return replace(evaluated, chosen=chosen_ranker(precisions, settings.seed)), rounds, scores
 
 
 def fit_both(
     plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, place: Path, logger: Logger | None = None
 ) -> Fits:
     """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`."""
-    assert plan.validation, "the evaluated fit picks rounds and ranker"
-    evaluated, rounds = fit_two_stage(plan, weeks, encoder, settings, place / EVALUATED, logger)
-    precisions = validated(evaluated, weeks.snapshot(plan.validation), weeks.labels(plan.validation))
-    chosen = chosen_ranker(precisions, settings.seed)
-    scores = {name: float(values.mean()) for name, values in precisions.items()}
+    evaluated, rounds, scores = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
     newest = settings.snapshot_dates[1 : settings.training_weeks + 1]
-    final, _ = fit_two_stage(Plan(FINAL, newest, None, rounds, [chosen]), weeks, encoder, settings, place / FINAL)
-    return Fits(replace(evaluated, chosen=chosen), final, rounds, scores)
+    plan = Plan(FINAL, newest, None, rounds, [evaluated.chosen])
+    final, _ = fit_two_stage(plan, weeks, encoder, settings, place / FINAL)
+    return Fits(evaluated, final, rounds, scores)
 
 
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:

@@ -20,12 +20,15 @@ from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTI
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
-from jobs.platform.settings import WEEK, Settings
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
 from jobs.platform.tracking import describe_version, load_model_folder, set_champion
 from jobs.ranking import train
-from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
+from jobs.ranking.model import EVALUATED, FINAL, TwoStageModel, fit_folder
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.recommenders.recommender import TrainingContext
+from jobs.recommenders.registry import fit_of
+from jobs.recommenders.side_features import no_features
 from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import load_purchases
 from tests.jobs.evaluation.silver import put
@@ -84,6 +87,17 @@ def test_it_ranks_as_the_recommender_does(settings: Settings, model: mlflow.pyfu
     assert found["source"].tolist() == [SOURCES[code] for code in ranked.sources.ravel()]
     assert set(final.systems) == {"als", "gru"}
     assert not set(found["source"][2 * COUNT : 3 * COUNT]) & {"repurchase", "same_product"}
+
+
+def test_as_a_system_it_is_the_registered_evaluated_fit(settings: Settings, tmp_path: Path) -> None:
+    """So evaluation.weekly_protocol judges the same model as evaluation.evaluate."""
+    job, oldest = Job("test", settings, SNAPSHOT_TABLES, ()), AS_OF - EVALUATION_FOLDS * WEEK
+    history = load_purchases(job, before=oldest)
+    known = TrainingContext(history, oldest, no_features(history).values, 1, settings.seed, tmp_path / "fit")
+    fit_of("two_stage", "merged_lines", job)(known).model.save(tmp_path / "own")  # type: ignore[attr-defined]
+    registered = fit_folder(load_model_folder(settings.model_name, "1", tmp_path), EVALUATED)
+    own = {path.name: path.read_bytes() for path in (tmp_path / "own").iterdir()}
+    assert own == {path.name: path.read_bytes() for path in registered.iterdir()}
 
 
 def test_a_later_date_sees_what_was_bought_since_and_nothing_later(model: mlflow.pyfunc.PyFuncModel) -> None:
