@@ -3,7 +3,9 @@
 The past is walked through week by week. As of each start both fits are made exactly as the published model's are
 (jobs.ranking.train), from nothing dated on or after it; the final one is judged on the label week that begins there,
 where it is fresh, and on those after it, up to MAX_AGE weeks, as far as the run's as-of date lets it see. A label
-week's candidates and features are always as of its own start: only what the model has learnt grows old.
+week's candidates and features are always as of its own start: only the model grows old.
+
+Networks are fitted on one device, the first GPU where there is one; trees on the processor.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ def judged(
 
 
 def add_lists(week: LabelWeek, _: TwoStageModel, recommender: Recommender, rows: slice) -> None:
-    """A block's lists of the model, and its candidates in an order that nobody learnt."""
+    """A block's lists of the model, and its candidates in round-robin order."""
     candidates = recommender.candidates(week.truth.customers[rows])
     ranked = recommender.rank(candidates, WIDTH)
     week.add(CHALLENGER, ranked.articles, rows)

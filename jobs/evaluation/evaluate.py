@@ -121,7 +121,7 @@ def add_challenger(week: LabelWeek, model: TwoStageModel, recommender: Recommend
 
 
 def unlearned(candidates: Candidates) -> Ints:
-    """All candidates of a block in an order that nobody learnt."""
+    """All candidates of a block in round-robin order of the sources: nothing in it is learned."""
     merged = candidates.merged
     ranks = [merged.ranks[source] for source in SOURCES if source in candidates.found]
     return funnel.round_robin(merged.articles, ranks)

@@ -5,8 +5,8 @@
 Source: "FOR sequence recommender". Each customer's last event is hidden, everything else is known to the fit, and a hit
 is a list that holds the hidden article among its first 1, 5, 10, 50 or 100. This leaks: what others bought *after* the
 hidden event is known, such as what became popular only then, and the side features' mean prices are of all purchases,
-hidden ones too. So figures say how systems compare under that protocol,
-not how they would do next week (jobs.evaluation.weekly_protocol does).
+hidden ones too. So the figures compare systems under
+that protocol; how they do on the next week is measured by jobs.evaluation.weekly_protocol.
 
 The paper does not say what an event is, so there is one fit and one row of figures for each reading: `every_unit`, the
 last unit (whoever buys two of a size has the answer in the history); `merged_lines`, identical lines of a day are one
@@ -16,7 +16,7 @@ events are hidden, and a sample of at most MOST_CUSTOMERS, the same for a seed, 
 
 The two-stage model is not judged here: the feature tables count the hidden purchases.
 
-Networks train on one device, the first GPU where there is one; other systems run on the processor.
+Networks are fitted on one device, the first GPU where there is one; other systems run on the processor.
 """
 
 from __future__ import annotations

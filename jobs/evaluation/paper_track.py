@@ -10,7 +10,9 @@ days to come. So the first 70 % are history, and in their last part, as long as 
 
     python -m jobs.evaluation.paper_track --as-of-date 2020-09-23
 
-Not a task of a DAG. It needs features as of the first day of each part, and says which are missing.
+Not a task of a DAG. It needs features as of the first day of each part, and names those that are missing.
+
+The networks are fitted on one device, the first GPU where there is one.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from jobs.retrieval.purchases import Purchases, day_number
 
 HEADLINE_K = 12
 RANKING_KS, RETRIEVAL_KS = (10, 20, 30), (100, 300)
-#: Places per customer that say all there is to say about a system: as many as the deepest cut-off.
+#: Places per customer that are judged: as many as the deepest cut-off.
 WIDTH = max(RETRIEVAL_KS)
 
 ALL_BUYERS = "all"
@@ -178,7 +178,7 @@ def check_lists(system: str, ranked: Ints, on_sale: Mask, history: Purchases) ->
 def slices(truth: Truth, history: Purchases, fold_start: date) -> dict[str, Mask]:
     """Groups to report on, as masks over the pairs of the truth.
 
-    A slice of buyers keeps all their pairs. A slice of pairs (repurchase or not, young articles) asks for those
+    A slice of buyers keeps all their pairs. A slice of pairs (repurchase or not, young articles) counts those
     purchases only, of the buyers who made any; other hits of a list then count as misses.
     """
     start = day_number(fold_start)

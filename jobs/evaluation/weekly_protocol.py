@@ -8,7 +8,7 @@ as-of date, and its picks become `system_recommendations`. Lists are judged as t
 leaves open hold the best sellers (`own_share` is the share that it filled itself). What it would add to the product's
 candidates (jobs.evaluation.incremental_recall) is measured on its own lists alone.
 
-Networks train on one device, the first GPU where there is one; other systems run on the processor.
+Networks are fitted on one device, the first GPU where there is one; other systems run on the processor.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Snapshot(SourceContext):
 
     @cached_property
     def customers(self) -> Columns:
-        """Features by customer code: the tables' columns, and what the history says."""
+        """Features by customer code: the tables' columns, and those computed from the history."""
         mean_gap, overdue = behaviour.visit_gaps(self.history, self.as_of_date)
         numeric = self.customer_table.numeric | {
             "repeat_share": behaviour.repeat_share(self.bought, len(self.history.customer_ids)),
@@ -92,7 +92,7 @@ class Snapshot(SourceContext):
 
     @cached_property
     def articles(self) -> Columns:
-        """Features by article code: the tables' columns, and what the history says."""
+        """Features by article code: the tables' columns, and those computed from the history."""
         sales = behaviour.sales(self.history, self.as_of_date, 0, behaviour.TREND_DAYS)
         articles = np.arange(len(self.product), dtype=np.int32)
         _, bought_product, _ = self.bought_things
@@ -161,7 +161,7 @@ class Snapshot(SourceContext):
         return {name: _codes(texts) for name, texts in self.article_table.categories.items()}
 
     def release(self) -> None:
-        """Forget the large tables that only pairs need; they are computed again if asked for."""
+        """Free the large tables that only pairs need; they are computed again when needed."""
         for name in ("bought", "bought_things", "weights"):
             self.__dict__.pop(name, None)
 

@@ -1,10 +1,11 @@
 """Train the two-stage recommender and register it.
 
-Two fits, because what judges a week may not have seen it. The *evaluated* fit stops before the validation week, which
-picks its rounds and its ranker; the folds after that week judge it. The *final* fit, published if the gate agrees,
-learns the newest weeks up to the as-of date, for as many rounds and with the ranker that served the evaluated fit best.
+Two fits, because a model may not be judged on weeks that it was fitted on. The *evaluated* fit stops before the
+validation week, which picks its rounds and its ranker; the folds after that week judge it. The *final* fit, published
+if the gate agrees, learns the newest weeks up to the as-of date, for as many rounds and with the ranker that the
+evaluated fit chose.
 
-Networks are trained on one device, the first GPU where there is one (jobs.platform.lightning), trees on the processor.
+Networks are fitted on one device, the first GPU where there is one; trees on the processor.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ SETTINGS = (
 MIN_POSITIVES = 50
 #: Code that makes a model without extra sources.
 FITTING_CODE = ("jobs/ranking/*.py", "jobs/retrieval/*.py", "jobs/platform/lightning.py", "lightning_modules/*.py")
-#: Places that the choice between rankers looks at, and the one that ranks where they cannot be told apart.
+#: Places that the choice between rankers looks at, and the ranker chosen where no difference is significant.
 K, PREFERRED = 12, BoostedTrees.NAME
 
 
@@ -86,7 +87,7 @@ def chosen_ranker(precisions: Mapping[str, Floats], seed: int) -> str:
     """The preferred ranker, or another whose lead over it on the validation week is significant.
 
     The difference of two rankers is mostly noise on the few buyers of a small shop: a paired 95 % bootstrap interval
-    above zero is asked for.
+    above zero is required.
     """
     best = max(precisions, key=lambda name: precisions[name].mean())
     lead = (precisions[best] - precisions[PREFERRED])[:, None]

@@ -55,7 +55,7 @@ class TwoStage:
         return RankedCandidates(Recommender(self.model, snapshot), count)
 
 
-#: To whom features are missing.
+#: Where features are missing.
 ADVICE = "run the weekly DAG as of the same date, with the same --training-weeks, first"
 
 

@@ -31,7 +31,7 @@ class TrainingContext:
         as_of_date: nothing dated on or after it touches the fit.
         features: of each article, those that the registry names for the system, 0 for unknown, (articles, d) float32;
             d may be 0.
-        epochs: passes of a network over the history; other systems know how many they need.
+        epochs: passes of a network over the history; other systems have their own number.
         seed: of every random choice.
         folder: for checkpoints of a fit that takes long; a fit that was killed resumes from there.
     """
@@ -80,7 +80,7 @@ class Persistable(Model, Protocol):
     """A fitted system that can be saved."""
 
     def state(self) -> State:
-        """From which the `restored` of its file makes a model of the same picks."""
+        """From which `restored` of the same module makes a model with the same picks."""
 
 
 def rows_and_codes(articles: pa.StringArray, history: Purchases) -> tuple[np.ndarray, Ints]:

@@ -87,7 +87,7 @@ def side_features(job: Job, history: Purchases, as_of_date: date) -> SideFeature
 def standardised(values: Columns, is_sold: Mask) -> Columns:
     """Columns (n, d) with mean 0 and standard deviation 1 over some of the rows, 0 where they are NaN.
 
-    A column that says the same of all of those, or nothing, is 0.
+    A column that is constant or empty there is 0.
     """
     known = ~np.isnan(values)
     counts = known & is_sold[:, None]

@@ -1,4 +1,4 @@
-"""A system fitted as of a date by its name, and what that costs."""
+"""A system fitted as of a date by its name, with the time and memory that it takes."""
 
 from __future__ import annotations
 
