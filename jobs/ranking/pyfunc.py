@@ -91,7 +91,9 @@ class WeeklyRecommender:
         codes = pc.index_in(ids, value_set=purchases.customer_ids)
         if codes.null_count:
             unknown = ids.filter(pc.is_null(codes))[0]
-            raise JobError(f"{codes.null_count:,} of {len(ids):,} customers are unknown, such as {unknown.as_py()!r}")
+            raise JobError(
+                f"{codes.null_count:,} of {len(ids):,} customers are unknown, such as {unknown.as_py()[:50]!r}"
+            )
         snapshot = SnapshotLoader(job, purchases, self._model.inputs.encoder).at(settings.as_of_date)
         ranked = rank_blocks(Recommender(self._model, snapshot), codes.to_numpy().astype(np.int32), count)
         return pa.concat_tables(best.table(purchases, block) for block, best in ranked).to_pandas()
@@ -110,11 +112,15 @@ def _ids(customers: pd.Series) -> pa.StringArray:
     if missing := int(customers.isna().sum()):
         raise JobError(f"{missing:,} of {len(customers):,} customer ids are missing")
     if others := [value for value in customers if not isinstance(value, str)]:
+        shown = " ".join(str(others[0]).split())[:50]
         raise JobError(
-            f"{len(others):,} of {len(customers):,} customer ids are not strings, such as {str(others[0])[:50]} "
+            f"{len(others):,} of {len(customers):,} customer ids are not strings, such as {shown} "
             f"({type(others[0]).__name__})"
         )
-    return pa.array(customers, pa.string())
+    try:
+        return pa.array(customers.tolist(), pa.string())
+    except UnicodeEncodeError as error:
+        raise JobError(f"a customer id is no text: {error}") from None
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> WeeklyRecommender:
