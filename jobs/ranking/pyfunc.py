@@ -90,10 +90,8 @@ class WeeklyRecommender:
         purchases = load_purchases(job, before=settings.as_of_date)
         codes = pc.index_in(ids, value_set=purchases.customer_ids)
         if codes.null_count:
-            unknown = ids.filter(pc.is_null(codes))[0]
-            raise JobError(
-                f"{codes.null_count:,} of {len(ids):,} customers are unknown, such as {unknown.as_py()[:50]!r}"
-            )
+            unknown = ids.filter(pc.is_null(codes))[0].as_py()
+            raise JobError(f"{codes.null_count:,} of {len(ids):,} customers are unknown, such as {unknown[:50]!r}")
         snapshot = SnapshotLoader(job, purchases, self._model.inputs.encoder).at(settings.as_of_date)
         ranked = rank_blocks(Recommender(self._model, snapshot), codes.to_numpy().astype(np.int32), count)
         return pa.concat_tables(best.table(purchases, block) for block, best in ranked).to_pandas()
