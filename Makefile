@@ -67,14 +67,13 @@ backtest: setup ## walk through past weeks of an ingested warehouse, into docs/r
 	@for week in $$(seq '$(or $(WEEKS),12)'); do $(BACKTEST) $(JOBS) -m jobs.evaluation.backtest --backtest-week $$week; done
 	@$(BACKTEST) $(JOBS) -m jobs.evaluation.backtest_report --write-docs true
 
-SYSTEMS ?= als bpr logistic_mf item_knn user_knn als_spark rnn lstm gru self_attentive \
-	rnn_features lstm_features gru_features self_attentive_features
 MODEL_SYSTEMS = ATELIER_AS_OF_DATE='$(or $(AS_OF),2020-09-23)' $(call env,DATA,DATA) $(call env,WAREHOUSE,WAREHOUSE) \
-	$(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(call env,SYSTEM_EPOCHS,EPOCHS)
+	$(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(call env,SYSTEM_EPOCHS,EPOCHS) \
+	$(call env,TRAINING_WEEKS,TRAINING_WEEKS)
 
-model-systems: setup ## judge sequence and collaborative systems, into docs/results/ [SYSTEMS="als gru" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10]
+model-systems: setup ## judge recommender systems, into docs/results/ [SYSTEMS="als two_stage" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10 TRAINING_WEEKS=10]
 	@$(MODEL_SYSTEMS) $(JOBS) -m jobs.features.keywords
-	@failed=; for system in $(SYSTEMS); do for job in weekly_protocol next_purchase; do \
+	@failed=; for system in $(or $(SYSTEMS),$$($(JOBS) -c 'from jobs.recommenders.registry import SYSTEMS; print(*SYSTEMS)')); do for job in weekly_protocol next_purchase; do \
 		$(MODEL_SYSTEMS) $(JOBS) -m jobs.evaluation.$$job --system $$system || failed="$$failed $$job:$$system"; done; done; \
 		$(MODEL_SYSTEMS) $(JOBS) -m jobs.evaluation.recommender_report --write-docs true; \
 		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }

@@ -1,17 +1,19 @@
 """# Model systems
 
-Sequence and collaborative recommenders beside the two-stage model: each is judged on the same label weeks, and asked
-for each customer's next purchase as in the paper; then the tables and pictures of all.
+Every recommender system: collaborative ones, sequence networks, similar articles and the two-stage model. Each is
+judged on the same label weeks, and by each customer's next purchase as in the paper; then the tables and pictures of
+all.
 
-**When.** By hand only, once a weekly run of the same as-of date has taken in the data: the networks take hours on the
+**When.** By hand only, after a weekly run of the same as-of date and training weeks: the networks take hours on the
 full data. What the pictures show comes from the DAG `catalogue_intelligence`; where that has
-not run, the systems with side features do without, and say so.
+not run, the systems with side features do without, and say so. `similar_articles` fails where there are no images;
+`evaluation.next_purchase.two_stage` judges nothing, since the feature tables count the purchases that it would hide.
 
 **As-of date.** The day the last label week ends, a Wednesday; it has to be given.
 
 **Which systems.** All, or those that the form names; the tasks of the others are skipped.
 
-**When a task fails.** A system that fails stops no other, and the report tells of those that were judged. Cleared and
+**When a task fails.** A system that fails stops no other, and the report shows those that were judged. Cleared and
 run again, a network goes on from its last checkpoint.
 
 **Tasks.** A task id is a module and, where the module runs once per system, its name: `evaluation.weekly_protocol.als`
@@ -50,7 +52,7 @@ PARAMS = {
         description="Systems that are fitted and judged",
     ),
     **form("data", "warehouse", "mapping", "encoder", "keyword_method", "language", "system_epochs", "top_k"),
-    **form("accept_drift", "seed"),
+    **form("training_weeks", "max_epochs", "extra_sources", "accept_drift", "seed"),
 }
 
 
@@ -63,7 +65,7 @@ def chosen(params: dict[str, Any] | None = None) -> list[str]:
 
 with DAG(
     "model_systems",
-    description="Fit and judge the sequence and collaborative recommenders",
+    description="Fit and judge every recommender system",
     doc_md=__doc__,
     params=PARAMS,
     tags=["evaluation", "manual"],

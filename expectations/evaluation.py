@@ -162,7 +162,7 @@ PAPER_TRACK_METRICS = Contract(
 SYSTEM_METRICS = Contract(
     layer="gold",
     name="system_metrics",
-    description="Figures of the sequence and collaborative systems under the protocol of evaluation_metrics, on the "
+    description="Figures of the recommender systems under the protocol of evaluation_metrics, on the "
     "same label weeks, beside the baselines; what each would add to the two-stage model's candidates, and what it "
     "costs.",
     columns=_metric_columns(

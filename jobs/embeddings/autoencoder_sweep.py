@@ -6,6 +6,8 @@
 One MLflow run, with a nested run for each point of the grid; the one with the least error on held-out products has the
 tag `best`. The learning rate is constant, so the first 30 epochs of a training for 100 are a training for 30: each
 learning rate is trained once, and measured wherever a shorter training would have ended.
+
+Networks are fitted on one device, the first GPU where there is one.
 """
 
 from __future__ import annotations

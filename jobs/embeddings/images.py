@@ -1,10 +1,13 @@
 """Image embeddings: one vector per article.
 
 The first run fits the encoder (its PCA, and the catalogue's own network) and keeps it in the model registry; later
-runs embed only pictures that are new or changed, told by their checksums. A missing or broken picture becomes a flagged
+runs embed only pictures that are new or changed, by their checksums. A missing or broken picture becomes a flagged
 row. One of a strange kind (CMYK, 16 bits, animated) is converted and embedded, worth more than none; its row
 and the summary say so. What a killed run had embedded lies in the work folder (jobs.embeddings.feature_store), and the
 next run goes on there.
+
+Pictures are embedded on all GPUs, else on all cores; a network is fitted on one device, the first GPU where there is
+one.
 """
 
 from __future__ import annotations

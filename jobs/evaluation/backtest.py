@@ -3,7 +3,9 @@
 The past is walked through week by week. As of each start both fits are made exactly as the published model's are
 (jobs.ranking.train), from nothing dated on or after it; the final one is judged on the label week that begins there,
 where it is fresh, and on those after it, up to MAX_AGE weeks, as far as the run's as-of date lets it see. A label
-week's candidates and features are always as of its own start: only what the model has learnt grows old.
+week's candidates and features are always as of its own start: only the model grows old.
+
+Networks are fitted on one device, the first GPU where there is one; trees on the processor.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import mlflow
 import pyarrow as pa
 
 from expectations.evaluation import BACKTEST_BUYERS, BACKTEST_METRICS
-from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation import funnel
 from jobs.evaluation.evaluate import add_baselines, add_model, unlearned
@@ -31,7 +32,7 @@ from jobs.platform.tracking import start_run
 from jobs.ranking.fit import Weeks
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.rank import Recommender
-from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader, require_features
 from jobs.ranking.train import check_enough, evaluated_plan, fingerprint, fit_both
 from jobs.retrieval.purchases import Purchases, load_purchases
 
@@ -69,17 +70,6 @@ def fit_as_of(job: Job, purchases: Purchases, encoder: str | None, settings: Set
     return fits.final
 
 
-def require_features(job: Job, dates: Sequence[date]) -> None:
-    """Raise JobError where a date's features are missing: all of them would be unknown, and nobody would notice."""
-    for table in (CUSTOMER_FEATURES, ARTICLE_FEATURES):
-        present = {part["as_of_date"] for part in job.partitions(table)}
-        if missing := sorted({str(day) for day in dates} - present):
-            raise JobError(
-                f"{table.path} has nothing as of {', '.join(missing)}; run the features with "
-                f"--backtest-weeks {job.settings.backtest_week} or more, and the same training weeks"
-            )
-
-
 def judged(
     model: TwoStageModel, purchases: Purchases, snapshots: SnapshotLoader, start: date, ages: Sequence[int]
 ) -> Iterator[tuple[int, LabelWeek]]:
@@ -96,7 +86,7 @@ def judged(
 
 
 def add_lists(week: LabelWeek, _: TwoStageModel, recommender: Recommender, rows: slice) -> None:
-    """A block's lists of the model, and its candidates in an order that nobody learnt."""
+    """A block's lists of the model, and its candidates in round-robin order."""
     candidates = recommender.candidates(week.truth.customers[rows])
     ranked = recommender.rank(candidates, WIDTH)
     week.add(CHALLENGER, ranked.articles, rows)
@@ -127,7 +117,8 @@ def main(job: Job) -> str:
     start = settings.as_of_date - settings.backtest_week * WEEK
     then = settings.model_copy(update={"as_of_date": start})
     ages = range(min(MAX_AGE + 1, settings.backtest_week))
-    require_features(job, [*then.snapshot_dates, *(start + age * WEEK for age in ages)])
+    advice = f"run the features with --backtest-weeks {settings.backtest_week} or more, and the same training weeks"
+    require_features(job, [*then.snapshot_dates, *(start + age * WEEK for age in ages)], advice)
     metrics: list[pa.Table] = []
     buyers: list[pa.Table] = []
     course: list[str] = []

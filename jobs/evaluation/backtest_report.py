@@ -1,4 +1,4 @@
-"""What the walk-forward backtest says: all weeks pooled, and how a model ages; as a table and a picture.
+"""The results of the walk-forward backtest: all weeks pooled, and how a model ages; as a table and a picture.
 
     python -m jobs.evaluation.backtest_report --as-of-date 2020-09-23 --backtest-weeks 12 --write-docs true
 

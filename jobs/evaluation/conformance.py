@@ -1,8 +1,8 @@
 """Are the real H&M files what was published about them, and do our baselines reach the published figures on them?
 
 Not a task of the DAG: `make conformance DATA=/data/hm WAREHOUSE=/data/warehouse`. It reads the three CSV files, and
-counts the silver tables where the warehouse has them. It applies to the complete real files only, told by facts that
-no generated data of the same size share; on anything else it says why it does not apply, and is content.
+counts the silver tables where the warehouse has them. It applies to the complete real files only, recognised by
+facts that no generated data of the same size share; on anything else it prints why it does not apply, and succeeds.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ features of each fold are as of its own start. The funnel of the run's candidate
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,13 +26,12 @@ from jobs.evaluation.protocol import (
     WIDTH,
     Figure,
     LabelWeek,
+    label_weeks,
 )
 from jobs.evaluation.weekly_chart import log_weeks, weekly_figures
 from jobs.platform.codes import Ints
-from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.progress import track
-from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import load_model_folder, registered, start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates
 from jobs.ranking.model import EVALUATED, TwoStageModel, fit_folder
@@ -78,20 +77,15 @@ def entrants(job: Job, purchases: Purchases) -> dict[str, Entrant]:
     return found
 
 
-def judged_weeks(job: Job, purchases: Purchases, judged: Mapping[str, Entrant]) -> Iterator[LabelWeek]:
-    """Each fold in which anything was bought, the oldest first, with every system's lists."""
-    as_of_date = job.settings.as_of_date
-    for start in (as_of_date - j * WEEK for j in range(EVALUATION_FOLDS, 0, -1)):
-        labels = purchases.between(start, start + WEEK)
-        if not len(labels):
-            print(f"nothing was bought from {start} to {start + WEEK}: no fold")
-            continue
-        week = LabelWeek(purchases.before(start), labels, start)
+def judged_weeks(job: Job, purchases: Purchases, judged: Mapping[str, Entrant]) -> list[LabelWeek]:
+    """The folds with every system's lists; JobError where nothing was bought in any."""
+    weeks = label_weeks(purchases, job.settings.as_of_date)
+    for week in weeks:
         for system, entrant in judged.items():
             add = add_challenger if system == CHALLENGER else add_champion
-            add_model(week, system, entrant.model, entrant.snapshots.at(start), add)
+            add_model(week, system, entrant.model, entrant.snapshots.at(week.start), add)
         add_baselines(week)
-        yield week
+    return weeks
 
 
 def add_model(week: LabelWeek, system: str, model: TwoStageModel, snapshot: Snapshot, add: Add) -> None:
@@ -127,7 +121,7 @@ def add_challenger(week: LabelWeek, model: TwoStageModel, recommender: Recommend
 
 
 def unlearned(candidates: Candidates) -> Ints:
-    """All candidates of a block in an order that nobody learnt."""
+    """All candidates of a block in round-robin order of the sources: nothing in it is learned."""
     merged = candidates.merged
     ranks = [merged.ranks[source] for source in SOURCES if source in candidates.found]
     return funnel.round_robin(merged.articles, ranks)
@@ -167,12 +161,7 @@ def main(job: Job) -> str:
     with start_run(settings, job.name):
         purchases = load_purchases(job, before=settings.as_of_date)
         judged = entrants(job, purchases)
-        weeks = list(judged_weeks(job, purchases, judged))
-        if not weeks:
-            raise JobError(
-                f"silver/transactions: nothing bought in the {EVALUATION_FOLDS} weeks before {settings.as_of_date}; "
-                "nothing to judge"
-            )
+        weeks = judged_weeks(job, purchases, judged)
         figures = figures_of(weeks, settings.seed, funnel.measure)
         for found in figures.values():
             found += funnel.hit_shares(found)

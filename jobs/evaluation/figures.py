@@ -32,7 +32,7 @@ from jobs.retrieval.purchases import Purchases
 Key = tuple[str, str, int]
 #: Figures of each buyer, (n,) each.
 Columns = dict[Key, Floats]
-#: What is made of a group of purchases: (system -> its lists, the purchases) -> columns.
+#: Measures of a group of purchases: (system -> its lists, the purchases) -> columns.
 Measure = Callable[[Mapping[str, RankedHits], Truth], Columns]
 
 

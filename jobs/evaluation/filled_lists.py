@@ -35,7 +35,7 @@ class Picks:
     def of(self, customers: Ints) -> tuple[TopK, TopK]:
         """Of these customers what the system found by itself, and the same filled up, without scores there.
 
-        A customer that the system knows nothing of gets the best sellers alone.
+        A customer without a list of the system's gets the best sellers alone.
         """
         own = self._source.of(customers)
         popular = np.broadcast_to(self._popular, (len(customers), len(self._popular)))

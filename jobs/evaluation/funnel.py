@@ -1,4 +1,4 @@
-"""The funnel: what the candidate sources find of the purchases, and what the ranker makes of it.
+"""The funnel: recall of the candidate sources, and how the ranker orders what they find.
 
 Each source and the merged candidates are systems of the protocol, `candidates/<source>`, `candidates/merged` and
 `candidates/ranked`: lists of the same buyers, judged on the same purchases. They are handed to the label week block by
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 PREFIX = "candidates/"
-#: All candidates in an order that nobody learnt, and in the ranker's.
+#: All candidates in round-robin order, and in the ranker's.
 MERGED, RANKED = f"{PREFIX}merged", f"{PREFIX}ranked"
 SOURCE_KS = (10, 50, 100)
 #: MAP@12 of the candidates in the best order there is.
@@ -30,7 +30,7 @@ CEILING = "map_ceiling"
 
 
 def round_robin(articles: Ints, ranks: Sequence[npt.NDArray[np.float32]]) -> Ints:
-    """Merged candidates (n, w) in an order that nobody learnt: the sources take turns.
+    """Merged candidates (n, w) in round-robin order of the sources, in which nothing is learned.
 
     The first of each source in the order of precedence, then the second of each, and so on; an article that several
     found stands where the first of them placed it.
@@ -47,7 +47,7 @@ def round_robin(articles: Ints, ranks: Sequence[npt.NDArray[np.float32]]) -> Int
 
 
 def measure(lists: Mapping[str, RankedHits], truth: Truth) -> Columns:
-    """What an evaluation asks of all lists: `system_columns` of the systems, `funnel_columns` of the candidates."""
+    """The measures of an evaluation: `system_columns` of the systems, `funnel_columns` of the candidates."""
     candidates = {system: listed for system, listed in lists.items() if system.startswith(PREFIX)}
     systems = {system: listed for system, listed in lists.items() if system not in candidates}
     return system_columns(systems, truth) | funnel_columns(candidates, truth)

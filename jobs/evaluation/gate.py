@@ -5,7 +5,7 @@ Only if, pooled over at least EVALUATION_FOLDS weekly folds,
 - it beats every baseline and the champion on MAP@12 significantly: the 95 % interval of the paired difference is above
   zero;
 - no slice falls by more than MARGIN against the champion (docs/reference/gates.md says which slices, and why);
-- its lists still show enough different articles: COVERAGE_FLOOR;
+- its lists still hold enough different articles: COVERAGE_FLOOR;
 - its MAP@12 is plausible for these data (see SUSPICIOUS).
 
 A model that loses does not stop the run: the champion of earlier weeks, or the baselines, are published instead.

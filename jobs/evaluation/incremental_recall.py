@@ -20,13 +20,13 @@ from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE
 from jobs.retrieval.candidates import HeuristicSources
 
-#: Candidates that a system would hand over, and places in which the candidates are compared.
+#: Candidates that a system would add, and places in which the candidates are compared.
 CANDIDATES = 100
 OWN, SOURCES, JOINED = f"{PREFIX}own", f"{PREFIX}sources", f"{PREFIX}joined"
 
 
 def take_turns(lists: Sequence[Ints]) -> Ints:
-    """The first of each list, then the second of each, and so on, each article once: an order that nobody learnt.
+    """The first of each list, then the second of each, and so on, each article once: nothing in the order is learned.
 
     Args:
         lists: article codes of the same n customers, each (n, any), NO_ARTICLE at the right of rows that hold fewer.
@@ -57,7 +57,7 @@ def add_candidates(week: LabelWeek, own: Ints, sources: HeuristicSources) -> Non
 
 
 def measure(lists: Mapping[str, RankedHits], truth: Truth) -> Columns:
-    """What every system is judged by, and of the first one what it would add.
+    """What every system is judged by, and of the first one also what it would add.
 
     own_recall, of its own lists; unique_recall, the share of each buyer's articles that is in its own list and is no
     candidate of any source; merged_recall, of the sources' candidates, merged_recall_with, of both, in as many places,

@@ -1,18 +1,22 @@
-"""One of the systems under the protocol of the paper that they come from: which is each customer's next purchase?
+"""A recommender system under the protocol of the sequence paper: which is each customer's next purchase?
 
     python -m jobs.evaluation.next_purchase --system gru --as-of-date 2020-09-23
 
 Source: "FOR sequence recommender". Each customer's last event is hidden, everything else is known to the fit, and a hit
 is a list that holds the hidden article among its first 1, 5, 10, 50 or 100. This leaks: what others bought *after* the
 hidden event is known, such as what became popular only then, and the side features' mean prices are of all purchases,
-hidden ones too. So figures say how systems compare under that protocol,
-not how they would do next week (jobs.evaluation.weekly_protocol does).
+hidden ones too. So the figures compare systems under
+that protocol; how they do on the next week is measured by jobs.evaluation.weekly_protocol.
 
 The paper does not say what an event is, so there is one fit and one row of figures for each reading: `every_unit`, the
 last unit (whoever buys two of a size has the answer in the history); `merged_lines`, identical lines of a day are one
 event, in the history too; and `last_day`, a whole day is hidden, because the order within one is not known, and any
 article of it is a hit. Customers with nothing but what is hidden keep it and are not judged; of the others all last
 events are hidden, and a sample of at most MOST_CUSTOMERS, the same for a seed, is judged.
+
+The two-stage model is not judged here: the feature tables count the hidden purchases.
+
+Networks are fitted on one device, the first GPU where there is one; other systems run on the processor.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import mlflow
 import numpy as np
 import numpy.typing as npt
 
+from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import NEXT_PURCHASE_METRICS
 from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.figures import figures_table
@@ -40,12 +45,24 @@ from jobs.platform.staging import Slice
 from jobs.platform.tracking import start_run
 from jobs.ranking.candidate_retrieval import blocks
 from jobs.recommenders.events import Reading, events_of
+from jobs.recommenders.registry import SYSTEMS
 from jobs.recommenders.side_features import OPTIONAL_TABLES
 from jobs.recommenders.timed_fit import fitted
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, load_purchases
 
-READS, WRITES = PURCHASE_TABLES, (NEXT_PURCHASE_METRICS,)
-SETTINGS = ("accept_drift", "mapping", "keyword_method", "system", "system_epochs", "seed", "mlflow_tracking_uri")
+READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS), (NEXT_PURCHASE_METRICS,)
+SETTINGS = (
+    "accept_drift",
+    "data",
+    "mapping",
+    "encoder",
+    "embedding_dim",
+    "keyword_method",
+    "system",
+    "system_epochs",
+    "seed",
+    "mlflow_tracking_uri",
+)
 #: Side features are of what there is.
 READS_EARLIER_RUNS = OPTIONAL_TABLES
 
@@ -160,6 +177,8 @@ def judged(job: Job, purchases: Purchases, reading: str) -> list[Figure]:
 def main(job: Job) -> str:
     settings = job.settings
     system, as_of_date = settings.system, settings.as_of_date
+    if SYSTEMS[system].takes_job:
+        return f"{system} is not judged: it reads feature tables, which count the purchases that this protocol hides"
     purchases = load_purchases(job, before=as_of_date)
     with start_run(settings, f"{job.name}.{system}"):
         names = ("system", "as_of_date", "system_epochs", "seed", "mapping")

@@ -10,7 +10,9 @@ days to come. So the first 70 % are history, and in their last part, as long as 
 
     python -m jobs.evaluation.paper_track --as-of-date 2020-09-23
 
-Not a task of a DAG. It needs features as of the first day of each part, and says which are missing.
+Not a task of a DAG. It needs features as of the first day of each part, and names those that are missing.
+
+The networks are fitted on one device, the first GPU where there is one.
 """
 
 from __future__ import annotations
@@ -28,7 +30,6 @@ import torch
 from pytorch_lightning.loggers import MLFlowLogger
 
 from expectations.evaluation import PAPER_TRACK_METRICS
-from expectations.features import CUSTOMER_FEATURES
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation.figures import figures_table
 from jobs.evaluation.protocol import ALL_BUYERS, RANKING_KS, Figure
@@ -45,7 +46,7 @@ from jobs.ranking.candidate_retrieval import BLOCK_SIZE, as_tensor
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.pairs import Tastes
-from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader, require_features
 from jobs.ranking.training_set import WeekPairs, pair_tensors, purchase_pairs
 from jobs.retrieval.purchases import Purchases, day_number, load_purchases
 from lightning_modules.pairs import BatchSlices, PairDataModule, PairTensors
@@ -59,6 +60,8 @@ SHARES = (0.55, 0.70, 0.85)
 #: Buyers of a part at most, drawn at random.
 MOST_BUYERS = 50_000
 RETRIEVED, RECOMMENDED = 100, max(RANKING_KS)
+#: Where features are missing.
+ADVICE = "run features.customers, features.articles and features.interactions with --as-of-date of each first"
 SYSTEM, SYSTEM_NEW, SAMPLED_PAIRS = "two_stage_joint", "two_stage_joint_exclude_bought", "sampled_pairs"
 
 
@@ -179,22 +182,12 @@ def follow(
     return figures, starts[-1]
 
 
-def check_features(job: Job, starts: list[date]) -> None:
-    """Raise JobError that names the parts without features."""
-    there = {partition["as_of_date"] for partition in job.partitions(CUSTOMER_FEATURES)}
-    if missing := [str(start) for start in starts if str(start) not in there]:
-        raise JobError(
-            f"gold/customer_features has no slice as of {', '.join(missing)}; run features.customers, "
-            "features.articles and features.interactions with --as-of-date of each first"
-        )
-
-
 def main(job: Job) -> str:
     settings = job.settings
     with start_run(settings, job.name) as active, TemporaryDirectory() as folder:
         encoder = current_encoder(settings)
         purchases = load_purchases(job, before=settings.as_of_date)
-        check_features(job, split_dates(purchases, settings.as_of_date))
+        require_features(job, split_dates(purchases, settings.as_of_date), ADVICE)
         logger = MLFlowLogger(run_id=active.info.run_id, tracking_uri=mlflow.get_tracking_uri())
         loader = SnapshotLoader(job, purchases, encoder)
         figures, start = follow(loader, purchases, encoder, settings, Path(folder), logger)

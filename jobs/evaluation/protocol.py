@@ -20,13 +20,13 @@ import numpy as np
 from jobs.metrics.ranking_metrics import Floats, Mask, Truth, hit_ranks, novelty, pair_keys, popular_overlap
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
-from jobs.platform.settings import WEEK
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.purchases import Purchases, day_number
 
 HEADLINE_K = 12
 RANKING_KS, RETRIEVAL_KS = (10, 20, 30), (100, 300)
-#: Places per customer that say all there is to say about a system: as many as the deepest cut-off.
+#: Places per customer that are judged: as many as the deepest cut-off.
 WIDTH = max(RETRIEVAL_KS)
 
 ALL_BUYERS = "all"
@@ -178,7 +178,7 @@ def check_lists(system: str, ranked: Ints, sold: Mask, history: Purchases) -> No
 def slices(truth: Truth, history: Purchases, fold_start: date) -> dict[str, Mask]:
     """Groups to report on, as masks over the pairs of the truth.
 
-    A slice of buyers keeps all their pairs. A slice of pairs (repurchase or not, young articles) asks for those
+    A slice of buyers keeps all their pairs. A slice of pairs (repurchase or not, young articles) counts those
     purchases only, of the buyers who made any; other hits of a list then count as misses.
     """
     start = day_number(fold_start)
@@ -202,3 +202,19 @@ def slices(truth: Truth, history: Purchases, fold_start: date) -> dict[str, Mask
         FIRST_PURCHASES: ~bought_before,
         NEW_ARTICLES: (age >= 1) & (age <= 7),
     }
+
+
+def label_weeks(purchases: Purchases, as_of_date: date) -> list[LabelWeek]:
+    """The folds before a date in which anything was bought, the oldest first; JobError where there is none."""
+    weeks = []
+    for start in (as_of_date - j * WEEK for j in range(EVALUATION_FOLDS, 0, -1)):
+        labels = purchases.between(start, start + WEEK)
+        if len(labels):
+            weeks.append(LabelWeek(purchases.before(start), labels, start))
+        else:
+            print(f"nothing was bought from {start} to {start + WEEK}: no fold")
+    if not weeks:
+        raise JobError(
+            f"silver/transactions: nothing bought in the {EVALUATION_FOLDS} weeks before {as_of_date}; nothing to judge"
+        )
+    return weeks

@@ -1,4 +1,4 @@
-"""What the sequence and collaborative systems reach, as two tables and their pictures.
+"""The figures of the recommender systems, as two tables and their pictures.
 
     python -m jobs.evaluation.recommender_report --as-of-date 2020-09-23 --write-docs true
 
@@ -140,7 +140,7 @@ def next_purchases(rows: Rows) -> str:
 
 
 def by_week(rows: Rows, weeks: Sequence[str]) -> str:
-    """The table of the weekly protocol: quality, warm and cold customers apart, worth and cost."""
+    """The table of the weekly protocol: MAP@12, by slice of customers, incremental recall and cost."""
     systems = judged(rows)
     lines = [
         line(system, *(cell(rows, (system, *key), number, head in WITH_INTERVAL) for head, key, number in COLUMNS))

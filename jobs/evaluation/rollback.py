@@ -1,7 +1,7 @@
 """Take the champion back: the version that was promoted before it is champion again.
 
 Not a task of the DAG: `python -m jobs.evaluation.rollback --as-of-date 2020-09-16 --warehouse warehouse`, or
-`make rollback`. The date says which champion is meant, the one that a run of that date would publish with, so doing it
+`make rollback`. The date identifies the champion: the one that a run of that date would publish with, so doing it
 twice takes one version back, not two. The verdict on that version is replaced in `model_decisions`: later runs, and
 reruns of the gate, go by it. `ranking.score` and what follows it publish the older version's picks.
 """

@@ -1,12 +1,14 @@
-"""One of the sequence and collaborative systems under the weekly protocol, and its picks for every customer.
+"""A recommender system under the weekly protocol, and its picks for every customer.
 
     python -m jobs.evaluation.weekly_protocol --system als --as-of-date 2020-09-23
 
-As the two-stage model (jobs.ranking.train) it is fitted twice. The evaluated fit knows purchases before the oldest fold
-alone; for each fold (jobs.evaluation.protocol) it then picks from what was known at the fold's start. The final fit
-knows all before the as-of date, and what it picks becomes `system_recommendations`. Lists are judged as they would be
-shown: places that a system leaves open hold the best sellers (`own_share` says how many it filled itself). What it
-would add to the product's candidates (jobs.evaluation.incremental_recall) is asked of its own lists alone.
+Each system is fitted twice. The evaluated fit knows purchases before the oldest fold alone; for each fold
+(jobs.evaluation.protocol) it then picks from what was known at the fold's start. The final fit knows all before the
+as-of date, and its picks become `system_recommendations`. Lists are judged as they would be shown: places that a system
+leaves open hold the best sellers (`own_share` is the share that it filled itself). What it would add to the product's
+candidates (jobs.evaluation.incremental_recall) is measured on its own lists alone.
+
+Networks are fitted on one device, the first GPU where there is one; other systems run on the processor.
 """
 
 from __future__ import annotations
@@ -29,23 +31,22 @@ from jobs.evaluation.figures import figures_of, figures_table
 from jobs.evaluation.filled_lists import Picks, tables
 from jobs.evaluation.funnel import PREFIX
 from jobs.evaluation.incremental_recall import CANDIDATES, add_candidates, measure
-from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, WIDTH, Figure, LabelWeek
+from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, WIDTH, Figure, LabelWeek, label_weeks
 from jobs.platform.codes import NO_ARTICLE, Ints
-from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.progress import track
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.staging import Slice
 from jobs.platform.tracking import start_run
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE
-from jobs.ranking.snapshot import SnapshotLoader
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.recommenders.recommender import Model
 from jobs.recommenders.side_features import OPTIONAL_TABLES
 from jobs.recommenders.timed_fit import Fitted, fitted, peak_mib
 from jobs.retrieval.candidates import HeuristicSources
-from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, load_purchases
+from jobs.retrieval.purchases import Purchases, load_purchases
 
-READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS), (SYSTEM_METRICS, SYSTEM_RECOMMENDATIONS)
+READS, WRITES = SNAPSHOT_TABLES, (SYSTEM_METRICS, SYSTEM_RECOMMENDATIONS)
 SETTINGS = (
     "accept_drift",
     "data",
@@ -55,6 +56,9 @@ SETTINGS = (
     "keyword_method",
     "system",
     "system_epochs",
+    "training_weeks",
+    "max_epochs",
+    "extra_sources",
     "seed",
     "top_k",
     "mlflow_tracking_uri",
@@ -64,22 +68,6 @@ READS_EARLIER_RUNS = OPTIONAL_TABLES
 
 #: By the start of a label week; of all together by None.
 Figures = dict[date | None, list[Figure]]
-
-
-def label_weeks(purchases: Purchases, starts: Sequence[date]) -> list[LabelWeek]:
-    """The folds in which anything was bought; JobError where there is none."""
-    weeks = []
-    for start in starts:
-        labels = purchases.between(start, start + WEEK)
-        if len(labels):
-            weeks.append(LabelWeek(purchases.before(start), labels, start))
-        else:
-            print(f"nothing was bought from {start} to {start + WEEK}: no fold")
-    if not weeks:
-        raise JobError(
-            f"silver/transactions: nothing bought in the {len(starts)} weeks from {starts[0]}; nothing to judge"
-        )
-    return weeks
 
 
 def add_lists(week: LabelWeek, system: str, model: Model) -> Ints:
@@ -153,12 +141,12 @@ def main(job: Job) -> str:
     settings = job.settings
     system, as_of_date = settings.system, settings.as_of_date
     purchases = load_purchases(job, before=as_of_date)
-    starts = [as_of_date - j * WEEK for j in range(EVALUATION_FOLDS, 0, -1)]
     with start_run(settings, f"{job.name}.{system}"):
         names = ("system", "as_of_date", "system_epochs", "seed", "top_k", "mapping")
         mlflow.log_params({name: getattr(settings, name) for name in names})
-        weeks = label_weeks(purchases, starts)
-        evaluated = fitted(job, purchases.before(starts[0]), starts[0])
+        weeks = label_weeks(purchases, as_of_date)
+        oldest = as_of_date - EVALUATION_FOLDS * WEEK
+        evaluated = fitted(job, purchases.before(oldest), oldest)
         figures = judged(job, purchases, weeks, evaluated)
         mlflow.log_metrics(
             {

@@ -21,7 +21,7 @@ from expectations.contract import Contract
 from jobs.platform import storage
 from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError, TableChangedError
-from jobs.platform.settings import Settings
+from jobs.platform.settings import Settings, problems
 from jobs.platform.staging import Slice, Staged
 from jobs.platform.warehouse import ARROW_ROWS, Warehouse
 
@@ -236,12 +236,14 @@ def run(
     for noisy in ("py4j", "great_expectations", "alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("SQLQueryContextLogger").disabled = True  # Spark's faults as a page of JSON
-    file = sys.modules["__main__"].__file__
+    script = sys.modules["__main__"]
+    file = script.__file__
     assert file is not None, "run() is called from a job's file"
     name = job_name(file)
+    argv = sys.argv[1:] if argv is None else argv
     started = time.monotonic()
     try:
-        given = CliApp.run(Settings.of(name, settings), cli_args=list(sys.argv[1:] if argv is None else argv))
+        given = CliApp.run(Settings.of(name, settings, script.__doc__), cli_args=list(argv))
         job = Job(name, given, reads, writes)
         storage.require_reachable(given.warehouse)
         if "data" in settings:
@@ -251,8 +253,7 @@ def run(
         if given.published_file:
             job.write_published(given.published_file)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
-        _fail(name, "; ".join(problems), EXIT_JOB_ERROR)
+        _fail(name, problems(error), EXIT_JOB_ERROR)
     except SettingsError as error:
         words = str(error).removeprefix("error parsing CLI: ")
         _fail(name, f"{words}; `python -m jobs.{name} --help` lists what this job takes", EXIT_JOB_ERROR)

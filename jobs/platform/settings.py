@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WEEK = timedelta(days=7)
@@ -166,8 +166,10 @@ class Settings(BaseSettings):
         "gru_features",
         "self_attentive",
         "self_attentive_features",
-    ] = Field("als", description="Which sequence or collaborative system is fitted and judged")
-    system_epochs: int = Field(10, ge=1, le=200, description="Passes of such a network over the purchases")
+        "similar_articles",
+        "two_stage",
+    ] = Field("als", description="Which recommender system is fitted and judged")
+    system_epochs: int = Field(10, ge=1, le=200, description="Passes of a sequence network over the purchases")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
 
     # Of jobs that make lists, and of reports.
@@ -190,18 +192,19 @@ class Settings(BaseSettings):
     )
 
     @classmethod
-    def of(cls, job: str, names: Iterable[str]) -> type[Settings]:
+    def of(cls, job: str, names: Iterable[str], about: str | None = None) -> type[Settings]:
         """The settings of one job: no flag and no attribute but COMMON's and these.
 
         Args:
             job: its name, "ingest.articles".
             names: its SETTINGS.
+            about: what `--help` says of the job.
         """
         taken = {*COMMON, *names}
         if unknown := taken - cls.model_fields.keys():
             raise AssertionError(f"{job} declares the setting {unknown.pop()}, which is not in Settings")
         absent = {name: ClassVar[Any] for name in cls.model_fields if name not in taken}
-        body = {"__module__": __name__, "__doc__": f"Parameters of {job}.", "__annotations__": absent}
+        body = {"__module__": __name__, "__doc__": about or f"Parameters of {job}.", "__annotations__": absent}
         return type(cls.__name__, (cls,), body | {"_job": job, "__getattr__": _undeclared})
 
     @property
@@ -240,6 +243,11 @@ class Settings(BaseSettings):
         """First days of the weeks whose interactions a run needs: the label weeks, and four before the oldest
         snapshot for what is computed over the last 28 days."""
         return [self.as_of_date - j * WEEK for j in range(1, len(self.feature_dates) + 4)]
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with settings, in one line."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
 
 
 def _undeclared(settings: Any, name: str) -> Any:

@@ -57,7 +57,7 @@ class BoostedTrees:
         """Trees fitted on these weeks.
 
         Args:
-            validation: the week that says when to stop; None: all `trees` are grown.
+            validation: the week of early stopping; None: all `trees` are grown.
             trees: at most.
         """
         training = _dataset(weeks, inputs)

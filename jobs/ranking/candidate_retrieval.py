@@ -72,7 +72,7 @@ class Retrieval:
 
     Args:
         inputs: fitted preprocessing of customers and articles, which also says how far their features may reach.
-        towers: fitted on days before those it is asked about.
+        towers: fitted on days before the snapshot's.
         systems: further sources by name, fitted likewise.
     """
 
@@ -129,7 +129,7 @@ class Retrieval:
 
 
 def source_columns(ranks: Mapping[str, Floats], scores: Mapping[str, Floats]) -> dict[str, Floats]:
-    """What the sources say of candidates, as inputs: from each one's rank and score of them, NaN where it has none."""
+    """Inputs from each source's rank and score of the candidates: closeness is 0 and score NaN where it has none."""
     columns = {}
     for source in ranks:
         columns[f"{source}_closeness"] = np.nan_to_num(np.reciprocal(ranks[source]))

@@ -37,7 +37,7 @@ from lightning_modules.pairs import PairDataModule
 from lightning_modules.ranker import Ranker
 from lightning_modules.two_tower import TwoTower
 
-#: About as many pairs of a week say what is usual: every n-th.
+#: Preprocessing of pairs is fitted on about as many of a week: every n-th.
 MOST_FITTED = 100_000
 TOWERS = "two_tower"
 
@@ -107,7 +107,7 @@ class Plan:
     Attributes:
         name: of the fit, in logs and among the saved files.
         weeks: to learn from, the newest first, at least two.
-        validation: the week that says when each part has learned enough; None: each part takes its `rounds`.
+        validation: the week by which each part stops early; None: each part takes its `rounds`.
         rounds: epochs or trees of each part at most.
         rankers: names of those to fit.
     """
@@ -125,7 +125,7 @@ class Plan:
 
     @property
     def older(self) -> Sequence[date]:
-        """The weeks of the towers, whose end is also what systems know."""
+        """The weeks of the towers, whose end is also that of the systems' history."""
         return self.weeks[-(-len(self.weeks) // 2) :]
 
     @property
@@ -183,7 +183,7 @@ def fit_two_stage(
 def fit_entities(weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:
     """Preprocessing of customers and articles, fitted on the towers' weeks and on nothing later; that of pairs follows.
 
-    The buyers of each week say what is usual of a customer, the articles on sale before it what is of an article.
+    Statistics of customers are over the buyers of each week, those of articles over the articles on sale before it.
     """
     images = weeks[0].snapshot.images
     present = images[images.any(axis=1)]

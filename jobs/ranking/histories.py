@@ -1,4 +1,4 @@
-"""What a customer's history says about an article: bought before, how often, how long ago, and how much was alike."""
+"""Features of an article in a customer's history: bought before, how often, how long ago, share of similar ones."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ ARTICLE_CATEGORIES = (
 
 #: Attributes whose shares in a customer's history describe the customer, as inputs of tower and branch.
 TASTES = ("index_group_name", "product_group_name", "perceived_colour_master_name", "garment_group_name")
-#: Attributes for which a pair feature says how much of the history has the article's own value.
+#: Attributes with a pair feature: the share of the history that has the article's own value.
 AFFINITIES = (*TASTES, "product_type_name", "department_name", "section_name", "colour_group_name")
 AFFINITY_NUMERIC = tuple(f"{name}_affinity" for name in AFFINITIES)
 #: How often a customer bought: the article itself, its product (any variant), its product type.
@@ -96,7 +96,7 @@ PAIR_NUMERIC = (
 def inputs_with(systems: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Every input of a model that was given these systems as candidate sources, by what it describes.
 
-    Each candidate source says of the pair: 1 / rank, 0 where it did not find the article, and its score.
+    Each candidate source gives two of the pair: 1 / rank, 0 where it did not find the article, and its score.
     """
     sources = [source for source in SOURCES if source in systems or source not in SYSTEMS]
     said = (f"{source}_{what}" for source in sources for what in ("closeness", "score"))

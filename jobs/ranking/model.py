@@ -1,6 +1,6 @@
 """The two-stage model as it is saved and loaded: fitted towers, rankers and preprocessing, never a pickle.
 
-A registered version holds two fits of it, a folder each; jobs.ranking.train says what they are.
+A registered version holds two fits of it, a folder each; see jobs.ranking.train.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TwoStageModel:
     Attributes:
         systems: fitted systems that are candidate sources beside the towers, by name.
         rankers: by name, one or more.
-        chosen: name of the one that ranks unless another is asked for.
+        chosen: name of the one that ranks unless another is named.
     """
 
     inputs: Inputs
@@ -92,7 +92,7 @@ def fit_folder(version: Path, fit: str) -> Path:
 
 
 def _changes(theirs: Mapping[str, Sequence[str]], ours: Mapping[str, Sequence[str]]) -> str:
-    """What one list of inputs has and the other has not, in a few words."""
+    """The names that only one of two lists of inputs has, in one line."""
     if not theirs:
         return "it does not say which"
     before, now = ({f"{kind}.{name}" for kind, names in side.items() for name in names} for side in (theirs, ours))

@@ -1,4 +1,4 @@
-"""The model card of a version as ranking.train writes it; jobs.evaluation.card_section adds how good the model is."""
+"""The model card of a version as ranking.train writes it; jobs.evaluation.card_section adds its figures."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Two stages: two towers and further sources find some hundred candidates for a cu
 ## Intended use
 
 The $count best articles of each known customer of this shop for the week from $as_of. Customers without purchases get
-them, too, from what sells. Not meant for another shop's data, for articles that were never sold before the date asked
-about, or for decisions about people.
+them, too, from what sells. Not meant for another shop's data, for articles that were never sold before the as-of date,
+or for decisions about people.
 
     import mlflow, pandas as pd
     model = mlflow.pyfunc.load_model("models:/$name/VERSION")
     model.predict(pd.DataFrame({"customer_id": [...]}), params={"warehouse": "/path", "as_of_date": "$as_of"})
 
 It runs in an environment made from its own `requirements.txt`, and reads the customers' purchases and features from the
-tables of a warehouse at the date asked about, never later ones.
+tables of a warehouse as of that date, never later ones.
 
 ## Data
 
 | what | figure |
 |---|---|
-| as-of date | $as_of: nothing dated on or after it was seen |
+| as-of date | $as_of: nothing dated on or after it was used |
 | purchases | $purchases units, $first to $last |
 | customers, articles in the catalogue | $customers, $articles |
 | customers, articles with a purchase | $buyers, $sold |
@@ -55,8 +55,8 @@ Rounds: $rounds. Seed: $seed.
 
 - It learns from purchases alone: no views, no stock, no returns. What was never offered was never bought.
 - Intervals are over this shop's customers and the judged weeks; another season may differ.
-- The figures are of past weeks in which its lists were not shown: what showing them does, only a test tells.
-- Customers with little history get mostly best sellers of late; see their slice below once it is judged.
+- The figures are of past weeks in which its lists were not shown: only an A/B test measures what showing them does.
+- Customers with little history get mostly recent best sellers; see their slice below once it is judged.
 
 ## Licence
 

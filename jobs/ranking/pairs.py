@@ -21,7 +21,7 @@ RECENCY_DAYS = 14
 
 @dataclass(frozen=True)
 class Tastes:
-    """What the histories of some customers say, to be compared with any article.
+    """Profiles of some customers from their histories, to be compared with any article.
 
     Attributes:
         customers: their codes, (n,).

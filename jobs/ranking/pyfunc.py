@@ -1,8 +1,8 @@
 """The registered model as an MLflow pyfunc: both stages, from customer ids to ranked articles, and no pickle.
 
-MLflow imports this module from the model's own files, with nothing of the project at hand, and calls `_load_pyfunc` on
-the folder of tensors, trees and JSON that TwoStageModel saves. What is ranked for is read from the tables of a
-warehouse. Where the project's modules are imported already, MLflow uses those and not the model's.
+MLflow imports this module from the model's own files, without the project on the path, and calls `_load_pyfunc` on
+the folder of tensors, trees and JSON that TwoStageModel saves. Histories and features are read from the tables
+of a warehouse. Where the project's modules are imported already, MLflow uses those and not the model's.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from pydantic import ValidationError
 
-from expectations.features import ARTICLE_FEATURES
 from jobs.platform import storage
 from jobs.platform.checksums import verify_checksums
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
-from jobs.platform.settings import Settings
+from jobs.platform.settings import Settings, problems
 from jobs.ranking.model import FINAL, TwoStageModel
-from jobs.ranking.rank import Recommender, rank_blocks
-from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.rank import RANKED, Recommender, rank_blocks
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader, require_features
 from jobs.retrieval.purchases import load_purchases
 
 #: The customers' column, the only input.
 CUSTOMER = "customer_id"
+_MLFLOW_TYPES = {pa.string(): "string", pa.int32(): "integer", pa.float64(): "double"}
 
 
 def signature(settings: Settings) -> ModelSignature:
@@ -38,10 +39,9 @@ def signature(settings: Settings) -> ModelSignature:
 
     The parameters' defaults are the run's: its as-of date, its warehouse, its number of recommendations.
     """
-    columns = {CUSTOMER: "string", "rank": "integer", "article_id": "string", "score": "double", "source": "string"}
     return ModelSignature(
         inputs=Schema([ColSpec("string", CUSTOMER)]),
-        outputs=Schema([ColSpec(kind, name) for name, kind in columns.items()]),
+        outputs=Schema([ColSpec(_MLFLOW_TYPES[column.type], column.name) for column in RANKED]),
         params=ParamSchema(
             [
                 ParamSpec("as_of_date", "string", settings.as_of_date.isoformat()),
@@ -63,39 +63,62 @@ class WeeklyRecommender:
         self._model, self._fitted_as_of = model, fitted_as_of
 
     def predict(self, customers: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
-        """The best articles of each customer, by customer as asked for, then rank: those that scoring would publish.
+        """The best articles of each customer, in the order of the customers, then rank: those that scoring publishes.
 
         Args:
-            customers: column customer_id.
+            customers: column customer_id; none give an empty frame.
             params: as_of_date, of which the warehouse has features: nothing dated on or after it is looked at;
                 warehouse, a folder or URI; count, the articles per customer.
 
         Raises:
-            JobError: an unknown customer, or a date that the model knows more than or the warehouse nothing of.
+            JobError: a customer id that is unknown, missing or not a string; a date before
+                that of the fit, or of which the warehouse has no features; a count below 1.
         """
-        settings = Settings.model_validate({name: params[name] for name in ("as_of_date", "warehouse")})
-        as_of_date, count = settings.as_of_date, params["count"]
-        if as_of_date < self._fitted_as_of:
+        settings, count = _settings(params), params["count"]
+        if settings.as_of_date < self._fitted_as_of:
             raise JobError(
-                f"as_of_date {as_of_date}: the model learnt from purchases up to {self._fitted_as_of}, later ones than "
-                "that date may know of; give a later date, or load an earlier version"
+                f"as_of_date {settings.as_of_date}: the model learnt from purchases up to {self._fitted_as_of}, later "
+                "ones than that date may know of; give a later date, or load an earlier version"
             )
         if count < 1:
             raise JobError(f"count {count}: must be at least 1")
+        ids = _ids(customers[CUSTOMER])
+        if not len(ids):
+            return RANKED.empty_table().to_pandas()
         job = Job("ranking.pyfunc", settings, SNAPSHOT_TABLES, ())
-        if not job.read_arrow(ARTICLE_FEATURES, ["article_id"], where={"as_of_date": [as_of_date]}).num_rows:
-            raise JobError(
-                f"{job.warehouse.uri(ARTICLE_FEATURES)}: nothing as of {as_of_date}; run the features' tasks"
-            )
-        purchases = load_purchases(job, before=as_of_date)
-        asked = pa.array(customers[CUSTOMER], pa.string())
-        codes = pc.index_in(asked, value_set=purchases.customer_ids)
+        require_features(job, [settings.as_of_date], f"run the features' tasks with --warehouse {settings.warehouse}")
+        purchases = load_purchases(job, before=settings.as_of_date)
+        codes = pc.index_in(ids, value_set=purchases.customer_ids)
         if codes.null_count:
-            unknown = asked.filter(pc.is_null(codes))[0]
-            raise JobError(f"{codes.null_count:,} of {len(asked):,} customers are unknown, such as {unknown}")
-        snapshot = SnapshotLoader(job, purchases, self._model.inputs.encoder).at(as_of_date)
+            unknown = ids.filter(pc.is_null(codes))[0].as_py()
+            raise JobError(f"{codes.null_count:,} of {len(ids):,} customers are unknown, such as {unknown[:50]!r}")
+        snapshot = SnapshotLoader(job, purchases, self._model.inputs.encoder).at(settings.as_of_date)
         ranked = rank_blocks(Recommender(self._model, snapshot), codes.to_numpy().astype(np.int32), count)
         return pa.concat_tables(best.table(purchases, block) for block, best in ranked).to_pandas()
+
+
+def _settings(params: dict[str, Any]) -> Settings:
+    """Those of the parameters; JobError where one has a value that it cannot have."""
+    try:
+        return Settings.model_validate({name: params[name] for name in ("as_of_date", "warehouse")})
+    except ValidationError as error:
+        raise JobError(problems(error)) from None
+
+
+def _ids(customers: pd.Series) -> pa.StringArray:
+    """The customers' ids; JobError where one is missing or is not a string."""
+    if missing := int(customers.isna().sum()):
+        raise JobError(f"{missing:,} of {len(customers):,} customer ids are missing")
+    if others := [value for value in customers if not isinstance(value, str)]:
+        shown = " ".join(str(others[0]).split())[:50]
+        raise JobError(
+            f"{len(others):,} of {len(customers):,} customer ids are not strings, such as {shown} "
+            f"({type(others[0]).__name__})"
+        )
+    try:
+        return pa.array(customers.tolist(), pa.string())
+    except UnicodeEncodeError as error:
+        raise JobError(f"a customer id is no text: {error}") from None
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> WeeklyRecommender:

@@ -22,6 +22,15 @@ from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.recent import RecentPurchases
 
 CORES = len(os.sched_getaffinity(0))
+RANKED = pa.schema(
+    {
+        "customer_id": pa.string(),
+        "rank": pa.int32(),
+        "article_id": pa.string(),
+        "score": pa.float64(),
+        "source": pa.string(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Ranked:
     sources: Ints
 
     def table(self, purchases: Purchases, customers: Ints) -> pa.Table:
-        """One row per article: customer_id, rank, article_id, score, source.
+        """One row per article, of schema RANKED.
 
         Args:
             purchases: whose ids the codes stand for.
@@ -54,7 +63,8 @@ class Ranked:
                 "article_id": purchases.article_ids.take(pa.array(self.articles[picked])),
                 "score": pa.array(self.scores[picked].astype(np.float64)),
                 "source": pa.array(SOURCES).take(pa.array(self.sources[picked])),
-            }
+            },
+            schema=RANKED,
         )
 
 
@@ -72,7 +82,7 @@ class Recommender:
         return self._retrieval.recent
 
     def candidates(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
-        """What the ranker gets to see for a block of customers; see Retrieval.of."""
+        """The ranker's input for a block of customers; see Retrieval.of."""
         return self._retrieval.of(customers, exclude_bought)
 
     def rank(self, candidates: Candidates, count: int, ranker: str | None = None) -> Ranked:

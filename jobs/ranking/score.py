@@ -1,7 +1,7 @@
 """The champion ranks for every customer, with or without history: its best articles become `candidates`.
 
 Places that it leaves open are filled by fallbacks (jobs.retrieval.fallbacks), all of them where there is no champion,
-and every row says so: each customer gets as many candidates.
+and are marked in every row: each customer gets as many candidates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The trees' shortlist: a few small trees on the cheapest features say which candidates are worth all of them.
+"""The trees' shortlist: a few small trees on the cheapest features select the candidates that are scored in full.
 
-A shop's customers have some three hundred candidates each, and nearly all are hopeless. What the sources say of a pair,
-the affinities and a handful of facts of the article, all of them looked up, tell that at a fraction of the cost.
+A customer has some three hundred candidates, and nearly all are hopeless. The sources' ranks and scores, the affinities
+and a few features of the article, all of them looked up, are enough to see that, at a fraction of the cost.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Shortlist:
         return cls(lgb.Booster(model_file=folder / cls.FILE))
 
     def scores(self, retrieval: Retrieval, candidates: Candidates) -> Floats:
-        """What these trees think of the candidates, (n, w); -inf where there is none."""
+        """Scores of the candidates by these trees, (n, w); -inf where there is none."""
         merged = candidates.merged
         article = np.maximum(merged.articles, 0)
         row = np.arange(len(article))[:, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -20,6 +20,7 @@ from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from jobs.platform.codes import Ints
+from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.ranking import behaviour
 from jobs.ranking.behaviour import Floats
@@ -36,6 +37,7 @@ from jobs.ranking.inputs import (
     CUSTOMER_PLAIN,
 )
 from jobs.retrieval.context import SourceContext
+from jobs.retrieval.images import image_embeddings
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, day_number, encode
 
 #: The tables that a snapshot reads; a job that loads one declares them.
@@ -78,7 +80,7 @@ class Snapshot(SourceContext):
 
     @cached_property
     def customers(self) -> Columns:
-        """Features by customer code: the tables' columns, and what the history says."""
+        """Features by customer code: the tables' columns, and those computed from the history."""
         mean_gap, overdue = behaviour.visit_gaps(self.history, self.as_of_date)
         numeric = self.customer_table.numeric | {
             "repeat_share": behaviour.repeat_share(self.bought, len(self.history.customer_ids)),
@@ -90,7 +92,7 @@ class Snapshot(SourceContext):
 
     @cached_property
     def articles(self) -> Columns:
-        """Features by article code: the tables' columns, and what the history says."""
+        """Features by article code: the tables' columns, and those computed from the history."""
         sales = behaviour.sales(self.history, self.as_of_date, 0, behaviour.TREND_DAYS)
         articles = np.arange(len(self.product), dtype=np.int32)
         _, bought_product, _ = self.bought_things
@@ -159,7 +161,7 @@ class Snapshot(SourceContext):
         return {name: _codes(texts) for name, texts in self.article_table.categories.items()}
 
     def release(self) -> None:
-        """Forget the large tables that only pairs need; they are computed again if asked for."""
+        """Free the large tables that only pairs need; they are computed again when needed."""
         for name in ("bought", "bought_things", "weights"):
             self.__dict__.pop(name, None)
 
@@ -174,6 +176,18 @@ class Snapshot(SourceContext):
         return sparse.csr_matrix((ones, (np.arange(len(codes)), codes)))
 
 
+def require_features(job: Job, dates: Sequence[date], advice: str) -> None:
+    """Raise JobError where features of a date are missing: all of them would be unknown, and nobody would notice.
+
+    Args:
+        advice: what to do about it.
+    """
+    for table in (CUSTOMER_FEATURES, ARTICLE_FEATURES):
+        present = {part["as_of_date"] for part in job.partitions(table)}
+        if missing := sorted({str(day) for day in dates} - present):
+            raise JobError(f"{table.path} has nothing as of {', '.join(missing)}; {advice}")
+
+
 class SnapshotLoader:
     """Loads snapshots of several dates, reading what has no date only once."""
 
@@ -181,7 +195,7 @@ class SnapshotLoader:
         self._job, self._purchases = job, purchases
         self._customers = self._aligned(job.read_arrow(CUSTOMERS), "customer")
         self._articles = self._aligned(job.read_arrow(ARTICLES), "article")
-        self.images = self._images(encoder)
+        self.images = image_embeddings(job, purchases.article_ids, encoder)
         codes = self._articles["product_code"].combine_chunks()
         # An article without a product code is a product of its own.
         codes = pc.coalesce(codes, self._articles["article_id"].combine_chunks())
@@ -239,22 +253,6 @@ class SnapshotLoader:
                 for flags in (rows["is_weekend"], pc.equal(rows["sales_channel_id"], 2))
             ]
         return shares[0].astype(np.float32), shares[1].astype(np.float32)
-
-    def _images(self, encoder: str | None) -> Floats:
-        size = len(self._purchases.article_ids)
-        if encoder is None:
-            return np.zeros((size, 0), dtype=np.float32)
-        columns = ["article_id", "image_embedding"]
-        rows = self._job.read_arrow(ARTICLE_EMBEDDINGS, columns, where={"encoder": [encoder]})
-        rows = rows.filter(pc.is_valid(rows["image_embedding"]))
-        if not rows.num_rows:
-            return np.zeros((size, 0), dtype=np.float32)
-        known = rows.filter(pc.is_in(rows["article_id"], value_set=self._purchases.article_ids))
-        vectors = known["image_embedding"].combine_chunks()
-        matrix = vectors.flatten().to_numpy().reshape(len(vectors), -1)
-        images = np.zeros((size, matrix.shape[1]), dtype=np.float32)
-        images[encode(known["article_id"], self._purchases.article_ids, "article")] = matrix
-        return images
 
     def _aligned(self, rows: pa.Table, what: str) -> pa.Table:
         """One row per code, in code order; all null for ids without a row."""

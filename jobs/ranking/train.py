@@ -1,10 +1,11 @@
 """Train the two-stage recommender and register it.
 
-Two fits, because what judges a week may not have seen it. The *evaluated* fit stops before the validation week, which
-picks its rounds and its ranker; the folds after that week judge it. The *final* fit, published if the gate agrees,
-learns the newest weeks up to the as-of date, for as many rounds and with the ranker that served the evaluated fit best.
+Two fits, because a model may not be judged on weeks that it was fitted on. The *evaluated* fit stops before the
+validation week, which picks its rounds and its ranker; the folds after that week judge it. The *final* fit, published
+if the gate agrees, learns the newest weeks up to the as-of date, for as many rounds and with the ranker that the
+evaluated fit chose.
 
-Networks are trained on one device, the first GPU where there is one (jobs.platform.lightning), trees on the processor.
+Networks are fitted on one device, the first GPU where there is one; trees on the processor.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_r
 from jobs.platform.code import code_digest
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.platform.settings import EVALUATION_FOLDS, Settings
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
 from jobs.platform.tracking import find_versions, log_pyfunc, start_run
 from jobs.ranking import pyfunc
 from jobs.ranking.boosted_trees import BoostedTrees
@@ -65,7 +66,7 @@ SETTINGS = (
 MIN_POSITIVES = 50
 #: Code that makes a model without extra sources.
 FITTING_CODE = ("jobs/ranking/*.py", "jobs/retrieval/*.py", "jobs/platform/lightning.py", "lightning_modules/*.py")
-#: Places that the choice between rankers looks at, and the one that ranks where they cannot be told apart.
+#: Places that the choice between rankers looks at, and the ranker chosen where no difference is significant.
 K, PREFERRED = 12, BoostedTrees.NAME
 
 
@@ -86,7 +87,7 @@ def chosen_ranker(precisions: Mapping[str, Floats], seed: int) -> str:
     """The preferred ranker, or another whose lead over it on the validation week is significant.
 
     The difference of two rankers is mostly noise on the few buyers of a small shop: a paired 95 % bootstrap interval
-    above zero is asked for.
+    above zero is required.
     """
     best = max(precisions, key=lambda name: precisions[name].mean())
     lead = (precisions[best] - precisions[PREFERRED])[:, None]
@@ -94,24 +95,37 @@ def chosen_ranker(precisions: Mapping[str, Floats], seed: int) -> str:
     return best if low[0] > 0 else PREFERRED
 
 
+def validated_plan(settings: Settings, end: date) -> Plan:
+    """A fit on the weeks before `end`, the newest of which validates it."""
+    weeks = [end - j * WEEK for j in range(1, settings.training_weeks + 2)]
+    return Plan(EVALUATED, weeks[1:], weeks[0], longest(settings), list(RANKERS))
+
+
 def evaluated_plan(settings: Settings) -> Plan:
-    """The evaluated fit's weeks: week j starts at dates[j]; first the folds, then validation, then its own."""
-    dates, validation = settings.snapshot_dates, EVALUATION_FOLDS + 1
-    return Plan(EVALUATED, dates[validation + 1 :], dates[validation], longest(settings), list(RANKERS))
+    """The evaluated fit's weeks: those before all folds."""
+    return validated_plan(settings, settings.as_of_date - EVALUATION_FOLDS * WEEK)
+
+
+def fit_evaluated(
+    plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, folder: Path, logger: Logger | None = None
+) -> tuple[TwoStageModel, dict[str, int], dict[str, float]]:
+    """All rankers, one of them chosen on the validation week; rounds and scores as in Fits. See fit_two_stage."""
+    assert plan.validation, "the evaluated fit picks rounds and ranker"
+    evaluated, rounds = fit_two_stage(plan, weeks, encoder, settings, folder, logger)
+    precisions = validated(evaluated, weeks.snapshot(plan.validation), weeks.labels(plan.validation))
+    scores = {name: float(values.mean()) for name, values in precisions.items()}
+    return replace(evaluated, chosen=chosen_ranker(precisions, settings.seed)), rounds, scores
 
 
 def fit_both(
     plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, place: Path, logger: Logger | None = None
 ) -> Fits:
     """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`."""
-    assert plan.validation, "the evaluated fit picks rounds and ranker"
-    evaluated, rounds = fit_two_stage(plan, weeks, encoder, settings, place / EVALUATED, logger)
-    precisions = validated(evaluated, weeks.snapshot(plan.validation), weeks.labels(plan.validation))
-    chosen = chosen_ranker(precisions, settings.seed)
-    scores = {name: float(values.mean()) for name, values in precisions.items()}
+    evaluated, rounds, scores = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
     newest = settings.snapshot_dates[1 : settings.training_weeks + 1]
-    final, _ = fit_two_stage(Plan(FINAL, newest, None, rounds, [chosen]), weeks, encoder, settings, place / FINAL)
-    return Fits(replace(evaluated, chosen=chosen), final, rounds, scores)
+    plan = Plan(FINAL, newest, None, rounds, [evaluated.chosen])
+    final, _ = fit_two_stage(plan, weeks, encoder, settings, place / FINAL)
+    return Fits(evaluated, final, rounds, scores)
 
 
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:

@@ -1,8 +1,8 @@
 """Training pairs of a label week, with everything known before the week.
 
 Retrieval learns from `purchase_pairs`: what the week's buyers bought, and articles drawn uniformly from what they never
-bought. The ranker learns from `candidate_pairs`: the candidates of all sources, bought or not, as it will meet them
-when it serves; their retrieval was fitted on earlier weeks, so nothing that scores a week was fitted on it.
+bought. The ranker learns from `candidate_pairs`: the candidates of all sources, bought or not, as in
+scoring; their retrieval was fitted on earlier weeks, so nothing that scores a week was fitted on it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def purchase_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generat
 def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
     """Candidates of the buyers of the week that starts on the retrieval's date: all bought ones, and some others.
 
-    A buyer none of whose purchases is among the candidates teaches nothing about their order, and is left out.
+    A buyer none of whose purchases is among the candidates adds nothing to learn about their order, and is left out.
     """
     snapshot = retrieval.snapshot
     size = len(snapshot.product)

@@ -1,4 +1,4 @@
-"""Fitted trees asked for many rows at once, by whole columns.
+"""Predictions of fitted trees for many rows at once, by whole columns.
 
 Source: Lucchese et al., QuickScorer, SIGIR 2015: of each row a tree keeps the set of leaves still in reach, a bit each.
 Every split that the row fails takes away the leaves on its left; the leftmost of what remains is the row's. No row
@@ -61,7 +61,7 @@ class TreeSums:
         """
         columns = np.ascontiguousarray(columns)  # a feature whose values are far apart takes ten times as long
         sums = np.zeros(columns.shape[1])
-        # Memory is got once: fresh pages for every tree would take longer than the comparisons.
+        # Memory is allocated once: fresh pages for every tree would take longer than the comparisons.
         memory = np.empty((2, ROWS), self._bits), np.empty(ROWS, bool), np.empty(ROWS)
         for start in range(0, columns.shape[1], ROWS):
             some = columns[:, start : start + ROWS]
@@ -111,6 +111,6 @@ def _rounded_down(threshold: float) -> np.float32:
 
 
 def _lowest(bits: npt.NDArray[Any], memory: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """The position of each number's lowest set bit: a power of two says it in a float's exponent."""
+    """The position of each number's lowest set bit: it is the exponent of the float of that power of two."""
     alone = np.bitwise_and(bits, np.negative(bits, out=memory), out=memory).astype(np.float32).view(np.int32)
     return np.subtract(np.right_shift(alone, 23, out=alone), 127, out=alone)

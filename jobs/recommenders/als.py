@@ -37,7 +37,7 @@ class FoldedIn:
     """Vectors of articles; those of customers follow from what they bought, whenever they did.
 
     With the articles' vectors given, the best vector of a customer is the solution of one linear system (equation 4 of
-    the paper). So every purchase up to the date asked for counts, and so does who bought nothing before the fit.
+    the paper). So every purchase up to the as-of date counts, also of customers who bought nothing before the fit.
 
     Attributes:
         articles: ids of the articles that were sold before the fit.
@@ -82,7 +82,7 @@ class FoldedIn:
 
 
 def restored(state: State) -> FoldedIn:
-    """The fitted system that was kept."""
+    """The fitted system that was saved."""
     return FoldedIn(state.articles, state.arrays["vectors"], **state.options)
 
 

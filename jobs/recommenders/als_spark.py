@@ -23,8 +23,8 @@ from jobs.recommenders.weights import bought, weights
 REGULARISATION = 0.5
 #: Pairs of a block: vectors travel from each block of customers to each of articles, and back.
 BLOCK_PAIRS = 100_000
-#: Iterations after which vectors are written out. Else each remembers how all before it came to be, and the description
-#: of a task becomes deeper than Java's stack.
+#: Iterations after which vectors are written out. Else the lineage of all iterations before is part of each task, and
+#: serialising it overflows Java's stack.
 CHECKPOINT_ITERATIONS = 2
 
 

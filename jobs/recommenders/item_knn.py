@@ -1,9 +1,9 @@
 """System: nearest neighbours of articles, by who bought them.
 
 Deshpande and Karypis, Item-Based Top-N Recommendation Algorithms, TOIS 22(1), 2004: the similarity of two articles is
-the cosine of their columns in the matrix of recency-weighted units, where each customer's row has length 1, so that who
-buys much says no more than others. Of each article the NEIGHBOURS most similar are kept, and itself never. The score of
-an article is the sum of its similarities with what the customer bought, each times its weight.
+the cosine of their columns in the matrix of recency-weighted units, where each customer's row has length 1, so that
+frequent buyers weigh no more than others. Of each article the NEIGHBOURS most similar others are kept. The score of an
+article is the sum of its similarities with what the customer bought, each times its weight.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NEIGHBOURS = 50
 
 @dataclass(frozen=True)
 class SimilarToBought:
-    """Picks of articles similar to what a customer bought up to the date asked for.
+    """Picks of articles similar to what a customer bought up to the as-of date.
 
     Attributes:
         weight: of what each customer bought, (customers, articles that have neighbours).
@@ -70,7 +70,7 @@ class ItemNeighbours:
 
 
 def restored(state: State) -> ItemNeighbours:
-    """The fitted system that was kept."""
+    """The fitted system that was saved."""
     size = len(state.articles)
     parts = tuple(state.arrays[part] for part in ("data", "indices", "indptr"))
     return ItemNeighbours(state.articles, sparse.csr_matrix(parts, shape=(size, size)))

@@ -1,4 +1,4 @@
-"""Systems as candidate sources of the two-stage model: fitted with it, kept with it, and no pickle."""
+"""Systems as candidate sources of the two-stage model: fitted and saved with it, without pickle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SYSTEMS_CODE = (
     "jobs/platform/lightning.py",
     "lightning_modules/*.py",
 )
-#: What one event is where a system asks: who buys two of a size has not decided twice.
+#: What one event is, for systems that take a reading: two units of a size are one decision.
 READING: Reading = "merged_lines"
 
 
@@ -40,7 +40,7 @@ def fit_sources(
         folder: of their checkpoints, from which a killed fit resumes.
     """
     history = purchases.before(as_of_date)
-    features = np.zeros((len(history.article_ids), 0), dtype=np.float32)  # systems that are kept look at none
+    features = np.zeros((len(history.article_ids), 0), dtype=np.float32)  # systems that are saved use none
     fitted: dict[str, Persistable] = {}
     for name in names:
         print(f"{name}: fitted on {len(history):,} units before {as_of_date}")

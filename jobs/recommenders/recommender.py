@@ -1,7 +1,8 @@
-"""What a recommender system is here: fitted as of a date, then asked for anybody's picks as of that or a later one.
+"""The interface of a recommender system: fitted as of a date, it recommends as of that date or a later one.
 
-Every system, a matrix factorisation or a network, is one file with a `fit` function; `jobs.recommenders.registry` lists
-them by name, and the same jobs judge them all. Some can be kept (`State`): their files have a function `restored` too.
+Every system, from nearest neighbours to the two-stage model, is one module with a `fit` function;
+`jobs.recommenders.registry` lists them by name, and the same jobs judge them all. A system that can be saved (`State`)
+has a function `restored` too.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class TrainingContext:
     Attributes:
         history: purchases, all before `as_of_date`.
         as_of_date: nothing dated on or after it touches the fit.
-        features: numbers of each article as of that date, standardised, 0 for unknown, (articles, d) float32; d may
-            be 0.
-        epochs: passes of a network over the history; other systems know how many they need.
+        features: of each article, those that the registry names for the system, 0 for unknown, (articles, d) float32;
+            d may be 0.
+        epochs: passes of a network over the history; other systems have their own number.
         seed: of every random choice.
         folder: for checkpoints of a fit that takes long; a fit that was killed resumes from there.
     """
@@ -62,7 +63,7 @@ class Fit(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """All there is to a fitted system, as it is kept.
+    """All there is to a fitted system, as it is saved.
 
     Attributes:
         articles: ids that the arrays' rows stand for, ascending: codes are another catalogue's tomorrow.
@@ -76,10 +77,10 @@ class State:
 
 
 class Persistable(Model, Protocol):
-    """A fitted system that can be kept."""
+    """A fitted system that can be saved."""
 
     def state(self) -> State:
-        """From which the `restored` of its file makes a model of the same picks."""
+        """From which `restored` of the same module makes a model with the same picks."""
 
 
 def rows_and_codes(articles: pa.StringArray, history: Purchases) -> tuple[np.ndarray, Ints]:

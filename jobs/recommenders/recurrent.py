@@ -30,7 +30,7 @@ def fit(
     return fit_network(known, reading, with_features, name, partial(Recurrent, cell), partial(batches, seed=known.seed))
 
 
-#: The fitted system that was kept, from its state.
+#: The fitted system that was saved, from its state.
 restored = partial(restored_network, Recurrent)
 
 

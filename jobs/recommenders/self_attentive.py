@@ -25,7 +25,7 @@ def fit(known: TrainingContext, *, with_features: bool = False, reading: Reading
     return fit_network(known, reading, with_features, name, SelfAttentive, partial(batches, seed=known.seed))
 
 
-#: The fitted system that was kept, from its state.
+#: The fitted system that was saved, from its state.
 restored = partial(restored_network, SelfAttentive)
 
 

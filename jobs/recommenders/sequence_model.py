@@ -42,7 +42,7 @@ def fit_network(
         cut: an epoch's batches.
 
     Raises:
-        JobError: nobody has two events, or there are no features where they are asked for.
+        JobError: nobody has two events, or there are no features and `with_features` is set.
     """
     if with_features and not known.features.shape[1]:
         raise JobError(f"{name}: the articles have no side features; choose the system without them")
@@ -64,7 +64,7 @@ def fit_network(
 
 
 def restored_network(kind: type[NextArticle], state: State) -> Sequences:
-    """The fitted network of this kind that was kept."""
+    """The fitted network of this kind that was saved."""
     tensors = {name: torch.from_numpy(array) for name, array in state.arrays.items()}
     counts, options = tensors.pop("counts"), dict(state.options)
     features, reading = torch.empty(len(counts), 0), options.pop("reading")
@@ -77,8 +77,8 @@ def restored_network(kind: type[NextArticle], state: State) -> Sequences:
 class Sequences:
     """A fitted network of the next article.
 
-    An article that was not sold before the fit is told by its features. Without features it is never picked, and a
-    customer's events are those of the other articles.
+    An article that was not sold before the fit is represented by its features alone. Without features it is never
+    picked, and a customer's events are those of the other articles.
 
     Attributes:
         network: fitted, in evaluation mode.

@@ -19,11 +19,14 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
+from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.images import IMAGE_FEATURES
 from expectations.keywords import ARTICLE_KEYWORDS
 from expectations.transactions import TRANSACTIONS
+from jobs.embeddings.versions import current_encoder
 from jobs.features.image_descriptors import from_hex
 from jobs.platform.job import Job
+from jobs.retrieval.images import image_embeddings
 from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.source import Floats
 
@@ -45,8 +48,8 @@ class SideFeatures:
     """What is known of the articles.
 
     Attributes:
-        values: standardised, 0 for unknown, (articles, d).
-        widths: how many columns of `values` tell of what, in their order; 0 where the table is not there.
+        values: 0 for unknown, (articles, d).
+        widths: number of columns of `values` by what they describe, in their order; 0 where the table is not there.
     """
 
     values: Floats
@@ -64,6 +67,13 @@ def no_features(history: Purchases) -> SideFeatures:
     return SideFeatures(np.zeros((len(history.article_ids), 0), dtype=np.float32), {})
 
 
+def image_features(job: Job, history: Purchases) -> SideFeatures:
+    """Image embeddings of the settings' encoder, as they are: pictures have no dates."""
+    encoder = current_encoder(job.settings) if job.exists(ARTICLE_EMBEDDINGS) else None
+    images = image_embeddings(job, history.article_ids, encoder)
+    return SideFeatures(images, {"image embeddings": images.shape[1]})
+
+
 def side_features(job: Job, history: Purchases, as_of_date: date) -> SideFeatures:
     """Features of all articles, as of a history that ends before that date."""
     ids, is_sold = history.article_ids, history.articles_sold()
@@ -77,7 +87,7 @@ def side_features(job: Job, history: Purchases, as_of_date: date) -> SideFeature
 def standardised(values: Columns, is_sold: Mask) -> Columns:
     """Columns (n, d) with mean 0 and standard deviation 1 over some of the rows, 0 where they are NaN.
 
-    The other rows are clipped to what those say. A column that says the same of all of them, or nothing, is 0.
+    The other rows are clipped to the range of those. A column that is constant or empty there is 0.
     """
     known = ~np.isnan(values)
     counts = known & is_sold[:, None]

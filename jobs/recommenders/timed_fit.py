@@ -1,4 +1,4 @@
-"""A system fitted as of a date by its name, and what that costs."""
+"""A system fitted as of a date by its name, with the time and memory that it takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobs.recommenders.events import Reading
 from jobs.recommenders.persistence import SYSTEMS_CODE
 from jobs.recommenders.recommender import Model, TrainingContext
 from jobs.recommenders.registry import SYSTEMS, fit_of
-from jobs.recommenders.side_features import SideFeatures, no_features, side_features
+from jobs.recommenders.side_features import SideFeatures, image_features, no_features, side_features
 from jobs.retrieval.purchases import Purchases
 
 
@@ -45,19 +45,26 @@ class Fitted:
 def fitted(job: Job, history: Purchases, as_of_date: date, reading: Reading = "merged_lines") -> Fitted:
     """The system that the settings name, fitted on a history that ends before that date.
 
-    `reading` is what one event is, for those that ask. Raises JobError where the history is empty.
+    `reading` is what one event is, for the systems that take it. Raises JobError where the history is empty.
     """
     settings = job.settings
     if not len(history):
         raise JobError(f"silver/transactions: no purchase before {as_of_date} for {settings.system} to learn from")
-    takes_features = SYSTEMS[settings.system].takes_features
-    features = side_features(job, history, as_of_date) if takes_features else no_features(history)
+    features = features_of(job, history, as_of_date)
     folder = checkpoints(settings, history, as_of_date, features)
     folder.mkdir(parents=True, exist_ok=True)
-    fit = fit_of(settings.system, reading)
+    fit = fit_of(settings.system, reading, job)
     started = time.perf_counter()
     model = fit(TrainingContext(history, as_of_date, features.values, settings.system_epochs, settings.seed, folder))
     return Fitted(model, time.perf_counter() - started, features, folder)
+
+
+def features_of(job: Job, history: Purchases, as_of_date: date) -> SideFeatures:
+    """The features that the system looks at."""
+    features = SYSTEMS[job.settings.system].features
+    if features == "side":
+        return side_features(job, history, as_of_date)
+    return image_features(job, history) if features == "images" else no_features(history)
 
 
 def checkpoints(settings: Settings, history: Purchases, as_of_date: date, features: SideFeatures) -> Path:

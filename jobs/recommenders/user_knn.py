@@ -27,7 +27,7 @@ ACTIVE_DAYS = 56
 
 
 class BoughtByNeighbours:
-    """Picks of what the neighbours bought; both are looked up when asked for.
+    """Picks of what the neighbours bought; both are looked up for each block of customers.
 
     Args:
         history: purchases before the as-of date.
@@ -54,7 +54,7 @@ class BoughtByNeighbours:
 
 
 class UserNeighbours:
-    """There is nothing to learn ahead: neighbours follow from the history up to the date asked for."""
+    """There is nothing to learn ahead: neighbours follow from the history up to the as-of date."""
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> BoughtByNeighbours:
         return BoughtByNeighbours(history, as_of_date, count)

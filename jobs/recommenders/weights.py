@@ -1,4 +1,4 @@
-"""Who bought what, and how much it says: the sparse matrix that all collaborative systems start from."""
+"""Recency-weighted purchases: the sparse matrix that all collaborative systems start from."""
 
 from __future__ import annotations
 

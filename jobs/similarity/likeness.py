@@ -1,4 +1,4 @@
-"""Do similar articles share what the catalogue says of them: product type, colour, product?"""
+"""Do similar articles share their labels in the catalogue: product type, colour, product?"""
 
 from __future__ import annotations
 

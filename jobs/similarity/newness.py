@@ -1,4 +1,4 @@
-"""Of use for articles that nobody knows yet: does "similar to what you bought" find the new ones that are then bought?
+"""For articles without purchases: does "similar to what you bought" find the new ones that are then bought?
 
 An article is new in the 7 days after its first sale. Before a label week each buyer gets the 12 new articles that look
 most like what they bought last, and what they bought of the new articles in that week is looked for among them.
@@ -49,7 +49,7 @@ def similar_new(recent: Ints, new: Mask, article_ids: pa.StringArray, vectors: V
         recent: codes of what each customer bought last, [n, any], padded with NO_ARTICLE.
         new: mask over article codes.
         article_ids: every article's id by code.
-        vectors: what the method compares; articles without are neither asked about nor found.
+        vectors: what the method compares; articles without a vector are neither queries nor picks.
         method: gives metric and threshold.
     """
     codes = pc.index_in(vectors.article_ids, value_set=article_ids).to_numpy()

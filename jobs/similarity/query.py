@@ -1,4 +1,4 @@
-"""Articles that look like any picture: who is near it, as a table and as a sheet of pictures.
+"""Articles that look like any picture, as a table and as a sheet of pictures.
 
     python -m jobs.similarity.query --image photo.jpg
     python -m jobs.similarity.query --image photo.jpg --method cosine_resnet50 --top 6 --out sheet.png
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,11 @@ class Pick:
 
 def picture_of(path: Path) -> bytes:
     """The file's content; JobError when there is none to read."""
-    file, content = read(path, path.resolve().parent)
+    try:
+        root = path.resolve().parent
+    except (OSError, ValueError, RuntimeError) as error:  # a null byte; links in a circle
+        raise JobError(f"{str(path)!r}: {error}") from None
+    file, content = read(path, root)
     if file.status != "ok":
         raise JobError(f"{path}: {file.error or 'no such file'}")
     return content
@@ -75,8 +80,11 @@ def vector_of(content: bytes, path: Path, encoder: Encoder) -> np.ndarray:
 def find(path: Path, content: bytes, top: int, settings: Settings) -> list[Pick]:
     """The `top` articles that look most like the picture (a file and its content), by the method of the settings.
 
-    Raises JobError: the file is no usable image; tables, encoder or its weights are missing.
+    Raises JobError: `top` is not from 1 to MOST; the file is no usable image; tables, encoder or its weights are
+    missing.
     """
+    if isinstance(top, bool) or not isinstance(top, Integral) or not 1 <= top <= MOST:
+        raise JobError(f"top {top!r}: not from 1 to {MOST}")
     warehouse = Warehouse(settings.warehouse, {})
     if not warehouse.exists(ARTICLE_EMBEDDINGS):
         raise JobError(f"{warehouse.uri(ARTICLE_EMBEDDINGS)}: no such table; name another --warehouse, or run the DAG")
@@ -128,8 +136,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         prog="python -m jobs.similarity.query",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"methods: {', '.join(METHODS)}\nEach can be asked once the DAG catalogue_intelligence has fitted its"
-        " encoder.\nWhat is not given comes from ATELIER_*, as for every job.",
+        epilog=f"methods: {', '.join(METHODS)}\nEach can be used once the DAG catalogue_intelligence has fitted its"
+        " encoder.\nSettings that are not given come from ATELIER_*, as for every job.",
     )
     parser.add_argument("--image", type=Path, required=True, help="the picture: JPEG, PNG, WEBP, GIF, BMP or TIFF")
     parser.add_argument("--method", help=f"{described['method']} (default: cosine_catalogue)")
@@ -144,12 +152,10 @@ def settings_of(given: argparse.Namespace) -> Settings:
     """The settings of what was given; JobError when a value is none that it can have."""
     if given.method is not None and given.method not in METHODS:
         raise JobError(f"--method {given.method}: unknown; one of {', '.join(METHODS)}")
-    if not 1 <= given.top <= MOST:
-        raise JobError(f"--top {given.top}: not from 1 to {MOST}")
     if given.out.suffix.lower() != ".png" or not given.out.resolve().parent.is_dir():
         raise JobError(f"--out {given.out}: not a .png file in a folder that exists")
     fields = {name: value for name, value in vars(given).items() if name not in ("image", "top", "out")}
-    try:  # the date is of no account: pictures carry none
+    try:  # any date will do: pictures have none
         return Settings(as_of_date=date.max, **{name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         raise JobError("; ".join(f"--{e['loc'][0]}: {e['msg']}".replace("_", "-") for e in error.errors())) from None

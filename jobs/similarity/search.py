@@ -20,7 +20,7 @@ Metric = Literal["cosine", "euclidean"]
 
 #: Pads rows that have fewer than k neighbours.
 NO_NEIGHBOUR = -1
-#: Bytes of a block of products; on a processor, more would only leave the cache further behind.
+#: Bytes of a block of products; on a processor, larger blocks only miss the cache more.
 _CPU_BYTES, _GPU_BYTES = 2**26, 2**30
 #: Columns of a block of which first only the best is looked at, and pairs scored at once in double precision.
 _TILE, _PAIRS = 64, 2**15
@@ -83,7 +83,7 @@ def nearest(
 
 @contextmanager
 def _single_precision() -> Iterator[None]:
-    """Products of full single precision, which the error bounds count on, whatever training in this process chose."""
+    """Products of full single precision, which the error bounds need, whatever training in this process has set."""
     chosen = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -99,7 +99,7 @@ class _Index:
         self.vectors, self.k, self.metric = vectors, k, metric
         self.norms = self._norms(vectors)
         count, dimensions = vectors.shape
-        self.tile = min(_TILE, max(1, count // (8 * k)))  # more tiles than k, so that their best tell much
+        self.tile = min(_TILE, max(1, count // (8 * k)))  # far more tiles than k: a tight bound
         self.tiles = -(-count // self.tile)
         size = self.tiles * self.tile
         scaled = self._scaled(vectors, self.norms)

@@ -1,4 +1,4 @@
-"""The vectors that a method compares: those of article_embeddings, as its metric wants them."""
+"""The vectors that a method compares: those of article_embeddings, in the form that its metric takes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def encoder_of(settings: Settings) -> ModelVersion:
 
 
 def comparable(vectors: np.ndarray, metric: Metric, pca: Reduction) -> np.ndarray:
-    """PCA's vectors [n, k] as the metric wants them: for cosine, with the features' own origin."""
+    """PCA's vectors [n, k] in the form that the metric takes: for cosine, with the features' own origin."""
     return pca.uncentred(vectors) if metric == "cosine" else vectors
 
 
@@ -75,7 +75,7 @@ def load_vectors(read: Callable[..., pa.Table], method: Method, settings: Settin
     encoder = slice_name(fitted, settings)
     columns = ["article_id", "image_status", "image_embedding"]
     rows = read(ARTICLE_EMBEDDINGS, columns, where={"encoder": [encoder]})
-    # An article that left the catalogue after its picture was embedded is no pick any more.
+    # An article that has left the catalogue since its picture was embedded is not picked.
     articles = still_there(read(ARTICLES, ["article_id", "delisted_on"]), "delisted_on", settings.as_of_date)
     present = pc.is_in(rows["article_id"], value_set=articles["article_id"].combine_chunks())
     rows = rows.filter(pc.and_(present, pc.equal(rows["image_status"], "ok"))).sort_by("article_id")

@@ -36,7 +36,10 @@ def ancestors(tasks: dict[str, list[str]], task: str) -> set[str]:
 #: What has run before a DAG that nothing starts by itself: DAG -> another, and the last of its tasks that are needed.
 STANDS_ON = {
     "backtest": ("weekly_recommendations", ("ingest.transactions", "embeddings.images")),
-    "model_systems": ("weekly_recommendations", ("ingest.transactions", "embeddings.images")),
+    "model_systems": (
+        "weekly_recommendations",
+        ("features.customers", "features.articles", "features.interactions", "embeddings.images"),
+    ),
 }
 
 
@@ -144,6 +147,6 @@ def test_every_system_is_judged_both_ways_after_the_keywords_it_looks_at(
         judged = {task: upstream for task, upstream in tasks.items() if task.startswith(f"{job}.")}
         assert {dags["model_systems"]["jobs"][task] for task in judged} == {job}
         looks_at = {True: ["chosen", "features.keywords"], False: ["chosen"]}
-        after = {name: looks_at[entry.takes_features] for name, entry in SYSTEMS.items()}
+        after = {name: looks_at[entry.features == "side"] for name, entry in SYSTEMS.items()}
         assert judged == {f"{job}.{name}": upstream for name, upstream in after.items()}
     assert set(SYSTEMS) == set(get_args(Settings.model_fields["system"].annotation))

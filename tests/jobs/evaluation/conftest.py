@@ -61,6 +61,6 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         lambda _, purchases, __: SimpleNamespace(source_context=lambda start: facts_of(purchases, start)),
     )
     monkeypatch.setitem(registry.SYSTEMS, "als", Entry(popular.__name__))
-    monkeypatch.setitem(registry.SYSTEMS, "bpr", Entry(popular.__name__, {"most": 1}, takes_features=True))
+    monkeypatch.setitem(registry.SYSTEMS, "bpr", Entry(popular.__name__, {"most": 1}, features="side"))
     monkeypatch.setattr(popular, "SHOWN", [])
     return tmp_path

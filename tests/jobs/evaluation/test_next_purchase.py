@@ -130,3 +130,11 @@ def test_a_shop_where_nobody_came_back_is_one_line(warehouse: Path) -> None:
     put_purchases(warehouse, [(0, 0, 1), (1, 1, 2)], customers=5, articles=6)
     with pytest.raises(JobError, match="no customer bought twice"):
         run(warehouse)
+
+
+def test_a_system_that_reads_feature_tables_is_not_judged(warehouse: Path) -> None:
+    """They count the purchases that are to be hidden."""
+    settings = Settings(as_of_date=on(7), warehouse=str(warehouse), system="two_stage")
+    job = Job("evaluation.next_purchase", settings, next_purchase.READS, next_purchase.WRITES)
+    assert next_purchase.main(job).startswith("two_stage is not judged: it reads feature tables")
+    assert not job.published

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +19,6 @@ from jobs.evaluation.paper_track import (
     SYSTEM,
     SYSTEM_NEW,
     bought_in,
-    check_features,
     follow,
     labelled,
     list_figures,
@@ -181,13 +180,3 @@ def test_what_is_bought_on_the_last_days_changes_no_network(purchases: Purchases
         follow(SnapshotLoader(cast(Job, Shop(shop)), shop, ENCODER), shop, ENCODER, settings, tmp_path / name)
         states.append(torch.load(tmp_path / name / "best.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-
-
-def test_missing_features_are_named() -> None:
-    class Partitions:
-        def partitions(self, _: object) -> list[dict[str, str]]:
-            return [{"as_of_date": "2020-08-05"}]
-
-    starts = [date(2020, 7, 1), date(2020, 8, 5)]
-    with pytest.raises(JobError, match=r"no slice as of 2020-07-01; run features\.customers"):
-        check_features(cast(Job, Partitions()), starts)

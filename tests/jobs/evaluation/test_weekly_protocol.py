@@ -124,6 +124,6 @@ def test_nothing_to_learn_or_judge_is_one_line(warehouse: Path, capsys: pytest.C
     with pytest.raises(JobError, match=f"no purchase before {on(32)} for als to learn from"):
         run(warehouse)
     put_purchases(warehouse, ROWS[:5], customers=4, articles=7)
-    with pytest.raises(JobError, match=f"nothing bought in the 4 weeks from {on(32)}"):
+    with pytest.raises(JobError, match=f"nothing bought in the 4 weeks before {on(AS_OF)}"):
         run(warehouse)
     assert f"nothing was bought from {on(46)} to {on(53)}: no fold" in capsys.readouterr().out

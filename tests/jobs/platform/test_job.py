@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from datetime import date
@@ -72,6 +73,31 @@ def test_bad_parameters_are_code_2(outcome, arguments, words):
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert words in line
+
+
+def test_help_says_what_the_job_does(outcome, monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "__doc__", "Customer features as of a date.\n\nOn one device.")
+    code, out, _ = outcome(lambda job: "never", "--help")
+    assert code == 0 and "\nCustomer features as of a date.\n\nOn one device.\n" in out and "--top-k" in out
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        "embeddings.images",
+        "embeddings.autoencoder_sweep",
+        "ranking.train",
+        "evaluation.backtest",
+        "evaluation.paper_track",
+        "evaluation.weekly_protocol",
+        "evaluation.next_purchase",
+    ],
+)
+def test_a_job_that_fits_networks_says_on_which_devices(job):
+    source = Path(customers.__file__).parents[1].joinpath(*job.split(".")).with_suffix(".py").read_text()
+    assert "on one device, the first GPU where there is" in " ".join(
+        (ast.get_docstring(ast.parse(source)) or "").split()
+    )
 
 
 def test_a_fault_is_code_1_with_the_frames_that_led_there(outcome):

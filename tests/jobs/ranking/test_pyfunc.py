@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from expectations.articles import ARTICLES as ARTICLE_TABLE
 from expectations.customers import CUSTOMERS as CUSTOMER_TABLE
@@ -20,12 +24,15 @@ from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTI
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
-from jobs.platform.settings import WEEK, Settings
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
 from jobs.platform.tracking import describe_version, load_model_folder, set_champion
-from jobs.ranking import train
-from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
+from jobs.ranking import pyfunc, train
+from jobs.ranking.model import EVALUATED, FINAL, TwoStageModel, fit_folder
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.recommenders.recommender import TrainingContext
+from jobs.recommenders.registry import fit_of
+from jobs.recommenders.side_features import no_features
 from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import load_purchases
 from tests.jobs.evaluation.silver import put
@@ -65,7 +72,7 @@ def model(settings: Settings) -> mlflow.pyfunc.PyFuncModel:
     return mlflow.pyfunc.load_model(f"models:/{settings.model_name}@champion")
 
 
-def asked(model: mlflow.pyfunc.PyFuncModel, customers: list[str] = ASKED, **params: object) -> pd.DataFrame:
+def asked(model: mlflow.pyfunc.PyFuncModel, customers: Any = ASKED, **params: object) -> pd.DataFrame:
     return model.predict(pd.DataFrame({"customer_id": customers}), params=params)
 
 
@@ -86,20 +93,75 @@ def test_it_ranks_as_the_recommender_does(settings: Settings, model: mlflow.pyfu
     assert not set(found["source"][2 * COUNT : 3 * COUNT]) & {"repurchase", "same_product"}
 
 
+def test_as_a_system_it_is_the_registered_evaluated_fit(settings: Settings, tmp_path: Path) -> None:
+    """So evaluation.weekly_protocol judges the same model as evaluation.evaluate."""
+    job, oldest = Job("test", settings, SNAPSHOT_TABLES, ()), AS_OF - EVALUATION_FOLDS * WEEK
+    history = load_purchases(job, before=oldest)
+    known = TrainingContext(history, oldest, no_features(history).values, 1, settings.seed, tmp_path / "fit")
+    fit_of("two_stage", "merged_lines", job)(known).model.save(tmp_path / "own")  # type: ignore[attr-defined]
+    registered = fit_folder(load_model_folder(settings.model_name, "1", tmp_path), EVALUATED)
+    own = {path.name: path.read_bytes() for path in (tmp_path / "own").iterdir()}
+    assert own == {path.name: path.read_bytes() for path in registered.iterdir()}
+
+
 def test_a_later_date_sees_what_was_bought_since_and_nothing_later(model: mlflow.pyfunc.PyFuncModel) -> None:
     assert not asked(model, as_of_date=str(AS_OF + WEEK)).equals(asked(model))
     assert len(asked(model, count=2)) == 2 * len(ASKED)
 
 
 def test_what_cannot_be_answered_is_said_in_one_line(model: mlflow.pyfunc.PyFuncModel) -> None:
-    with pytest.raises(JobError, match=r"2 of 3 customers are unknown, such as nobody"):
+    with pytest.raises(JobError, match=r"2 of 3 customers are unknown, such as 'nobody'"):
         asked(model, ["nobody", "c001", "c999"])
     with pytest.raises(JobError, match="the model learnt from purchases up to 2020-09-16"):
         asked(model, as_of_date=str(AS_OF - timedelta(days=1)))
-    with pytest.raises(JobError, match=r"article_features: nothing as of 2020-09-17; run the features"):
+    with pytest.raises(JobError, match=r"customer_features has nothing as of 2020-09-17; run the features"):
         asked(model, as_of_date=str(AS_OF + timedelta(days=1)))
-    with pytest.raises(JobError, match="count 0"):
-        asked(model, count=0)
+    with pytest.raises(JobError, match="as_of_date: Input should be a valid date"):
+        asked(model, as_of_date="soon")
+    with pytest.raises(JobError, match=r"customer_features has nothing as of 2020-09-16; .* --warehouse /nowhere"):
+        asked(model, warehouse="/nowhere")
+    for count in (0, -1):
+        with pytest.raises(JobError, match=f"count {count}: must be at least 1"):
+            asked(model, count=count)
+
+
+def test_nobody_gives_an_empty_frame_and_everybody_twice_twice_the_rows(model: mlflow.pyfunc.PyFuncModel) -> None:
+    one = asked(model, ["c001"])
+    for nobody in ([], pd.Series([], dtype=str), pd.Series([], dtype=object), np.array([], dtype=object)):
+        pd.testing.assert_frame_equal(asked(model, nobody), one.iloc[:0])
+    pd.testing.assert_frame_equal(asked(model, ["c001"] * 2), pd.concat([one, one], ignore_index=True))
+    everything = asked(model, ["c001"], count=10**12)
+    pd.testing.assert_frame_equal(everything[:COUNT], one)
+    assert everything["article_id"].is_unique
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["c001", None], "1 of 2 customer ids are missing"),
+        (["c001", float("nan")], "1 of 2 customer ids are missing"),
+        (pd.array(["c001", pd.NA], dtype="string"), "1 of 2 customer ids are missing"),
+        (["c001", 7], "1 of 2 customer ids are not strings, such as 7 (int)"),
+        ([b"c001"], "1 of 1 customer ids are not strings, such as b'c001' (bytes)"),
+        ([{"id": 1}], "1 of 1 customer ids are not strings, such as {'id': 1} (dict)"),
+        (["C001"], "1 of 1 customers are unknown, such as 'C001'"),
+        ([" c001"], "1 of 1 customers are unknown, such as ' c001'"),
+    ],
+)
+def test_what_is_no_customer_is_named(model: mlflow.pyfunc.PyFuncModel, given: Any, complaint: str) -> None:
+    with pytest.raises(JobError, match=re.escape(complaint)):
+        asked(model, given)
+
+
+@given(st.lists(st.text(st.characters()) | st.none() | st.integers() | st.binary() | st.lists(st.floats()), max_size=5))
+def test_ids_are_taken_as_they_are_or_refused_in_one_line(values: list) -> None:
+    try:
+        found = pyfunc._ids(pd.Series(values, dtype=object))
+    except JobError as error:
+        assert len(str(error).splitlines()) == 1
+        assert not all(isinstance(value, str) for value in values) or "is no text" in str(error)
+    else:
+        assert found.to_pylist() == values
 
 
 def test_the_files_are_plain_and_signed(settings: Settings, model: mlflow.pyfunc.PyFuncModel, tmp_path: Path) -> None:

@@ -57,25 +57,6 @@ def assert_same(found: TopK, other: TopK) -> None:
 
 
 @each_system
-@pytest.mark.parametrize("count", [3, 40])
-def test_rows_are_distinct_articles_on_sale_in_falling_order(name: str, count: int) -> None:
-    history = shop()
-    articles, scores = picks(fitted(name), history, count)
-    assert articles.shape == scores.shape == (14, count)
-    assert articles.dtype == np.int32 and scores.dtype == np.float32
-    np.testing.assert_array_equal(articles == NO_ARTICLE, np.isnan(scores))
-    on_sale = np.flatnonzero(history.before(on(AS_OF_DAY)).articles_on_sale())
-    assert on_sale.tolist() == list(range(10))
-    for row, score in zip(articles, scores, strict=True):
-        found = row[row != NO_ARTICLE]
-        assert (row[: len(found)] == found).all(), "gaps are at the right"
-        assert len(set(found.tolist())) == len(found) and set(found.tolist()) <= set(on_sale.tolist())
-        assert (np.diff(score[: len(found)]) <= 0).all()
-    assert (articles[:13, 0] != NO_ARTICLE).all()
-    assert (articles[13] == NO_ARTICLE).all(), "of who bought nothing a system knows nothing"
-
-
-@each_system
 def test_what_was_bought_can_be_picked_again(name: str) -> None:
     history = shop()
     bought = set(zip(history.customer.tolist(), history.article.tolist(), strict=True))
@@ -93,22 +74,6 @@ def test_nothing_dated_on_or_after_the_as_of_date_matters(name: str) -> None:
     found = picks(SYSTEMS[name](known(forged)), forged)
     assert (found.articles[14:] == NO_ARTICLE).all()
     assert_same(TopK(found.articles[:14], found.scores[:14]), picks(fitted(name), history))
-
-
-@each_system
-def test_a_seed_gives_the_same_picks(name: str) -> None:
-    assert_same(picks(SYSTEMS[name](known(shop())), shop()), picks(fitted(name), shop()))
-
-
-@each_system
-def test_a_customers_row_depends_on_nobody_else_asked(name: str) -> None:
-    history = shop().before(on(AS_OF_DAY))
-    source = fitted(name).at(history, on(AS_OF_DAY), COUNT)
-    together, asked = source.of(everyone(history)), codes(13, 5, 0, 5)
-    found = source.of(asked)
-    np.testing.assert_array_equal(found.articles, together.articles[asked])
-    np.testing.assert_allclose(found.scores, together.scores[asked], rtol=1e-4)
-    assert source.of(codes()).articles.shape == (0, COUNT)
 
 
 @each_system

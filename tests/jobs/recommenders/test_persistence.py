@@ -51,17 +51,6 @@ def assert_same(found: TopK, other: TopK) -> None:
 
 
 @each_source
-def test_kept_and_loaded_it_picks_alike_and_nothing_is_a_pickle(
-    name: str, fitted: dict[str, Persistable], tmp_path: Path
-) -> None:
-    save(name, fitted[name], tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.safetensors", f"{name}.json"}
-    found = picks(load(name, tmp_path), shop())
-    assert (found.articles[:, 0] != NO_ARTICLE).all()
-    assert_same(found, picks(fitted[name], shop()))
-
-
-@each_source
 def test_articles_that_came_or_went_since_move_no_other(
     name: str, fitted: dict[str, Persistable], tmp_path: Path
 ) -> None:
@@ -93,7 +82,7 @@ def test_those_that_can_be_kept_are_offered() -> None:
     offered = {
         name
         for name, entry in SYSTEMS.items()
-        if not entry.takes_features and hasattr(import_module(entry.module), "restored")
+        if entry.features == "none" and hasattr(import_module(entry.module), "restored")
     }
     assert set(NAMES) == offered
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -34,19 +34,22 @@ def test_a_system_has_a_fit_that_takes_its_arguments(name: str) -> None:
     module = import_module(entry.module)
     taken = inspect.signature(module.fit).parameters
     assert next(iter(taken)) == "known" and set(entry.arguments) <= set(taken)
-    assert ("reading" in taken, "with_features" in taken) == (entry.takes_reading, "with_features" in entry.arguments)
+    assert ("reading" in taken, "job" in taken) == (entry.takes_reading, entry.takes_job)
+    assert ("with_features" in taken) == ("with_features" in entry.arguments)
     assert callable(fit_of(name, "every_unit"))
 
 
 def test_arguments_and_reading_reach_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SYSTEMS["lstm_features"].arguments == {"cell": "lstm", "with_features": True}
-    assert SYSTEMS["lstm_features"].takes_features and not SYSTEMS["lstm"].takes_features
+    assert (SYSTEMS["lstm_features"].features, SYSTEMS["lstm"].features) == ("side", "none")
     given: list[dict] = []
+    job: Any = object()
     module = type("Module", (), {"fit": staticmethod(lambda known, **more: given.append(more))})
     monkeypatch.setattr(registry, "import_module", lambda _: module)
     fit_of("gru_features", "every_unit")(None)  # type: ignore[arg-type]
-    fit_of("als", "every_unit")(None)  # type: ignore[arg-type]
-    assert given == [{"cell": "gru", "with_features": True, "reading": "every_unit"}, {}]
+    fit_of("als", "every_unit", job)(None)  # type: ignore[arg-type]
+    fit_of("two_stage", "every_unit", job)(None)  # type: ignore[arg-type]
+    assert given == [{"cell": "gru", "with_features": True, "reading": "every_unit"}, {}, {"job": job}]
 
 
 def test_naming_the_systems_imports_none() -> None:

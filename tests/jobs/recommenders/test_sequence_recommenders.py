@@ -44,20 +44,6 @@ def assert_same(found: TopK, other: TopK) -> None:
 
 
 @each_system
-def test_rows_are_distinct_articles_on_sale_in_falling_order(name: str, fitted: Fitted) -> None:
-    shop, count = random_shop(), 12
-    articles, scores = fitted(name).at(shop, TODAY, count).of(everyone(shop))
-    assert articles.shape == scores.shape == (7, count)
-    assert articles.dtype == np.int32 and scores.dtype == np.float32
-    assert ((articles == NO_ARTICLE) == np.isnan(scores)).all()
-    for row, score in zip(articles[:6], scores, strict=False):
-        found = row[row != NO_ARTICLE]
-        assert len(found) == 8 == len(set(found.tolist())) and 8 not in found
-        assert (row[: len(found)] == found).all() and (np.diff(score[: len(found)]) <= 0).all()
-    assert (articles[6] == NO_ARTICLE).all(), "nothing is known of who never bought"
-
-
-@each_system
 def test_nothing_dated_on_or_after_the_as_of_date_matters(name: str, fitted: Fitted, tmp_path: Path) -> None:
     shop, past = random_shop(), random_shop().before(TODAY)
     assert len(past) < len(shop)
@@ -65,16 +51,6 @@ def test_nothing_dated_on_or_after_the_as_of_date_matters(name: str, fitted: Fit
     assert_same(fitted(name).at(shop, TODAY, 5).of(everyone(shop)), expected)
     careless = replace(known(shop, tmp_path), history=shop)
     assert_same(SYSTEMS[name](careless).at(past, TODAY, 5).of(everyone(shop)), expected)
-
-
-@each_system
-def test_a_customers_row_depends_on_nobody_else_asked(name: str, fitted: Fitted) -> None:
-    source = fitted(name).at(random_shop(), TODAY, 5)
-    whole, asked = source.of(everyone(random_shop())), codes(4, 6, 0, 4)
-    some = source.of(asked)
-    assert some.articles.tolist() == whole.articles[asked].tolist()
-    np.testing.assert_allclose(some.scores, whole.scores[asked], atol=1e-5)
-    assert source.of(codes()).articles.shape == (0, 5)
 
 
 @each_system

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 from PIL import Image
 
 from jobs.embeddings.kinds import KINDS
+from jobs.platform.errors import JobError
+from jobs.platform.settings import Settings
 from jobs.similarity import query
 from jobs.similarity.sheet import GAP, HEIGHT, LARGE, PALE, WIDTH, Tile, draw_sheet
 from tests.jobs.embeddings import drawn
@@ -85,7 +89,9 @@ def test_what_is_no_picture_is_said_in_one_line(ask, tmp_path: Path, content: by
         (["--method", "cosine_resnet50"], "method cosine_resnet50: its encoder resnet50 was never fitted"),
         (["--embedding-dim", "3"], f"has no vector of encoder {KINDS['catalogue']}-"),
         (["--embedding-dim", "many"], "--embedding-dim: Input should be a valid integer"),
-        (["--top", "0"], "--top 0: not from 1 to 100"),
+        (["--top", "0"], "top 0: not from 1 to 100"),
+        (["--top", "-1"], "top -1: not from 1 to 100"),
+        (["--top", "1000000000000"], "top 1000000000000: not from 1 to 100"),
         (["--out", "/nowhere/sheet.png"], "--out /nowhere/sheet.png: not a .png file in a folder that exists"),
         (["--warehouse", "nowhere"], "nowhere/gold/article_embeddings: no such table"),
     ],
@@ -95,6 +101,22 @@ def test_what_cannot_be_asked_is_said_in_one_line(ask, embedded: Path, arguments
     assert (code, lines) == (2, []) and said.count("\n") == 1
     assert said.startswith("ERROR similarity.query: ") and complaint in said
     assert not Path("nowhere").exists()
+
+
+@pytest.mark.parametrize("top", [0, -1, 101, True, 2.5, None, "3"])
+def test_find_takes_no_other_number(top: object) -> None:
+    with pytest.raises(JobError, match=re.escape(f"top {top!r}: not from 1 to 100")):
+        query.find(Path("photo.jpg"), b"", top, Settings(as_of_date=date(2020, 9, 16)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["", ".", "/dev/null", "a\0b", "x" * 5000, "circle"])
+def test_a_path_without_a_picture_is_one_line(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("circle").symlink_to("circle")
+    with pytest.raises(
+        JobError, match=r"^.+: (not a file|cannot be read: .+|.*null byte|Symlink loop.*|no such file)$"
+    ):
+        query.picture_of(Path(path))
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
