@@ -61,7 +61,7 @@ def fit_as_of(job: Job, purchases: Purchases, encoder: str | None, settings: Set
     known = purchases.before(settings.as_of_date)
     weeks = Weeks(SnapshotLoader(job, known, encoder), known, settings.seed)
     plan = evaluated_plan(settings)
-    check_enough(weeks, plan)
+    check_enough(weeks, settings)
     digest = fingerprint(weeks, settings.snapshot_dates[1:], encoder, settings)
     place = settings.work_dir / "checkpoints" / f"backtest-{settings.as_of_date}-{digest}"
     fits = fit_both(plan, weeks, encoder, settings, place)
