@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks import clean_exits as clean_exits_
 from benchmarks import cluster as cluster_
 from benchmarks import collaborative as collaborative_
 from benchmarks import embeddings as embeddings_
@@ -85,6 +86,17 @@ def cluster(
 ) -> None:
     """Compute the feature tables on a Spark cluster of one worker with one core, and of two."""
     cluster_.run(data, scale)
+
+
+@app.command()
+def clean_exits(
+    processes: Annotated[
+        int, typer.Option(min=1, help="That read and exit, one after the other, of each reader")
+    ] = 200,
+    table: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="A Delta table; else made")] = None,
+) -> None:
+    """Processes that read a table and exit: how many of them abort."""
+    clean_exits_.run(processes, table)
 
 
 @app.command()

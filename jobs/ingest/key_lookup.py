@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 
 from expectations.contract import key_of
 from jobs.platform import storage
+from jobs.platform.data_files import dataset
 
 
 class Positions:
@@ -77,5 +78,5 @@ class KeyLookup:
 def _loaded(lookup: KeyLookup) -> tuple[Positions, np.ndarray]:
     options = storage.storage_options(lookup.uri)
     table = DeltaTable(lookup.uri, version=lookup.version, storage_options=options)
-    rows = table.to_pyarrow_table(columns=[lookup.id_column, key_of(lookup.id_column)]).combine_chunks()
+    rows = dataset(table).to_table(columns=[lookup.id_column, key_of(lookup.id_column)]).combine_chunks()
     return Positions(rows[0].combine_chunks().cast(pa.string())), rows[1].to_numpy()

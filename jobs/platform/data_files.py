@@ -1,4 +1,4 @@
-"""The files of a table at one version, to be read by column wherever there is a free core."""
+"""A table at one version as files to be read: by column wherever there is a free core, or all together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
@@ -47,12 +49,22 @@ class DataFile:
         return pq.ParquetFile(filesystem.open_input_file(path)).read(list(columns))
 
 
+def dataset(table: DeltaTable) -> pads.Dataset:
+    """The table's rows, read through Arrow's own file system.
+
+    The one that deltalake gives by default is written in Python, and the last of Arrow's threads may let go of it after
+    the rows were returned: a process that ends just then is aborted ("terminate called without an active exception").
+    """
+    filesystem, root = storage.filesystem(storage.normalized(table.table_uri))
+    return table.to_pyarrow_dataset(filesystem=pafs.SubTreeFileSystem(root, filesystem))
+
+
 def data_files(table: DeltaTable, where: Mapping[str, Sequence[date | str]] | None = None) -> list[DataFile]:
     """The table's files with these values of partition columns, from its log alone.
 
     Raises JobError where a file is not all of what is to be read: rows were deleted from it by a vector beside it.
     """
-    root = storage.normalized(unquote(table.table_uri) if table.table_uri.startswith("file://") else table.table_uri)
+    root = storage.normalized(table.table_uri)
     if "deletionVectors" in (table.protocol().reader_features or ()):
         raise JobError(
             f"{root}: has deletion vectors; run REORG TABLE delta.`{root}` APPLY (PURGE), and drop the feature"

@@ -13,7 +13,7 @@ from pyarrow.parquet import filters_to_expression
 
 from expectations.contract import Contract
 from jobs.platform import storage
-from jobs.platform.data_files import DataFile, data_files
+from jobs.platform.data_files import DataFile, data_files, dataset
 from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.schemas import arrow_type
 from jobs.platform.staging import Slice
@@ -82,7 +82,8 @@ class Tables:
         Without `columns` all of them; one that the contract has gained since the last publish is null.
         """
         table, filters = self._asked(contract, columns, where, before)
-        rows = table.to_pyarrow_table(columns=list(columns) if columns else None, filters=filters or None)
+        wanted = filters_to_expression(filters) if filters else None
+        rows = dataset(table).to_table(columns=list(columns) if columns else None, filter=wanted)
         for column in (c for c in contract.columns if not columns and c.name not in rows.column_names):
             rows = rows.append_column(column.name, pa.nulls(len(rows), arrow_type(column)))
         return rows
@@ -97,7 +98,7 @@ class Tables:
         """As read_arrow, a batch at a time: of a table that is larger than memory maybe."""
         table, filters = self._asked(contract, columns, where, before)
         wanted = filters_to_expression(filters) if filters else None
-        yield from table.to_pyarrow_dataset().scanner(columns=list(columns), filter=wanted).to_batches()
+        yield from dataset(table).to_batches(columns=list(columns), filter=wanted)
 
     def _asked(
         self,
@@ -120,7 +121,7 @@ class Tables:
 
     def ids(self, contract: Contract, columns: Sequence[str]) -> pa.Table:
         """Columns of the version that this run read."""
-        return self._as_read(contract).to_pyarrow_table(columns=list(columns)).combine_chunks()
+        return dataset(self._as_read(contract)).to_table(columns=list(columns)).combine_chunks()
 
     # ---- versions, files and history
 

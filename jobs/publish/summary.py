@@ -231,12 +231,13 @@ def snippet(job: Job) -> str:
     return f'''import duckdb
 from deltalake import DeltaTable
 
-recommendations = DeltaTable("{job.warehouse.uri(RECOMMENDATIONS)}").to_pyarrow_dataset()
-articles = DeltaTable("{job.warehouse.uri(ARTICLES)}").to_pyarrow_dataset()
+week = "as_of_date = '{job.settings.as_of_date}'"
+recommendations = DeltaTable({job.warehouse.uri(RECOMMENDATIONS)!r}).scan(predicate=week)
+articles = DeltaTable({job.warehouse.uri(ARTICLES)!r}).scan(["article_id", "prod_name"])
 print(duckdb.sql("""
     SELECT customer_id, rank, article_id, prod_name, reason
     FROM recommendations JOIN articles USING (article_id)
-    WHERE as_of_date = DATE '{job.settings.as_of_date}' ORDER BY customer_id, rank LIMIT 12
+    ORDER BY customer_id, rank LIMIT 12
 """))'''  # noqa: S608 (text for the reader)
 
 
