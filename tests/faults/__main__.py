@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.faults.campaign import ROOT, Campaign, Fault, Result
+from tests.faults.campaign import Campaign, Fault, Result
 from tests.faults.injected import FAULTS
+from tests.faults.shop import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 _START, _END = "<!-- faults: written by `make faults` -->", "<!-- end of faults -->"

@@ -1,128 +1,27 @@
 """The fault campaign: a tiny shop is damaged in one way at a time, its jobs run, and what came of it is judged.
 
-Each fault starts from a copy of the same shop, so that none sees what another left: `python -m tests.faults --help`.
+Each fault starts from the same shop, so that none sees what another left: `python -m tests.faults --help`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
 from importlib import import_module
 from pathlib import Path
 
-import polars as pl
-from deltalake import DeltaTable
+import pyarrow as pa
 
-from expectations.registry import CONTRACTS
+from expectations.evaluation import MODEL_DECISIONS
 from expectations.transactions import QUARANTINE
 from jobs.platform.job import EXIT_JOB_ERROR
-
-ROOT = Path(__file__).resolve().parents[2]
-AS_OF, WEEK_BEFORE = "2020-09-23", "2020-09-16"
-SECONDS = 900
-
-INGEST = ("ingest.articles", "ingest.customers", "ingest.transactions")
-FEATURES = ("features.customers", "features.articles", "features.interactions")
-MODEL = ("ranking.train", "evaluation.evaluate", "evaluation.gate")
-PUBLISH = ("ranking.score", "publish.recommendations")
-#: Settings that keep a model small; a job takes those it declares.
-SMALL = {"ATELIER_TRAINING_WEEKS": "2", "ATELIER_MAX_EPOCHS": "1"}
-
-#: Paths of the tables that analysts and later jobs read; the others tell what happened, and change with it.
-DATA_TABLES = tuple(
-    path
-    for path in (contract.path for contract in CONTRACTS.values())
-    if path.startswith(("silver/", "gold/")) and path != QUARANTINE.path
-)
-#: Columns whose values are of the run or of the file rather than of the shop.
-_OF_THE_RUN = re.compile(r"source_|run_id|_at$|model_version")
-
-
-@dataclass
-class Shop:
-    """A shop's files, its warehouse, and the environment and flags its jobs are started with."""
-
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    flags: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def data(self) -> Path:
-        """Folder of the delivered files."""
-        return self.folder / "data"
-
-    @property
-    def warehouse(self) -> Path:
-        """Folder of the tables."""
-        return self.folder / "warehouse"
-
-    def copy(self, folder: Path) -> Shop:
-        """The same shop somewhere else."""
-        shutil.copytree(self.folder, folder, symlinks=True)
-        return Shop(folder, dict(self.environment), dict(self.flags))
-
-    def command(self, job: str) -> list[str]:
-        """The command that runs a job on this shop."""
-        given = {"as-of-date": AS_OF, "warehouse": str(self.warehouse), "data": str(self.data)} | self.flags
-        settings = import_module(f"jobs.{job}").SETTINGS
-        taken = {"as-of-date", "warehouse", *(name.replace("_", "-") for name in settings)}
-        flags = [f"--{name}={value}" for name, value in given.items() if name in taken]
-        return [sys.executable, "-m", f"jobs.{job}", *flags]
-
-    def run(self, jobs: Sequence[str]) -> Run:
-        """Run the jobs one after the other until one fails."""
-        said = ""
-        for job in jobs:
-            process = subprocess.run(
-                self.command(job),
-                cwd=ROOT,
-                env=os.environ | SMALL | self.environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=SECONDS,
-                check=False,
-            )
-            said += process.stdout
-            if process.returncode:
-                return Run(job, process.returncode, said)
-        return Run(jobs[-1], 0, said)
-
-    def tables(self) -> dict[str, str]:
-        """Path of a table -> digest of its rows in an order of their own, or what keeps it from being read."""
-        return {path: digest(self.warehouse / path) for path in DATA_TABLES if (self.warehouse / path).exists()}
-
-    def count(self, path: str) -> int:
-        """Rows of a table; 0 before it exists."""
-        table = self.warehouse / path
-        return DeltaTable(table).to_pyarrow_dataset().count_rows() if table.exists() else 0
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a row of jobs ended: the last one, its exit code, and all that they said."""
-
-    job: str
-    exit_code: int
-    output: str
-
-    @cached_property
-    def error(self) -> str:
-        """The job's own error line; empty without one."""
-        return next((line for line in self.output.splitlines() if line.startswith("ERROR ")), "")
-
-
-#: Path of a table -> digest of its rows.
-Tables = Mapping[str, str]
+from jobs.platform.warehouse import Warehouse
+from tests.faults.shop import AS_OF, FEATURES, INGEST, MODEL, PUBLISH, ROOT, Run, Shop, Tables
 
 
 @dataclass(frozen=True)
@@ -135,15 +34,15 @@ class Fault:
         damage: does it, to a shop at the stage `after`.
         end: how its jobs should end.
         jobs: run after the damage.
-        after: the stage of the shop it starts from: delivered, ingested or published.
+        after: the stage of the shop it starts from; see Campaign.at.
     """
 
     kind: str
     name: str
     damage: Callable[[Shop], object]
     end: End
-    jobs: tuple[str, ...] = INGEST
-    after: str = "delivered"
+    jobs: tuple[str, ...] = INGEST[-1:]
+    after: str = "listed"
 
 
 @dataclass(frozen=True)
@@ -227,65 +126,73 @@ def different(tables: Tables, expected: Tables) -> str:
     return f"changed: {', '.join(changed)}" if changed else ""
 
 
-def digest(table: Path) -> str:
-    """Of a Delta table's rows, whatever their order; the exception's name and text where they cannot be read."""
-    try:
-        rows = pl.from_arrow(DeltaTable(table).to_pyarrow_table())
-    except Exception as error:  # whatever it is, the table is harmed
-        return f"unreadable: {type(error).__name__} {error}"
-    assert isinstance(rows, pl.DataFrame)
-    rows = rows.select(sorted(name for name in rows.columns if not _OF_THE_RUN.search(name)))
-    nested = [name for name, kind in rows.schema.items() if kind.is_nested()]
-    rows = rows.with_columns(pl.col(name).map_elements(str, pl.String) for name in nested)
-    return hashlib.sha256(rows.sort(rows.columns).write_csv().encode()).hexdigest()
-
-
 class Campaign:
-    """Runs faults on copies of one shop, which is built once, up to the stage that they need."""
+    """Runs faults on one shop, which is built once, up to the stage that they need.
+
+    The shop always lies at the same place, since an MLflow store knows its files by their whole paths; its stages are
+    kept as copies beside.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._stages: dict[str, Shop] = {}
+        self.shop, self._stages = folder / "shop", folder / "stages"
+        self._built: dict[str, Tables] = {}
 
-    def stage(self, name: str) -> Shop:
-        """The undamaged shop: delivered; ingested, with features; or published, by a model trained and promoted."""
-        if name not in self._stages:
-            self._stages[name] = getattr(self, f"_{name}")()
-        return self._stages[name]
+    def at(self, stage: str) -> Shop:
+        """The undamaged shop: delivered; listed, without purchases; ingested, with features; published, by a model."""
+        if stage not in self._built:
+            shop = getattr(self, f"_{stage}")()
+            shutil.copytree(self.shop, self._stages / stage, symlinks=True)
+            self._built[stage] = shop.tables()
+        shutil.rmtree(self.shop, ignore_errors=True)
+        shutil.copytree(self._stages / stage, self.shop, symlinks=True)
+        return Shop(self.shop)
 
     def _delivered(self) -> Shop:
-        shop = Shop(self.folder / "delivered")
+        shop = Shop(self.shop)
         command = [sys.executable, "-m", "sample_data", "generate", "--preset", "tiny", "--images", "none", "--out"]
         subprocess.run([*command, str(shop.data)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         return shop
 
+    def _listed(self) -> Shop:
+        return self._with(self.at("delivered"), INGEST[:-1])
+
     def _ingested(self) -> Shop:
-        return self._after("ingested", "delivered", [*INGEST, *FEATURES])
+        return self._with(self.at("listed"), [*INGEST[-1:], *FEATURES])
 
     def _published(self) -> Shop:
-        return self._after("published", "ingested", [*MODEL, *PUBLISH])
+        shop = self._with(self.at("ingested"), MODEL)
+        promote(shop)
+        return self._with(shop, PUBLISH)
 
-    def _after(self, name: str, stage: str, jobs: Sequence[str]) -> Shop:
-        shop = self.stage(stage).copy(self.folder / name)
+    def _with(self, shop: Shop, jobs: Sequence[str]) -> Shop:
         if (run := shop.run(jobs)).exit_code:
             raise RuntimeError(f"the undamaged shop's {run.job} failed: {run.output[-2000:]}")
         return shop
 
     def judge(self, fault: Fault) -> Result:
-        """Damage a copy of the shop, run the fault's jobs and judge them."""
+        """Damage the shop, run the fault's jobs and judge them."""
         started = time.monotonic()
-        shop = self.stage(fault.after).copy(self.folder / "damaged")
-        try:
-            before = shop.tables()
-            fault.damage(shop)
-            run = shop.run(fault.jobs)
-            clean = {path: state for path, state in self._clean(fault).items() if path in shop.tables()}
-            wrong = fault.end.wrong(run, shop, before, clean)
-            said = run.error or (run.output.splitlines() or [""])[-1]
-            return Result(fault, said.replace(str(shop.folder), ""), wrong, time.monotonic() - started)
-        finally:
-            shutil.rmtree(shop.folder, ignore_errors=True)
+        clean = self._clean(fault)
+        shop = self.at(fault.after)
+        before = shop.tables()
+        fault.damage(shop)
+        run = shop.run(fault.jobs)
+        compared = {path: state for path, state in clean.items() if path in shop.tables()}
+        wrong = fault.end.wrong(run, shop, before, compared)
+        said = run.error or (run.output.splitlines() or [""])[-1]
+        return Result(fault, said.replace(str(shop.folder), ""), wrong, time.monotonic() - started)
 
-    def _clean(self, fault: Fault) -> dict[str, str]:
-        """Tables of the undamaged shop, for faults that are to end in the same ones."""
-        return self.stage("ingested" if fault.after == "delivered" else fault.after).tables()
+    def _clean(self, fault: Fault) -> Tables:
+        """Tables of the undamaged shop once the fault's jobs have run."""
+        stage = "ingested" if fault.after in ("delivered", "listed") else fault.after
+        self.at(stage)
+        return self._built[stage]
+
+
+def promote(shop: Shop) -> None:
+    """Promote the only model: that of so small a shop beats no baseline, and faults of models need a champion."""
+    warehouse = Warehouse(str(shop.warehouse), {"run_id": "campaign", "as_of_date": AS_OF})
+    rows = warehouse.read_arrow(MODEL_DECISIONS)
+    at = rows.schema.get_field_index("is_promoted")
+    rows = rows.set_column(at, rows.schema.field(at), pa.array([True] * rows.num_rows))
+    warehouse.publish_arrow(MODEL_DECISIONS, rows, {"as_of_date": [date.fromisoformat(AS_OF)]})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from functools import partial
 
-from tests.faults.campaign import INGEST, PUBLISH, Fault, Shop, published, refused
+from tests.faults.campaign import Fault, published, refused
 from tests.faults.injected_files import ARTICLES, CUSTOMERS, PURCHASES
+from tests.faults.shop import INGEST, PUBLISH, Shop
 
 
 def lines_of(shop: Shop, file: str) -> tuple[str, list[str]]:

@@ -8,7 +8,8 @@ from functools import partial
 
 import polars as pl
 
-from tests.faults.campaign import Fault, Shop, refused, same
+from tests.faults.campaign import Fault, refused, same
+from tests.faults.shop import INGEST, Shop
 
 PURCHASES, ARTICLES, CUSTOMERS = "transactions_train.csv", "articles.csv", "customers.csv"
 
@@ -64,6 +65,8 @@ def shuffled_columns(shop: Shop) -> None:
     rows.select(pl.lit("x").alias("till"), *reversed(rows.columns)).write_csv(path)
 
 
+NO_TEXT = rewritten(ARTICLES, replaced(b",", b",\xff\xfe", 1))
+
 _fault = partial(Fault, "files")
 
 FAULTS = (
@@ -84,5 +87,11 @@ FAULTS = (
         "a column that is missing", rewritten(PURCHASES, replaced(b"price", b"cost", 1)), refused(PURCHASES, "price")
     ),
     _fault("a column twice", rewritten(PURCHASES, replaced(b"price", b"t_dat", 1)), refused(PURCHASES, "t_dat")),
-    _fault("bytes that are no text", rewritten(ARTICLES, replaced(b",", b",\xff\xfe", 1)), refused(ARTICLES)),
+    _fault(
+        "bytes that are no text",
+        rewritten(ARTICLES, replaced(b",", b",\xff\xfe", 1)),
+        refused(ARTICLES),
+        INGEST[:1],
+        "delivered",
+    ),
 )

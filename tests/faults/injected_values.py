@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.faults.campaign import Fault, Shop, published, quarantined, refused, same
+from tests.faults.campaign import Fault, published, quarantined, refused, same
 from tests.faults.injected_files import ARTICLES, CUSTOMERS, PURCHASES, replaced, rewritten
+from tests.faults.shop import INGEST, Shop
 
 DAY, PRICE = "2020-09-01", "0.05"
 
@@ -43,18 +44,15 @@ def words_for_empty(shop: Shop) -> None:
     path.write_text("\n".join([header, *lines]) + "\n")
 
 
-def lost_zero(file: str) -> Callable[[Shop], object]:
-    """Damage that writes the file's article ids as numbers."""
-
-    def damage(shop: Shop) -> None:
+def lost_zeros(shop: Shop) -> None:
+    """The article ids of all files as numbers."""
+    for file in (ARTICLES, PURCHASES):
         path = shop.data / file
         header, *lines = path.read_text().splitlines()
         column = header.split(",").index("article_id")
         rows = [line.split(",", column + 1) for line in lines]
         numbers = [",".join([*row[:column], row[column].lstrip("0"), *row[column + 1 :]]) for row in rows]
         path.write_text("\n".join([header, *numbers]) + "\n")
-
-    return damage
 
 
 _fault = partial(Fault, "values")
@@ -70,7 +68,13 @@ FAULTS = (
     _fault("a price of 1e9 on many lines", price("1e9", times=3000), refused(PURCHASES, "price")),
     _fault("an unknown article", purchases(f"{DAY},{{customer}},0000000000,{PRICE},2"), quarantined(1)),
     _fault("an unknown customer", purchases(f"{DAY},nobody,{{article}},{PRICE},2"), quarantined(1)),
-    _fault("words for empty: NULL, \\N, NaN, None", words_for_empty, same()),
-    _fault("article ids as numbers, in all files", lambda s: (lost_zero(ARTICLES)(s), lost_zero(PURCHASES)(s)), same()),
-    _fault("an age of 300", AGE, published("age left empty")),
+    _fault("words for empty: NULL, \\N, NaN, None", words_for_empty, same(), INGEST[1:2], "delivered"),
+    _fault(
+        "article ids as numbers, in all files",
+        lambda s: (lost_zero(ARTICLES)(s), lost_zero(PURCHASES)(s)),
+        same(),
+        INGEST,
+        "delivered",
+    ),
+    _fault("an age of 300", AGE, published("age left empty"), INGEST[1:2], "delivered"),
 )
