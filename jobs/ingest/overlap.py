@@ -123,8 +123,8 @@ def refuse_doubled(found: Iterable[Overlap], limit: float) -> str:
         further = f"; also {', '.join(sorted(files))}" if files else ""
         raise JobError(
             f"{first}, by day, customer and article: they would count twice (limit {limit:.0%}){further}; nothing"
-            " published: take out the file that is a copy or a part, or, where the newest file holds all that came"
-            ' before, set deliveries = "cumulative" in the mapping'
+            ' published: take out the file that is a copy or a part, or set in the mapping deliveries = "cumulative",'
+            " where the newest file holds all that came before, or max_overlap, where these are other purchases"
         )
     said = [f"{o.shared:,} of {o.lines:,} in {o.file}" for o in found if o.other == OTHERS]
     return f"; purchases that another file has too, kept as further units: {', '.join(said)}" if said else ""

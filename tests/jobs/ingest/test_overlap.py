@@ -13,7 +13,7 @@ from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest import transactions
 from jobs.ingest.mapping import BUILT_IN
-from jobs.ingest.overlap import Overlap, Span, meeting, refuse_doubled, warn_of_odd_names
+from jobs.ingest.overlap import OTHERS, Overlap, Span, meeting, overlaps, refuse_doubled, warn_of_odd_names
 from jobs.platform.errors import JobError
 from tests.jobs.ingest.retail import (
     A1,
@@ -189,6 +189,21 @@ def test_cumulative_files_that_lose_purchases_stop_the_run(spark: SparkSession, 
     with pytest.raises(JobError, match=r"transactions_2.csv holds 1 of 6 newest purchases of transactions_1.csv"):
         take_in(spark, data, **shop)
     assert len(units(data)) == 6
+
+
+def test_overlaps_by_hand(spark: SparkSession) -> None:
+    """Of 85 lines each two files share a day of 25, and a third has two of the first and a day of its own."""
+    days = [date(2020, 9, day) for day in (1, 2, 3)]
+    a = [("a", days[0], n, 0) for n in range(60)] + [("a", days[1], n, 0) for n in range(25)]
+    b = [("b", days[0], n, 1) for n in range(60)] + [("b", days[1], n, 0) for n in range(25)]
+    c = [("c", days[0], 0, 0), ("c", days[0], 0, 0), ("c", days[0], 1, 0), ("c", days[2], 0, 0)]
+    rows = spark.createDataFrame([*a, *b, *c], "source_file string, t_dat date, customer_key int, article_key int")
+    assert overlaps(rows, ["b", "c"]) == [
+        Overlap("b", "a", 85, 85, 25, 1.0),
+        Overlap("b", OTHERS, 85, 85, 25, 1.0),
+        Overlap("c", "a", 2, 60, 2, 0.0),
+        Overlap("c", OTHERS, 2, 2, 2, 0.0),
+    ]
 
 
 def test_files_meet_where_their_days_do() -> None:

@@ -15,7 +15,7 @@ from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.preprocessing import Preprocessing
 from jobs.ranking.snapshot import Columns
 from jobs.ranking.training_set import candidate_pairs, purchase_pairs
-from jobs.retrieval.purchases import Purchases, day_number
+from jobs.retrieval.purchases import NEVER, Purchases, day_number
 from tests.jobs.ranking.conftest import (
     ARTICLES,
     CUSTOMERS,
@@ -73,7 +73,13 @@ def moved(change: Callable[[Purchases, np.ndarray], Purchases]) -> set[str]:
 CHANGES = pytest.mark.parametrize("change", [forged, deleted, shuffled])
 
 
-@CHANGES
+def delisted(purchases: Purchases, _: np.ndarray) -> Purchases:
+    """Every second article from the day after the as-of date on."""
+    is_gone = np.arange(len(purchases.article_ids)) % 2 == 0
+    return replace(purchases, delisted_on=np.where(is_gone, day_number(START) + 1, NEVER).astype(np.int32))
+
+
+@pytest.mark.parametrize("change", [forged, deleted, shuffled, delisted])
 def test_nothing_from_the_as_of_date_on_moves_an_input(change: Callable[..., Purchases]) -> None:
     assert moved(change) == set()
 
