@@ -71,6 +71,7 @@ EVALUATION_METRICS = Contract(
     ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),
     partition_by=("as_of_date",),
+    min_rows=0,
 )
 
 REALISED_PERFORMANCE = Contract(
@@ -203,16 +204,35 @@ MODEL_DECISIONS = Contract(
     columns=(
         as_of_column(),
         Column("model_name", "string", "Name in the model registry"),
-        Column("model_version", "string", "Version that was judged"),
+        Column("model_version", "string", f"Version that was judged; '{BASELINE}' where there was none"),
+        Column(
+            "mlflow_run_id",
+            "string",
+            "MLflow run that registered the version, which is found again by it and by model_digest: a store that "
+            "begins anew counts versions from 1 again; null where there was none",
+            nullable=True,
+        ),
+        Column("model_digest", "string", "SHA-256 of the checksums of the version's files", nullable=True),
         Column("is_promoted", "boolean", "True: the version is champion from its as-of date on; false if rolled back"),
         Column("reason", "string", "Why, with the figures"),
         Column("folds", "int", "Weekly folds it was judged on", minimum=0),
-        Column("challenger_map_at_12", "double", "MAP@12 of the judged version: map of evaluation_metrics at k 12"),
-        Column("best_baseline", "string", "Strongest baseline"),
-        Column("best_baseline_map_at_12", "double", "Its MAP@12"),
-        Column("best_baseline_difference", "double", "MAP@12 of the judged version less the strongest baseline's"),
-        Column("best_baseline_difference_ci_low", "double", _LOW),
-        Column("best_baseline_difference_ci_high", "double", _HIGH),
+        Column(
+            "challenger_map_at_12",
+            "double",
+            "MAP@12 of the judged version: map of evaluation_metrics at k 12; null, as all figures here, where "
+            "nothing could be judged",
+            nullable=True,
+        ),
+        Column("best_baseline", "string", "Strongest baseline", nullable=True),
+        Column("best_baseline_map_at_12", "double", "Its MAP@12", nullable=True),
+        Column(
+            "best_baseline_difference",
+            "double",
+            "MAP@12 of the judged version less the strongest baseline's",
+            nullable=True,
+        ),
+        Column("best_baseline_difference_ci_low", "double", _LOW, nullable=True),
+        Column("best_baseline_difference_ci_high", "double", _HIGH, nullable=True),
         Column("incumbent_version", "string", "Champion until then; null if none", nullable=True),
         Column("incumbent_map_at_12", "double", "Its MAP@12 on the same weeks", nullable=True),
         Column("incumbent_difference", "double", "MAP@12 of the judged version less the champion's", nullable=True),
@@ -224,11 +244,15 @@ MODEL_DECISIONS = Contract(
             "coverage_at_12",
             "double",
             "Share of the articles on sale that anybody was shown: coverage there",
+            nullable=True,
             minimum=0,
         ),
-        Column("coverage_at_12_floor", "double", "What that share must be at least", minimum=0),
+        Column("coverage_at_12_floor", "double", "What that share must be at least", nullable=True, minimum=0),
         Column(
-            "ceiling_map_at_12", "double", "MAP@12 of the best order of the version's candidates: map_ceiling there"
+            "ceiling_map_at_12",
+            "double",
+            "MAP@12 of the best order of the version's candidates: map_ceiling there",
+            nullable=True,
         ),
         Column("rolled_back_date", "date", "As of when the version was taken back; null if never", nullable=True),
         Column("run_id", "string", "Run that decided, or rolled back"),

@@ -12,7 +12,7 @@ from typing import Protocol
 import mlflow
 import numpy as np
 import pyarrow as pa
-from pytorch_lightning.loggers import Logger, MLFlowLogger
+from pytorch_lightning.loggers import Logger
 from safetensors.torch import load_file, save_file
 
 from jobs.embeddings import autoencoder, catalogue, encoders, picture, reduction
@@ -22,6 +22,7 @@ from jobs.embeddings.stream import Pictures
 from jobs.embeddings.training import Trained
 from jobs.embeddings.versions import fitted_encoder, registry_name
 from jobs.platform.errors import JobError
+from jobs.platform.lightning import RunLogger
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion, load_model_folder, log_model_folder
 
@@ -74,7 +75,7 @@ def train(settings: Settings, run_id: str, articles: pa.Table, pictures: Picture
     training = TRAINED[settings.encoder]
     images, kept = pictures.decoded(sample(len(pictures), training.MAX_IMAGES, settings.seed))
     require(len(kept))
-    logger = MLFlowLogger(run_id=run_id, tracking_uri=mlflow.get_tracking_uri())
+    logger = RunLogger(run_id)
     return training.train(images, articles.take(kept), settings.seed, logger)
 
 

@@ -2,6 +2,7 @@
 
 Both models are judged by their *evaluated* fits, which learnt from weeks before all of the folds; candidates and
 features of each fold are as of its own start. The funnel of the run's candidates is judged along with them.
+Where the run has no model, or a damaged one, the baselines are judged alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import mlflow
@@ -32,10 +34,12 @@ from jobs.evaluation.weekly_chart import log_weeks, weekly_figures
 from jobs.platform.codes import Ints
 from jobs.platform.job import Job, run
 from jobs.platform.progress import track
-from jobs.platform.tracking import load_model_folder, registered, start_run
+from jobs.platform.schemas import arrow_schema
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK
+from jobs.platform.tracking import end_without_result, load_model_folder, start_run, without_result
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates
 from jobs.ranking.model import EVALUATED, TwoStageModel, fit_folder
-from jobs.ranking.model_registry import incumbent, version_of_run
+from jobs.ranking.model_registry import damage, incumbent, version_of_run
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.retrieval.candidates import SOURCES
@@ -59,10 +63,10 @@ class Entrant:
     snapshots: SnapshotLoader
 
 
-def entrants(job: Job, purchases: Purchases) -> dict[str, Entrant]:
+def entrants(job: Job, purchases: Purchases, own: str) -> dict[str, Entrant]:
     """The run's own version, and the champion to beat if there is one, by the names of their systems."""
-    versions = {CHALLENGER: version_of_run(job.settings)}
-    if (champion := incumbent(job)) is not None:
+    versions = {CHALLENGER: own}
+    if (champion := incumbent(job).version) is not None:
         versions[CHAMPION] = champion
     loaders: dict[str | None, SnapshotLoader] = {}
     found = {}
@@ -156,43 +160,74 @@ def log_figures(figures: Sequence[Figure], model_id: str | None) -> None:
     mlflow.log_metrics(values, model_id=model_id)
 
 
+def publish(job: Job, figures: Mapping[date | None, Sequence[Figure]], versions: Mapping[str, str]) -> None:
+    """The figures of all folds as the date's slice of `evaluation_metrics`, an empty one where there are none."""
+    settings = job.settings
+    tables = [
+        figures_table(
+            some,
+            EVALUATION_METRICS,
+            as_of_date=settings.as_of_date,
+            fold_start=fold,
+            run_id=settings.run_id,
+            model_versions=versions,
+        )
+        for fold, some in figures.items()
+    ]
+    rows = pa.concat_tables([arrow_schema(EVALUATION_METRICS).empty_table(), *tables])
+    job.publish(EVALUATION_METRICS, rows, replace={"as_of_date": [settings.as_of_date]})
+
+
+def headline(figures: Sequence[Figure], weeks: Sequence[LabelWeek]) -> str:
+    """Every system's MAP@12, in words."""
+    systems = [
+        f"{figure.system} {figure.value:.4f} ({figure.ci_low:.4f} to {figure.ci_high:.4f})"
+        for figure in figures
+        if (figure.slice, figure.metric, figure.k) == (ALL_BUYERS, "map", HEADLINE_K)
+        and not figure.system.startswith(funnel.PREFIX)
+    ]
+    buyers = sum(len(week.truth.customers) for week in weeks)
+    return f"MAP@{HEADLINE_K} of {buyers:,} buyers in {len(weeks)} weeks from {weeks[0].start}: {', '.join(systems)}"
+
+
+def silence(purchases: Purchases, as_of_date: date) -> str | None:
+    """Words where nothing was bought in any fold, so that there is nothing to judge by; else None."""
+    if len(purchases.between(as_of_date - EVALUATION_FOLDS * WEEK, as_of_date)):
+        return None
+    return f"nothing was bought in the {EVALUATION_FOLDS} weeks before {as_of_date}"
+
+
+def judge_baselines(job: Job, purchases: Purchases, why: str) -> str:
+    """Judge the baselines alone, as far as anything was bought; `why` says what became of the model."""
+    end_without_result(why)
+    weeks = [] if silence(purchases, job.settings.as_of_date) else judged_weeks(job, purchases, {})
+    figures = figures_of(weeks, job.settings.seed) if weeks else {}
+    publish(job, figures, {})
+    return "; ".join([why, *([headline(figures[None], weeks)] if weeks else [])])
+
+
 def main(job: Job) -> str:
     settings = job.settings
-    with start_run(settings, job.name):
+    asked = {"model_name": settings.model_name}
+    with start_run(settings, job.name, **asked):
         purchases = load_purchases(job, before=settings.as_of_date)
-        judged = entrants(job, purchases)
+        if why := without_result(settings, "ranking.train", **asked) or silence(purchases, settings.as_of_date):
+            return judge_baselines(job, purchases, why)
+        version = version_of_run(settings)
+        if why := damage(settings.model_name, version.version):
+            return judge_baselines(job, purchases, why)
+        judged = entrants(job, purchases, version.version)
         weeks = judged_weeks(job, purchases, judged)
         figures = figures_of(weeks, settings.seed, funnel.measure)
         for found in figures.values():
             found += funnel.hit_shares(found)
         pooled = figures[None]
-        log_figures(pooled, registered(settings.model_name, judged[CHALLENGER].version).model_id)
-        title = f"{settings.model_name} version {judged[CHALLENGER].version}, {len(weeks)} weeks from {weeks[0].start}"
+        log_figures(pooled, version.model_id)
+        title = f"{settings.model_name} version {version.version}, {len(weeks)} weeks from {weeks[0].start}"
         mlflow.log_figure(funnel.picture(pooled, title), "funnel.png")
         log_weeks(weekly_figures(job, figures), f"{settings.model_name} as of {settings.as_of_date}")
-        tables = [
-            figures_table(
-                some,
-                EVALUATION_METRICS,
-                as_of_date=settings.as_of_date,
-                fold_start=fold,
-                run_id=settings.run_id,
-                model_versions=model_versions(pooled, judged),
-            )
-            for fold, some in figures.items()
-        ]
-        job.publish(EVALUATION_METRICS, pa.concat_tables(tables), replace={"as_of_date": [settings.as_of_date]})
-    headline = [
-        f"{figure.system} {figure.value:.4f} ({figure.ci_low:.4f} to {figure.ci_high:.4f})"
-        for figure in pooled
-        if (figure.slice, figure.metric, figure.k) == (ALL_BUYERS, "map", HEADLINE_K)
-        and not figure.system.startswith(funnel.PREFIX)
-    ]
-    buyers = sum(len(week.truth.customers) for week in weeks)
-    return (
-        f"MAP@{HEADLINE_K} of {buyers:,} buyers in {len(weeks)} weeks from {weeks[0].start}: "
-        f"{', '.join(headline)}; {funnel.in_words(pooled)}"
-    )
+        publish(job, figures, model_versions(pooled, judged))
+    return f"{headline(pooled, weeks)}; {funnel.in_words(pooled)}"
 
 
 if __name__ == "__main__":

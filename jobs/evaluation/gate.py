@@ -9,27 +9,28 @@ Only if, pooled over at least EVALUATION_FOLDS weekly folds,
 - its MAP@12 is plausible for these data (see SUSPICIOUS).
 
 A model that loses does not stop the run: the champion of earlier weeks, or the baselines, are published instead.
-Figures that are missing or not a number do: then there is nothing to decide on.
+Neither does a week without a model, or without one that can be judged: the verdict then has no figures, and says why.
+Figures that are missing or not a number do stop it: then there is nothing to decide on.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 import pyarrow as pa
 
-from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, POOLED
+from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
+from expectations.recommendations import BASELINE
 from jobs.evaluation.baselines import BASELINES, own_recent_then_popularity, popularity_7d
 from jobs.evaluation.card_section import EVALUATION, evaluation_section
 from jobs.evaluation.funnel import CEILING, MERGED
+from jobs.evaluation.pooled_scores import Difference, Scores
 from jobs.evaluation.protocol import (
-    ALL_BUYERS,
     BUYER_SLICES,
     CHALLENGER,
     CHAMPION,
-    HEADLINE_K,
     PURCHASE_SLICES,
 )
 from jobs.platform.errors import JobError
@@ -37,8 +38,17 @@ from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import EVALUATION_FOLDS
 from jobs.platform.staging import Slice
-from jobs.platform.tracking import describe_version, set_champion, use_tracking
-from jobs.ranking.model_registry import incumbent, promotions, reason_of, rolled_back, version_of_run
+from jobs.platform.tracking import ModelVersion, describe_version, set_champion, use_tracking, without_result
+from jobs.ranking.model_registry import (
+    Identity,
+    damage,
+    identity,
+    incumbent,
+    promotions,
+    reason_of,
+    rolled_back,
+    version_of_run,
+)
 
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
 SETTINGS = ("accept_drift", "mlflow_tracking_uri", "model_name")
@@ -53,83 +63,27 @@ PUBLISHED = {popularity_7d.__name__: 0.0087, own_recent_then_popularity.__name__
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The challenger's MAP@12 less another system's, with its paired 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:+.4f} (95 % interval {self.low:+.4f} to {self.high:+.4f})"
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The pooled figures of one as-of date, and how many folds they are of."""
-
-    value: Mapping[tuple[str, str, str, int], float]  # (system, slice, metric, k)
-    difference: Mapping[tuple[str, str], Difference]  # of MAP@12, by (slice, other system)
-    folds: int
-    versions: Mapping[str, str]  # which registered version each model was, by system
-
-    @classmethod
-    def of(cls, metrics: pa.Table) -> Scores:
-        """From the rows of `evaluation_metrics` of one as-of date."""
-        rows = metrics.to_pylist()
-        pooled = [row for row in rows if row["fold"] == POOLED]
-        minus = "map_minus_"
-        return cls(
-            {(row["system"], row["slice"], row["metric"], row["k"]): row["value"] for row in pooled},
-            {
-                (row["slice"], row["metric"].removeprefix(minus)): Difference(
-                    row["value"], _number(row["ci_low"]), _number(row["ci_high"])
-                )
-                for row in pooled
-                if row["system"] == CHALLENGER and row["metric"].startswith(minus)
-            },
-            len({row["fold"] for row in rows if row["system"] == CHALLENGER} - {POOLED}),
-            {row["system"]: row["model_version"] for row in pooled if row["system"] in (CHALLENGER, CHAMPION)},
-        )
-
-    def figure(self, system: str, metric: str, group: str = ALL_BUYERS) -> float:
-        """A figure at 12 places; JobError where it is missing or no number."""
-        return _usable(self.value.get((system, group, metric, HEADLINE_K)), metric, system, group)
-
-    def beyond(self, other: str, group: str = ALL_BUYERS) -> Difference:
-        """The challenger less another system; JobError where it is missing or no number."""
-        found = self.difference.get((group, other), Difference(math.nan, math.nan, math.nan))
-        for part in (found.value, found.low, found.high):
-            _usable(part, f"map_minus_{other}", CHALLENGER, group)
-        return found
-
-    def has(self, group: str) -> bool:
-        """Whether anything was bought that belongs to this slice."""
-        return (CHALLENGER, group, "buyers", 0) in self.value
-
-
-@dataclass(frozen=True)
 class Verdict:
     """Promoted or not, why, and the figures it rests on; fields as in `model_decisions`."""
 
     is_promoted: bool
     reason: str
-    folds: int
-    challenger_map_at_12: float
-    best_baseline: str
-    best_baseline_map_at_12: float
-    best_baseline_difference: float
-    best_baseline_difference_ci_low: float
-    best_baseline_difference_ci_high: float
-    incumbent_map_at_12: float | None
-    incumbent_difference: float | None
-    incumbent_difference_ci_low: float | None
-    incumbent_difference_ci_high: float | None
-    worst_slice: str | None
-    worst_slice_change: float | None
-    coverage_at_12: float
-    coverage_at_12_floor: float
-    ceiling_map_at_12: float
+    folds: int = 0
+    challenger_map_at_12: float | None = None
+    best_baseline: str | None = None
+    best_baseline_map_at_12: float | None = None
+    best_baseline_difference: float | None = None
+    best_baseline_difference_ci_low: float | None = None
+    best_baseline_difference_ci_high: float | None = None
+    incumbent_map_at_12: float | None = None
+    incumbent_difference: float | None = None
+    incumbent_difference_ci_low: float | None = None
+    incumbent_difference_ci_high: float | None = None
+    worst_slice: str | None = None
+    worst_slice_change: float | None = None
+    coverage_at_12: float | None = None
+    coverage_at_12_floor: float | None = None
+    ceiling_map_at_12: float | None = None
 
 
 def decide(scores: Scores, challenger: str, champion: str | None, accept_drift: bool = False) -> Verdict:
@@ -234,18 +188,6 @@ def suspicion(maps: Mapping[str, float]) -> str | None:
     return f"above {limit:.4f}, which these baselines make hard to believe" if maps[CHALLENGER] > limit else None
 
 
-def _usable(value: float | None, metric: str, system: str, group: str) -> float:
-    if value is None or not math.isfinite(value):
-        raise JobError(
-            f"evaluation_metrics: no usable {metric}@{HEADLINE_K} of {system} ({group}); rerun evaluation.evaluate"
-        )
-    return value
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
 def _name(system: str, champion: str | None) -> str:
     return f"champion (version {champion})" if system == CHAMPION else system
 
@@ -258,38 +200,56 @@ def judge(job: Job) -> str:
     """Decide on the run's model beside the verdicts that there are, and record it; returns the job's summary."""
     settings = job.settings
     use_tracking(settings)
-    version, champion = version_of_run(settings), incumbent(job)
-    promoted, withdrawn = promotions(job), rolled_back(job).get(version)
-    metrics = job.read_arrow(EVALUATION_METRICS, where={"as_of_date": [settings.as_of_date]})
-    verdict = decide(Scores.of(metrics), version, champion, settings.accept_drift)
+    name, today = settings.model_name, settings.as_of_date
+    champion, promoted = incumbent(job), promotions(job)
+    metrics = job.read_arrow(EVALUATION_METRICS, where={"as_of_date": [today]})
+    version, verdict = verdict_on_run(job, metrics, champion.version)
+    withdrawn = None if version is None else rolled_back(job, version)
     if withdrawn is not None:
         verdict = replace(verdict, is_promoted=False, reason=f"rolled back as of {withdrawn}; {verdict.reason}")
-    reason = verdict.reason
-    promoted.pop(settings.as_of_date, None)  # a rerun's verdict replaces the earlier one
-    if verdict.is_promoted:
-        promoted[settings.as_of_date] = version
-    newest = max(promoted, default=None)  # so a backfill of an older week never moves the alias back
-    if newest is not None and newest > settings.as_of_date:
-        reason += f"; the alias champion stays with version {promoted[newest]} of {newest}, a later week"
-    row = vars(verdict) | {
-        "as_of_date": settings.as_of_date,
-        "model_name": settings.model_name,
-        "model_version": version,
+    # A rerun's verdict replaces the earlier one.
+    promoted.unusable.pop(today, None)
+    promoted.usable.pop(today, None)
+    if verdict.is_promoted and version is not None:
+        promoted.usable[today] = version.version
+    newest, alias = promoted.newest(name, date.max)  # so a backfill of an older week never moves the alias back
+    reason = "; ".join([verdict.reason, *champion.passed_over])
+    if newest is not None and newest > today:
+        reason += f"; the alias champion stays with version {alias.version} of {newest}, a later week"
+    number = BASELINE if version is None else version.version
+    of_version = Identity(None, None) if version is None else identity(version)
+    row = vars(verdict) | of_version._asdict() | {
+        "as_of_date": today,
+        "model_name": name,
+        "model_version": number,
         "reason": reason,
-        "incumbent_version": champion,
+        "incumbent_version": champion.version,
         "rolled_back_date": withdrawn,
         "run_id": settings.run_id,
-    }
+    }  # fmt: skip
     table = pa.Table.from_pylist([row], schema=arrow_schema(MODEL_DECISIONS))
-    replaced: Slice = {"as_of_date": [settings.as_of_date]}
+    replaced: Slice = {"as_of_date": [today]}
     job.publish(MODEL_DECISIONS, table, replaced, derived_from=[MODEL_DECISIONS])
-    card = evaluation_section(metrics, verdict.is_promoted, reason, verdict.best_baseline)
     words = "promoted" if verdict.is_promoted else "not promoted"
-    describe_version(settings.model_name, version, EVALUATION, card, verdict=words)
-    if newest is not None:
-        why = verdict.reason if newest == settings.as_of_date else reason_of(job, newest)
-        set_champion(settings.model_name, promoted[newest], why)
-    return f"version {version} {words}: {reason}"
+    if verdict.best_baseline is not None:
+        card = evaluation_section(metrics, verdict.is_promoted, reason, verdict.best_baseline)
+        describe_version(name, number, EVALUATION, card, verdict=words)
+    if newest is not None and alias.version is not None:
+        set_champion(name, alias.version, verdict.reason if newest == today else reason_of(job, newest))
+    return f"{'no version' if version is None else f'version {number}'} {words}: {reason}"
+
+
+def verdict_on_run(job: Job, metrics: pa.Table, champion: str | None) -> tuple[ModelVersion | None, Verdict]:
+    """The version of the run, None where there is none, and the verdict on it."""
+    settings = job.settings
+    asked = {"model_name": settings.model_name}
+    if why := without_result(settings, "ranking.train", **asked):
+        return None, Verdict(is_promoted=False, reason=f"no model: {why}")
+    version = version_of_run(settings)
+    why = without_result(settings, "evaluation.evaluate", **asked) or damage(settings.model_name, version.version)
+    if why:
+        return version, Verdict(is_promoted=False, reason=f"not judged: {why}")
+    return version, decide(Scores.of(metrics), version.version, champion, settings.accept_drift)
 
 
 if __name__ == "__main__":

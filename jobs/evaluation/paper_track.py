@@ -27,7 +27,6 @@ import mlflow
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import MLFlowLogger
 
 from expectations.evaluation import PAPER_TRACK_METRICS
 from jobs.embeddings.versions import current_encoder
@@ -38,7 +37,7 @@ from jobs.metrics.ranking_metrics import Truth, hit_ranks, ndcg, precision, reca
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.platform.lightning import batch_size_for, fit
+from jobs.platform.lightning import RunLogger, batch_size_for, fit
 from jobs.platform.progress import track
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import start_run
@@ -157,7 +156,7 @@ def follow(
     encoder: str | None,
     settings: Settings,
     folder: Path,
-    logger: MLFlowLogger | None = None,
+    logger: RunLogger | None = None,
 ) -> tuple[list[Figure], date]:
     """Train on the first part, validate on the second and judge on the third; the figures, and where it starts.
 
@@ -188,7 +187,7 @@ def main(job: Job) -> str:
         encoder = current_encoder(settings)
         purchases = load_purchases(job, before=settings.as_of_date)
         require_features(job, split_dates(purchases, settings.as_of_date), ADVICE)
-        logger = MLFlowLogger(run_id=active.info.run_id, tracking_uri=mlflow.get_tracking_uri())
+        logger = RunLogger(active.info.run_id)
         loader = SnapshotLoader(job, purchases, encoder)
         figures, start = follow(loader, purchases, encoder, settings, Path(folder), logger)
         mlflow.log_metrics(

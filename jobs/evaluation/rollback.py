@@ -29,7 +29,7 @@ def roll_back(job: Job) -> str:
     """Take the champion of the as-of date back, unless that was done; returns the job's summary."""
     settings = job.settings
     use_tracking(settings)
-    promoted = promotions(job)
+    promoted = promotions(job).usable
     done = [row for row in decisions(job) if row["rolled_back_date"] == settings.as_of_date]
     before = sorted(day for day in promoted if day <= settings.as_of_date)
     if done and before and before[-1] < done[-1]["as_of_date"]:

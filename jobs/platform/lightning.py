@@ -10,15 +10,17 @@ that a seed gives. What grows with the catalogue, computing features of images, 
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
+import mlflow
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import Logger, MLFlowLogger
 
 #: Batches per epoch that the batch size aims at, within its limits: a small shop needs small steps, and a large one
 #: large batches.
@@ -31,6 +33,16 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 Module = TypeVar("Module", bound=pl.LightningModule)
 
 
+class RunLogger(MLFlowLogger):
+    """Figures of a fit to a job's MLflow run, which goes on after the fit and is ended by the job alone."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id=run_id, tracking_uri=mlflow.get_tracking_uri())
+
+    def finalize(self, status: str = "success") -> None:
+        """Nothing: Lightning would end the run as FINISHED after its first fit, whatever then becomes of the job."""
+
+
 def trainer(**options: Any) -> pl.Trainer:
     """A Trainer on one device, with these further options of Lightning's."""
     return pl.Trainer(accelerator="auto", devices=1, num_sanity_val_steps=0, enable_model_summary=False, **options)
@@ -39,6 +51,17 @@ def trainer(**options: Any) -> pl.Trainer:
 def batch_size_for(pairs: int) -> int:
     """Pairs of a batch where there are so many in all."""
     return int(np.clip(pairs // BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH))
+
+
+def drop_damaged(folder: Path) -> None:
+    """Remove a fit's checkpoints where one cannot be read, as a kill or a full disk leaves them: it starts afresh."""
+    for file in sorted(folder.glob("*.ckpt")):
+        try:
+            torch.load(file, weights_only=True, map_location="cpu")
+        except Exception as error:  # whatever PyTorch makes of such a file
+            print(f"{file}: damaged checkpoint ({type(error).__name__}), dropped; the fit starts afresh")
+            shutil.rmtree(folder)
+            return
 
 
 def fit(
@@ -56,6 +79,7 @@ def fit(
     """
     # Steps this small gain nothing from threads, and wait for one another where the cores are shared.
     torch.set_num_threads(1)
+    drop_damaged(folder)
     checkpoint = ModelCheckpoint(folder, filename="best", monitor=monitor, save_last=True)
     callbacks: list[Callback] = [checkpoint]
     if shows_bar := sys.stderr.isatty():  # in a log each step of a bar would be a line

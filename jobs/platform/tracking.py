@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 
 from jobs.platform.checksums import verify_checksums, write_checksums
 from jobs.platform.errors import JobError
+from jobs.platform.mlflow_runs import PROCESS, close_stale_runs, ends_as_it_ends, naming_store, this_process
 from jobs.platform.packaging import imports_of
 from jobs.platform.settings import Settings
 
@@ -38,6 +39,8 @@ CHAMPION = "champion"
 #: The model card among a version's files; its description in the registry is the same text.
 CARD = "README.md"
 _SQLITE, _MODEL = "sqlite:///", "models:/"
+#: Tags: of a version, the digest of its files; of a run that ended well, why it made nothing.
+_DIGEST, _WITHOUT_RESULT = "digest", "without_result"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,13 @@ class ModelVersion:
     tags: Mapping[str, str]
     model_id: str | None = None
 
+    @property
+    def digest(self) -> str | None:
+        """Of its files (jobs.platform.checksums); None where it was registered by older code."""
+        return self.tags.get(_DIGEST)
 
+
+@naming_store(OSError)
 def use_tracking(settings: Settings) -> None:
     """Point MLflow at the run's store, and create store and experiment where they do not exist.
 
@@ -86,21 +95,47 @@ def _set_experiment() -> None:
 
 
 @contextmanager
-def start_run(settings: Settings, job: str) -> Iterator[Run]:
-    """An MLflow run named after the job, tagged with the run's id and as-of date; calls `use_tracking` itself."""
+def start_run(settings: Settings, job: str, **more: str) -> Iterator[Run]:
+    """An MLflow run named after the job, tagged with the run's id and as-of date; calls `use_tracking` itself.
+
+    It ends FINISHED, FAILED where the block raises, KILLED on SIGTERM; runs that were killed before are closed.
+    `more` are further tags.
+    """
     use_tracking(settings)
-    tags = {"job": job, **_stamp(settings)}
-    with mlflow.start_run(run_name=f"{job} {settings.as_of_date}", tags=tags) as run:
-        yield run
+    tags = {"job": job, PROCESS: this_process(), **_stamp(settings), **more}
+    with naming_store():
+        close_stale_runs(mlflow.set_experiment(EXPERIMENT).experiment_id)
+        with mlflow.start_run(run_name=f"{job} {settings.as_of_date}", tags=tags) as run, ends_as_it_ends():
+            yield run
 
 
+def end_without_result(why: str) -> None:
+    """Note in the active run that it ended well and made nothing, and why: for `without_result`."""
+    mlflow.set_tag(_WITHOUT_RESULT, why)
+
+
+@naming_store(OSError)
+def without_result(settings: Settings, job: str, **tags: str) -> str | None:
+    """Why a job's last finished run of this as-of date and these tags made nothing; None where it made something."""
+    wanted = {"job": job, "as_of_date": settings.as_of_date.isoformat(), **tags}
+    terms = [f"tags.{name} = {_quoted(value)}" for name, value in wanted.items()]
+    found = mlflow.MlflowClient().search_runs(
+        [mlflow.set_experiment(EXPERIMENT).experiment_id],
+        " AND ".join(["attributes.status = 'FINISHED'", *terms]),
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return found[0].data.tags.get(_WITHOUT_RESULT) if found else None
+
+
+@naming_store(OSError)
 def log_model_folder(name: str, folder: Path, settings: Settings, tags: Mapping[str, str] | None = None) -> str:
     """Log a folder of plain files to the active run and register it; returns the new version of `name`.
 
     The version carries the run's id and as-of date and `tags`. Raises RuntimeError outside of `start_run`.
     """
     run = _active_run()
-    write_checksums(folder)
+    digest = write_checksums(folder)
     mlflow.log_artifacts(str(folder), name)
     client = mlflow.MlflowClient()
     try:
@@ -109,11 +144,15 @@ def log_model_folder(name: str, folder: Path, settings: Settings, tags: Mapping[
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(
-        name, source=mlflow.get_artifact_uri(name), run_id=run.info.run_id, tags={**_stamp(settings), **(tags or {})}
+        name,
+        source=mlflow.get_artifact_uri(name),
+        run_id=run.info.run_id,
+        tags={**_stamp(settings), **(tags or {}), _DIGEST: digest},
     )
     return str(version.version)
 
 
+@naming_store(OSError)
 def log_pyfunc(
     name: str, settings: Settings, tags: Mapping[str, str], *, modules: Sequence[str], card: str, **model: Any
 ) -> str:
@@ -140,10 +179,11 @@ def log_pyfunc(
         )
         files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=str(Path(scratch, "logged")))
         further.mkdir()
-        write_checksums(Path(files), further)
+        digest = write_checksums(Path(files), further)
         (further / CARD).write_text(card)
         client.log_model_artifacts(logged.model_id, str(further))
-    version = mlflow.register_model(logged.model_uri, name, tags={**_stamp(settings), **tags}).version
+    all_tags = {**_stamp(settings), **tags, _DIGEST: digest}
+    version = mlflow.register_model(logged.model_uri, name, tags=all_tags).version
     client.update_model_version(name, version, card)
     return str(version)
 
@@ -160,26 +200,30 @@ def load_model_folder(name: str, version: str, destination: Path) -> Path:
 
     Raises JobError when there is no such version, or its files are gone or damaged.
     """
-    separator = "/" if version.isdecimal() else "@"
     try:
-        source = f"models:/{name}{separator}{version}"
+        found = registered(name, version) if version.isdecimal() else champion(name)
+        source = f"models:/{name}/{found.version if found else version}"
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(destination)))
     except (MlflowException, OSError) as error:
         raise JobError(
-            f"{name} {version}: cannot be loaded from the model registry {mlflow.get_tracking_uri()} ({error}); "
-            "run the task that registers it again, or name another version"
+            f"{name} {version}: cannot be loaded from the model registry {mlflow.get_tracking_uri()} "
+            f"({' '.join(str(error).split())}); run the task that registers it again, or name another version"
         ) from error
-    verify_checksums(folder)
+    try:
+        verify_checksums(folder, found.digest if found else None)
+    except JobError as error:
+        stored = mlflow.MlflowClient().get_model_version_download_uri(name, found.version if found else version)
+        raise JobError(f"{name} version {version}: {str(error).replace(str(folder), stored)}") from None
     return folder
 
 
+@naming_store(OSError)
 def find_versions(name: str, **tags: str) -> list[ModelVersion]:
     """Registered versions of `name` whose tags include `tags`, the newest first; empty when there is none."""
-    quoted = name.replace("'", "''")
     found: list[ModelVersion] = []
     token: str | None = None
     while True:
-        page = mlflow.MlflowClient().search_model_versions(f"name = '{quoted}'", page_token=token)
+        page = mlflow.MlflowClient().search_model_versions(f"name = {_quoted(name)}", page_token=token)
         found += [_model_version(v) for v in page]
         token = page.token
         if not token:
@@ -188,11 +232,13 @@ def find_versions(name: str, **tags: str) -> list[ModelVersion]:
     return sorted(found, key=lambda v: int(v.version), reverse=True)
 
 
+@naming_store(OSError)
 def registered(name: str, version: str) -> ModelVersion:
     """A version that is registered."""
     return _model_version(mlflow.MlflowClient().get_model_version(name, version))
 
 
+@naming_store(OSError)
 def set_champion(name: str, version: str, reason: str) -> None:
     """Make `version` the champion of `name`; the model's page says why."""
     client = mlflow.MlflowClient()
@@ -200,6 +246,7 @@ def set_champion(name: str, version: str, reason: str) -> None:
     client.update_registered_model(name, f"**Champion: version {version}.** {reason}")
 
 
+@naming_store(OSError)
 def describe_version(name: str, version: str, heading: str, section: str, **tags: str) -> None:
     """Write `section` into the version's card, from that heading to the card's end, and set tags of the version."""
     client = mlflow.MlflowClient()
@@ -215,6 +262,7 @@ def describe_version(name: str, version: str, heading: str, section: str, **tags
             client.log_model_artifact(model_id, str(Path(scratch, CARD)))
 
 
+@naming_store(OSError)
 def champion(name: str) -> ModelVersion | None:
     """The version of `name` that carries the alias `champion`; None when there is none."""
     try:
@@ -232,6 +280,12 @@ def _model_version(entity: RegisteredVersion) -> ModelVersion:
     source = entity.source or ""
     model_id = source.removeprefix(_MODEL) if source.startswith(_MODEL) else None
     return ModelVersion(entity.name, str(entity.version), run_id, tags, model_id)
+
+
+def _quoted(text: str) -> str:
+    """For MLflow's searches."""
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def _stamp(settings: Settings) -> dict[str, str]:

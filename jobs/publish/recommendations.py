@@ -1,4 +1,6 @@
-"""The published picks: exactly top-k distinct articles for every customer, each with a reason in a phrase.
+"""The published picks: top-k distinct articles for every customer, each with a reason in a phrase.
+
+Lists are shorter only where fewer articles can be picked at all, which is said; nobody's is empty.
 
 `ranking.score` has ranked at least as many candidates for everyone; here the first of them get their reasons, are
 counted and published.
@@ -18,11 +20,12 @@ from expectations.customers import CUSTOMERS
 from expectations.recommendations import BUCKETS, CANDIDATES, RECOMMENDATIONS
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.job import Job, run
+from jobs.platform.settings import Settings
 from jobs.publish.reasons import LABELS, reason, said
 from jobs.retrieval.purchases import still_there
 
 READS, WRITES = (CANDIDATES, CUSTOMERS, ARTICLES), (RECOMMENDATIONS,)
-SETTINGS = ("accept_drift", "top_k")
+SETTINGS = ("accept_drift", "top_k", "exclude_bought")
 
 #: Candidates that get their reasons together.
 BLOCK_ROWS = 1_000_000
@@ -94,27 +97,36 @@ def count(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def check_counts(counts: Iterable[pl.DataFrame], customers: pl.DataFrame, top_k: int, as_of_date: date) -> None:
+def check_counts(counts: Iterable[pl.DataFrame], customers: pl.DataFrame, settings: Settings) -> int:
     """Refuse recommendations that do not give every customer `top_k` distinct articles.
+
+    Where fewer can be picked at all, everybody has those; where bought ones are left out, some have fewer than others.
 
     Args:
         counts: of each block, as `count` gives them.
         customers: customer_id of everyone.
 
+    Returns:
+        How many customers have fewer than `top_k`.
+
     Raises:
-        JobError: a customer has fewer.
+        JobError: a customer has none, or fewer than others for no reason.
         ContractError: a customer has more, or an article twice.
     """
     total = pl.concat(counts).group_by("customer_id").sum()
     found = customers.join(total, on="customer_id", how="left").fill_null(0)
-    many = found.filter((pl.col("rows") > top_k) | (pl.col("rows") != pl.col("articles"))).height
+    rows, top_k = pl.col("rows"), settings.top_k
+    many = found.filter((rows > top_k) | (rows != pl.col("articles"))).height
     if many:
         raise ContractError(f"gold/recommendations: nothing published; {many:,} customers have repeated picks")
-    if few := found.filter(pl.col("rows") < top_k).height:
+    longest = found.select(rows.max()).item() or top_k
+    least = 1 if settings.exclude_bought else longest
+    if few := found.filter(rows < least).height:
         raise JobError(
-            f"gold/recommendations: nothing published; {few:,} customers have fewer than {top_k} candidates of"
-            f" {as_of_date}; run ranking.score, and if that does not help lower --top-k or drop --exclude-bought"
+            f"gold/recommendations: nothing published; {few:,} customers have fewer than {least} candidates of"
+            f" {settings.as_of_date}; run ranking.score, and if that does not help drop --exclude-bought"
         )
+    return found.filter(rows < top_k).height
 
 
 def main(job: Job) -> str:
@@ -125,6 +137,7 @@ def main(job: Job) -> str:
     slice_, first = {"as_of_date": [settings.as_of_date]}, {"rank": settings.top_k + 1}
     counts: list[pl.DataFrame] = [count(pl.DataFrame(schema={"customer_id": pl.String, "article_id": pl.String}))]
     sources: list[pl.DataFrame] = []
+    short: list[int] = []
 
     def blocks() -> Iterator[pa.Table]:
         for candidates in together(job.read_batches(CANDIDATES, _COLUMNS, where=slice_, before=first)):
@@ -133,12 +146,15 @@ def main(job: Job) -> str:
             sources.append(rows.group_by("source").len())
             yield rows.to_arrow()
         # The end of the rows is before the commit: what is raised here publishes nothing.
-        check_counts(counts, customers.select("customer_id"), settings.top_k, settings.as_of_date)
+        short.append(check_counts(counts, customers.select("customer_id"), settings))
 
     published = job.publish(RECOMMENDATIONS, blocks(), slice_)
     shares = pl.concat(sources).group_by("source").sum().sort(-pl.col("len").cast(pl.Int64), "source")
     words = ", ".join(f"{source} {rows / published:.0%}" for source, rows in shares.iter_rows())
-    return f"{published:,} recommendations for {published // settings.top_k:,} customers ({words})"
+    said = f"{published:,} recommendations for {customers.height:,} customers ({words})"
+    if short[-1]:
+        said += f"; {short[-1]:,} customers have fewer than top-k {settings.top_k}: no more articles can be picked"
+    return said
 
 
 def _polars(table: pa.Table) -> pl.DataFrame:

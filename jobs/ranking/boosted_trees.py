@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import lightgbm as lgb
 import numpy as np
 
+from jobs.ranking import booster_files
 from jobs.ranking.candidate_retrieval import Candidates, Retrieval
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.shortlist import Shortlist, append_rest, shortlist_mask
@@ -75,11 +76,11 @@ class BoostedTrees:
     def save(self, folder: Path) -> None:
         """As LightGBM's own text."""
         self.shortlist.save(folder)
-        self.booster.save_model(folder / self.FILE)
+        booster_files.save(self.booster, folder / self.FILE)
 
     @classmethod
     def load(cls, folder: Path) -> BoostedTrees:
-        return cls(Shortlist.load(folder), lgb.Booster(model_file=folder / cls.FILE))
+        return cls(Shortlist.load(folder), booster_files.load(folder / cls.FILE))
 
     def scorer(self, retrieval: Retrieval) -> Callable[[Candidates], Floats]:
         """A function that scores a block's candidates, (n, w): those on the shortlist by all trees, larger is better.

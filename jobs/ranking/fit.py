@@ -67,6 +67,18 @@ class Weeks:
         """Distinct purchases of the week that could have been recommended."""
         return len(buyers_of(self.snapshot(start), self.labels(start))[1])
 
+    def counted(self, starts: Sequence[date]) -> dict[str, int]:
+        """Distinct purchases that could have been recommended, and of how many customers and articles."""
+        purchases, customers, articles = 0, [], []
+        for start in starts:
+            snapshot = self.snapshot(start)
+            buyers, pairs = buyers_of(snapshot, self.labels(start))
+            purchases += len(pairs)
+            customers.append(buyers)
+            articles.append(pairs % len(snapshot.product))
+        distinct = (len(np.unique(np.concatenate(some))) for some in (customers, articles))
+        return dict(zip(("purchases", "customers", "articles"), (purchases, *distinct), strict=True))
+
     def purchase_pairs(self, starts: Sequence[date]) -> list[WeekPairs]:
         """Pairs that towers learn from, of the weeks that have any."""
         pairs = [purchase_pairs(self.snapshot(s), self.labels(s), self._random(s)) for s in starts if self.positives(s)]
@@ -127,6 +139,11 @@ class Plan:
     def older(self) -> Sequence[date]:
         """The weeks of the towers, whose end is also that of the systems' history."""
         return self.weeks[-(-len(self.weeks) // 2) :]
+
+    @property
+    def stages(self) -> dict[str, Sequence[date]]:
+        """The weeks of each stage."""
+        return {"retrieval": self.older, "ranking": self.newer}
 
     @property
     def validated(self) -> list[date]:

@@ -18,7 +18,6 @@ import pyarrow as pa
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.recommendations import BASELINE, CANDIDATES, MAX_RECOMMENDATIONS
 from jobs.platform.codes import NO_ARTICLE, Ints
-from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.progress import track
 from jobs.platform.schemas import arrow_schema
@@ -27,7 +26,7 @@ from jobs.platform.tracking import load_model_folder, use_tracking
 from jobs.ranking.behaviour import UNKNOWN_AGE
 from jobs.ranking.candidate_retrieval import blocks, written_together
 from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
-from jobs.ranking.model_registry import champion_as_of
+from jobs.ranking.model_registry import Champion, champion_as_of
 from jobs.ranking.rank import Recommender, rank_blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.retrieval import same_product
@@ -92,13 +91,14 @@ class Candidates:
         return self._context.history.article_ids.take(pa.array(found, mask=found == NO_ARTICLE))
 
 
-def require_enough(purchases: Purchases, top_k: int, as_of_date: date) -> None:
-    """Raise JobError where fewer than `top_k` articles can be picked at all."""
-    if (on_sale := int(purchases.articles_on_sale().sum())) < top_k:
-        raise JobError(
-            f"silver/transactions: only {on_sale:,} articles were sold before {as_of_date} and are listed, fewer than"
-            f" top-k {top_k}; lower --top-k or bring in more transactions"
-        )
+def shortage(purchases: Purchases, top_k: int, as_of_date: date) -> str | None:
+    """Words where fewer than `top_k` articles can be picked at all; None where there are enough."""
+    if (on_sale := int(purchases.articles_on_sale().sum())) >= top_k:
+        return None
+    return (
+        f"only {on_sale:,} articles were sold before {as_of_date} and are listed, fewer than top-k {top_k}: "
+        "lists are shorter"
+    )
 
 
 def by_champion(job: Job, purchases: Purchases, version: str) -> Iterator[pa.Table]:
@@ -124,17 +124,18 @@ def by_fallbacks(job: Job, purchases: Purchases) -> Iterator[pa.Table]:
         yield lists.rows(block, Ranking.empty(len(block)))
 
 
-def score(job: Job, version: str | None) -> str:
-    """Publish every customer's candidates, ranked by a registered version or None; how many, in words."""
-    settings = job.settings
+def score(job: Job, champion: Champion) -> str:
+    """Publish every customer's candidates, ranked by the champion if there is one; how many, in words."""
+    settings, version = job.settings, champion.version
     purchases = load_purchases(job, before=settings.as_of_date)
-    require_enough(purchases, settings.top_k, settings.as_of_date)
     tables = by_fallbacks(job, purchases) if version is None else by_champion(job, purchases, version)
     count = job.publish(CANDIDATES, written_together(tables), {"as_of_date": [settings.as_of_date]})
     ranked_by = "fallbacks alone: no model that this code can use has been promoted"
     if version is not None:
         ranked_by = f"version {version}"
-    return f"{count:,} candidates for {len(purchases.customers()):,} customers by {ranked_by}"
+    remarks = [*champion.passed_over, shortage(purchases, settings.top_k, settings.as_of_date)]
+    said = f"{count:,} candidates for {len(purchases.customers()):,} customers by {ranked_by}"
+    return "; ".join([said, *filter(None, remarks)])
 
 
 def main(job: Job) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.platform.codes import NO_ARTICLE
+from jobs.ranking import booster_files
 from jobs.ranking.candidate_retrieval import Candidates, Retrieval, source_columns
 from jobs.ranking.inputs import AFFINITY_NUMERIC, PAIR_NUMERIC
 from jobs.ranking.pairs import affinity_columns
@@ -71,11 +72,11 @@ class Shortlist:
 
     def save(self, folder: Path) -> None:
         """As LightGBM's own text."""
-        self.booster.save_model(folder / self.FILE)
+        booster_files.save(self.booster, folder / self.FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Shortlist:
-        return cls(lgb.Booster(model_file=folder / cls.FILE))
+        return cls(booster_files.load(folder / cls.FILE))
 
     def scores(self, retrieval: Retrieval, candidates: Candidates) -> Floats:
         """Scores of the candidates by these trees, (n, w); -inf where there is none."""

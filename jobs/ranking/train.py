@@ -6,6 +6,8 @@ if the gate agrees, learns the newest weeks up to the as-of date, for as many ro
 evaluated fit chose.
 
 Networks are fitted on one device, the first GPU where there is one; trees on the processor.
+
+A shop with less than a model needs trains none: the run goes on without, and `model_decisions` says what is missing.
 """
 
 from __future__ import annotations
@@ -24,16 +26,19 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from pytorch_lightning.loggers import Logger, MLFlowLogger
+from pytorch_lightning.loggers import Logger
 
+from expectations.evaluation import MODEL_DECISIONS
 from jobs.embeddings.versions import current_encoder
 from jobs.metrics.bootstrap import bootstrap_means, interval
 from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_ranks
 from jobs.platform.code import code_digest
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.platform.lightning import RunLogger
+from jobs.platform.locks import only_run
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
-from jobs.platform.tracking import find_versions, log_pyfunc, start_run
+from jobs.platform.tracking import end_without_result, find_versions, log_pyfunc, start_run
 from jobs.ranking import pyfunc
 from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE
@@ -41,6 +46,7 @@ from jobs.ranking.fit import Fits, Plan, Weeks, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import EVALUATED, FINAL, FITS, RANKERS, TwoStageModel
 from jobs.ranking.model_card import model_card
+from jobs.ranking.model_registry import damage, promotions
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
 from jobs.recommenders.persistence import SYSTEMS_CODE
@@ -48,7 +54,10 @@ from jobs.recommenders.registry import SYSTEMS
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, ()
+#: The verdicts of earlier runs name versions that the registry must have.
+READS_EARLIER_RUNS = (MODEL_DECISIONS,)
 SETTINGS = (
+    "accept_drift",
     "data",
     "mapping",
     "encoder",
@@ -63,7 +72,9 @@ SETTINGS = (
     "model_name",
 )
 
-MIN_POSITIVES = 50
+#: What each stage needs in its weeks at least: distinct purchases of articles already on sale, their customers and
+#: articles. With fewer articles than these every list holds nearly all of them, whatever a model says.
+NEEDED = {"purchases": 50, "customers": 10, "articles": 20}
 #: Code that makes a model without extra sources.
 FITTING_CODE = ("jobs/ranking/*.py", "jobs/retrieval/*.py", "jobs/platform/lightning.py", "lightning_modules/*.py")
 #: Places that the choice between rankers looks at, and the ranker chosen where no difference is significant.
@@ -117,14 +128,17 @@ def fit_evaluated(
     return replace(evaluated, chosen=chosen_ranker(precisions, settings.seed)), rounds, scores
 
 
+def final_plan(settings: Settings, rounds: Mapping[str, int], rankers: Sequence[str]) -> Plan:
+    """The final fit's weeks: the newest."""
+    return Plan(FINAL, settings.snapshot_dates[1 : settings.training_weeks + 1], None, rounds, rankers)
+
+
 def fit_both(
     plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, place: Path, logger: Logger | None = None
 ) -> Fits:
     """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`."""
     evaluated, rounds, scores = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
-    newest = settings.snapshot_dates[1 : settings.training_weeks + 1]
-    plan = Plan(FINAL, newest, None, rounds, [evaluated.chosen])
-    final, _ = fit_two_stage(plan, weeks, encoder, settings, place / FINAL)
+    final, _ = fit_two_stage(final_plan(settings, rounds, [evaluated.chosen]), weeks, encoder, settings, place / FINAL)
     return Fits(evaluated, final, rounds, scores)
 
 
@@ -170,21 +184,35 @@ def register(settings: Settings, fits: Fits, tags: Mapping[str, str], card: str,
         )
 
 
+def kept(settings: Settings, digest: str) -> str | None:
+    """The version trained on the same before, if its files are what was registered."""
+    as_of = settings.as_of_date.isoformat()
+    for same in find_versions(settings.model_name, as_of_date=as_of, fingerprint=digest):
+        if not (why := damage(settings.model_name, same.version)):
+            return same.version
+        print(f"{why}: trained again")
+    return None
+
+
 def main(job: Job) -> str:
     settings = job.settings
-    with start_run(settings, job.name) as active:
+    as_of, name = settings.as_of_date.isoformat(), settings.model_name
+    lock = settings.work_dir / "locks" / f"{job.name}-{as_of}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    training = only_run(lock, f"{name} of {as_of} is trained by another run", settings.run_id)
+    with training, start_run(settings, job.name, model_name=name) as active:
+        promotions(job)  # raises where the registry is lost: hours of training would end in the same
         encoder = current_encoder(settings)
         purchases = load_purchases(job, before=settings.as_of_date)
         weeks = Weeks(SnapshotLoader(job, purchases, encoder), purchases, settings.seed)
         plan = evaluated_plan(settings)
-        check_enough(weeks, plan)
+        if why := shortage(weeks, plan, final_plan(settings, {}, [])):
+            end_without_result(why)
+            return f"no model of {as_of}: {why}"
         digest = fingerprint(weeks, settings.snapshot_dates[1:], encoder, settings)
-        as_of = settings.as_of_date.isoformat()
-        if same := find_versions(settings.model_name, as_of_date=as_of, fingerprint=digest):
-            return f"{settings.model_name} version {same[0].version} was trained on the same data and settings: kept"
-        logger = MLFlowLogger(run_id=active.info.run_id, tracking_uri=mlflow.get_tracking_uri())
+        if same := kept(settings, digest):
+            return f"{name} version {same} was trained on the same data and settings: kept"
         place = settings.work_dir / "checkpoints" / f"{as_of}-{digest}"
-        fits = fit_both(plan, weeks, encoder, settings, place, logger)
+        fits = fit_both(plan, weeks, encoder, settings, place, RunLogger(active.info.run_id))
         mlflow.log_metrics({f"validation/{name}/map_at_{K}": score for name, score in fits.scores.items()})
         mlflow.log_params(parameters(job, encoder, fits.rounds, fits.final.chosen))
         tags = {"encoder": encoder or "none", "fingerprint": digest, "inputs": INPUTS_DIGEST}
@@ -195,24 +223,31 @@ def main(job: Job) -> str:
     sources = "".join(f", {name} among the sources" for name in fits.final.systems)
     choice = ", ".join(f"{name} {score:.4f}" for name, score in fits.scores.items())
     return (
-        f"{settings.model_name} version {version}, {images}{sources}; {fits.final.chosen} ranks (MAP@{K} of the week "
+        f"{name} version {version}, {images}{sources}; {fits.final.chosen} ranks (MAP@{K} of the week "
         f"from {plan.validation}: {choice})"
     )
 
 
+def shortage(weeks: Weeks, *plans: Plan) -> str | None:
+    """What there is and what is needed, where that is too little for one of the fits; None where it is enough."""
+    for plan, (stage, starts) in ((p, its) for p in plans for its in p.stages.items()):
+        found = weeks.counted(starts)
+        if any(found[what] < least for what, least in NEEDED.items()):
+            has, needs = (", ".join(f"{n:,} {what}" for what, n in some.items()) for some in (found, NEEDED))
+            return (
+                f"too little to train on: the {len(starts)} weeks from {min(starts)}, those of the {plan.name} fit's "
+                f"{stage}, have {has} (of articles already on sale); needed are {needs}"
+            )
+    for start in (plan.validation for plan in plans if plan.validation):
+        if not weeks.positives(start):
+            return f"too little to train on: nothing on sale was bought in the week from {start}, which validates"
+    return None
+
+
 def check_enough(weeks: Weeks, plan: Plan) -> None:
     """Raise JobError where there is too little to learn from."""
-    for what, starts, least in (
-        ("retrieval", plan.older, MIN_POSITIVES),
-        ("the ranker", plan.newer, MIN_POSITIVES),
-        ("validation", plan.validated, 1),
-    ):
-        positives = sum(weeks.positives(start) for start in starts)
-        if positives < least:
-            raise JobError(
-                f"silver/transactions: only {positives} purchases of articles already on sale in the {len(starts)} "
-                f"weeks from {min(starts)}, those of {what}; too few to train on"
-            )
+    if why := shortage(weeks, plan):
+        raise JobError(f"silver/transactions: {why}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion
+from jobs.ranking.model_registry import Champion
 from tests.jobs.evaluation.silver import put_purchases
 from tests.jobs.retrieval.small import on
 
@@ -81,22 +82,22 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return SimpleNamespace(inputs=SimpleNamespace(encoder=None), rankers=rankers, chosen=chosen)
 
     @contextmanager
-    def no_run(settings: Settings, name: str) -> Iterator[None]:
+    def no_run(settings: Settings, name: str, **tags: str) -> Iterator[None]:
         yield
 
     logged: dict[str, Any] = {}
+    monkeypatch.setattr(evaluate, "without_result", lambda settings, job, **tags: logged.get(job))
+    monkeypatch.setattr(evaluate, "end_without_result", lambda why: logged.update(without_result=why))
+    monkeypatch.setattr(evaluate, "damage", lambda name, version: logged.get("damage"))
     monkeypatch.setattr(evaluate, "start_run", no_run)
     monkeypatch.setattr(evaluate.mlflow, "log_metrics", lambda values, **where: logged.update(values, **where))
     monkeypatch.setattr(evaluate.mlflow, "log_figure", lambda figure, name: logged.update({name: figure}))
     monkeypatch.setattr(evaluate, "load_model_folder", lambda name, version, folder: Path(version))
-    monkeypatch.setattr(
-        evaluate, "registered", lambda name, version: ModelVersion(name, version, "r", {}, f"m-{version}")
-    )
     monkeypatch.setattr(evaluate, "TwoStageModel", SimpleNamespace(load=load))
     monkeypatch.setattr(evaluate, "SnapshotLoader", lambda *_: SimpleNamespace(at=lambda start: start))
     monkeypatch.setattr(evaluate, "Recommender", FakeRecommender)
-    monkeypatch.setattr(evaluate, "version_of_run", lambda settings: "7")
-    monkeypatch.setattr(evaluate, "incumbent", lambda job: "3")
+    monkeypatch.setattr(evaluate, "version_of_run", lambda settings: ModelVersion("m", "7", "r", {}, "m-7"))
+    monkeypatch.setattr(evaluate, "incumbent", lambda job: Champion("3"))
     monkeypatch.setattr(evaluate, "BLOCK_SIZE", 1)
     monkeypatch.setattr(FakeRecommender, "asked", [])
     monkeypatch.setattr(evaluate, "logged", logged, raising=False)
@@ -163,8 +164,20 @@ def test_a_week_without_purchases_is_no_fold(warehouse: Path, capsys: pytest.Cap
     assert Scores.of(evaluated(warehouse)[1]).folds == 3
     assert f"nothing was bought from {on(39)} to {on(46)}: no fold" in capsys.readouterr().out
     put_purchases(warehouse, ROWS[:5], customers=4, articles=7)
-    with pytest.raises(JobError, match="nothing bought in the 4 weeks before"):
-        evaluated(warehouse)
+    said, metrics = evaluated(warehouse)
+    assert said == evaluate.logged["without_result"] == f"nothing was bought in the 4 weeks before {on(AS_OF)}"  # type: ignore[attr-defined]
+    assert metrics.num_rows == 0, "no figures of an earlier run either"
+
+
+@pytest.mark.parametrize("which", ["ranking.train", "damage"])
+def test_without_a_model_to_judge_the_baselines_are_judged(warehouse: Path, which: str) -> None:
+    evaluated(warehouse)
+    evaluate.logged[which] = "no model today"  # type: ignore[attr-defined]
+    said, metrics = evaluated(warehouse)
+    assert said.startswith("no model today; MAP@12 of 6 buyers in 4 weeks from 1970-02-02: popularity_7d ")
+    assert set(metrics["system"].unique().to_pylist()) == set(BASELINES)
+    assert set(metrics["model_version"].unique().to_pylist()) == {"baseline"}
+    assert evaluate.logged["without_result"] == "no model today"  # type: ignore[attr-defined]
 
 
 def test_candidates_that_launch_later_stop_the_run(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:

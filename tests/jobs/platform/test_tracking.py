@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -13,6 +15,7 @@ import mlflow
 import pytest
 
 from jobs.platform import tracking
+from jobs.platform.checksums import write_checksums
 from jobs.platform.code import ROOT
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
@@ -89,11 +92,47 @@ def test_a_damaged_file_is_found_before_it_is_used(settings: Settings, tmp_path:
     register(settings, tmp_path, "damaged", {"n": 1})
     (stored,) = (Path(settings.warehouse) / "mlflow").rglob("damaged/inner/config.json")
     stored.write_text(json.dumps({"n": 2}))
-    with pytest.raises(JobError, match=r"1 of 1 files are damaged or missing, such as inner/config\.json; fetch"):
+    words = "1 of 1 files are damaged or missing, such as inner/config.json; restore"
+    with pytest.raises(JobError, match=rf"^damaged version 1: \S*mlflow/artifacts/\S+: {re.escape(words)}"):
         tracking.load_model_folder("damaged", "1", tmp_path / "copy")
     stored.unlink()
     with pytest.raises(JobError, match=r"1 of 1 files are damaged or missing"):
         tracking.load_model_folder("damaged", "1", tmp_path / "copy again")
+    # Checksums that fit the damage are not those that were registered.
+    stored.write_text(json.dumps({"n": 2}))
+    write_checksums(stored.parents[1])
+    with pytest.raises(JobError, match=r"damaged version 1: \S+checksums\.json: damaged, or of another model"):
+        tracking.load_model_folder("damaged", "1", tmp_path / "third copy")
+    (stored.parents[1] / "checksums.json").unlink()
+    with pytest.raises(JobError, match=r"checksums\.json is missing, so that no file can be verified"):
+        tracking.load_model_folder("damaged", "1", tmp_path / "fourth copy")
+    shutil.rmtree(stored.parents[1])
+    with pytest.raises(JobError, match=r"^damaged 1: cannot be loaded from the model registry .*"):
+        tracking.load_model_folder("damaged", "1", tmp_path / "last copy")
+
+
+def test_a_versions_digest_is_of_its_files(settings: Settings, tmp_path: Path) -> None:
+    for content in ({"n": 1}, {"n": 1}, {"n": 2}):
+        register(settings, tmp_path, "alike", content)
+    three, two, one = (version.digest for version in tracking.find_versions("alike"))
+    assert one == two != three and one is not None
+
+
+def test_a_run_that_made_nothing_says_why_until_another_makes_something(settings: Settings) -> None:
+    def asked(**tags: str) -> str | None:
+        return tracking.without_result(settings, "test.nothing", **{"model_name": "it's m", **tags})
+
+    assert asked() is None
+    with tracking.start_run(settings, "test.nothing", model_name="it's m"):
+        tracking.end_without_result("too few")
+        assert asked() is None, "not before it has ended"
+    assert asked() == "too few" and asked(model_name="other") is None
+    with pytest.raises(ZeroDivisionError), tracking.start_run(settings, "test.nothing", model_name="it's m"):
+        _ = 1 / 0
+    assert asked() == "too few", "a failed run changes nothing"
+    with tracking.start_run(settings, "test.nothing", model_name="it's m"):
+        pass
+    assert asked() is None
 
 
 def test_a_section_of_a_card_replaces_itself(settings: Settings, tmp_path: Path) -> None:

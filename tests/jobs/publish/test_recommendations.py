@@ -139,11 +139,16 @@ def test_a_date_without_candidates_stops_the_publish(tmp_path: Path) -> None:
 def test_customers_without_exactly_top_k_articles_are_refused_with_the_numbers() -> None:
     people = pl.DataFrame({"customer_id": ["ann", "bob", "cat"]})
 
-    def counted(picks: dict[str, str]) -> None:
+    def counted(picks: dict[str, str], exclude_bought: bool = False) -> int:
         rows = [{"customer_id": c, "article_id": a} for c, articles in picks.items() for a in articles]
-        check_counts([count(pl.DataFrame(rows[:2])), count(pl.DataFrame(rows[2:]))], people, 3, AS_OF)
+        given = Settings(as_of_date=AS_OF, top_k=3, exclude_bought=exclude_bought)
+        return check_counts([count(pl.DataFrame(rows[:2])), count(pl.DataFrame(rows[2:]))], people, given)
 
-    counted({"ann": "xyz", "bob": "xyz", "cat": "zyx"})
+    assert counted({"ann": "xyz", "bob": "xyz", "cat": "zyx"}) == 0
+    assert counted({"ann": "xy", "bob": "xy", "cat": "zy"}) == 3, "two articles are all that this shop has"
+    assert counted({"ann": "xyz", "bob": "x", "cat": "xyz"}, exclude_bought=True) == 1
+    with pytest.raises(JobError, match=r"1 customers have fewer than 1 candidates .* drop --exclude-bought"):
+        counted({"ann": "xyz", "bob": "x"}, exclude_bought=True)
     with pytest.raises(JobError, match=r"1 customers have fewer than 3 candidates"):
         counted({"ann": "xyz", "bob": "xy", "cat": "xyz"})
     with pytest.raises(JobError, match="2 customers have fewer"):

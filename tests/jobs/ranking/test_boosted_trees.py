@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 
 from jobs.platform.codes import NO_ARTICLE
+from jobs.platform.errors import JobError
 from jobs.platform.settings import WEEK
 from jobs.ranking import shortlist
 from jobs.ranking.boosted_trees import BoostedTrees
@@ -121,3 +123,24 @@ def test_saved_and_loaded_trees_are_the_same(
     trees.save(tmp_path)
     retrieval = at(AS_OF + timedelta(days=1))
     assert np.array_equal(scored(BoostedTrees.load(tmp_path), retrieval)[1], scored(trees, retrieval)[1])
+
+
+@pytest.mark.parametrize("file", [BoostedTrees.FILE, shortlist.Shortlist.FILE])
+def test_a_damaged_text_is_refused_before_lightgbm_sees_it(
+    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], tmp_path: Path, file: str
+) -> None:
+    """LightGBM aborts the process on a text that ends within a tree."""
+    trees, _ = fitted
+    trees.save(tmp_path)
+    whole = (tmp_path / file).read_text()
+    assert BoostedTrees.load(tmp_path).booster.model_to_string() == trees.booster.model_to_string()
+    assert lgb.Booster(model_file=tmp_path / file).num_trees() > 0, "LightGBM reads the file itself, too"
+    digit = whole.index("0.", whole.index("leaf_value=")) + 2
+    flipped = whole[:digit] + str((int(whole[digit]) + 1) % 10) + whole[digit + 1 :]
+    for text in (whole[: len(whole) // 2], flipped, whole.rpartition("sha256=")[0], ""):
+        (tmp_path / file).write_text(text)
+        with pytest.raises(JobError, match=f"{file}: damaged, truncated or of an older version; run ranking.train"):
+            BoostedTrees.load(tmp_path)
+    (tmp_path / file).unlink()
+    with pytest.raises(JobError, match=f"{file}: cannot be read"):
+        BoostedTrees.load(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -17,7 +18,7 @@ from jobs.platform.settings import WEEK, Settings
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import SnapshotLoader
-from jobs.ranking.train import check_enough, chosen_ranker, fingerprint, validated
+from jobs.ranking.train import check_enough, chosen_ranker, evaluated_plan, final_plan, fingerprint, shortage, validated
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Shop, make_purchases
 
@@ -155,6 +156,33 @@ def test_the_network_ranks_only_where_it_is_better_beyond_doubt() -> None:
     assert chosen_ranker({"network": trees - 0.5 + noise, "boosted_trees": trees}, 0) == "boosted_trees"
 
 
-def test_too_little_to_learn_from_is_said() -> None:
-    with pytest.raises(JobError, match=r"in the 1 weeks from 2020-08-19, those of retrieval; too few"):
-        check_enough(weeks_of(make_purchases(lines=60)), PLAN)
+def both(settings: Settings) -> list[Plan]:
+    return [evaluated_plan(settings), final_plan(settings, {}, [])]
+
+
+def test_too_little_to_learn_from_is_said_with_what_there_is_and_what_is_needed() -> None:
+    settings = Settings(as_of_date=AS_OF, training_weeks=2)
+    shop = make_purchases(lines=3000)
+    assert shortage(weeks_of(shop), *both(settings)) is None
+    few = weeks_of(make_purchases(lines=60))
+    has = few.counted([AS_OF - 7 * WEEK])
+    words = (
+        "too little to train on: the 1 weeks from 2020-07-29, those of the evaluated fit's retrieval, have "
+        f"{', '.join(f'{n} {what}' for what, n in has.items())} (of articles already on sale); "
+        "needed are 50 purchases, 10 customers, 20 articles"
+    )
+    with pytest.raises(JobError, match=re.escape(words)):
+        check_enough(few, evaluated_plan(settings))
+    one = replace(shop, customer=np.zeros_like(shop.customer))
+    assert ", 1 customers, " in (shortage(weeks_of(one), *both(settings)) or "")
+
+
+def test_a_shop_that_stopped_selling_trains_no_final_fit() -> None:
+    """The evaluated fit's weeks are full, those of the final one empty."""
+    settings = Settings(as_of_date=AS_OF, training_weeks=2)
+    shop = make_purchases(lines=3000)
+    stopped = shop.before(AS_OF - 3 * WEEK)
+    words = "those of the final fit's retrieval, have 0 purchases, 0 customers, 0 articles"
+    assert words in (shortage(weeks_of(stopped), *both(settings)) or "")
+    late = shop.where((shop.day < day_number(AS_OF - 5 * WEEK)) | (shop.day >= day_number(AS_OF - 4 * WEEK)))
+    assert "nothing on sale was bought in the week from 2020-08-12" in (shortage(weeks_of(late), *both(settings)) or "")

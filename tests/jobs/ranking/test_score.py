@@ -14,11 +14,11 @@ from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.recommendations import CANDIDATES
-from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.ranking import score
 from jobs.ranking.behaviour import UNKNOWN_AGE
+from jobs.ranking.model_registry import Champion
 from jobs.ranking.score import Candidates
 from jobs.retrieval.fallbacks import SOURCES, Ranking
 from jobs.retrieval.recent import RecentPurchases
@@ -76,11 +76,20 @@ def test_what_is_delisted_is_no_candidate_and_who_has_left_gets_none(warehouse: 
     assert {row["customer_id"] for row in rows} == {f"c{n}" for n in range(1, 7)}
 
 
-def test_too_small_a_catalogue_is_refused(warehouse: Path) -> None:
-    with pytest.raises(
-        JobError, match="only 6 articles were sold before 2020-09-10 and are listed, fewer than top-k 7"
-    ):
-        score.main(job_of(warehouse, top_k=7))
+def test_too_small_a_catalogue_gives_what_there_is_and_says_so(warehouse: Path) -> None:
+    said = score.main(job_of(warehouse, top_k=7))
+    assert said.startswith("42 candidates for 7 customers")
+    assert said.endswith(
+        "only 6 articles were sold before 2020-09-10 and are listed, fewer than top-k 7: lists are shorter"
+    )
+
+
+def test_whoever_reads_the_log_sees_which_champion_was_passed_over(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "champion of 2020-09-03 passed over: version 2: 1 of 9 files are damaged"
+    monkeypatch.setattr(score, "champion_as_of", lambda job: Champion(None, (words,)))
+    assert score.main(job_of(warehouse, top_k=6)).endswith(words)
 
 
 def rows_of(source: str, ranked: dict[int, list[int]], **facts: Any) -> list[dict[str, Any]]:
