@@ -21,7 +21,7 @@ from jobs.platform.settings import Settings
 from jobs.platform.tracking import load_model_folder, use_tracking
 from jobs.ranking.candidate_retrieval import as_tensor, blocks
 from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
-from jobs.ranking.model_registry import version_of_run
+from jobs.ranking.model_registry import Champion, version_of_run
 from jobs.ranking.pairs import Tastes
 from jobs.ranking.rank import CORES, use_one_thread
 from jobs.ranking.score import score
@@ -35,14 +35,14 @@ SEARCHED, TURNS = 65_536, 3
 def final_fit(settings: Settings) -> TwoStageModel:
     """The final fit of the as-of date's version."""
     with tempfile.TemporaryDirectory() as folder:
-        files = load_model_folder(settings.model_name, version_of_run(settings), Path(folder))
+        files = load_model_folder(settings.model_name, version_of_run(settings).version, Path(folder))
         return TwoStageModel.load(fit_folder(files, FINAL))
 
 
 def scored(job: Job) -> dict[str, object]:
     """Score everyone."""
     model = final_fit(job.settings)
-    return {"outcome": score(job, version_of_run(job.settings)), "ranker": model.chosen}
+    return {"outcome": score(job, Champion(version_of_run(job.settings).version)), "ranker": model.chosen}
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -60,7 +60,8 @@ CANDIDATES = Contract(
 RECOMMENDATIONS = Contract(
     layer="gold",
     name="recommendations",
-    description="The published picks: the same number of distinct articles for every customer, per as-of date.",
+    description="The published picks: the same number of distinct articles for every customer, per as-of date; fewer "
+    "where no more can be picked.",
     columns=(
         as_of_column(),
         Column("week_start_date", "date", "First day of the week that the picks are for: the as-of date"),
@@ -78,7 +79,7 @@ RECOMMENDATIONS = Contract(
     key=("as_of_date", "customer_id", "rank"),
     partition_by=("as_of_date",),
     references=_IDS,
-    row_change=RowChange(0.3, 3, "exactly top-k for every customer, which the job checks; top-k may go from 12 to 30"),
+    row_change=RowChange(0.3, 3, "top-k for every customer, which the job checks; top-k may go from 12 to 30"),
     drifts=(Drift("source", 0.25, _NEW_MODEL, is_advisory=True),),
 )
 

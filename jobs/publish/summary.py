@@ -5,6 +5,7 @@ Not a task of the DAG: `python -m jobs.publish.summary --as-of-date 2020-09-16 -
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, POOLED, REALISED_PERFORMANCE
 from expectations.features import CUSTOMER_FEATURES
-from expectations.recommendations import RECOMMENDATIONS
+from expectations.recommendations import BASELINE, RECOMMENDATIONS
 from expectations.registry import CONTRACTS
 from expectations.transactions import QUARANTINE
 from jobs.evaluation.funnel import CEILING
@@ -141,11 +142,35 @@ def funnel(job: Job) -> RenderableType:
 
 
 def verdict(job: Job) -> RenderableType:
-    """The gate's decision of this run."""
+    """The gate's decision of this run, and what the recommendations came from."""
+    said = "No verdict for this as-of date."
     for row in _of_run(job, MODEL_DECISIONS):
         word = "[green]promoted[/]" if row["is_promoted"] else "[yellow]not promoted[/]"
-        return f"{escape(row['model_name'])} version {row['model_version']} was {word}: {escape(row['reason'])}."
-    return "No verdict for this as-of date."
+        version = "no version" if row["model_version"] == BASELINE else f"version {row['model_version']}"
+        said = f"{escape(row['model_name'])} {version} was {word}: {escape(row['reason'])}."
+    return Group(said, published(job))
+
+
+def published(job: Job) -> str:
+    """How many picks the versions and the baselines made, and whether the champion was among them."""
+    picks, longest, customers = Counter[str](), 0, 0
+    as_of = job.settings.as_of_date
+    for batch in job.read_batches(RECOMMENDATIONS, ["rank", "model_version"], where={"as_of_date": [as_of]}):
+        picks += Counter({v["values"]: v["counts"] for v in batch["model_version"].value_counts().to_pylist()})
+        longest = max(longest, pc.max(batch["rank"]).as_py() or 0)
+        customers += pc.sum(pc.equal(batch["rank"], 1)).as_py() or 0
+    total = picks.total()
+    shares = ", ".join(
+        f"{'baselines' if version == BASELINE else f'version {version}'} {count / total:.0%}"
+        for version, count in picks.most_common()
+    )
+    said = f"Published: {total:,} picks for {customers:,} customers, {longest} each at most: {shares}."
+    rows = job.read_arrow(MODEL_DECISIONS).to_pylist() if job.exists(MODEL_DECISIONS) else []
+    promoted = {row["as_of_date"]: row["model_version"] for row in rows if row["is_promoted"]}
+    champion = promoted[max(days)] if (days := [day for day in promoted if day <= as_of]) else None
+    if champion is not None and champion not in picks:
+        said += f" [red]The champion, version {champion}, made none of them[/]: the log of ranking.score says why."
+    return said
 
 
 def images(job: Job) -> RenderableType:

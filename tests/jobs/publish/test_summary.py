@@ -85,6 +85,7 @@ def test_the_summary_says_what_the_tables_hold(warehouse: Path, capsys: pytest.C
     assert any(line[:2] == ["two_stage", "0.6111"] for line in lines)
     assert any(line[:2] == ["no_history", "0.8333"] for line in lines)
     assert "weekly_recommender version 2 was promoted: MAP@12 0.6 beats [all]." in text
+    assert "Published: 25 picks for 5 customers, 5 each at most: version 2 100%." in text
     assert ["transactions", "unknown", "article", "2"] in lines
     assert ["catalogue-v1-abc-8d", "broken", "1"] in lines
     examples = [line for line in lines if "Matches" in line]
@@ -102,3 +103,23 @@ def test_the_suggested_query_runs(warehouse: Path) -> None:
 def test_a_date_without_recommendations_is_an_error(warehouse: Path) -> None:
     with pytest.raises(JobError, match="nothing published for 2020-10-04; run the DAG"):
         summary.main(job_of(warehouse, on(FOLD + 14)))
+
+
+def test_baselines_in_place_of_a_champion_are_shown(warehouse: Path, tmp_path: Path) -> None:
+    """A week without a model; the champion of the week before was damaged."""
+    later, before = on(FOLD + 14), {"as_of_date": AS_OF, "model_name": "m", "model_version": "2", "is_promoted": True}
+    put_purchases(tmp_path, ROWS, customers=5, articles=8)
+    pick = {"as_of_date": later, "customer_id": "c0", "article_id": "a01", "model_version": "baseline"}
+    put(tmp_path, RECOMMENDATIONS, [pick | {"rank": rank} for rank in (1, 2)])
+    why = "no model: too little to train on"
+    put(tmp_path, MODEL_DECISIONS, [before | {"as_of_date": later, "model_version": "baseline", "is_promoted": False,
+                                              "reason": why}])  # fmt: skip
+    assert summary.published(job_of(tmp_path, later)) == (
+        "Published: 2 picks for 1 customers, 2 each at most: baselines 100%."
+    )
+    put(tmp_path, MODEL_DECISIONS, [before], {"as_of_date": [AS_OF]})
+    assert summary.published(job_of(tmp_path, later)).endswith(
+        "[red]The champion, version 2, made none of them[/]: the log of ranking.score says why."
+    )
+    said, _ = summary.verdict(job_of(tmp_path, later)).renderables  # type: ignore[union-attr]
+    assert said == f"m no version was [yellow]not promoted[/]: {why}."
