@@ -35,7 +35,7 @@ from jobs.platform.codes import Ints
 from jobs.platform.job import Job, run
 from jobs.platform.progress import track
 from jobs.platform.schemas import arrow_schema
-from jobs.platform.settings import EVALUATION_FOLDS
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK
 from jobs.platform.tracking import end_without_result, load_model_folder, start_run, without_result
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE, Candidates
 from jobs.ranking.model import EVALUATED, TwoStageModel, fit_folder
@@ -190,10 +190,17 @@ def headline(figures: Sequence[Figure], weeks: Sequence[LabelWeek]) -> str:
     return f"MAP@{HEADLINE_K} of {buyers:,} buyers in {len(weeks)} weeks from {weeks[0].start}: {', '.join(systems)}"
 
 
+def silence(purchases: Purchases, as_of_date: date) -> str | None:
+    """Words where nothing was bought in any fold, so that there is nothing to judge by; else None."""
+    if len(purchases.between(as_of_date - EVALUATION_FOLDS * WEEK, as_of_date)):
+        return None
+    return f"nothing was bought in the {EVALUATION_FOLDS} weeks before {as_of_date}"
+
+
 def judge_baselines(job: Job, purchases: Purchases, why: str) -> str:
     """Judge the baselines alone, as far as anything was bought; `why` says what became of the model."""
     end_without_result(why)
-    weeks = list(judged_weeks(job, purchases, {}))
+    weeks = [] if silence(purchases, job.settings.as_of_date) else judged_weeks(job, purchases, {})
     figures = figures_of(weeks, job.settings.seed) if weeks else {}
     publish(job, figures, {})
     return "; ".join([why, *([headline(figures[None], weeks)] if weeks else [])])
@@ -204,16 +211,13 @@ def main(job: Job) -> str:
     asked = {"model_name": settings.model_name}
     with start_run(settings, job.name, **asked):
         purchases = load_purchases(job, before=settings.as_of_date)
-        if why := without_result(settings, "ranking.train", **asked):
+        if why := without_result(settings, "ranking.train", **asked) or silence(purchases, settings.as_of_date):
             return judge_baselines(job, purchases, why)
         version = version_of_run(settings)
         if why := damage(settings.model_name, version.version):
             return judge_baselines(job, purchases, why)
         judged = entrants(job, purchases, version.version)
-        weeks = list(judged_weeks(job, purchases, judged))
-        if not weeks:
-            why = f"nothing was bought in the {EVALUATION_FOLDS} weeks before {settings.as_of_date}"
-            return judge_baselines(job, purchases, why)
+        weeks = judged_weeks(job, purchases, judged)
         figures = figures_of(weeks, settings.seed, funnel.measure)
         for found in figures.values():
             found += funnel.hit_shares(found)

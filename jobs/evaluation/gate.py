@@ -236,7 +236,7 @@ def judge(job: Job) -> str:
         describe_version(name, number, EVALUATION, card, verdict=words)
     if newest is not None and alias.version is not None:
         set_champion(name, alias.version, verdict.reason if newest == today else reason_of(job, newest))
-    return f"{'no version' if version is None else f'version {number}'} {words}: {reason}"
+    return f"{'nothing to promote' if version is None else f'version {number} {words}'}: {reason}"
 
 
 def verdict_on_run(job: Job, metrics: pa.Table, champion: str | None) -> tuple[ModelVersion | None, Verdict]:

@@ -6,6 +6,7 @@ lines of a bucket together, and what is computed there (jobs.features.spec) is t
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from datetime import date
@@ -27,22 +28,30 @@ from jobs.platform.settings import WEEK
 from jobs.platform.slices import record, recorded
 from jobs.platform.staging import Staged
 
+_LOG = logging.getLogger(__name__)
+
 #: A bucket of so many lines takes some 300 MB while it is computed.
 LINES_PER_BUCKET = 2_000_000
 
 
 def require_fresh(job: Job) -> None:
-    """Raise JobError if the week before the as-of date has no transactions: no shop is that quiet."""
+    """Raise JobError if the week before the as-of date has no transactions: hardly any shop is that quiet.
+
+    A run that accepts drift goes on.
+    """
     as_of = job.settings.as_of_date
     for file in job.data_files(TRANSACTIONS):
         if file.is_since(DAY, as_of - WEEK) and file.is_before(DAY, as_of):
             days = file.read([DAY])[DAY]
             if pc.any(pc.and_(pc.greater_equal(days, as_of - WEEK), pc.less(days, as_of))).as_py():
                 return
-    raise JobError(
-        f"{TRANSACTIONS.path}: no transactions from {as_of - WEEK} until the as-of date {as_of}:"
-        f" is a file late, or {job.settings.data} not the right directory?"
-    )
+    silent = f"{TRANSACTIONS.path}: no transactions from {as_of - WEEK} until the as-of date {as_of}"
+    if not job.settings.accept_drift:
+        raise JobError(
+            f"{silent}: is a file late, or {job.settings.data} not the right directory? Where nothing was sold, go on"
+            " with --accept-drift true"
+        )
+    _LOG.warning("%s; accepted", silent)
 
 
 def publish_snapshots(job: Job, spec: FeatureSpec, dates: Sequence[date]) -> str:

@@ -146,8 +146,10 @@ def verdict(job: Job) -> RenderableType:
     said = "No verdict for this as-of date."
     for row in _of_run(job, MODEL_DECISIONS):
         word = "[green]promoted[/]" if row["is_promoted"] else "[yellow]not promoted[/]"
-        version = "no version" if row["model_version"] == BASELINE else f"version {row['model_version']}"
-        said = f"{escape(row['model_name'])} {version} was {word}: {escape(row['reason'])}."
+        what = f"{escape(row['model_name'])} version {row['model_version']} was {word}"
+        if row["model_version"] == BASELINE:
+            what = f"{escape(row['model_name'])}: [yellow]nothing to promote[/]"
+        said = f"{what}: {escape(row['reason'])}."
     return Group(said, published(job))
 
 

@@ -95,7 +95,10 @@ def shortage(purchases: Purchases, top_k: int, as_of_date: date) -> str | None:
     """Words where fewer than `top_k` articles can be picked at all; None where there are enough."""
     if (on_sale := int(purchases.articles_on_sale().sum())) >= top_k:
         return None
-    return f"only {on_sale:,} articles sold before {as_of_date} are listed, fewer than top-k {top_k}: lists are shorter"
+    return (
+        f"only {on_sale:,} articles were sold before {as_of_date} and are listed, fewer than top-k {top_k}: "
+        "lists are shorter"
+    )
 
 
 def by_champion(job: Job, purchases: Purchases, version: str) -> Iterator[pa.Table]:

@@ -5,7 +5,7 @@ validation week, which picks its rounds and its ranker; the folds after that wee
 if the gate agrees, learns the newest weeks up to the as-of date, for as many rounds and with the ranker that the
 evaluated fit chose.
 
-Networks are fitted on one device, the first GPU where there is one (jobs.platform.lightning); trees on the processor.
+Networks are fitted on one device, the first GPU where there is one; trees on the processor.
 
 A shop with less than a model needs trains none: the run goes on without, and `model_decisions` says what is missing.
 """
@@ -133,11 +133,6 @@ def final_plan(settings: Settings, rounds: Mapping[str, int], rankers: Sequence[
     return Plan(FINAL, settings.snapshot_dates[1 : settings.training_weeks + 1], None, rounds, rankers)
 
 
-def both_plans(settings: Settings) -> list[Plan]:
-    """The weeks of both fits, before it is known for how many rounds and with which ranker the final one goes on."""
-    return [evaluated_plan(settings), final_plan(settings, {}, [])]
-
-
 def fit_both(
     plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, place: Path, logger: Logger | None = None
 ) -> Fits:
@@ -210,7 +205,7 @@ def main(job: Job) -> str:
         purchases = load_purchases(job, before=settings.as_of_date)
         weeks = Weeks(SnapshotLoader(job, purchases, encoder), purchases, settings.seed)
         plan = evaluated_plan(settings)
-        if why := shortage(weeks, both_plans(settings)):
+        if why := shortage(weeks, plan, final_plan(settings, {}, [])):
             end_without_result(why)
             return f"no model of {as_of}: {why}"
         digest = fingerprint(weeks, settings.snapshot_dates[1:], encoder, settings)
@@ -233,10 +228,9 @@ def main(job: Job) -> str:
     )
 
 
-def shortage(weeks: Weeks, plans: Sequence[Plan]) -> str | None:
+def shortage(weeks: Weeks, *plans: Plan) -> str | None:
     """What there is and what is needed, where that is too little for one of the fits; None where it is enough."""
-    stages = [(plan, stage, starts) for plan in plans for stage, starts in plan.stages.items()]
-    for plan, stage, starts in stages:
+    for plan, (stage, starts) in ((p, its) for p in plans for its in p.stages.items()):
         found = weeks.counted(starts)
         if any(found[what] < least for what, least in NEEDED.items()):
             has, needs = (", ".join(f"{n:,} {what}" for what, n in some.items()) for some in (found, NEEDED))
@@ -244,15 +238,15 @@ def shortage(weeks: Weeks, plans: Sequence[Plan]) -> str | None:
                 f"too little to train on: the {len(starts)} weeks from {min(starts)}, those of the {plan.name} fit's "
                 f"{stage}, have {has} (of articles already on sale); needed are {needs}"
             )
-    for plan in plans:
-        if plan.validation and not any(weeks.counted(plan.validated).values()):
-            return f"too little to train on: nothing was bought in the week from {plan.validation}, which validates"
+    for start in (plan.validation for plan in plans if plan.validation):
+        if not weeks.positives(start):
+            return f"too little to train on: nothing on sale was bought in the week from {start}, which validates"
     return None
 
 
-def check_enough(weeks: Weeks, plans: Sequence[Plan]) -> None:
+def check_enough(weeks: Weeks, plan: Plan) -> None:
     """Raise JobError where there is too little to learn from."""
-    if why := shortage(weeks, plans):
+    if why := shortage(weeks, plan):
         raise JobError(f"silver/transactions: {why}")
 
 

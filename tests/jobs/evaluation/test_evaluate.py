@@ -174,7 +174,7 @@ def test_without_a_model_to_judge_the_baselines_are_judged(warehouse: Path, whic
     evaluated(warehouse)
     evaluate.logged[which] = "no model today"  # type: ignore[attr-defined]
     said, metrics = evaluated(warehouse)
-    assert said.startswith("no model today; MAP@12 of 6 buyers in 4 weeks from 1970-02-02: popularity_7d ")
+    assert said.startswith(f"no model today; MAP@12 of 6 buyers in 4 weeks from {on(32)}: popularity_7d ")
     assert set(metrics["system"].unique().to_pylist()) == set(BASELINES)
     assert set(metrics["model_version"].unique().to_pylist()) == {"baseline"}
     assert evaluate.logged["without_result"] == "no model today"  # type: ignore[attr-defined]

@@ -307,7 +307,7 @@ def test_a_decision_of_older_code_is_found_by_number_and_date(week: Callable[...
 @pytest.mark.parametrize(
     ("job", "said", "version"),
     [
-        ("ranking.train", "no version not promoted: no model: too little", "baseline"),
+        ("ranking.train", "nothing to promote: no model: too little", "baseline"),
         ("evaluation.evaluate", "version 2 not promoted: not judged: too little", "2"),
     ],
 )

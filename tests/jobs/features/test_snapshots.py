@@ -219,12 +219,13 @@ def test_a_week_without_transactions_stops_the_run(tmp_path: Path, days_before: 
     job = job_with_a_line_on(tmp_path, AS_OF - timedelta(days_before))
     with pytest.raises(JobError, match=r"no transactions from 2020-09-09 until the as-of date 2020-09-16: is a file"):
         require_fresh(job)
+    require_fresh(job_with_a_line_on(tmp_path, AS_OF - timedelta(days_before), accept_drift=True))
 
 
-def job_with_a_line_on(root: Path, day: date) -> Job:
+def job_with_a_line_on(root: Path, day: date, **settings: bool) -> Job:
     """A job whose warehouse holds one transaction."""
     deliver(root, "1.csv", [(day, "a", "v", 1.0, 1)])
-    return Job("features.customers", Settings(as_of_date=AS_OF, warehouse=str(root)), (TRANSACTIONS,), ())
+    return Job("features.customers", Settings(as_of_date=AS_OF, warehouse=str(root), **settings), (TRANSACTIONS,), ())
 
 
 def maintained(table: str) -> None:

@@ -147,6 +147,7 @@ def test_customers_without_exactly_top_k_articles_are_refused_with_the_numbers()
     assert counted({"ann": "xyz", "bob": "xyz", "cat": "zyx"}) == 0
     assert counted({"ann": "xy", "bob": "xy", "cat": "zy"}) == 3, "two articles are all that this shop has"
     assert counted({"ann": "xyz", "bob": "x", "cat": "xyz"}, exclude_bought=True) == 1
+    assert counted({"ann": "xy", "bob": "x"}, exclude_bought=True) == 3, "cat has bought all that this shop has"
     with pytest.raises(JobError, match=r"1 customers have fewer than 1 candidates .* drop --exclude-bought"):
         counted({"ann": "xyz", "bob": "x"}, exclude_bought=True)
     with pytest.raises(JobError, match=r"1 customers have fewer than 3 candidates"):

@@ -122,4 +122,4 @@ def test_baselines_in_place_of_a_champion_are_shown(warehouse: Path, tmp_path: P
         "[red]The champion, version 2, made none of them[/]: the log of ranking.score says why."
     )
     said, _ = summary.verdict(job_of(tmp_path, later)).renderables  # type: ignore[union-attr]
-    assert said == f"m no version was [yellow]not promoted[/]: {why}."
+    assert said == f"m: [yellow]nothing to promote[/]: {why}."

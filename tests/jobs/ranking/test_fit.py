@@ -18,7 +18,7 @@ from jobs.platform.settings import WEEK, Settings
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import SnapshotLoader
-from jobs.ranking.train import both_plans, check_enough, chosen_ranker, fingerprint, shortage, validated
+from jobs.ranking.train import check_enough, chosen_ranker, evaluated_plan, final_plan, fingerprint, shortage, validated
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Shop, make_purchases
 
@@ -156,10 +156,14 @@ def test_the_network_ranks_only_where_it_is_better_beyond_doubt() -> None:
     assert chosen_ranker({"network": trees - 0.5 + noise, "boosted_trees": trees}, 0) == "boosted_trees"
 
 
+def both(settings: Settings) -> list[Plan]:
+    return [evaluated_plan(settings), final_plan(settings, {}, [])]
+
+
 def test_too_little_to_learn_from_is_said_with_what_there_is_and_what_is_needed() -> None:
     settings = Settings(as_of_date=AS_OF, training_weeks=2)
     shop = make_purchases(lines=3000)
-    assert shortage(weeks_of(shop), both_plans(settings)) is None
+    assert shortage(weeks_of(shop), *both(settings)) is None
     few = weeks_of(make_purchases(lines=60))
     has = few.counted([AS_OF - 7 * WEEK])
     words = (
@@ -168,9 +172,9 @@ def test_too_little_to_learn_from_is_said_with_what_there_is_and_what_is_needed(
         "needed are 50 purchases, 10 customers, 20 articles"
     )
     with pytest.raises(JobError, match=re.escape(words)):
-        check_enough(few, both_plans(settings))
+        check_enough(few, evaluated_plan(settings))
     one = replace(shop, customer=np.zeros_like(shop.customer))
-    assert ", 1 customers, " in (shortage(weeks_of(one), both_plans(settings)) or "")
+    assert ", 1 customers, " in (shortage(weeks_of(one), *both(settings)) or "")
 
 
 def test_a_shop_that_stopped_selling_trains_no_final_fit() -> None:
@@ -179,6 +183,6 @@ def test_a_shop_that_stopped_selling_trains_no_final_fit() -> None:
     shop = make_purchases(lines=3000)
     stopped = shop.before(AS_OF - 3 * WEEK)
     words = "those of the final fit's retrieval, have 0 purchases, 0 customers, 0 articles"
-    assert words in (shortage(weeks_of(stopped), both_plans(settings)) or "")
+    assert words in (shortage(weeks_of(stopped), *both(settings)) or "")
     late = shop.where((shop.day < day_number(AS_OF - 5 * WEEK)) | (shop.day >= day_number(AS_OF - 4 * WEEK)))
-    assert "nothing was bought in the week from 2020-08-12" in (shortage(weeks_of(late), both_plans(settings)) or "")
+    assert "nothing on sale was bought in the week from 2020-08-12" in (shortage(weeks_of(late), *both(settings)) or "")

@@ -79,7 +79,9 @@ def test_what_is_delisted_is_no_candidate_and_who_has_left_gets_none(warehouse: 
 def test_too_small_a_catalogue_gives_what_there_is_and_says_so(warehouse: Path) -> None:
     said = score.main(job_of(warehouse, top_k=7))
     assert said.startswith("42 candidates for 7 customers")
-    assert said.endswith("only 6 articles sold before 2020-09-10 are listed, fewer than top-k 7: lists are shorter")
+    assert said.endswith(
+        "only 6 articles were sold before 2020-09-10 and are listed, fewer than top-k 7: lists are shorter"
+    )
 
 
 def test_whoever_reads_the_log_sees_which_champion_was_passed_over(
