@@ -33,7 +33,7 @@ from jobs.ranking.fit import Weeks
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader, require_features
-from jobs.ranking.train import both_plans, check_enough, evaluated_plan, fingerprint, fit_both
+from jobs.ranking.train import check_enough, evaluated_plan, fingerprint, fit_both
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (BACKTEST_METRICS, BACKTEST_BUYERS)
@@ -62,7 +62,7 @@ def fit_as_of(job: Job, purchases: Purchases, encoder: str | None, settings: Set
     known = purchases.before(settings.as_of_date)
     weeks = Weeks(SnapshotLoader(job, known, encoder), known, settings.seed)
     plan = evaluated_plan(settings)
-    check_enough(weeks, both_plans(settings))
+    check_enough(weeks, plan)
     digest = fingerprint(weeks, settings.snapshot_dates[1:], encoder, settings)
     place = settings.work_dir / "checkpoints" / f"backtest-{settings.as_of_date}-{digest}"
     fits = fit_both(plan, weeks, encoder, settings, place)

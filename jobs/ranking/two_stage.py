@@ -67,7 +67,7 @@ def fit(known: TrainingContext, job: Job) -> TwoStage:
     require_features(job, starts, ADVICE)
     encoder = current_encoder(settings)
     weeks = Weeks(SnapshotLoader(job, history, encoder), history, known.seed)
-    check_enough(weeks, [plan])
+    check_enough(weeks, plan)
     folder = known.folder / fingerprint(weeks, starts, encoder, settings)
     model, _, _ = fit_evaluated(plan, weeks, encoder, settings, folder)
     return TwoStage(model, job)
