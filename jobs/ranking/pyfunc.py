@@ -8,6 +8,7 @@ of a warehouse. Where the project's modules are imported already, MLflow uses th
 from __future__ import annotations
 
 from datetime import date
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,12 @@ class WeeklyRecommender:
                 f"as_of_date {settings.as_of_date}: the model learnt from purchases up to {self._fitted_as_of}, later "
                 "ones than that date may know of; give a later date, or load an earlier version"
             )
-        if count < 1:
+        if not isinstance(count, Integral) or count < 1:
             raise JobError(f"count {count}: must be at least 1")
         ids = _ids(customers[CUSTOMER])
         if not len(ids):
             return RANKED.empty_table().to_pandas()
+        storage.require_reachable(settings.warehouse, by_spark=False)
         job = Job("ranking.pyfunc", settings, SNAPSHOT_TABLES, ())
         require_features(job, [settings.as_of_date], f"run the features' tasks with --warehouse {settings.warehouse}")
         purchases = load_purchases(job, before=settings.as_of_date)

@@ -120,7 +120,7 @@ def test_what_cannot_be_answered_is_said_in_one_line(model: mlflow.pyfunc.PyFunc
         asked(model, as_of_date="soon")
     with pytest.raises(JobError, match=r"customer_features has nothing as of 2020-09-16; .* --warehouse /nowhere"):
         asked(model, warehouse="/nowhere")
-    for count in (0, -1):
+    for count in (0, -1, None):
         with pytest.raises(JobError, match=f"count {count}: must be at least 1"):
             asked(model, count=count)
 
