@@ -152,7 +152,7 @@ class TransactionsMapping(TableMapping):
     max_units: int = Field(100, ge=1)
     price_is_line_total: bool = False
     first_date: date = date(2000, 1, 1)
-    max_silent_days: int = Field(60, ge=1, le=36_600)
+    max_silent_days: int = Field(92, ge=1, le=36_600)
     max_price: float = Field(MAX_PRICE, gt=0, le=MAX_PRICE)
     price_factor: float = Field(1_000.0, gt=1)
 

@@ -127,10 +127,8 @@ def refuse_purchases(rows: TypedRows, mapping: TransactionsMapping, usual: Usual
     """Refuse purchases on days, or at prices of one unit, that the mapping rules out or that are not `usual`."""
     day, price = rows.columns["t_dat"], rows.columns["price"].fill_null(1.0).to_numpy()
     rows.verdicts.refuse(price <= 0, "price is not above 0")
-    rows.verdicts.refuse(
-        ~(price <= mapping.max_price), f"price is above {mapping.max_price:g}, the mapping's max_price"
-    )
-    rows.verdicts.refuse(_is_below(day, mapping.first_date), f"t_dat is before {mapping.first_date}, its first_date")
+    rows.verdicts.refuse(~(price <= mapping.max_price), f"price is above {mapping.max_price:g} (max_price)")
+    rows.verdicts.refuse(_is_below(day, mapping.first_date), f"t_dat is before {mapping.first_date} (first_date)")
     if usual is None:
         return
     days, silent = usual.days, mapping.max_silent_days

@@ -94,7 +94,7 @@ class Preprocessing:
         shape = next(iter(numeric.values())).shape
         matrix = np.empty((*shape, len(self.means)), dtype=np.float32)
         for i, name in enumerate(self.means):
-            values = np.where(np.isnan(numeric[name]), np.float32(self.medians[name]), numeric[name])
+            values = np.where(np.isfinite(numeric[name]), numeric[name], np.float32(self.medians[name]))
             matrix[..., i] = (values - self.means[name]) / self.deviations[name]
         return matrix
 

@@ -87,8 +87,8 @@ def test_doubts_are_what_is_refused() -> None:
         (0.05, 0, False),
         (1e-6, 0, True),
         (1e3, 0, True),
-        (0.05, 61, True),
-        (1.0, 60, False),
+        (0.05, 93, True),
+        (1.0, 92, False),
     ):
         assert usual.has_doubts(sold([FIRST + timedelta(days=day)], [price]), HM.transactions) == is_doubtful, price
 
@@ -96,9 +96,9 @@ def test_doubts_are_what_is_refused() -> None:
 FORGED = {
     purchase("0001-01-01"): "t_dat is before 2000-01-01 (first_date)",
     purchase("1999-12-31"): "t_dat is before 2000-01-01 (first_date)",
-    purchase("2003-01-01"): "t_dat is more than 60 days from all others, 2020-06-03 to 2020-07-14 (max_silent_days)",
-    purchase("2021-01-01"): "t_dat is more than 60 days from all others, 2020-06-03 to 2020-07-14 (max_silent_days)",
-    purchase("9999-12-31"): "t_dat is more than 60 days from all others, 2020-06-03 to 2020-07-14 (max_silent_days)",
+    purchase("2003-01-01"): "t_dat is more than 92 days from all others, 2020-06-03 to 2020-07-14 (max_silent_days)",
+    purchase("2021-01-01"): "t_dat is more than 92 days from all others, 2020-06-03 to 2020-07-14 (max_silent_days)",
+    purchase("9999-12-31"): "t_dat is more than 92 days from all others, 2020-06-03 to 2020-07-14 (max_silent_days)",
     purchase("2020-06-20", price="1e308"): "price is above 1e+09 (max_price)",
     purchase("2020-06-20", price="1e9"): "price is more than 1,000 times lower or higher",
     purchase("2020-06-20", price="999"): "price is more than 1,000 times lower or higher",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import cast
@@ -16,6 +17,7 @@ from jobs.ranking.candidate_retrieval import Retrieval
 from jobs.ranking.fit import Plan, Weeks, fit_two_stage
 from jobs.ranking.inputs import INPUTS, inputs_with
 from jobs.ranking.model import RANKERS, TwoStageModel
+from jobs.ranking.preprocessing import Preprocessing
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SnapshotLoader
 from jobs.recommenders.persistence import fit_sources
@@ -55,7 +57,8 @@ def retrieval(model: TwoStageModel, purchases: Purchases, as_of: date = AS_OF) -
 
 def test_their_finds_are_candidates_with_rank_and_score(model: TwoStageModel) -> None:
     shop = make_purchases()
-    candidates, columns = everyones(retrieval(model, shop))
+    as_counted = replace(model, inputs=replace(model.inputs, pairs=Preprocessing()))  # not clipped
+    candidates, columns = everyones(retrieval(as_counted, shop))
     merged = candidates.merged
     assert list(merged.ranks) == [source for source in SOURCES if source in candidates.found]
     for name in NAMES:
