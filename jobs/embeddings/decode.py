@@ -126,7 +126,7 @@ def open_image(content: bytes, at_least: tuple[int, int]) -> Opened:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
-            image = Image.open(BytesIO(content), formats=FORMATS)
+            image: Image.Image = Image.open(BytesIO(content), formats=FORMATS)
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width:,} x {height:,} pixels, more than {MAX_PIXELS:,}")
@@ -135,7 +135,7 @@ def open_image(content: bytes, at_least: tuple[int, int]) -> Opened:
         remark = _remark(image)
         if (orientation := _orientation(image)) is None:
             remark, orientation = remark or "EXIF orientation unknown: taken as upright", 1
-        if turn := _TURNS.get(orientation):
+        if (turn := _TURNS.get(orientation)) is not None:
             image = image.transpose(turn)
         return Opened(_rgb(image), remark, (height, width) if orientation >= 5 else (width, height))
     except UnidentifiedImageError:

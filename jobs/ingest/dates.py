@@ -96,8 +96,8 @@ def _day(found: re.Match[str], zone: ZoneInfo) -> date | None:
         day = date(year, _MONTHS.index(month) + 1 if month.isalpha() else int(month), int(parts["day"]))
         if parts.get("hour") is None:
             return day
-        clock = [int(parts.get(name) or 0) for name in ("hour", "minute", "second")]
-        moment = datetime(day.year, day.month, day.day, *clock)
+        hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
+        moment = datetime(day.year, day.month, day.day, hour, minute, second)
         if offset := parts.get("zone"):
             moment = datetime.fromisoformat(f"{moment.isoformat()}{offset}").astimezone(zone)
         return moment.date()

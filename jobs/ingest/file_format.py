@@ -33,11 +33,11 @@ class FileFormat(BaseModel):
     quote: str = '"'
     escape: str = ""
     encoding: str = "utf-8"
-    null_value: tuple[str, ...] | None = Field(None, alias="nullValue")
-    date_format: str = Field("yyyy-MM-dd", alias="dateFormat")
-    time_zone: str | None = Field(None, alias="timeZone")
-    decimal: str = Field(".", pattern=r"^[.,]$")
-    thousands: str = Field("", pattern=r"^[.,]?$")
+    null_value: tuple[str, ...] | None = Field(default=None, alias="nullValue")
+    date_format: str = Field(default="yyyy-MM-dd", alias="dateFormat")
+    time_zone: str | None = Field(default=None, alias="timeZone")
+    decimal: str = Field(default=".", pattern=r"^[.,]$")
+    thousands: str = Field(default="", pattern=r"^[.,]?$")
     currency: str = ""
 
     @property

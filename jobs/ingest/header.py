@@ -48,7 +48,7 @@ def columns_of(path: str, layout: Layout, required: Mapping[str, str], table: st
 def _csv_header(path: str, layout: Layout) -> list[str]:
     try:
         with open_leniently(path, layout) as lines:
-            header = next(records(lines, layout), [])
+            header: list[str] = next(records(lines, layout), [])
             has_rows = any(line.strip(NOTHING) for line in lines)
     except csv.Error as error:
         raise JobError(f"{path}: its header cannot be read ({error}); correct the file") from None

@@ -68,18 +68,12 @@ def parquet_rows(path: str, group: int, first: int, columns: Sequence[str], time
         reason = str(error).partition("\n")[0]
         raise JobError(f"{path}: damaged in row group {group + 1} ({reason}); deliver the file again") from None
     texts = []
-    for column in columns:
-        values = (
-            table[names[column_place(table.column_names, column) or 0]]
-            if False
-            else table.column(column_place(table.column_names, column))
-        )
+    for column, values in zip(columns, table.columns, strict=True):
         try:
             texts.append(encoded(_as_text(values, time_zone)))
+            texts[-1].dictionary.validate(full=True)  # UTF-8
         except pa.ArrowException as error:
-            raise JobError(
-                f"{path}: column {column} ({values.type}) cannot be read as text ({error}); deliver it as text"
-            ) from None
+            raise JobError(f"{path}: column {column} is no text ({values.type}: {error}); deliver it as text") from None
     line = np.arange(table.num_rows) + first
     return RawRows(pa.table(texts, list(columns)), line, pa.nulls(table.num_rows, pa.string()))
 

@@ -1,3 +1,4 @@
+import gzip
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,9 @@ def test_each_fault_has_its_reason_and_line(tmp_path: Path) -> None:
     good = block_kernel.purchases(rows).to_pylist()
     assert len(good) + len(bad) == len(lines_and_reasons)
     assert {(row["customer_id"], row["customer_key"]) for row in good} == {(C1, 0)}
-    assert [(row["article_id"], row["article_key"], row["price"]) for row in good] == [
-        *[(A1, 0, 0.0508)] * 3,
+    assert sorted((row["article_id"], row["article_key"], row["price"]) for row in good) == [
         *[(A1, 0, 0.05)] * 8,
+        *[(A1, 0, 0.0508)] * 3,
     ]
     assert {row["sales_channel_id"] for row in good} == {2}
     assert bad[4]["raw_row"] == (
@@ -246,6 +247,39 @@ def test_purchases_follow_the_catalogue(spark: SparkSession, tmp_path: Path) -> 
     with pytest.raises(JobError, match=r"rows of transactions_1.csv whose customer_id is no longer known") as error:
         transactions.main(job(transactions, spark, tmp_path, **run))
     assert "deliver it again" in str(error.value)
+
+
+def test_folders_and_packed_files_arrive_as_files_do(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_TICK_NS", 0)
+    publish_parents(tmp_path)
+    run = {"max_quarantine_share": 0.5}
+    folder = tmp_path / "transactions_1.csv"
+    write(folder / "part-00000-aa.csv", TRANSACTIONS_HEADER, [purchase(price="0.1"), purchase(price="0.1")])
+    write(folder / "part-00001-aa.csv", TRANSACTIONS_HEADER, [purchase(price="0.2"), purchase(price="0")])
+    week_2 = "\r\n".join([TRANSACTIONS_HEADER, *(purchase(price="0.3") for _ in range(9)), purchase(price="-1")])
+    (tmp_path / "transactions_2.csv.gz").write_bytes(gzip.compress(week_2.encode("utf-16")))
+    said = transactions.main(job(transactions, spark, tmp_path, **run))
+    assert said == "12 units from transactions_1.csv, transactions_2.csv.gz; 2 rows in quarantine"
+    week_2_rows = [("transactions_2.csv.gz", 0.3)] * 9
+    assert rows_of(tmp_path, TRANSACTIONS, "source_file", "price") == [
+        *[("transactions_1.csv", 0.1)] * 2,
+        ("transactions_1.csv", 0.2),
+        *week_2_rows,
+    ]
+    # Of a folder, lines are counted on from part to part.
+    refused = [("transactions_1.csv", 6), ("transactions_2.csv.gz", 11)]
+    assert rows_of(tmp_path, QUARANTINE, "source_file", "source_line") == refused
+    assert "nothing to do" in transactions.main(job(transactions, None, tmp_path, **run))
+
+    # Spark writes the folder again, under other names.
+    for part in folder.iterdir():
+        part.unlink()
+    write(folder / "part-00000-bb.csv", TRANSACTIONS_HEADER, [purchase(price="0.4")])
+    said = transactions.main(job(transactions, spark, tmp_path, **run))
+    assert said == "1 units from transactions_1.csv; 0 rows in quarantine"
+    assert rows_of(tmp_path, TRANSACTIONS, "source_file", "price") == [("transactions_1.csv", 0.4), *week_2_rows]
 
 
 def test_articles_and_customers_come_first(tmp_path: Path) -> None:
