@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 
 from jobs.ingest.header import NoRowsError, columns_of
 from jobs.ingest.layout import PLAIN, Layout, layout_of, opened, utf8_chunks
-from jobs.ingest.listing import is_folder, partition_of, parts_of, source_paths
+from jobs.ingest.listing import is_folder, partition_of, parts_of, source_paths, warn_of_gaps
 from jobs.ingest.mapping import TableMapping
 from jobs.ingest.parquet_rows import parquet_file
 from jobs.platform import storage
@@ -88,6 +88,7 @@ def source_files(data: str | Path, table: TableMapping, known: Known | None = No
 
 def _inspected(path: str, table: TableMapping, known: Known) -> SourceFile:
     state, paths = state_of(path), parts_of(path) if is_folder(path) else [path]
+    warn_of_gaps(path, paths)
     found = []
     for part in paths:
         try:

@@ -73,7 +73,6 @@ def parts_of(path: str) -> list[str]:
     files = [name for name, kind in names if kind == pafs.FileType.File and not re.search(r"(^|/)[._]", name)]
     if not files:
         raise JobError(f"{path}: a folder without files; deliver it again")
-    _warn_of_gaps(path, files)
     return [f"{path}/{name}" for name in files]
 
 
@@ -84,7 +83,8 @@ def partition_of(path: str, folder: str) -> tuple[tuple[str, str], ...]:
     return tuple((unquote(name), "" if "__HIVE_DEFAULT" in value else unquote(value)) for name, _, value in pairs)
 
 
-def _warn_of_gaps(path: str, files: Sequence[str]) -> None:
+def warn_of_gaps(path: str, files: Sequence[str]) -> None:
+    """Say where the numbers of a folder's parts have gaps: Spark leaves out empty ones, and uploads others."""
     numbers = {int(found[1]) for name in files if (found := re.search(r"(?:^|/)part-(\d+)", name))}
     if numbers and (gaps := sorted(set(range(max(numbers))) - numbers)):
         said = ", ".join(f"{n:05d}" for n in gaps[:_SHOWN])

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,11 @@ def _add(rows: TypedRows, column: Column, text: pa.DictionaryArray, said: FileFo
         marks = f"decimal = {said.decimal!r}, thousands = {said.thousands!r}, currency = {said.currency!r}"
         verdicts.refuse(is_unreadable & is_matching(text, _MARKED), f"{column.name} is not a number with {marks}")
     if column.type != "string":
-        kinds = {"date": f"a date {said.date_format}", "int": "a whole number", "double": "a finite number"}
+        kinds = {
+            "date": f"a date {said.date_format} (dateFormat of the mapping)",
+            "int": "a whole number",
+            "double": "a finite number",
+        }
         verdicts.refuse(is_unreadable, f"{column.name} is not {kinds[column.type]}")
     if pattern is not None:
         refuse_ids(verdicts, column.name, text, ~is_empty, pattern)
@@ -156,8 +161,23 @@ def _add(rows: TypedRows, column: Column, text: pa.DictionaryArray, said: FileFo
 def refuse_ids(verdicts: Verdicts, column: str, ids: pa.DictionaryArray, where: Mask, pattern: str | None) -> None:
     """Refuse ids that lost digits, and those that the pattern does not match."""
     verdicts.refuse(where & is_rounded(ids), f"{column} is a rounded number: deliver it as text")
-    if pattern:
-        verdicts.refuse(where & ~is_matching(ids, pattern), malformed(column))
+    if not pattern:
+        return
+    if (wrong := where & ~is_matching(ids, pattern)).any():
+        if width := _lost_width(ids, wrong, pattern):
+            short = is_matching(ids, rf"[0-9]{{1,{width - 1}}}")
+            verdicts.refuse(wrong & short, f"{column} lost zeros at its front: give id_width = {width} in the mapping")
+        verdicts.refuse(wrong, malformed(column))
+
+
+def _lost_width(ids: pa.DictionaryArray, wrong: Mask, pattern: str) -> int | None:
+    """How wide a number among the wrong ids has to be for the pattern to match it; None if it never does."""
+    texts = ids.filter(pa.array(wrong)).unique().dictionary_decode().slice(0, 1_000).to_pylist()
+    numbers = (text for text in texts if text and text.isascii() and text.isdigit())
+    widths = (
+        w for text in islice(numbers, 10) for w in range(len(text) + 1, 33) if re.fullmatch(pattern, text.zfill(w))
+    )
+    return next(widths, None)
 
 
 def by_text(text: pa.DictionaryArray, parse: Callable[[str], Any], type_: pa.DataType) -> pa.Array:

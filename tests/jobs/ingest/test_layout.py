@@ -136,6 +136,12 @@ def test_lines_of_many_kinds_lose_no_row(tmp_path: Path, encode: Callable[[str],
         assert part.broken.drop_null().to_pylist() == ["6,A\0B,", "8,x"]
 
 
+def test_a_nul_byte_breaks_its_line_alone(tmp_path: Path) -> None:
+    found = read_rows(delivered(tmp_path, f"{HEADER}\n1,A\0B,\n2,,\n".encode()))
+    assert rows([found]) == [(3, "2", None, None)]
+    assert found.broken.drop_null().to_pylist() == ["1,A\0B,"]
+
+
 def test_a_value_under_no_name_breaks_its_line_alone(tmp_path: Path) -> None:
     file = delivered(tmp_path, f"{HEADER},,\n1,a,b,,\n2,a,b, ,x\n3,,,,\n".encode())
     found = read_rows(file)

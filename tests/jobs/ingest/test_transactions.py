@@ -49,11 +49,11 @@ def test_each_fault_has_its_reason_and_line(tmp_path: Path) -> None:
     lines_and_reasons = [
         (purchase(price="0.0508"), None),
         (purchase(price="0.0508"), None),  # a second unit
-        (purchase("2018-9-1"), "t_dat is not a date yyyy-MM-dd"),
-        (purchase("2018-09"), "t_dat is not a date yyyy-MM-dd"),
-        (purchase("2019-02-29"), "t_dat is not a date yyyy-MM-dd"),
-        (purchase("2018-09-01T10:00"), "t_dat is not a date yyyy-MM-dd"),
-        (purchase("01/09/2018"), "t_dat is not a date yyyy-MM-dd"),
+        (purchase("2018-9-1"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
+        (purchase("2018-09"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
+        (purchase("2019-02-29"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
+        (purchase("2018-09-01T10:00"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
+        (purchase("01/09/2018"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
         (purchase(""), "t_dat is empty"),
         (purchase(price="0"), "price is not above 0"),
         (purchase(price="-0.05"), "price is not above 0"),
@@ -108,6 +108,17 @@ def test_each_fault_has_its_reason_and_line(tmp_path: Path) -> None:
     assert bad[4]["raw_row"] == (
         f'{{"t_dat":"2018-9-1","customer_id":"{C1}","article_id":"{A1}","price":"0.05","sales_channel_id":"2"}}'
     )
+
+
+def test_ids_that_lost_their_zeros_name_the_option(tmp_path: Path) -> None:
+    write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase(article=A1[1:]), purchase(article="x")])
+    (file,) = source_files(tmp_path, HM.transactions)
+    without = HM.model_copy(update={"articles": HM.articles.model_copy(update={"id_width": None})})
+    rows = block_kernel.transform(read_rows(file), without, {"article_id": keys(A1), "customer_id": keys(C1)})
+    assert rows.bad()["reason"].to_pylist() == [
+        "article_id lost zeros at its front: give id_width = 10 in the mapping",
+        "article_id is malformed",
+    ]
 
 
 def keys(*ids: str) -> block_kernel.Keys:

@@ -140,5 +140,6 @@ def test_words_for_nothing() -> None:
     came = encoded("NULL", "\\N", "nan", " None ", "#N/A", "0", "-", "ACTIVE", None)
     assert emptied(came, said()).to_pylist() == [None, None, None, None, None, "0", "-", "ACTIVE", None]
     assert emptied(came, said(nullValue=["-", "0"])).to_pylist()[4:7] == ["#N/A", None, None]
-    assert emptied(encoded("null", "-"), said(nullValue="-")).to_pylist() == ["null", None]
+    assert emptied(encoded("null", "NULL", "-"), said(nullValue=["null", "-"])).to_pylist() == [None, "NULL", None]
+    assert emptied(encoded("x", "-"), said(nullValue="-")).to_pylist() == ["x", None]
     assert emptied(came, said(nullValue=[])) is came
