@@ -16,14 +16,24 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow.fs as pafs
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from jobs.platform import storage
 
 #: A file that claims more is taken for a decompression bomb (a 4:3 camera picture of this size is 8,165 x 6,124).
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+#: EXIF orientation -> what makes it upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 #: Of a file that is not what it was when it was checksummed: the next run looks again.
 CHANGED = "changed while it was read"
 #: A path, or an object-store URI.
@@ -116,22 +126,36 @@ def open_image(content: bytes, at_least: tuple[int, int]) -> Opened:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
-            image = Image.open(BytesIO(content), formats=FORMATS)
+            image: Image.Image = Image.open(BytesIO(content), formats=FORMATS)
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width:,} x {height:,} pixels, more than {MAX_PIXELS:,}")
         image.draft("RGB", at_least)
         image.load()
         remark = _remark(image)
-        is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        ImageOps.exif_transpose(image, in_place=True)
-        return Opened(_rgb(image), remark, (height, width) if is_turned else (width, height))
+        if (orientation := _orientation(image)) is None:
+            remark, orientation = remark or "EXIF orientation unknown: taken as upright", 1
+        if (turn := _TURNS.get(orientation)) is not None:
+            image = image.transpose(turn)
+        return Opened(_rgb(image), remark, (height, width) if orientation >= 5 else (width, height))
     except UnidentifiedImageError:
         raise ValueError("not an image of a known format") from None
     except ValueError:
         raise
     except Exception as error:  # decoders raise SyntaxError, struct.error, OSError, ...: all mean a bad file
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """How the camera was held, 1 (upright) to 8, also where it is written as text or bytes; None where unknown."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if isinstance(value, bytes):
+            value = int.from_bytes(value.strip(b"\0"), "big")
+        number = int(value)
+    except Exception:  # EXIF is written by anything: it may be broken in any way, and the picture whole
+        return None
+    return number if 1 <= number <= 8 else None
 
 
 def _remark(image: Image.Image) -> str | None:

@@ -24,7 +24,7 @@ from expectations.embeddings import ARTICLE_EMBEDDINGS
 from jobs.embeddings import outcomes
 from jobs.embeddings.decode import CHANGED, ImageFile, Location, inspect_all
 from jobs.embeddings.feature_store import FeatureStore, matrix, one_at_a_time
-from jobs.embeddings.versions import ImageFolder, fitted_encoder, image_folder, slice_name
+from jobs.embeddings.versions import ImageFolder, fitted_encoder, image_folder, no_folder, slice_name
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.tracking import ModelVersion, start_run, use_tracking
@@ -192,7 +192,7 @@ def _take(images: Images, store: FeatureStore, pca: Reduction, dimensions: int) 
 def main(job: Job) -> str:
     folder = image_folder(job.settings)
     if folder is None:
-        return f"no images for mapping {job.settings.mapping} in {job.settings.data}: the model runs without them"
+        return f"{no_folder(job.settings)}: the model runs without images"
     with one_at_a_time(job.settings):
         return _main(job, folder)
 
@@ -206,7 +206,7 @@ def _main(job: Job, folder: ImageFolder) -> str:
     fitted = fitted_encoder(settings)
     stored = None
     if fitted is None and all(file.status == "missing" for file in images.files):
-        return f"no images in {folder.root} for any article: the model runs without them"
+        return f"{folder.without(paths[0] if paths else None)}: the model runs without images"
     if fitted is not None and job.exists(ARTICLE_EMBEDDINGS):
         where = {"encoder": [slice_name(fitted, settings)]}
         stored = job.read_arrow(ARTICLE_EMBEDDINGS, ARTICLE_EMBEDDINGS.column_names, where).sort_by("article_id")

@@ -32,6 +32,22 @@ class ImageFolder:
         filesystem, root = storage.filesystem(self.root)
         return filesystem.get_file_info(root).type == pafs.FileType.Directory
 
+    def without(self, path: str | None) -> str:
+        """What is said where no article has a picture: the path that was looked for, and what is there instead."""
+        filesystem, root = storage.filesystem(self.root)
+        there = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
+        files = sorted(info.path for info in there if info.type == pafs.FileType.File)
+        such = f", such as {files[0]}" if files else ""
+        return f"no picture of any article, such as {path}; {self.root} has {len(files):,} files{such}"
+
+
+def no_folder(settings: Settings) -> str:
+    """What is said where image_folder is None."""
+    template = load_mapping(settings.mapping).images
+    if template is None:
+        return f"mapping {settings.mapping} names no images"
+    return f"no folder {ImageFolder(settings.data, template).root}, where mapping {settings.mapping} has the images"
+
 
 def image_folder(settings: Settings) -> ImageFolder | None:
     """The run's image folder; None when the retailer has no images, or the data came without them."""

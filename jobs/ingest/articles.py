@@ -28,7 +28,7 @@ def ingest(job: Job) -> str:
     source = digest(mapping, [file])
     if is_ingested(job, ARTICLES, source):
         return f"{file.name} is as it was taken in; nothing to do"
-    rows = typed(read_records(file), mapping.articles, mapping.articles.id_pattern)
+    rows = typed(read_records(file), mapping.articles, mapping.articles.id_pattern, mapping.articles.id_width)
     return publish_entities(job, ARTICLES, rows, [file], source, renamed=mapping.articles.renamed)
 
 

@@ -20,9 +20,11 @@ from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, TransactionsMapping
 from jobs.ingest.plausibility import Counts, Usual, refuse_purchases
 from jobs.ingest.quarantine import bad_rows
-from jobs.ingest.reading import Block, RawRows
+from jobs.ingest.raw_rows import RawRows
+from jobs.ingest.reading import Block
 from jobs.ingest.renamed import with_newest_ids
-from jobs.ingest.typed import TypedRows, by_text, is_matching, malformed, mask, number, typed
+from jobs.ingest.typed import TypedRows, by_text, mask, refuse_ids, typed
+from jobs.ingest.values import number_parser, plain_ids
 from jobs.platform.staging import Staged
 
 #: Ids -> surrogate keys, null where unknown.
@@ -33,11 +35,11 @@ UNITS = "units"
 #: Key column -> the table it must be found in.
 PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
 
-#: What a task tells of a block: its file, its rows, the files written of its good and its bad ones, and what the good
-#: ones are (plausibility.Counts).
+#: What a task tells of a block, or of a piece of one: the block's position, its file, its rows, the files written of
+#: its good and its bad ones, and what the good ones are (plausibility.Counts).
 DONE = (
-    "source_file string, row_count bigint, good string, refused string, day array<bigint>, bin array<bigint>,"
-    " units array<bigint>"
+    "block bigint, source_file string, row_count bigint, good string, refused string,"
+    " day array<bigint>, bin array<bigint>, units array<bigint>"
 )
 
 
@@ -56,18 +58,22 @@ def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys], usual
         usual: what is usual in the file; None: that is not known yet.
     """
     rows = _counted(typed(raw, mapping.transactions), mapping.transactions)
-    rows = rows.with_column("article_id", with_newest_ids(rows.columns["article_id"], mapping.articles.renamed))
+    renamed = mapping.articles.renamed
+    rows = rows.with_column("article_id", with_newest_ids(rows.columns["article_id"], renamed))
     refuse_purchases(rows, mapping.transactions, usual)
-    patterns = {"article_id": mapping.articles.id_pattern, "customer_id": mapping.customers.id_pattern}
-    for column in PARENTS:
+    for column, parent in (("article_id", mapping.articles), ("customer_id", mapping.customers)):
         ids = rows.columns[column]
         found = keys[column](ids.dictionary).take(ids.indices)
-        is_unknown = mask(found.is_null())
         # A known id was found well-formed when its table was ingested.
-        if is_unknown.any() and (pattern := patterns[column]):
-            rows.verdicts.refuse(is_unknown & ~is_matching(ids, pattern), malformed(column))
-        rows.verdicts.refuse(is_unknown, unknown(column))
-        rows = rows.with_column(key_of(column), found)
+        if found.null_count:
+            ids = plain_ids(ids, parent.id_width)
+            ids = with_newest_ids(ids, renamed) if column == "article_id" else ids
+            found = keys[column](ids.dictionary).take(ids.indices)
+            is_unknown = mask(found.is_null())
+            rows.verdicts.refuse(mask(ids.is_null()), f"{column} is empty")
+            refuse_ids(rows.verdicts, column, ids, is_unknown, parent.id_pattern)
+            rows.verdicts.refuse(is_unknown, unknown(column))
+        rows = rows.with_column(column, ids).with_column(key_of(column), found)
     return rows
 
 
@@ -75,6 +81,8 @@ def _counted(rows: TypedRows, mapping: TransactionsMapping) -> TypedRows:
     """Adds `units`, and makes `price` that of one unit."""
     if mapping.units is None:
         return rows
+
+    number = number_parser(mapping)
 
     def units(text: str) -> int | None:
         count = number(text)
@@ -107,21 +115,23 @@ def ingest_blocks(
     tasks: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """Read the blocks whose positions are given and write their rows where they wait for their commit; see DONE."""
+    keys = {column: lookup.keys for column, lookup in lookups.items()}
     for position in (row for batch in tasks for row in batch["id"].to_pylist()):
         block = blocks[position]
-        keys = {column: lookup.keys for column, lookup in lookups.items()}
-        rows = transform(block.read(), mapping, keys, usual.get(block.file.name))
-        bad, good = bad_rows(rows, TRANSACTIONS, block.file), purchases(rows)
-        counts = Counts.of(good)
-        source = {"source_file": block.file.name, "source_checksum": block.file.checksum}
-        refused = {"table_name": TRANSACTIONS.name, "source_file": block.file.name}
-        yield pa.RecordBatch.from_arrays(
-            [
-                pa.array([block.file.name]),
-                pa.array([len(rows.raw)], pa.int64()),
-                pa.array([files.write(good, **source) if good.num_rows else None], pa.string()),
-                pa.array([quarantine.write(bad, **refused) if bad.num_rows else None], pa.string()),
-                *(pa.array([values], pa.list_(pa.int64())) for values in (counts.day, counts.bin, counts.units)),
-            ],
-            ["source_file", "row_count", "good", "refused", "day", "bin", "units"],
-        )
+        for raw in block.read():
+            rows = transform(raw, mapping, keys, usual.get(block.file.name))
+            bad, good = bad_rows(rows, TRANSACTIONS, block.file), purchases(rows)
+            counts = Counts.of(good)
+            source = {"source_file": block.file.name, "source_checksum": block.file.checksum}
+            refused = {"table_name": TRANSACTIONS.name, "source_file": block.file.name}
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array([position], pa.int64()),
+                    pa.array([block.file.name]),
+                    pa.array([len(rows.raw)], pa.int64()),
+                    pa.array([files.write(good, **source) if good.num_rows else None], pa.string()),
+                    pa.array([quarantine.write(bad, **refused) if bad.num_rows else None], pa.string()),
+                    *(pa.array([values], pa.list_(pa.int64())) for values in (counts.day, counts.bin, counts.units)),
+                ],
+                ["block", "source_file", "row_count", "good", "refused", "day", "bin", "units"],
+            )

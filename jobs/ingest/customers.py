@@ -14,8 +14,10 @@ from jobs.ingest.entities import digest, is_ingested, publish_entities, single_f
 from jobs.ingest.files import SourceFile, source_files
 from jobs.ingest.mapping import Mapping, load_mapping
 from jobs.ingest.plausibility import empty_ages
-from jobs.ingest.reading import RawRows, blocks, read_rows
+from jobs.ingest.raw_rows import RawRows
+from jobs.ingest.reading import blocks, read_rows
 from jobs.ingest.typed import TypedRows, is_matching, typed
+from jobs.ingest.values import emptied, is_rounded, plain_ids
 from jobs.platform.job import Job, run
 
 READS, WRITES = (), (CUSTOMERS, QUARANTINE, DELIVERIES)
@@ -26,7 +28,8 @@ SETTINGS = ("accept_drift", "data", "mapping", "max_quarantine_share")
 
 def transform(raw: RawRows, mapping: Mapping) -> TypedRows:
     """Typed customers from the customers file's raw rows."""
-    rows = empty_ages(typed(raw, mapping.customers, mapping.customers.id_pattern), mapping.customers)
+    customers = mapping.customers
+    rows = empty_ages(typed(raw, customers, customers.id_pattern, customers.id_width), customers)
     frequency = rows.columns["fashion_news_frequency"].cast(pa.string())
     return rows.with_column("fashion_news_frequency", pc.utf8_upper(frequency))
 
@@ -36,12 +39,12 @@ def buyers(files: Sequence[SourceFile], mapping: Mapping) -> pa.Array:
     source = mapping.transactions.columns["customer_id"].column
     assert source is not None, "a customer id is never a constant"
     found = pa.array([], pa.string())
-    for file in files:
-        for block in blocks(file):
-            ids = block.read().text(source)
-            if pattern := mapping.customers.id_pattern:
-                ids = ids.filter(pa.array(is_matching(ids, pattern)))
-            found = pc.unique(pa.concat_arrays([found, ids.unique().dictionary_decode()])).drop_null()
+    for rows in (rows for file in files for block in blocks(file) for rows in block.read()):
+        ids = plain_ids(emptied(rows.text(source), mapping.transactions), mapping.customers.id_width)
+        ids = ids.filter(pa.array(~is_rounded(ids)))
+        if pattern := mapping.customers.id_pattern:
+            ids = ids.filter(pa.array(is_matching(ids, pattern)))
+        found = pc.unique(pa.concat_arrays([found, ids.unique().dictionary_decode()])).drop_null()
     return found
 
 

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
 import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from io import BufferedReader, TextIOWrapper
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
+from jobs.ingest.header import NoRowsError, columns_of
+from jobs.ingest.layout import PLAIN, Layout, layout_of, opened, utf8_chunks
+from jobs.ingest.listing import is_folder, partition_of, parts_of, source_paths, warn_of_gaps
 from jobs.ingest.mapping import TableMapping
+from jobs.ingest.parquet_rows import parquet_file
 from jobs.platform import storage
 from jobs.platform.errors import JobError
 
 #: A CSV file is read in blocks of so many bytes, each on its own and wherever there is a free core.
 BLOCK_BYTES = 64 << 20
+CHUNK_BYTES = 4 << 20
 
 #: Clocks of file systems tick: two changes so close together may leave the same times behind.
 _TICK_NS = 2_000_000_000
@@ -33,15 +32,21 @@ _TICK_NS = 2_000_000_000
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file with the columns it must have.
+    """A file with the columns it must have, or a folder of such files, which together are one delivery.
 
     Attributes:
         path: where it is, a path or an object-store URI.
-        columns: all its columns, in its own order.
-        checksum: SHA-256 of its bytes.
-        lines_before: for each block of BLOCK_BYTES of a CSV file the number of line ends before it, for each row group
-            of a Parquet file the number of rows before it: with it a block knows its lines without the blocks before.
+        columns: all its columns, in its own order; of Parquet those that the mapping names.
+        checksum: SHA-256 of its bytes; of a folder, of its files' checksums.
+        lines_before: for each block of BLOCK_BYTES of a CSV file the number of line ends before it (of one that has no
+            blocks: 0), for each row group of a Parquet file the number of rows before it: with it a block knows its
+            lines without the blocks before.
         state: see `state_of`, before the checksum was taken.
+        layout: how it is read.
+        lines: its number of lines; of Parquet, of rows.
+        unnamed: how many columns without a name a CSV file has after the last one with a name.
+        parts: the files of a folder that hold rows, by name.
+        partition: columns and values that the folders it lies in are named by.
     """
 
     path: str
@@ -49,6 +54,11 @@ class SourceFile:
     checksum: str
     lines_before: tuple[int, ...]
     state: tuple[int, ...] | None = None
+    layout: Layout = PLAIN
+    lines: int = 0
+    unnamed: int = 0
+    parts: tuple[SourceFile, ...] = ()
+    partition: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,21 +66,16 @@ class SourceFile:
 
     @property
     def is_parquet(self) -> bool:
-        return self.path.endswith(".parquet")
+        return self.layout.is_parquet
 
-    def open(self) -> BufferedReader:
-        """Its bytes, seekable."""
-        return opened(self.path)
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Those without a name, too."""
+        return (*self.columns, *(f"unnamed {n + 1}" for n in range(self.unnamed)))
 
 
 #: What a run that knows files by name notes of them: checksum, then `SourceFile.state`.
 Known = Mapping[str, Sequence[str | int]]
-
-
-def opened(path: str) -> BufferedReader:
-    """The bytes of a file, seekable; `path` may be an object-store URI."""
-    filesystem, place = storage.filesystem(path)
-    return BufferedReader(filesystem.open_input_file(place), 1 << 20)
 
 
 def source_files(data: str | Path, table: TableMapping, known: Known | None = None) -> list[SourceFile]:
@@ -81,31 +86,33 @@ def source_files(data: str | Path, table: TableMapping, known: Known | None = No
     return [_inspected(path, table, known or {}) for path in source_paths(data, table)]
 
 
-def source_paths(data: str | Path, table: TableMapping) -> list[str]:
-    """The table's files below `data`, not looked into; raises JobError when there are none."""
-    filesystem, root = storage.filesystem(storage.normalized(data) if storage.is_uri(data) else str(data))
-    if filesystem.get_file_info(root).type != pafs.FileType.Directory:
-        raise JobError(f"{data}: no such folder; --data names the folder with the retailer's files")
-    pattern = PurePosixPath(table.file)
-    folder = f"{root}/{pattern.parent}" if pattern.parent.name else root
-    there = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
-    names = [info.base_name for info in there if info.type == pafs.FileType.File]
-    found = sorted(name for name in names if fnmatchcase(name, pattern.name))
-    if not found:
-        raise JobError(f"{data}/{table.file}: no such file; put it there, or give another --data or --mapping")
-    prefix = f"{data}".rstrip("/") + (f"/{pattern.parent}" if pattern.parent.name else "")
-    return [f"{prefix}/{name}" for name in found]
-
-
 def _inspected(path: str, table: TableMapping, known: Known) -> SourceFile:
-    if _info(path).size == 0:
-        raise JobError(f"{path}: empty (0 bytes); deliver the file again")
-    columns = _parquet_columns(path) if path.endswith(".parquet") else _csv_columns(path)
-    _require(path, columns, table.source_columns, table.contract.path)
+    state, paths = state_of(path), parts_of(path) if is_folder(path) else [path]
+    warn_of_gaps(path, paths)
+    found = []
+    for part in paths:
+        try:
+            found.append(_looked_into(part, partition_of(part, path), table))
+        except NoRowsError:
+            if len(paths) == 1:
+                raise
+    if not found:
+        raise JobError(f"{path}: {len(paths):,} files without a row; deliver them again")
+    file = found[0] if paths == [path] else SourceFile(path, found[0].columns, "", (), parts=tuple(found))
     if is_known(path, known):
-        checksum, *state = known[path.rsplit("/", 1)[-1]]
-        return SourceFile(path, columns, str(checksum), (), tuple(map(int, state)))
-    return fingerprint(path, columns)
+        return replace(file, checksum=str(known[file.name][0]), state=state)
+    return indexed(file)
+
+
+def _looked_into(path: str, partition: tuple[tuple[str, str], ...], table: TableMapping) -> SourceFile:
+    """The file with its columns; nothing else is known of it yet."""
+    if _info(path).size == 0:
+        raise NoRowsError(f"{path}: empty (0 bytes); deliver the file again")
+    layout = layout_of(path, table)
+    given = [name for name, _ in partition]
+    required = {column: part for column, part in table.source_columns.items() if column not in given}
+    columns, unnamed = columns_of(path, layout, required, table.contract.path)
+    return SourceFile(path, columns, "", (), layout=layout, unnamed=unnamed, partition=partition)
 
 
 def _info(path: str) -> pafs.FileInfo:
@@ -119,30 +126,46 @@ def is_known(path: str, known: Known) -> bool:
     return state is not None and list(known.get(path.rsplit("/", 1)[-1], ())[1:]) == list(state)
 
 
-def fingerprint(path: str, columns: tuple[str, ...]) -> SourceFile:
+def indexed(file: SourceFile) -> SourceFile:
+    """The file with its checksum and where its blocks begin, unless it has them."""
+    if file.parts:
+        state, parts = state_of(file.path), tuple(indexed(part) for part in file.parts)
+        return replace(file, parts=parts, checksum=file.checksum or checksum(file.path), state=file.state or state)
+    if file.lines_before:
+        return file
+    return replace(fingerprint(file.path, file.columns, file.layout), unnamed=file.unnamed, partition=file.partition)
+
+
+def fingerprint(path: str, columns: tuple[str, ...], layout: Layout | None = None) -> SourceFile:
     """The file with its checksum and where its blocks begin; of a CSV file both are found at the same time."""
-    state = state_of(path)
-    if path.endswith(".parquet"):
-        groups = pq.ParquetFile(opened(path)).metadata
-        rows = (groups.row_group(n).num_rows for n in range(groups.num_row_groups))
-        return SourceFile(path, columns, checksum(path), tuple(accumulate(rows, initial=0))[:-1], state)
+    layout, state = layout or layout_of(path), state_of(path)
+    if layout.is_parquet:
+        groups = parquet_file(path).metadata
+        rows = [*accumulate((groups.row_group(n).num_rows for n in range(groups.num_row_groups)), initial=0)]
+        return SourceFile(path, columns, checksum(path), tuple(rows[:-1]), state, layout, rows[-1])
     with ThreadPoolExecutor(1) as beside:
         digest = beside.submit(checksum, path)
-        before = _lines_before(path)
-        return SourceFile(path, columns, digest.result(), before, state)
+        before, lines = _lines_before(path) if layout.has_blocks else ((0,), _count_lines(path, layout))
+        return SourceFile(path, columns, digest.result(), before, state, layout, lines)
 
 
-def _lines_before(path: str) -> tuple[int, ...]:
-    """Number of lines before each block of a CSV file."""
-    lines, before = 0, []
-    chunk = bytearray(min(BLOCK_BYTES, 4 << 20))  # reused: memory new to a process costs more than reading into it
+def _count_lines(path: str, layout: Layout) -> int:
+    """Number of lines of a file that has no blocks. Raises JobError where it is damaged: it is unpacked to its end."""
+    return sum(chunk.count(b"\n") for chunk in utf8_chunks(path, layout, CHUNK_BYTES)) + 1
+
+
+def _lines_before(path: str) -> tuple[tuple[int, ...], int]:
+    """Number of lines before each block of a CSV file, and of all."""
+    lines, before, is_ended = 0, [], True
+    chunk = bytearray(min(BLOCK_BYTES, CHUNK_BYTES))  # reused: memory new to a process costs more than reading into it
     characters = np.frombuffer(chunk, np.uint8)
     with opened(path) as stream:
         while size := stream.readinto(chunk):
             if (stream.tell() - size) % BLOCK_BYTES == 0:
                 before.append(lines)
             lines += int(np.count_nonzero(characters[:size] == ord("\n")))
-    return tuple(before)
+            is_ended = characters[size - 1] == ord("\n")
+    return tuple(before), lines + (not is_ended)
 
 
 def state_of(path: str) -> tuple[int, ...] | None:
@@ -150,6 +173,9 @@ def state_of(path: str) -> tuple[int, ...] | None:
 
     None where a change just before could have left the same times as one to come.
     """
+    if is_folder(path):
+        states = [state_of(part) for part in parts_of(path)]
+        return None if None in states else tuple(value for state in states for value in state or ())
     if storage.is_uri(path):
         info = _info(path)
         state: tuple[int, ...] = (info.size, info.mtime_ns)
@@ -161,47 +187,10 @@ def state_of(path: str) -> tuple[int, ...] | None:
     return None if time.time_ns() - changed < _TICK_NS else state
 
 
-def _csv_columns(path: str) -> tuple[str, ...]:
-    try:
-        # utf-8-sig: a byte order mark is no part of the first column's name
-        with TextIOWrapper(opened(path), encoding="utf-8-sig", newline="") as lines:
-            header = next(csv.reader(lines), [])
-            has_rows = any(line.strip() for line in lines)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise JobError(f"{path}: not a CSV file in UTF-8 ({error}); deliver it as UTF-8") from None
-    if not has_rows:
-        raise JobError(f"{path}: a header and no rows; deliver the file again")
-    return tuple(header)
-
-
-def _parquet_columns(path: str) -> tuple[str, ...]:
-    try:
-        file = pq.ParquetFile(opened(path))
-    except pa.ArrowInvalid as error:
-        raise JobError(f"{path}: not a Parquet file ({error}); deliver the file again") from None
-    if file.metadata.num_rows == 0:
-        raise JobError(f"{path}: no rows; deliver the file again")
-    return tuple(file.schema_arrow.names)
-
-
-def _require(path: str, found: Sequence[str], required: Mapping[str, str], table: str) -> None:
-    if twice := sorted({column for column in found if found.count(column) > 1}):
-        raise JobError(f"{path}: column {', '.join(twice)} appears twice in the header; leave one")
-    missing = [column for column in required if column not in found]
-    if not missing:
-        return
-    said = []
-    for column in missing:
-        close = difflib.get_close_matches(column.lower(), [name.lower() for name in found], n=1)
-        renamed = [name for name in found if name.lower() in close and name not in required]
-        said.append(f"{column} ({required[column]} in {table}{f'; renamed to {renamed[0]}?' if renamed else ''})")
-    raise JobError(
-        f"{path}: column missing: {', '.join(said)}; found {', '.join(found)}; correct the header or the mapping"
-    )
-
-
 def checksum(path: str) -> str:
-    """SHA-256 of the file's bytes, read as a stream."""
+    """SHA-256 of the file's bytes, read as a stream; of a folder, of its files' checksums."""
+    if is_folder(path):
+        return hashlib.sha256(" ".join(checksum(part) for part in parts_of(path)).encode()).hexdigest()
     with opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -209,7 +198,7 @@ def checksum(path: str) -> str:
 def require_unchanged(files: Sequence[SourceFile]) -> None:
     """Raise JobError when a file is no longer the one whose checksum was taken: rows of two deliveries may be mixed."""
     for file in files:
-        if _info(file.path).type != pafs.FileType.File or not _is_unchanged(file):
+        if _info(file.path).type == pafs.FileType.NotFound or not _is_unchanged(file):
             raise JobError(f"{file.path}: replaced while it was being read; nothing was published, run again")
 
 

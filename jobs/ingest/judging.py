@@ -16,7 +16,7 @@ from jobs.ingest.plausibility import BINS_PER_DOUBLING, HISTORY_DAYS, Counts, Da
 from jobs.ingest.reading import Block
 from jobs.platform.job import Job
 
-#: Reads blocks and tells of each what block_kernel.DONE says, in their order.
+#: Reads blocks and tells of each, or of each piece, what block_kernel.DONE says.
 Read = Callable[[Sequence[Block], dict[str, Usual]], list[Row]]
 
 
@@ -40,14 +40,16 @@ def read_and_judged(
         return done
     bulks = [bulk(of_file, mapping.max_silent_days) for of_file in files.values()]
     usual = usual_of_files(files, *_known(job, bulks[0].hull(bulks), replaced), mapping)
-    doubtful = [
-        n
-        for n, (block, some) in enumerate(zip(done, counts, strict=True))
-        if len(some.day) and usual[block.source_file].has_doubts(some, mapping)
-    ]
+    doubtful = sorted(
+        {
+            piece.block
+            for piece, some in zip(done, counts, strict=True)
+            if len(some.day) and usual[piece.source_file].has_doubts(some, mapping)
+        }
+    )
     if doubtful:
-        for n, block in zip(doubtful, read([work[n] for n in doubtful], usual), strict=True):
-            done[n] = block
+        kept = [piece for piece in done if piece.block not in doubtful]
+        done = kept + read([work[n] for n in doubtful], usual)
     return done
 
 

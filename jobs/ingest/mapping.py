@@ -16,6 +16,7 @@ from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.transactions import MAX_PRICE, TRANSACTIONS
+from jobs.ingest.file_format import FileFormat
 from jobs.ingest.renamed import newest_ids
 from jobs.platform.errors import JobError
 
@@ -36,6 +37,11 @@ def _pattern(text: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+def _leaves(path: str) -> bool:
+    """Whether a path leads out of the folder it is to be in."""
+    return PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path or "://" in path
 
 
 class _Model(BaseModel):
@@ -64,8 +70,11 @@ class ColumnSource(_Model):
         return self
 
 
-class TableMapping(_Model):
-    """One silver table: its file (a name, or a glob for transactions) below the data folder, and its columns."""
+class TableMapping(FileFormat):
+    """One silver table: its file (a name, or a glob for transactions) below the data folder, and its columns.
+
+    `file` may be there compressed (with .gz, say, after its name), or be a folder of files.
+    """
 
     contract: ClassVar[Contract]
 
@@ -74,13 +83,11 @@ class TableMapping(_Model):
 
     @field_validator("file")
     @classmethod
-    def _file_is_relative_csv_or_parquet(cls, file: str) -> str:
+    def _file_is_below_data(cls, file: str) -> str:
         path = PurePosixPath(file)
-        if path.is_absolute() or ".." in path.parts or re.search(r"[*?\[]", str(path.parent)):
-            raise ValueError("must be a file below the data folder, with wildcards in its name only")
-        if path.suffix not in (".csv", ".parquet"):
-            raise ValueError("must end in .csv or .parquet")
-        return file
+        if not path.name or _leaves(file) or re.search(r"[*?\[]", str(path.parent)):
+            raise ValueError("must be a file or folder below the data folder, with wildcards in its name only")
+        return file.rstrip("/")
 
     @field_validator("columns")
     @classmethod
@@ -103,11 +110,15 @@ class TableMapping(_Model):
 
 
 class ArticlesMapping(TableMapping):
-    """`renamed`: old id -> the id that an article goes by now; several old ones are merged by giving the same."""
+    """`renamed`: old id -> the id that an article goes by now; several old ones are merged by giving the same.
+
+    `id_width`: number of digits of ids that are digits alone; those that lost zeros at their front get them back.
+    """
 
     contract: ClassVar[Contract] = ARTICLES
 
     id_pattern: Pattern | None = None
+    id_width: int | None = Field(None, ge=1, le=64)
     renamed: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -128,6 +139,7 @@ class CustomersMapping(TableMapping):
     contract: ClassVar[Contract] = CUSTOMERS
 
     id_pattern: Pattern | None = None
+    id_width: int | None = Field(None, ge=1, le=64)
     also_from_transactions: bool = False
     min_age: int = Field(5, ge=0)
     max_age: int = Field(110, le=130)
@@ -185,6 +197,8 @@ class Mapping(_Model):
         fields = {field for _, field, _, _ in Formatter().parse(images or "") if field is not None}
         if images is not None and ("article_id" not in fields or fields - {"article_id", "prefix"}):
             raise ValueError("must contain {article_id}, may contain {prefix}, nothing else in braces")
+        if images is not None and _leaves(images):
+            raise ValueError("must be a path below the data folder")
         return images
 
     @property

@@ -13,7 +13,7 @@ from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest.block_kernel import DONE, PARENTS, ingest_blocks, unknown
 from jobs.ingest.deliveries import Plan, Record, plan, record, recorded, state_text, states, superseded
 from jobs.ingest.delivery_modes import counted_once
-from jobs.ingest.files import SourceFile, fingerprint, require_unchanged, source_files
+from jobs.ingest.files import SourceFile, indexed, require_unchanged, source_files
 from jobs.ingest.judging import read_and_judged
 from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, load_mapping
@@ -117,7 +117,7 @@ def ingest(job: Job, mapping: Mapping, steps: Plan, taken: dict[str, str]) -> tu
     """
     with job.staging(TRANSACTIONS) as files, job.staging(QUARANTINE) as quarantine:
         lookups = {column: KeyLookup.of(job.table(table), column) for column, table in PARENTS.items()}
-        files_read = [file if file.lines_before else fingerprint(file.path, file.columns) for file in steps.take]
+        files_read = [indexed(file) for file in steps.take]
         work = [block for file in files_read for block in blocks(file)]
 
         def read(some: Sequence[Block], usual: dict[str, Usual]) -> list[Row]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.contract import Column
+from jobs.ingest.dates import day_parser
+from jobs.ingest.file_format import FileFormat
 from jobs.ingest.mapping import FILLED, ColumnSource, TableMapping
-from jobs.ingest.reading import RawRows
+from jobs.ingest.raw_rows import RawRows
+from jobs.ingest.values import emptied, is_rounded, number_parser, plain_ids, unwrapped, whole_parser, yes_or_no
 from jobs.platform.schemas import arrow_type
 
 Mask = npt.NDArray[np.bool_]
 
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_WHOLE = re.compile(r"([+-]?[0-9]+)(\.0*)?")
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_FALSE, _TRUE = re.compile(r"(?i)0(\.0*)?|false"), re.compile(r"(?i)1(\.0*)?|true")
 _FIRST_NUMBER = re.compile("[0-9]+")
-_INT32 = range(-(2**31), 2**31)
-_KINDS = {"date": "a date YYYY-MM-DD", "int": "a whole number", "double": "a finite number"}
+#: A number, but for marks and signs that the mapping does not name.
+_MARKED = r"^[^0-9]{0,4}[0-9][0-9.,\s\x{A0}\x{202F}'\x{2019}]*[^0-9]{0,4}$"
+#: Columns that hold ids, whichever table's.
+IDS = ("article_id", "customer_id")
+#: How the mapping writes its constants.
+_AS_PYTHON = FileFormat()
 
 
 class Verdicts:
@@ -100,7 +104,7 @@ class TypedRows:
         )
 
 
-def typed(raw: RawRows, table: TableMapping, id_pattern: str | None = None) -> TypedRows:
+def typed(raw: RawRows, table: TableMapping, id_pattern: str | None = None, id_width: int | None = None) -> TypedRows:
     """The columns of the table's contract from raw rows, and a verdict on each row.
 
     A column the mapping does not give is null, or false if it is a yes-or-no.
@@ -109,6 +113,7 @@ def typed(raw: RawRows, table: TableMapping, id_pattern: str | None = None) -> T
         raw: rows of one file.
         table: where the values of each column come from.
         id_pattern: regular expression that whole ids of the table's key match.
+        id_width: how many digits those have that are digits alone.
     """
     rows = TypedRows(raw, {}, Verdicts(len(raw)))
     rows.verdicts.refuse(mask(raw.broken.is_valid()), f"broken line: not {raw.fields.num_columns} fields of UTF-8 text")
@@ -119,25 +124,60 @@ def typed(raw: RawRows, table: TableMapping, id_pattern: str | None = None) -> T
             missing = pa.nulls(len(raw), arrow_type(column))
             rows.columns[column.name] = missing.fill_null(False) if column.type == "boolean" else missing
             continue
-        pattern = id_pattern if (column.name,) == table.contract.key else None
-        _add(rows, column, _text(raw, source), pattern)
+        is_key = (column.name,) == table.contract.key
+        text, said = _text(raw, source), table if source.column else _AS_PYTHON
+        if column.type != "string" or column.name in IDS or table.null_value is not None:
+            text = emptied(text, table)
+        if is_key:
+            text = plain_ids(text, id_width)
+        _add(rows, column, text, said, (id_pattern or "") if is_key else None)
     return rows
 
 
-def _add(rows: TypedRows, column: Column, text: pa.DictionaryArray, pattern: str | None) -> None:
+def _add(rows: TypedRows, column: Column, text: pa.DictionaryArray, said: FileFormat, pattern: str | None) -> None:
     """The column's values from its texts, and the verdicts on them."""
     verdicts = rows.verdicts
-    values = text if column.type == "string" else by_text(text, _parser(column), arrow_type(column))
+    values = text if column.type == "string" else by_text(text, _parser(column, said), arrow_type(column))
     rows.columns[column.name] = values.fill_null(False) if column.type == "boolean" else values
     is_empty, is_unreadable = mask(text.is_null()), mask(values.is_null()) & ~mask(text.is_null())
     if column.nullable or column.type == "boolean":
         verdicts.remark(is_unreadable, f"{column.name} unreadable, left empty")
         return
     verdicts.refuse(is_empty, f"{column.name} is empty")
-    if column.type in _KINDS:
-        verdicts.refuse(is_unreadable, f"{column.name} is not {_KINDS[column.type]}")
-    if pattern:
-        verdicts.refuse(~(is_matching(text, pattern) | is_empty), malformed(column.name))
+    if column.type == "double" and is_unreadable.any():
+        marks = f"decimal = {said.decimal!r}, thousands = {said.thousands!r}, currency = {said.currency!r}"
+        verdicts.refuse(is_unreadable & is_matching(text, _MARKED), f"{column.name} is not a number with {marks}")
+    if column.type != "string":
+        kinds = {
+            "date": f"a date {said.date_format} (dateFormat of the mapping)",
+            "int": "a whole number",
+            "double": "a finite number",
+        }
+        verdicts.refuse(is_unreadable, f"{column.name} is not {kinds[column.type]}")
+    if pattern is not None:
+        refuse_ids(verdicts, column.name, text, ~is_empty, pattern)
+
+
+def refuse_ids(verdicts: Verdicts, column: str, ids: pa.DictionaryArray, where: Mask, pattern: str | None) -> None:
+    """Refuse ids that lost digits, and those that the pattern does not match."""
+    verdicts.refuse(where & is_rounded(ids), f"{column} is a rounded number: deliver it as text")
+    if not pattern:
+        return
+    if (wrong := where & ~is_matching(ids, pattern)).any():
+        if width := _lost_width(ids, wrong, pattern):
+            short = is_matching(ids, rf"[0-9]{{1,{width - 1}}}")
+            verdicts.refuse(wrong & short, f"{column} lost zeros at its front: give id_width = {width} in the mapping")
+        verdicts.refuse(wrong, malformed(column))
+
+
+def _lost_width(ids: pa.DictionaryArray, wrong: Mask, pattern: str) -> int | None:
+    """How wide a number among the wrong ids has to be for the pattern to match it; None if it never does."""
+    texts = ids.filter(pa.array(wrong)).unique().dictionary_decode().slice(0, 1_000).to_pylist()
+    numbers = (text for text in texts if text and text.isascii() and text.isdigit())
+    widths = (
+        w for text in islice(numbers, 10) for w in range(len(text) + 1, 33) if re.fullmatch(pattern, text.zfill(w))
+    )
+    return next(widths, None)
 
 
 def by_text(text: pa.DictionaryArray, parse: Callable[[str], Any], type_: pa.DataType) -> pa.Array:
@@ -161,38 +201,22 @@ def malformed(column: str) -> str:
     return f"{column} is malformed"
 
 
-def number(text: str) -> float | None:
-    """A finite number, else None; Python's own float() also takes "1_0", "nan" and "infinity"."""
-    value = float(text) if _NUMBER.fullmatch(text) else math.inf
-    return value if math.isfinite(value) else None
-
-
-def whole(text: str) -> int | None:
-    """A whole number of 32 bits, else None; "253.0" is 253."""
-    found = _WHOLE.fullmatch(text)
-    return int(found[1]) if found and len(text) < 64 and int(found[1]) in _INT32 else None
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
-    except ValueError:  # 2019-02-29
-        return None
-
-
-def _yes_or_no(text: str) -> bool | None:
-    return True if _TRUE.fullmatch(text) else False if _FALSE.fullmatch(text) else None
-
-
-def _parser(column: Column) -> Callable[[str], Any]:
+def _parser(column: Column, said: FileFormat) -> Callable[[str], Any]:
     """Text to a value of the column's type, None where it is no such value or, if the column is optional, outside its
     limits: outside those of a required column it stays, for the contract's check to stop at."""
-    parse = {"date": _day, "int": whole, "double": number, "boolean": _yes_or_no}[column.type]
+    make = {"date": _day_parser, "int": whole_parser, "double": number_parser, "boolean": lambda _: yes_or_no}
+    parse = make[column.type](said)
     low = -math.inf if column.minimum is None else column.minimum
     high = math.inf if column.maximum is None else column.maximum
     if not column.nullable or (low, high) == (-math.inf, math.inf):
         return parse
     return lambda text: value if (value := parse(text)) is not None and low <= value <= high else None  # type: ignore[operator]
+
+
+def _day_parser(said: FileFormat) -> Callable[[str], date | None]:
+    """What reads a day as the mapping writes it, or as Parquet's own dates come (2020-09-23)."""
+    as_said, iso = day_parser(said.date_format, said.time_zone), day_parser("yyyy-MM-dd", None)
+    return lambda text: as_said(plain) or iso(plain) if (plain := unwrapped(text)) else None
 
 
 def _text(raw: RawRows, source: ColumnSource) -> pa.DictionaryArray:

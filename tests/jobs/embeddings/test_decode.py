@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from jobs.embeddings import decode
 
@@ -62,10 +62,42 @@ def test_first_frame_of_an_animation() -> None:
     assert close(centre(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])), RED)
 
 
-def test_upright_by_exif() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned
-    assert decode.open_rgb(encoded(Image.new("RGB", (60, 40), RED), exif=exif), (60, 40))[0].size == (40, 60)
+def exif_picture(orientation: int | str | bytes) -> bytes:
+    """A JPEG of 60 x 40, blue at its left, that says how the camera was held."""
+    picture = Image.new("RGB", (60, 40), RED)
+    picture.paste((0, 0, 255), (0, 0, 20, 40))
+    if isinstance(orientation, int):
+        kind, value = 3, struct.pack("<H", orientation)
+    else:  # as no standard allows: text, or bytes of no type
+        kind, value = (2, orientation.encode()) if isinstance(orientation, str) else (7, orientation)
+    entry = struct.pack("<HHI4s", 0x0112, kind, 1 if kind == 3 else len(value), value)
+    return encoded(picture, exif=b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "blue_at"),
+    [
+        *((1, (5, 20)), (2, (55, 20)), (3, (55, 20)), (4, (5, 20))),
+        *((5, (20, 5)), (6, (20, 5)), (7, (20, 55)), (8, (20, 55))),
+        *(("6", (20, 5)), (b"\x06", (20, 5)), (b"\x00\x08", (20, 55))),
+    ],
+)
+def test_upright_by_exif(orientation: int | str | bytes, blue_at: tuple[int, int]) -> None:
+    opened = decode.open_image(exif_picture(orientation), (60, 40))
+    assert opened.image.size == opened.size == ((60, 40) if blue_at[1] == 20 else (40, 60))
+    assert close(opened.image.getpixel(blue_at), (0, 0, 255), 40) and opened.remark is None
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535, "up", b"\xff\xff\xff"])
+def test_an_orientation_that_means_nothing_is_flagged(orientation: int | str | bytes) -> None:
+    opened = decode.open_image(exif_picture(orientation), (60, 40))
+    assert opened.image.size == opened.size == (60, 40)
+    assert opened.remark == "EXIF orientation unknown: taken as upright"
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+def test_avif_whatever_its_name_says() -> None:
+    assert close(centre(encoded(Image.new("RGB", (40, 60), RED), "AVIF")), RED, 12)
 
 
 def test_large_jpeg_is_decoded_at_a_fraction_but_not_too_small() -> None:

@@ -170,11 +170,19 @@ def test_training_twice_gives_the_same_table(first_run: tuple[Path, str], tmp_pa
 
 def test_no_images_is_no_error(tmp_path: Path) -> None:
     drawn.publish_articles(tmp_path, range(3))
-    for case in ({}, {"mapping": "completejourney"}):
-        assert "the model runs without them" in drawn.run(tmp_path, **case)
-        assert versions.current_encoder(drawn.settings(tmp_path, **case)) is None
-    (tmp_path / "images").mkdir()
-    assert "the model runs without them" in drawn.run(tmp_path)
+    assert "mapping completejourney names no images" in drawn.run(tmp_path, mapping="completejourney")
+    folder = tmp_path / "images"
+    assert f"no folder {folder}, where mapping hm has the images" in drawn.run(tmp_path)
+    assert versions.current_encoder(drawn.settings(tmp_path)) is None
+    folder.mkdir()
+    path = drawn.image_path(tmp_path, 0)
+    for name in ("0100000000.jpg", "010/0100000000.JPG", "100/100000000.jpg"):  # in no folder, other case, a lost zero
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+        assert f"no picture of any article, such as {path}; {folder} has 1 files, such as {folder / name}" in drawn.run(
+            tmp_path
+        )
+        (folder / name).unlink()
     assert not (tmp_path / "warehouse" / "gold").exists()
 
 

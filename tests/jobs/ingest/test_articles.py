@@ -15,7 +15,7 @@ def test_catalogue_typed_checked_and_taken_in_once(tmp_path: Path) -> None:
         article(A2, product_type_no="253.0", colour_group_code="dark"),  # an optional code that is no number: line 4
         article(A1, product_code="0108775", product_type_no="253", detail_desc='"Vest, with\n""narrow"" straps"'),
         article(A1, product_code="0108775", product_type_no="254"),  # line 7: the same article, otherwise
-        article("108775015"),  # line 8: lost its leading zero
+        article("1087-75015"),  # line 8
         article(""),  # line 9
         article(A3 + "\\n"),  # line 10
         article(A3),
@@ -48,7 +48,7 @@ def test_catalogue_typed_checked_and_taken_in_once(tmp_path: Path) -> None:
     ]
     raw = dict(rows_of(tmp_path, QUARANTINE, "source_line", "raw_row"))
     assert raw[12] == '{"line":"0110065001,0110065,trunc"}'
-    assert raw[8].startswith('{"article_id":"108775015","product_code":')
+    assert raw[8].startswith('{"article_id":"1087-75015","product_code":')
 
     # The same file again: no commit.
     before = version_of(tmp_path, ARTICLES), version_of(tmp_path, QUARANTINE)

@@ -18,7 +18,7 @@ def test_customers_typed_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyP
         f"{C3},1,0,,,49.0,",
         f"{C1},1.0,1.0,ACTIVE,REGULARLY,24,{'1' * 64}",  # the same customer, said in other letters
         f"{C2},,,LEFT CLUB,None,,",  # line 6: the same customer, otherwise
-        f"{d},yes,,ACTIVE,NONE,old,",  # line 7: kept, without FN and age
+        f"{d},perhaps,NULL,ACTIVE,NONE,old,",  # line 7: kept, without FN and age
         f"{e},,,ACTIVE,NONE,131,",  # line 8: kept, without age
         "F" * 64 + ",,,,,,",  # line 9
         ",,,,,,",  # line 10

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import os
 from pathlib import Path
@@ -11,6 +12,9 @@ from jobs.ingest.files import is_known, require_unchanged, source_files
 from jobs.ingest.mapping import load_mapping
 from jobs.platform.errors import JobError
 from tests.jobs.ingest.retail import HM, TRANSACTIONS_HEADER, purchase, write
+
+LONG = "\n".join([TRANSACTIONS_HEADER, *(purchase(price=str(n)) for n in range(20_000))]).encode()
+LONG_GZIP, LONG_ZSTD = gzip.compress(LONG), pa.compress(LONG, "zstd", asbytes=True)
 
 
 def test_finds_every_weekly_file_by_name_with_its_checksum(tmp_path: Path) -> None:
@@ -30,11 +34,21 @@ def test_finds_every_weekly_file_by_name_with_its_checksum(tmp_path: Path) -> No
         (TRANSACTIONS_HEADER.encode(), "a header and no rows"),
         (TRANSACTIONS_HEADER.encode() + b"\r\n\r\n", "a header and no rows"),
         (b"t_dat,customer_id,article_id,price\n1,2,3,4\n", r"column missing: sales_channel_id .*; found t_dat, cust"),
-        (b"t_dat,customer_id,article_id,Price,sales_channel_id\n1,2,3,4,5\n", r"price \(.*; renamed to Price\?\)"),
+        (b"t_dat,customer_id,article_id,Prices,sales_channel_id\n1,2,3,4,5\n", r"price \(.*; renamed to Prices\?\)"),
+        (b"2020-09-01,1,2,3,4\n2020-09-01,1,2,3,4\n", "the first line must name the columns"),
         (b"t_dat,customer_id,article_id,price,price,sales_channel_id\n1\n", "column price appears twice"),
-        (b"t_dat;customer_id;article_id;price;sales_channel_id\n1\n", "column missing: t_dat"),
-        ("t_dat,größe\n1,2\n".encode("latin-1"), "not a CSV file in UTF-8"),
-        ("t_dat,price\n1,2\n".encode("utf-16"), "not a CSV file in UTF-8"),
+        (b"t_dat;customer_id;article_id;price;sales_channel_id\n1\n", 'give sep = ";" in the mapping'),
+        (TRANSACTIONS_HEADER.replace(",", "\t").encode() + b"\n1\n", r'give sep = "\\t" in the mapping'),
+        ("t_dat,größe\n1,2\n".encode("latin-1"), "not a CSV file in UTF-8; .* give its encoding in the mapping"),
+        ("t_dat,price\n1,2\n".encode("utf-16-be"), 'looks like UTF-16 .* give encoding = "UTF-16BE"'),
+        (b"PK\x03\x04...", "a ZIP archive or an Excel workbook"),
+        (b"<!DOCTYPE html>", "HTML or XML"),
+        (gzip.compress(gzip.compress(b"t_dat\n1\n")), r"packed twice \(gzip of gzip\)"),
+        (gzip.compress(bytes(257) + b"ustar"), "a tar archive"),
+        (LONG_GZIP[:-9], "damaged or cut short .gzip: .*; deliver the file again"),
+        (LONG_GZIP[:-6] + b"\0\0" + LONG_GZIP[-4:], "damaged or cut short .gzip: CRC"),
+        (LONG_GZIP[:99] + b"\xff" + LONG_GZIP[100:], "damaged or cut short .gzip: "),
+        (LONG_ZSTD[:-9], "damaged or cut short .zstd: "),
     ],
 )
 def test_a_fault_of_the_file_is_one_line_that_names_it(tmp_path: Path, content: bytes, said: str) -> None:

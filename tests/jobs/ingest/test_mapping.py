@@ -33,8 +33,10 @@ def test_complete_journey_has_units_and_no_images() -> None:
         (('detail_desc = "', 'description = "'), "articles.columns: Value error, description: no such column"),
         (('t_dat = "t_dat"\n', ""), "transactions.columns: Value error, t_dat must be given"),
         (('customer_id = "customer_id"', "customer_id = { constant = 1 }"), "customer_id must be a column of the file"),
-        (('"transactions*.csv"', '"transactions*.xlsx"'), "must end in .csv or .parquet"),
-        (('"transactions*.csv"', '"../*/t.csv"'), "must be a file below the data folder"),
+        (('"transactions*.csv"', '"../*/t.csv"'), "must be a file or folder below the data folder"),
+        (('"transactions*.csv"', '"/data/t.csv"'), "must be a file or folder below the data folder"),
+        (('"images/{prefix}', '"../elsewhere/{prefix}'), "images: Value error, must be a path below the data folder"),
+        (('"images/{prefix}', '"/elsewhere/{prefix}'), "images: Value error, must be a path below the data folder"),
         (
             ('price = "price"', 'price = { column = "price", constant = 1 }'),
             "either a column of the file or a constant",
@@ -42,6 +44,17 @@ def test_complete_journey_has_units_and_no_images() -> None:
         (("{prefix}", "{folder}"), "images: Value error, must contain {article_id}"),
         (("[transactions]", "[transactions]\nprice_is_line_total = true"), "price_is_line_total needs units"),
         (("[transactions]", "[transactions"), "not a TOML file"),
+        (
+            ("[transactions]", "[transactions]\nsep = '||'"),
+            "transactions.sep: Value error, must be one ASCII character",
+        ),
+        (("[transactions]", "[transactions]\nquote = ','"), "sep, quote and escape must be different"),
+        (("[transactions]", "[transactions]\nencoding = 'klingon'"), "klingon: no such encoding; such as UTF-8"),
+        (("[transactions]", "[transactions]\nencoding = 'base64'"), "base64: no such encoding"),
+        (("[transactions]", "[transactions]\ndateFormat = 'dd/MM'"), "dateFormat: Value error, 'dd/MM' has no year"),
+        (("[transactions]", "[transactions]\ndateFormat = 'YYYY-MM-dd'"), "YYYY in 'YYYY-MM-dd' is none of yyyy, yy"),
+        (("[transactions]", "[transactions]\ntimeZone = 'Europe/Nowhere'"), "Europe/Nowhere: no such time zone"),
+        (("[transactions]", "[transactions]\nthousands = '.'"), "decimal and thousands must be different"),
     ],
 )
 def test_a_mistake_is_one_line_naming_file_and_key(tmp_path: Path, change: tuple[str, str], said: str) -> None:

@@ -1,3 +1,4 @@
+import gzip
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -48,22 +49,33 @@ def test_each_fault_has_its_reason_and_line(tmp_path: Path) -> None:
     lines_and_reasons = [
         (purchase(price="0.0508"), None),
         (purchase(price="0.0508"), None),  # a second unit
-        (purchase("2018-9-1"), "t_dat is not a date YYYY-MM-DD"),
-        (purchase("2018-09"), "t_dat is not a date YYYY-MM-DD"),
-        (purchase("2019-02-29"), "t_dat is not a date YYYY-MM-DD"),
-        (purchase("2018-09-01T10:00"), "t_dat is not a date YYYY-MM-DD"),
-        (purchase("01/09/2018"), "t_dat is not a date YYYY-MM-DD"),
+        (purchase("2018-9-1"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
+        (purchase("2018-09"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
+        (purchase("2019-02-29"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
+        (purchase("2018-09-01T10:00"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
+        (purchase("01/09/2018"), "t_dat is not a date yyyy-MM-dd (dateFormat of the mapping)"),
         (purchase(""), "t_dat is empty"),
         (purchase(price="0"), "price is not above 0"),
         (purchase(price="-0.05"), "price is not above 0"),
-        (purchase(price="NaN"), "price is not a finite number"),
+        (purchase(price="NaN"), "price is empty"),
+        (purchase(price=" 0.05 "), None),
         (purchase(price="Infinity"), "price is not a finite number"),
         (purchase(price="1e999"), "price is not a finite number"),
-        (purchase(price="0.05d"), "price is not a finite number"),
-        (purchase(price='"0,05"'), "price is not a finite number"),
+        (purchase(price="0.05dollars"), "price is not a finite number"),
+        (purchase(price='"0,05"'), "price is not a number with decimal = '.', thousands = '', currency = ''"),
+        (purchase(price="0.05€"), "price is not a number with decimal = '.', thousands = '', currency = ''"),
+        (purchase("2018-09-01 00:00:00"), None),  # midnight, as databases write a day
         (purchase(price=""), "price is empty"),
         (purchase(price="5.08e-2"), None),
-        (purchase(article=A1[1:]), "article_id is malformed"),
+        (purchase(article=A1[1:]), None),  # a spreadsheet took its zero away
+        (purchase(article=A1[1:] + ".0"), None),
+        (purchase(article=f'="{A1}"'), None),
+        (purchase(article=f"{A1}  "), None),
+        (purchase(article="1.08775E+08"), "article_id is a rounded number: deliver it as text"),
+        (purchase(article=A1[2:]), "article_id is not in silver/articles"),
+        (purchase(article=A1 + "0"), "article_id is malformed"),
+        (purchase(article="NULL"), "article_id is empty"),
+        (purchase(customer="\\N"), "customer_id is empty"),
         (purchase(article="0999999999"), "article_id is not in silver/articles"),
         (purchase(article=""), "article_id is empty"),
         (purchase(customer=C1[1:]), "customer_id is malformed"),
@@ -88,14 +100,25 @@ def test_each_fault_has_its_reason_and_line(tmp_path: Path) -> None:
     good = block_kernel.purchases(rows).to_pylist()
     assert len(good) + len(bad) == len(lines_and_reasons)
     assert {(row["customer_id"], row["customer_key"]) for row in good} == {(C1, 0)}
-    assert [(row["article_id"], row["article_key"], row["price"]) for row in good] == [
+    assert sorted((row["article_id"], row["article_key"], row["price"]) for row in good) == [
+        *[(A1, 0, 0.05)] * 8,
         *[(A1, 0, 0.0508)] * 3,
-        *[(A1, 0, 0.05)] * 2,
     ]
     assert {row["sales_channel_id"] for row in good} == {2}
     assert bad[4]["raw_row"] == (
         f'{{"t_dat":"2018-9-1","customer_id":"{C1}","article_id":"{A1}","price":"0.05","sales_channel_id":"2"}}'
     )
+
+
+def test_ids_that_lost_their_zeros_name_the_option(tmp_path: Path) -> None:
+    write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase(article=A1[1:]), purchase(article="x")])
+    (file,) = source_files(tmp_path, HM.transactions)
+    without = HM.model_copy(update={"articles": HM.articles.model_copy(update={"id_width": None})})
+    rows = block_kernel.transform(read_rows(file), without, {"article_id": keys(A1), "customer_id": keys(C1)})
+    assert rows.bad()["reason"].to_pylist() == [
+        "article_id lost zeros at its front: give id_width = 10 in the mapping",
+        "article_id is malformed",
+    ]
 
 
 def keys(*ids: str) -> block_kernel.Keys:
@@ -237,6 +260,39 @@ def test_purchases_follow_the_catalogue(spark: SparkSession, tmp_path: Path) -> 
     assert "deliver it again" in str(error.value)
 
 
+def test_folders_and_packed_files_arrive_as_files_do(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_TICK_NS", 0)
+    publish_parents(tmp_path)
+    run = {"max_quarantine_share": 0.5}
+    folder = tmp_path / "transactions_1.csv"
+    write(folder / "part-00000-aa.csv", TRANSACTIONS_HEADER, [purchase(price="0.1"), purchase(price="0.1")])
+    write(folder / "part-00001-aa.csv", TRANSACTIONS_HEADER, [purchase(price="0.2"), purchase(price="0")])
+    week_2 = "\r\n".join([TRANSACTIONS_HEADER, *(purchase(price="0.3") for _ in range(9)), purchase(price="-1")])
+    (tmp_path / "transactions_2.csv.gz").write_bytes(gzip.compress(week_2.encode("utf-16")))
+    said = transactions.main(job(transactions, spark, tmp_path, **run))
+    assert said == "12 units from transactions_1.csv, transactions_2.csv.gz; 2 rows in quarantine"
+    week_2_rows = [("transactions_2.csv.gz", 0.3)] * 9
+    assert rows_of(tmp_path, TRANSACTIONS, "source_file", "price") == [
+        *[("transactions_1.csv", 0.1)] * 2,
+        ("transactions_1.csv", 0.2),
+        *week_2_rows,
+    ]
+    # Of a folder, lines are counted on from part to part.
+    refused = [("transactions_1.csv", 6), ("transactions_2.csv.gz", 11)]
+    assert rows_of(tmp_path, QUARANTINE, "source_file", "source_line") == refused
+    assert "nothing to do" in transactions.main(job(transactions, None, tmp_path, **run))
+
+    # Spark writes the folder again, under other names.
+    for part in folder.iterdir():
+        part.unlink()
+    write(folder / "part-00000-bb.csv", TRANSACTIONS_HEADER, [purchase(price="0.4")])
+    said = transactions.main(job(transactions, spark, tmp_path, **run))
+    assert said == "1 units from transactions_1.csv; 0 rows in quarantine"
+    assert rows_of(tmp_path, TRANSACTIONS, "source_file", "price") == [("transactions_1.csv", 0.4), *week_2_rows]
+
+
 def test_articles_and_customers_come_first(tmp_path: Path) -> None:
     write(tmp_path / "transactions.csv", TRANSACTIONS_HEADER, [purchase()])
     with pytest.raises(JobError, match=r"silver/articles: no such table; run the task that writes articles first"):
@@ -250,9 +306,8 @@ def test_files_of_earlier_weeks_are_not_read_again(
     monkeypatch.setattr(files, "_TICK_NS", 0)
     read: list[str] = []
     monkeypatch.setattr(
-        files, "fingerprint", lambda path, columns: (read.append(Path(path).name), fingerprint(path, columns))[1]
+        files, "fingerprint", lambda path, *others: (read.append(Path(path).name), fingerprint(path, *others))[1]
     )
-    monkeypatch.setattr(transactions, "fingerprint", files.fingerprint)
     write(tmp_path / "transactions_1.csv", TRANSACTIONS_HEADER, [purchase(), purchase(article=A3)])
     run = {"max_quarantine_share": 0.5}
     transactions.main(job(transactions, spark, tmp_path, **run))

@@ -1,0 +1,106 @@
+"""Row groups of a Parquet file as raw rows: of each column that the mapping names the values as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from jobs.ingest.layout import opened
+from jobs.ingest.raw_rows import TEXT, RawRows, encoded
+from jobs.platform.errors import JobError
+
+#: Floats of 64 and of fewer bits count on by ones up to here.
+_MAX_WHOLE, _MAX_WHOLE_SINGLE = 2.0**53, 2.0**24
+
+
+def column_place(names: Sequence[str], column: str) -> int | None:
+    """Which of a file's columns is meant: that of the name, or else the only one that has it in other case."""
+    if column in names:
+        return names.index(column)
+    alike = [place for place, name in enumerate(names) if name.strip().casefold() == column.strip().casefold()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def parquet_file(path: str) -> pq.ParquetFile:
+    """The file, its footer read. Raises JobError where it has none."""
+    try:
+        return pq.ParquetFile(opened(path))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise JobError(f"{path}: not a whole Parquet file ({reason}); deliver the file again") from None
+
+
+def mapped_columns(path: str, file: pq.ParquetFile, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Those of the wanted columns that the file has, in its order.
+
+    Raises JobError where one holds lists or the like.
+    """
+    schema = file.schema_arrow
+    places = {place: column for column in wanted if (place := column_place(schema.names, column)) is not None}
+    for place, column in places.items():
+        if pa.types.is_nested(schema.field(place).type):
+            raise JobError(
+                f"{path}: column {column} is of type {schema.field(place).type}; name a column of single values"
+            )
+    return tuple(places[place] for place in sorted(places))
+
+
+def parquet_rows(path: str, group: int, first: int, columns: Sequence[str], time_zone: str | None) -> RawRows:
+    """The rows of a row group, the first of which is row number `first`.
+
+    Args:
+        path: the file.
+        group: number of the row group.
+        first: number of its first row in the file.
+        columns: those to read, by the names that the mapping gives them.
+        time_zone: whose day a moment is taken as; None: that of the column, UTC where it has none.
+    """
+    file = parquet_file(path)
+    names = file.schema_arrow.names
+    wanted = [place for column in columns if (place := column_place(names, column)) is not None]
+    try:
+        table = file.read_row_group(group, columns=[names[place] for place in wanted])
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise JobError(f"{path}: damaged in row group {group + 1} ({reason}); deliver the file again") from None
+    texts = []
+    for column, values in zip(columns, table.columns, strict=True):
+        try:
+            texts.append(encoded(_as_text(values, time_zone)))
+            texts[-1].dictionary.validate(full=True)  # UTF-8
+        except pa.ArrowException as error:
+            raise JobError(f"{path}: column {column} is no text ({values.type}: {error}); deliver it as text") from None
+    line = np.arange(table.num_rows) + first
+    return RawRows(pa.table(texts, list(columns)), line, pa.nulls(table.num_rows, pa.string()))
+
+
+def _as_text(column: pa.ChunkedArray, time_zone: str | None) -> pa.Array:
+    """Values as text: of a moment the day, of a whole float a whole number, of not-a-number none."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) and not pa.types.is_string(kind.value_type):
+        return _as_text(column.cast(kind.value_type), time_zone)
+    if pa.types.is_timestamp(kind):
+        if kind.tz:
+            column = pc.local_timestamp(column.cast(pa.timestamp(kind.unit, time_zone or kind.tz)))
+        column = pc.floor_temporal(column, unit="day").cast(pa.date32())
+    elif pa.types.is_floating(kind):
+        return _numbers_as_text(column.combine_chunks())
+    return column.cast(TEXT if pa.types.is_dictionary(kind) else pa.string()).combine_chunks()
+
+
+def _numbers_as_text(numbers: pa.Array) -> pa.Array:
+    """Floats as text. Whole ones that may have been rounded have an exponent, others none."""
+    limit = _MAX_WHOLE if pa.types.is_float64(numbers.type) else _MAX_WHOLE_SINGLE
+    numbers = pc.if_else(pc.is_nan(numbers), None, numbers)
+    is_whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), limit))
+    wholes = pc.if_else(is_whole, numbers, None).cast(pa.int64()).cast(pa.string())
+    others = numbers.cast(pa.string())
+    rounded = pc.and_(pc.greater_equal(pc.abs(numbers), limit), pc.is_finite(numbers))
+    exact = pc.invert(pc.match_substring(others, "e"))
+    return pc.coalesce(
+        wholes, pc.if_else(pc.and_(rounded, exact), pc.binary_join_element_wise(others, "e+0", ""), others)
+    )
