@@ -68,7 +68,7 @@ def message_of(context: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Subject and lines of a message: DAG, task, run, the job's last line, and where the log is."""
     if "deadline" in context:
         run = context["dag_run"]  # as the REST API has it
-        late = f"not done by {context['deadline']['deadline_time']}"
+        late = f"not done by {str(context['deadline']['deadline_time'])[:16]} UTC"
         return f"{run['dag_id']} is late", [f"run: {run['dag_run_id']}", late]
     task = context["ti"]
     last_line = str(context.get("exception") or "no reason given")

@@ -49,12 +49,12 @@ BY_HAND: dict[str, Any] = {
 
 def table(path: str) -> Asset:
     """The asset of a table ("silver/articles"). See dags.operators for what its events carry."""
-    return Asset(path)
+    return Asset(path, group=path.partition("/")[0])
 
 
 def delivered(part: str) -> Asset:
     """The asset of what the retailer delivers: articles, customers, transactions or images."""
-    return Asset(f"delivered/{part}")
+    return Asset(f"delivered/{part}", group="delivered")
 
 
 def lineage(job: str) -> dict[str, list[Asset]]:

@@ -1,8 +1,8 @@
 """How Airflow starts a job, and what its exit code means: 0 done, 2 a rerun cannot help, anything else try again.
 
 A task's inlets and outlets are the tables that its job declares. Each outlet's event carries in `extra`: as_of_date,
-run_id, the run's `params` and, where this run published the table, delta_version, rows and data_docs (the page of what
-was checked); `published` says whether it did.
+run_id, the run's `params` and, where this run published the table, delta_version, rows, data_docs (the page of what was
+checked) and data_docs_link (the same as this Airflow shows it); `published` says whether it did.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from dags.common import lineage
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, Context
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+#: Where the server shows Data Docs.
+LINK = "/data-docs"
 
 #: Exit code of a job whose failure a rerun cannot mend (jobs.platform.job.EXIT_JOB_ERROR).
 EXIT_JOB_ERROR = 2
@@ -35,6 +39,13 @@ def fail(exit_code: int, last_words: str) -> NoReturn:
     if exit_code == EXIT_JOB_ERROR:
         raise AirflowFailException(last_words)
     raise AirflowException(f"exit code {exit_code}: {last_words}")
+
+
+def linked(facts: dict[str, Any]) -> dict[str, Any]:
+    """What was published of a table, with the address of its page as scripts/plugins/data_docs.py serves it."""
+    _, folder, page = facts.get("data_docs", "").rpartition("/data_docs/")
+    server = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return facts | {"data_docs_link": f"{server}{LINK}/{page}"} if folder else facts
 
 
 @contextmanager
@@ -48,7 +59,7 @@ def emit_asset_params(outlets: Sequence[Asset], context: Context) -> Iterator[st
         published = json.loads(file.read_text())
         tables = published.pop("tables")
         for asset in outlets:
-            facts = {"published": asset.name in tables} | tables.get(asset.name, {})
+            facts = {"published": asset.name in tables} | linked(tables.get(asset.name, {}))
             context["outlet_events"][asset].extra = published | facts | {"params": dict(context["params"])}
 
 

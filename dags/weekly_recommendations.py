@@ -83,7 +83,8 @@ PARAMS = {
         "as_of_date",
         default=None,
         type=["null", "string"],
-        description="Nothing dated on or after this day touches the run; empty: the last week that ended",
+        description="Nothing dated on or after this day touches the run; empty: "
+        + (f"the newest whole week in the tables, {LATEST_WEEK}" if LATEST_WEEK else "the last week that ended"),
     ),
     **form("data", "warehouse", "mapping", "encoder", "weights_dir", "top_k", "exclude_bought"),
     **form("max_quarantine_share", "accept_drift", "training_weeks", "max_epochs", "extra_sources", "system_epochs"),

@@ -168,6 +168,7 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
     port = free_port(MLFLOW_PORT)
     command = [str(ROOT / ".venv/jobs/bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
+    command += ["--gunicorn-opts", f"--config '{ROOT / 'scripts' / 'mlflow_pages.py'}'"]
     # Its own job queue (evaluations of language models) would start some ten processes that nothing here uses.
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     services.start("mlflow", command, port, str(warehouse.resolve()), **quiet)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,9 +102,9 @@ def test_another_type_of_connection_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_a_missed_deadline_names_the_run() -> None:
     context = {
         "dag_run": {"dag_id": "weekly", "dag_run_id": "r"},
-        "deadline": {"id": "1", "deadline_time": "2020-09-24"},
+        "deadline": {"id": "1", "deadline_time": datetime(2020, 9, 24, 12, 5, 25, 1, UTC)},
     }
-    assert alerts.message_of(context) == ("weekly is late", ["run: r", "not done by 2020-09-24"])
+    assert alerts.message_of(context) == ("weekly is late", ["run: r", "not done by 2020-09-24 12:05 UTC"])
 
 
 def test_nobody_is_told_by_default() -> None:

@@ -100,7 +100,8 @@ def test_what_a_job_published_goes_into_its_outlets_events(operator: type, pytho
     extras = {asset.name: event.extra for asset, event in events.items()}
     of_run = {"as_of_date": "2020-09-16", "run_id": "r", "params": {"data": "d", "top_k": 5}}
     page = "w/data_docs/r/silver.articles.html"
-    published = {"published": True, "delta_version": 3, "rows": 7, "data_docs": page}
+    link = "http://localhost:8080/data-docs/r/silver.articles.html"
+    published = {"published": True, "delta_version": 3, "rows": 7, "data_docs": page, "data_docs_link": link}
     assert extras.pop("silver/articles") == of_run | published
     assert extras == dict.fromkeys(["silver/quarantine", "ops/deliveries"], of_run | {"published": False})
 
