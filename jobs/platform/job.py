@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from expectations.contract import Contract
-from jobs.platform import storage
+from jobs.platform import machine, storage
 from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.settings import Settings, problems
@@ -241,6 +241,7 @@ def run(
     assert file is not None, "run() is called from a job's file"
     name = job_name(file)
     argv = sys.argv[1:] if argv is None else argv
+    machine.prepare()
     started = time.monotonic()
     try:
         given = CliApp.run(Settings.of(name, settings, script.__doc__), cli_args=list(argv))

@@ -42,6 +42,7 @@ class Tables:
 
     def __init__(self, root: str, stamp: Mapping[str, str], *, accept_drift: bool = False) -> None:
         self.root = storage.normalized(root)
+        storage.require_table_path(self.root)
         self.stamp = dict(stamp)
         self.accept_drift = accept_drift
         self.versions_read: dict[str, int] = {}

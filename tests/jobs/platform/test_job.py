@@ -59,7 +59,11 @@ def test_what_a_person_can_mend_is_one_line_and_code_2(outcome, kind):
     ("arguments", "words"),
     [
         (("--top-k", "31"), "as_of_date: Field required; top_k: Input should be less than or equal to 30"),
-        (("--as-of-date", "soon"), "as_of_date: Input should be a valid date"),
+        (("--as-of-date", "20200916"), "as_of_date: '20200916' is no day written as YYYY-MM-DD"),
+        (("--as-of-date", "0001-01-01"), "as_of_date: 0001-01-01 is not between 1980-01-01 and 2200-01-01"),
+        (("--as-of-date", "2020-09-16", "--warehouse", ""), "warehouse: '' names no place: give a folder or"),
+        (("--as-of-date", "2020-09-16", "--warehouse", "a%20b"), "'%20' in a folder's name is read as something else"),
+        (("--as-of-date", "2020-09-16", "--run-id", "r" * 300), "run_id: String should have at most 250 characters"),
         (("--as-of-date", "2020-09-16", "--encoder", "vgg"), "encoder: Input should be 'resnet152', 'resnet50'"),
         (
             ("--as-of-date", "2020-09-16", "--nonsense", "1"),
