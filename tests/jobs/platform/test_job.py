@@ -8,6 +8,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import mlflow
 import pytest
 from deltalake import DeltaTable
 
@@ -109,6 +110,15 @@ def test_a_fault_is_code_1_with_the_frames_that_led_there(outcome):
     assert code == 1
     assert err.splitlines()[0] == "ERROR features.customers: KeyError: 'price'"
     assert "in main" in err
+
+
+def test_a_fault_of_mlflows_store_names_it(outcome):
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri("sqlite:////no/store.db")
+    code, _, err = outcome(_raise(RuntimeError("(sqlite3.OperationalError) database is locked\n[SQL: ...]")))
+    mlflow.set_tracking_uri(before)
+    assert code == 1
+    assert err.splitlines()[0].startswith("ERROR features.customers: database is locked: sqlite:////no/store.db; ")
 
 
 def test_a_fault_in_spark_brings_no_page_of_java(outcome, spark):
