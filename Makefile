@@ -34,6 +34,10 @@ help: ## explain the targets (default)
 setup: ## both environments, Java and Delta's jars; skipped when nothing changed
 	@scripts/setup.sh
 
+doctor: setup ## look at this machine: one line for each thing that a run needs [DATA= WAREHOUSE= MAPPING=]
+	@$(JOBS) -m jobs.maintenance.doctor --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,data,DATA) \
+		$(call flag,warehouse,WAREHOUSE) $(call flag,mapping,MAPPING)
+
 demo: setup ## run the weekly DAG through Airflow and print what came out [DATA= AS_OF= WAREHOUSE= MAPPING= ENCODER= TARGET=]
 	@$(AIRFLOW) -m scripts.demo $(call flag,data,DATA) $(call flag,as-of-date,AS_OF) $(call flag,warehouse,WAREHOUSE) \
 		$(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER)

@@ -23,7 +23,7 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from dags.common import BY_HAND, arguments, field, form, lineage
+from dags.common import BY_HAND, arguments, field, form, lineage, week_end
 from dags.operators import JobOperator, SparkJobOperator
 
 FEATURES = ("features.customers", "features.articles", "features.interactions")
@@ -38,6 +38,8 @@ PARAMS = {
     **form("accept_drift", "seed"),
 }
 
+AS_OF = "{{ week_end(params.as_of_date) }}"
+
 
 @task(pool="heavy")
 def weeks(params: dict[str, Any] | None = None) -> list[list[str]]:
@@ -50,18 +52,22 @@ with DAG(
     "backtest",
     description="Fit the recommender as of past weeks and judge it as it ages",
     doc_md=__doc__,
+    user_defined_macros={"week_end": week_end},
     params=PARAMS,
     tags=["evaluation", "manual"],
     **BY_HAND,
 ) as dag:
-    features = [SparkJobOperator(task_id=name, arguments=arguments(name, PARAMS)) for name in FEATURES]
+    features = [
+        SparkJobOperator(task_id=name, arguments=arguments(name, PARAMS, as_of_date=AS_OF)) for name in FEATURES
+    ]
     each_week = JobOperator.partial(
         task_id="evaluation.backtest",
-        arguments=arguments("evaluation.backtest", PARAMS),
+        arguments=arguments("evaluation.backtest", PARAMS, as_of_date=AS_OF),
         map_index_template="week {{ ti.map_index + 1 }}",
         **lineage("evaluation.backtest"),
     ).expand(more=weeks())
     report = JobOperator(
-        task_id="evaluation.backtest_report", arguments=arguments("evaluation.backtest_report", PARAMS)
+        task_id="evaluation.backtest_report",
+        arguments=arguments("evaluation.backtest_report", PARAMS, as_of_date=AS_OF),
     )
     features >> each_week >> report

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Asset, Param
+from airflow.sdk.exceptions import AirflowFailException
 
 from dags.alerts import on_failure
 
@@ -20,6 +21,8 @@ _INTERFACE = json.loads(Path(__file__).with_name("jobs.json").read_text(encoding
 #: Setting -> JSON schema; job ("ingest.articles") -> settings, files, reads, writes.
 SETTINGS: dict[str, dict[str, Any]] = _INTERFACE["settings"]
 JOBS: dict[str, dict[str, list[str]]] = _INTERFACE["jobs"]
+
+WEDNESDAY = 2
 
 #: Who goes first where both wait for a slot: what comes every week, before what somebody or an asset started.
 EVERY_WEEK, IN_BETWEEN = 10, 1
@@ -91,6 +94,18 @@ def from_form(name: str) -> str:
     value = f"params.{name}"
     as_text = f"'' if {value} is none else {value} if {value} is string or {value} is not sequence"
     return f"{{{{ {as_text} else {value} | join(',') }}}}"
+
+
+def week_end(day: str) -> str:
+    """The day (YYYY-MM-DD) itself; raises AirflowFailException unless a week ends there, so that nothing is begun."""
+    found = date.fromisoformat(day)
+    before = found - timedelta(days=(found.weekday() - WEDNESDAY) % 7)
+    if before != found:
+        raise AirflowFailException(
+            f"as_of_date {day} is a {found:%A}; weeks run from Wednesday to Wednesday:"
+            f" give {before} or {before + timedelta(days=7)}"
+        )
+    return day
 
 
 def arguments(

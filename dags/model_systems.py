@@ -31,7 +31,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.common import BY_HAND, SETTINGS, arguments, field, form
+from dags.common import BY_HAND, SETTINGS, arguments, field, form, week_end
 from dags.operators import JobOperator
 
 EVERY: list[str] = SETTINGS["system"]["enum"]
@@ -55,6 +55,8 @@ PARAMS = {
     **form("training_weeks", "max_epochs", "extra_sources", "accept_drift", "seed"),
 }
 
+AS_OF = "{{ week_end(params.as_of_date) }}"
+
 
 @task.branch(pool="heavy")
 def chosen(params: dict[str, Any] | None = None) -> list[str]:
@@ -67,20 +69,25 @@ with DAG(
     "model_systems",
     description="Fit and judge every recommender system",
     doc_md=__doc__,
+    user_defined_macros={"week_end": week_end},
     params=PARAMS,
     tags=["evaluation", "manual"],
     **BY_HAND,
 ) as dag:
-    keywords = JobOperator(task_id="features.keywords", arguments=arguments("features.keywords", PARAMS))
+    keywords = JobOperator(
+        task_id="features.keywords", arguments=arguments("features.keywords", PARAMS, as_of_date=AS_OF)
+    )
     report = JobOperator(
         task_id="evaluation.recommender_report",
-        arguments=arguments("evaluation.recommender_report", PARAMS),
+        arguments=arguments("evaluation.recommender_report", PARAMS, as_of_date=AS_OF),
         trigger_rule="all_done",
     )
     choice = chosen()
     for system in EVERY:
         for job in JUDGES:
-            judge = JobOperator(task_id=job, variant=system, arguments=arguments(job, PARAMS, system=system))
+            judge = JobOperator(
+                task_id=job, variant=system, arguments=arguments(job, PARAMS, system=system, as_of_date=AS_OF)
+            )
             choice >> judge >> report
             if system in WITH_FEATURES:
                 keywords >> judge

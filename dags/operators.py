@@ -48,6 +48,14 @@ def linked(facts: dict[str, Any]) -> dict[str, Any]:
     return facts | {"data_docs_link": f"{server}{LINK}/{page}"} if folder else facts
 
 
+def refuse_unknown_fields(context: Context) -> None:
+    """Raises AirflowFailException where the run was given what its DAG's form does not have: a slip of the pen."""
+    run = context.get("dag_run")
+    if unknown := sorted(set((run and run.conf) or {}) - set(context["dag"].params if run else ())):
+        fields = ", ".join(sorted(context["dag"].params))
+        raise AirflowFailException(f"no such field: {', '.join(unknown)}; this DAG has {fields}")
+
+
 @contextmanager
 def emit_asset_params(outlets: Sequence[Asset], context: Context) -> Iterator[str]:
     """Around a job: gives the flag by which it says what it published, and puts that into the outlets' events."""
@@ -78,6 +86,7 @@ class SparkJobOperator(SparkSubmitOperator):
 
     def execute(self, context: Context) -> None:
         """Submit, stream the job's log, and tell its exit codes apart."""
+        refuse_unknown_fields(context)
         with emit_asset_params(self.outlets, context) as flag:
             self.application_args = [*(self.application_args or ()), flag]
             self._hook = self._get_hook()
@@ -117,6 +126,7 @@ class JobOperator(BaseOperator):
         """Run, stream the job's log, and tell its exit codes apart."""
         python = str(REPOSITORY / ".venv" / "jobs" / "bin" / "python")
         self._process = SubprocessHook()
+        refuse_unknown_fields(context)
         with emit_asset_params(self.outlets, context) as flag:
             command = [python, "-m", f"jobs.{self.job}", *self.arguments, *self.more, flag]
             result = self._process.run_command(command, cwd=str(REPOSITORY))

@@ -33,11 +33,11 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup
 from airflow.sdk.exceptions import AirflowFailException
 
 from dags.alerts import deadline
-from dags.common import TASK_DEFAULTS, arguments, field, form
+from dags.common import TASK_DEFAULTS, WEDNESDAY, arguments, field, form, week_end
 from dags.operators import JobOperator, SparkJobOperator
 from dags.timetables import OnRequest
 
-WEEK, WEDNESDAY = timedelta(days=7), 2
+WEEK = timedelta(days=7)
 #: As-of date of the newest whole week in the tables (YYYY-MM-DD), set by `make up`.
 LATEST_WEEK = os.environ.get("ATELIER_LATEST_WEEK")
 BY_THE_CLOCK = json.loads(os.environ.get("ATELIER_WEEKLY_SCHEDULE", "False").lower())
@@ -46,9 +46,12 @@ BY_THE_CLOCK = json.loads(os.environ.get("ATELIER_WEEKLY_SCHEDULE", "False").low
 # may not wait for each other in a circle, so a stage is not always the module's folder). The lineage test checks the
 # waiting against the jobs' READS and WRITES.
 STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
+    "check": [
+        ("maintenance.doctor", JobOperator, []),
+    ],
     "ingest": [
-        ("ingest.articles", SparkJobOperator, []),
-        ("ingest.customers", SparkJobOperator, []),
+        ("ingest.articles", SparkJobOperator, ["maintenance.doctor"]),
+        ("ingest.customers", SparkJobOperator, ["maintenance.doctor"]),
         ("ingest.transactions", SparkJobOperator, ["ingest.articles", "ingest.customers"]),
     ],
     "monitor": [
@@ -76,7 +79,7 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
 }
 
 #: Stages whose tasks are not the data scientists' to mend.
-OWNERS = {"ingest": "data-engineering", "features": "data-engineering"}
+OWNERS = {"check": "data-engineering", "ingest": "data-engineering", "features": "data-engineering"}
 
 PARAMS = {
     "as_of_date": field(
@@ -99,10 +102,10 @@ def as_of_date(dag_run: Any, override: str | None) -> str:
     that ended by D. A run triggered by hand without a date is of the newest whole week in the tables, where that is
     known: the data may be of the past. A run without any date (triggered by an asset, say) has to be given one.
 
-    Raises AirflowFailException where there is no date.
+    Raises AirflowFailException where there is no date, or the form's is no Wednesday.
     """
     if override:
-        return override
+        return week_end(override)
     latest = LATEST_WEEK if dag_run.run_type == "manual" else None
     if dag_run.logical_date is None:
         if latest:

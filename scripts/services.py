@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -26,7 +25,7 @@ from pathlib import Path
 
 import psutil
 
-from scripts.airflow_api import AirflowApi
+from scripts.airflow_api import AirflowApi, open_local
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / os.environ.get("ATELIER_AIRFLOW_HOME", ".airflow")
@@ -167,7 +166,8 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
     store.mkdir(parents=True, exist_ok=True)
     port = free_port(MLFLOW_PORT)
     command = [str(ROOT / ".venv/jobs/bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
+    database = str(store).replace("%", "%25").replace("?", "%3F")  # as jobs.platform.settings has it
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{database}/mlflow.db"]
     command += ["--gunicorn-opts", f"--config '{ROOT / 'scripts' / 'mlflow_pages.py'}'"]
     # Its own job queue (evaluations of language models) would start some ten processes that nothing here uses.
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -178,7 +178,7 @@ def mlflow_page(port: int) -> str:
     """The page of the jobs' experiment, or of all before there is one; by default MLflow opens on language models."""
     url = f"http://127.0.0.1:{port}"
     try:
-        with urllib.request.urlopen(f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=atelier") as answer:
+        with open_local(f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=atelier") as answer:
             place = f"experiments/{json.load(answer)['experiment']['experiment_id']}"
     except urllib.error.HTTPError:
         place = "experiments"
@@ -214,7 +214,7 @@ def wait(services: Services, names: Iterable[str], ready: Callable[[], bool]) ->
 def _healthy(port: int) -> bool:
     """API server answers, scheduler and DAG processor have reported to it."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5) as response:
+        with open_local(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5) as response:
             health = json.load(response)
     except (OSError, ValueError):
         return False

@@ -55,7 +55,7 @@ _READERS = 16
 
 def site(root: str, run_id: str) -> str:
     """Folder (or URI) of a run's pages."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", run_id).lstrip(".") or "_"
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", run_id).lstrip(".")[:200] or "_"
     if name != run_id or name in _RESERVED:  # two run ids are never one folder
         name += "-" + hashlib.sha256(run_id.encode()).hexdigest()[:8]
     return f"{root}/data_docs/{name}"

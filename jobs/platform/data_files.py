@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,9 +15,30 @@ import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from jobs.platform import storage
 from jobs.platform.errors import JobError
+
+#: What Arrow and deltalake say of a file that is not what was written, or of a log that has lost a part.
+_DAMAGE = re.compile(
+    r"Failed to open|Could not open|Parquet|thrift|[Cc]orrupt|decompress|Unexpected end|Json error|contiguous"
+)
+
+
+@contextmanager
+def naming_damage(place: str) -> Iterator[None]:
+    """Raises JobError with the place where a table's file or log, read in the block, is missing or damaged."""
+    try:
+        yield
+    except (DeltaError, pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, CommitFailedError) or not _DAMAGE.search(str(error)):
+            raise
+        reason = str(error).splitlines()[0][:300]
+        raise JobError(
+            f"{place}: missing or damaged ({reason}); bring the table's folder back from a backup, or remove it and"
+            " run the tasks that write it again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -46,7 +69,8 @@ class DataFile:
     def read(self, columns: Sequence[str]) -> pa.Table:
         """These columns of its rows; partition columns are not in it."""
         filesystem, path = storage.filesystem(self.uri)
-        return pq.ParquetFile(filesystem.open_input_file(path)).read(list(columns))
+        with naming_damage(self.uri):
+            return pq.ParquetFile(filesystem.open_input_file(path)).read(list(columns))
 
 
 def dataset(table: DeltaTable) -> pads.Dataset:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from expectations.contract import Contract
-from jobs.platform import storage
+from jobs.platform import machine, storage
 from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.settings import Settings, problems
@@ -33,6 +33,15 @@ EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
 
 #: What the operating system says, through every library, when nothing more can be written.
 _DISK_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large")
+
+#: What SQLite says of MLflow's store, without its name.
+_STORE_FAULTS = (
+    "database or disk is full",
+    "database is locked",
+    "attempt to write a readonly database",
+    "unable to open database file",
+    "database disk image is malformed",
+)
 
 #: So often what follows from a table is derived again because another run changed the table.
 TRANSACTION_ATTEMPTS = 5
@@ -241,6 +250,7 @@ def run(
     assert file is not None, "run() is called from a job's file"
     name = job_name(file)
     argv = sys.argv[1:] if argv is None else argv
+    machine.prepare()
     started = time.monotonic()
     try:
         given = CliApp.run(Settings.of(name, settings, script.__doc__), cli_args=list(argv))
@@ -272,6 +282,9 @@ def _headline(error: Exception) -> str:
     if full := [words for words in _DISK_FULL if words.lower() in str(error).lower()]:
         advice = "the tables are as they were; free some space there and run again"
         return " ".join([*full[:1], *where]) + f"; {advice}"
+    if found := [words for words in _STORE_FAULTS if words in str(error)]:
+        store = sys.modules["mlflow"].get_tracking_uri() if "mlflow" in sys.modules else "SQLite"
+        return f"{found[0]}: {store}; free space there, end what else writes to it or bring it back, and run again"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     said = " ".join([lines[0], *(line for line in lines[1:2] if line.startswith(": "))])
     causes = [line for line in lines if line.startswith("Caused by: ") and line.removeprefix("Caused by: ") not in said]

@@ -7,17 +7,19 @@ the DAGs are made of the same definitions (jobs.platform.dag_interface).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WEEK = timedelta(days=7)
 #: Whole weeks before the as-of date that a model is judged on, unknown to its evaluated fit: one decides nothing.
 EVALUATION_FOLDS = 4
+FIRST_DAY, LAST_DAY = date(1980, 1, 1), date(2200, 1, 1)
 
 #: Systems (jobs.recommenders.registry) that can be candidate sources of the two-stage model: those whose fit can be
 #: saved with it. The matrix factorisations of `implicit` but als are fitted anew for each date, Spark's makes what als
@@ -37,6 +39,26 @@ def _empty_is_absent(value: object) -> object:
     return None if value == "" else value
 
 
+def _day(value: object) -> object:
+    """A day as a person writes it: pydantic takes digits alone for seconds since 1970."""
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError(f"{value!r} is no day written as YYYY-MM-DD")
+    return value
+
+
+def _plausible(value: date) -> date:
+    """Weeks before and after it have to be days, too, that pandas and Parquet know."""
+    if not FIRST_DAY <= value <= LAST_DAY:
+        raise ValueError(f"{value} is not between {FIRST_DAY} and {LAST_DAY}")
+    return value
+
+
+def _location(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError(f"{value!r} names no place: give a folder or an object-store URI")
+    return value
+
+
 def _names(value: object) -> object:
     """Names with commas between, as on the command line; each once, in the order of the choices."""
     names = [name.strip() for name in value.split(",") if name] if isinstance(value, str) else value
@@ -47,6 +69,7 @@ def _names(value: object) -> object:
 
 
 EmptyIsAbsent = BeforeValidator(_empty_is_absent)
+Location = Annotated[str, BeforeValidator(_text), AfterValidator(_location)]
 
 
 class Settings(BaseSettings):
@@ -62,9 +85,13 @@ class Settings(BaseSettings):
     )
 
     # Of every job: COMMON.
-    as_of_date: date = Field(description="Nothing dated on or after this day touches the run (YYYY-MM-DD)")
-    run_id: str = Field("manual", description="Stamp of this run: Airflow's run id, or any name")
-    warehouse: str = Field("warehouse", description="Root of all Delta tables: a folder or an object-store URI")
+    as_of_date: Annotated[date, BeforeValidator(_day), AfterValidator(_plausible)] = Field(
+        description="Nothing dated on or after this day touches the run (YYYY-MM-DD)"
+    )
+    run_id: str = Field(
+        "manual", min_length=1, max_length=250, description="Stamp of this run: Airflow's run id, or any name"
+    )
+    warehouse: Location = Field("warehouse", description="Root of all Delta tables: a folder or an object-store URI")
     published_file: Annotated[Path | None, EmptyIsAbsent] = Field(
         None, description="Where to write, as JSON, what was published: table, version, rows, Data Docs page"
     )
@@ -76,7 +103,7 @@ class Settings(BaseSettings):
     )
 
     # Of jobs that look at the retailer's files.
-    data: Annotated[str, BeforeValidator(_text)] = Field(
+    data: Location = Field(
         "data/sample", description="The retailer's files, and images/ if any: a folder or an object-store URI"
     )
     mapping: str = Field(
@@ -217,7 +244,9 @@ class Settings(BaseSettings):
             return self.mlflow_tracking_uri
         if "://" in self.warehouse:
             raise ValueError("mlflow-tracking-uri must be given when the warehouse is a URI")
-        return f"sqlite:///{Path(self.warehouse).resolve()}/mlflow/mlflow.db"
+        # What a URI gives a meaning of its own, a folder's name may hold.
+        folder = str(Path(self.warehouse).resolve()).replace("%", "%25").replace("?", "%3F")
+        return f"sqlite:///{folder}/mlflow/mlflow.db"
 
     @property
     def work_dir(self) -> Path:
@@ -247,7 +276,10 @@ class Settings(BaseSettings):
 
 def problems(error: ValidationError) -> str:
     """What is wrong with settings, in one line."""
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+    found = (
+        (".".join(map(str, e["loc"])) or "settings", e["msg"].removeprefix("Value error, ")) for e in error.errors()
+    )
+    return "; ".join(f"{place}: {words}" for place, words in found)
 
 
 def _undeclared(settings: Any, name: str) -> Any:

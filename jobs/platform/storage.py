@@ -35,6 +35,8 @@ _VARIABLES = {
 CONNECT_SECONDS, TRY_SECONDS = 5, 20
 
 _ACCOUNT = r"[^@/]+@\w+\.dfs\.core\.windows\.net(/|$)"
+#: deltalake takes the first for an escaped character, the second for a host in brackets, the third for a slash.
+_NO_TABLE_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]]|\\")
 _ONE_LOOK = {"timeout": "10s", "max_retries": "1", "retry_timeout": "5s"}
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|FilesystemNotFound|The specified bucket does not exist")
 _REFUSED = re.compile("403 Forbidden|401 Unauthorized|/api/token|token request|service account|no credentials")
@@ -59,6 +61,15 @@ def normalized(location: str | Path) -> str:
         known = "s3://BUCKET/..., gs://BUCKET/... or abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/..."
         raise JobError(f"{location}: neither a folder nor {known}")
     return f"{scheme}://{rest}"
+
+
+def require_table_path(location: str) -> None:
+    """Raises JobError where deltalake and Spark do not find a folder of that name again."""
+    if not is_uri(location) and (found := _NO_TABLE_PATH.search(location)):
+        raise JobError(
+            f"{location}: no table can lie there, since {found[0]!r} in a folder's name is read as something else;"
+            " give a --warehouse without it"
+        )
 
 
 def spark_uri(location: str) -> str:

@@ -13,7 +13,7 @@ from pyarrow.parquet import filters_to_expression
 
 from expectations.contract import Contract
 from jobs.platform import storage
-from jobs.platform.data_files import DataFile, data_files, dataset
+from jobs.platform.data_files import DataFile, data_files, dataset, naming_damage
 from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.schemas import arrow_type
 from jobs.platform.staging import Slice
@@ -42,6 +42,7 @@ class Tables:
 
     def __init__(self, root: str, stamp: Mapping[str, str], *, accept_drift: bool = False) -> None:
         self.root = storage.normalized(root)
+        storage.require_table_path(self.root)
         self.stamp = dict(stamp)
         self.accept_drift = accept_drift
         self.versions_read: dict[str, int] = {}
@@ -55,7 +56,8 @@ class Tables:
     def newest(self, contract: Contract, version: int | None = None) -> DeltaTable:
         """The table, which exists, at its newest version or the given one."""
         options = storage.storage_options(self.root)
-        return DeltaTable(self.uri(contract), version=version, storage_options=options)
+        with naming_damage(self.uri(contract)):
+            return DeltaTable(self.uri(contract), version=version, storage_options=options)
 
     # ---- rows
 
@@ -83,7 +85,8 @@ class Tables:
         """
         table, filters = self._asked(contract, columns, where, before)
         wanted = filters_to_expression(filters) if filters else None
-        rows = dataset(table).to_table(columns=list(columns) if columns else None, filter=wanted)
+        with naming_damage(self.uri(contract)):
+            rows = dataset(table).to_table(columns=list(columns) if columns else None, filter=wanted)
         for column in (c for c in contract.columns if not columns and c.name not in rows.column_names):
             rows = rows.append_column(column.name, pa.nulls(len(rows), arrow_type(column)))
         return rows
@@ -98,7 +101,8 @@ class Tables:
         """As read_arrow, a batch at a time: of a table that is larger than memory maybe."""
         table, filters = self._asked(contract, columns, where, before)
         wanted = filters_to_expression(filters) if filters else None
-        yield from dataset(table).to_batches(columns=list(columns), filter=wanted)
+        with naming_damage(self.uri(contract)):
+            yield from dataset(table).to_batches(columns=list(columns), filter=wanted)
 
     def _asked(
         self,
@@ -121,7 +125,8 @@ class Tables:
 
     def ids(self, contract: Contract, columns: Sequence[str]) -> pa.Table:
         """Columns of the version that this run read."""
-        return dataset(self._as_read(contract)).to_table(columns=list(columns)).combine_chunks()
+        with naming_damage(self.uri(contract)):
+            return dataset(self._as_read(contract)).to_table(columns=list(columns)).combine_chunks()
 
     # ---- versions, files and history
 

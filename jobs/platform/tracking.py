@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
@@ -78,7 +79,7 @@ def use_tracking(settings: Settings) -> None:
     if not uri.startswith(_SQLITE):
         _set_experiment()
         return
-    folder = Path(uri.removeprefix(_SQLITE)).resolve().parent
+    folder = Path(unquote(uri.removeprefix(_SQLITE))).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:  # two tasks may meet an empty store; its tables are made once
         fcntl.flock(lock, fcntl.LOCK_EX)

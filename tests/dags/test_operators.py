@@ -140,3 +140,10 @@ def test_killing_the_task_ends_the_job(python: Path, tmp_path: Path) -> None:
     assert len(ended) == 1
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+@pytest.mark.parametrize("operator", [JobOperator, SparkJobOperator])
+def test_a_field_that_the_form_does_not_have_is_refused_before_anything_runs(operator: type, python: Path) -> None:
+    context = {"dag_run": SimpleNamespace(conf={"topk": 3, "data": "d"}), "dag": SimpleNamespace(params={"data": "x"})}
+    with pytest.raises(AirflowFailException, match="no such field: topk; this DAG has data"):
+        operator(task_id="ingest.articles", arguments=[]).execute(context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DagRunInfo
 
 from dags import weekly_recommendations
-from dags.common import JOBS
+from dags.common import JOBS, week_end
 from dags.weekly_recommendations import as_of_date, dag
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,6 +165,16 @@ def test_a_triggered_run_is_of_the_newest_week_at_hand(
     monkeypatch.setattr(weekly_recommendations, "LATEST_WEEK", "2020-09-23")
     run = SimpleNamespace(logical_date=logical, data_interval_end=end, run_type=run_type)
     assert as_of_date(run, override) == expected
+
+
+@pytest.mark.parametrize("end_of_week", [as_of_date, lambda _, day: week_end(day)], ids=["weekly", "by hand"])
+def test_a_day_that_ends_no_week_is_refused_by_the_first_task(end_of_week: Callable[[Any, str], str]) -> None:
+    with pytest.raises(AirflowFailException, match=r"2020-09-17 is a Thursday; .* give 2020-09-16 or 2020-09-23$"):
+        end_of_week(_run(SEP_09, SEP_16), "2020-09-17")
+
+
+def test_every_task_waits_for_the_look_at_the_machine() -> None:
+    assert all("maintenance.doctor" in ancestors(task.task_id) for task in dag.tasks[1:])
 
 
 def test_a_run_without_any_date_must_be_given_one() -> None:

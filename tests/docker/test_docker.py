@@ -76,8 +76,15 @@ def test_secrets_come_from_the_environment_and_the_example_names_each() -> None:
     example = dict(
         line.split("=", 1) for line in (DOCKER / ".env.example").read_text().splitlines() if re.match(r"\w+=", line)
     )
-    assert needed == {"POSTGRES_PASSWORD", "AIRFLOW_API_SECRET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_FERNET_KEY"}
+    keys = {"AIRFLOW_API_SECRET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_FERNET_KEY"}
+    assert needed == keys | {"POSTGRES_PASSWORD", "SPARK_AUTHENTICATE_SECRET"}
     assert {name: example[name] for name in needed} == dict.fromkeys(needed, "")
+
+
+def test_nobody_submits_to_spark_without_the_secret() -> None:
+    for name in ("spark-master", "spark-worker", "airflow-scheduler"):
+        assert SERVICES[name]["environment"]["SPARK_AUTHENTICATE_SECRET"].startswith("${SPARK_AUTHENTICATE_SECRET:?")
+    assert "\nspark.master.rest.enabled false\n" in (ROOT / "jobs/platform/spark_conf/spark-defaults.conf").read_text()
 
 
 def test_commands_of_ours_exist() -> None:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
+from sqlalchemy import create_engine
 
 from jobs.platform.dag_interface import modules
 from jobs.platform.settings import COMMON, Settings
@@ -100,6 +101,15 @@ def test_the_tracking_store_is_beside_the_tables(tmp_path):
     assert settings.tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
     with pytest.raises(ValueError, match="mlflow-tracking-uri must be given"):
         _ = Settings(as_of_date=AS_OF, warehouse="s3://bucket/warehouse").tracking_uri
+
+
+@pytest.mark.parametrize("name", ["shop?A", "50%", "a#b", "Größe Läden"])
+def test_a_folder_of_any_name_has_a_tracking_store_of_its_own(tmp_path, name):
+    settings = Settings(as_of_date=AS_OF, warehouse=str(tmp_path / name))
+    engine = create_engine(settings.tracking_uri)  # as MLflow opens it
+    (tmp_path / name / "mlflow").mkdir(parents=True)
+    engine.connect().close()
+    assert [path.name for path in (tmp_path / name / "mlflow").iterdir()] == ["mlflow.db"]
 
 
 def test_a_job_has_its_own_settings_and_those_of_all():

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Spark's commands source this before Java starts: what Java cannot do without on a machine that lacks it.
+
+# Java writes names of files in the locale's encoding, and "?" for letters that it does not have.
+[ "$(locale charmap 2>/dev/null)" = UTF-8 ] || LC_ALL=C.UTF-8
+
+# The driver looks up the host's name, and ends where it has no address.
+[ -n "${SPARK_LOCAL_IP:-}" ] || getent hosts "$(uname -n)" >/dev/null 2>&1 || SPARK_LOCAL_IP=127.0.0.1
+
+# A user id without a name, as containers have, cannot log in to Hadoop's file systems.
+getent passwd "$EUID" >/dev/null 2>&1 || HADOOP_USER_NAME=${HADOOP_USER_NAME:-uid$EUID}
+
+# A standalone cluster's master and workers, and drivers, that have the secret talk to nobody without it.
+if [ -n "${SPARK_AUTHENTICATE_SECRET:-}" ]; then
+    secret="-Dspark.authenticate=true -Dspark.authenticate.secret=$SPARK_AUTHENTICATE_SECRET"
+    SPARK_DAEMON_JAVA_OPTS="${SPARK_DAEMON_JAVA_OPTS:-} $secret"
+    SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} $secret"
+fi
