@@ -95,7 +95,7 @@ class WeeklyRecommender:
             unknown = ids.filter(pc.is_null(codes))[0].as_py()
             raise JobError(f"{codes.null_count:,} of {len(ids):,} customers are unknown, such as {unknown[:50]!r}")
         snapshot = SnapshotLoader(job, purchases, self._model.inputs.encoder).at(settings.as_of_date)
-        ranked = rank_blocks(Recommender(self._model, snapshot), codes.to_numpy().astype(np.int32), count)
+        ranked = rank_blocks(Recommender(self._model, snapshot), codes.to_numpy().astype(np.int32), int(count))
         return pa.concat_tables(best.table(purchases, block) for block, best in ranked).to_pandas()
 
 
