@@ -112,7 +112,8 @@ def _looked_into(path: str, partition: tuple[tuple[str, str], ...], table: Table
     given = [name for name, _ in partition]
     required = {column: part for column, part in table.source_columns.items() if column not in given}
     columns, unnamed = columns_of(path, layout, required, table.contract.path)
-    return SourceFile(path, columns, "", (), layout=layout, unnamed=unnamed, partition=partition)
+    constants = tuple((name, value) for name, value in partition if name not in columns)
+    return SourceFile(path, columns, "", (), layout=layout, unnamed=unnamed, partition=constants)
 
 
 def _info(path: str) -> pafs.FileInfo:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from jobs.ingest.layout import NOTHING, Layout, not_text, open_leniently, records
-from jobs.ingest.parquet_rows import column_place, mapped_columns, parquet_file
+from jobs.ingest.parquet_rows import column_names, column_place, mapped_columns, parquet_file
 from jobs.platform.errors import JobError
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -36,8 +36,8 @@ def columns_of(path: str, layout: Layout, required: Mapping[str, str], table: st
         file = parquet_file(path)
         if file.metadata.num_rows == 0:
             raise NoRowsError(f"{path}: no rows; deliver the file again")
-        _require(path, _as_mapped(file.schema_arrow.names, required), required, table, layout)
-        return mapped_columns(path, file, list(required)), 0
+        _require(path, _as_mapped(column_names(file), required), required, table, layout)
+        return mapped_columns(path, file, list(required), layout.time_zone), 0
     header = _csv_header(path, layout)
     unnamed = len(header) - max((place + 1 for place, name in enumerate(header) if name), default=0)
     names = _as_mapped(header[: len(header) - unnamed], required)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,19 +35,32 @@ def parquet_file(path: str) -> pq.ParquetFile:
         raise JobError(f"{path}: not a whole Parquet file ({reason}); deliver the file again") from None
 
 
-def mapped_columns(path: str, file: pq.ParquetFile, wanted: Sequence[str]) -> tuple[str, ...]:
+def column_names(file: pq.ParquetFile) -> list[str]:
+    """The file's columns; those within another are named as Spark names them: customer.id."""
+    return _flat(file.schema_arrow.empty_table()).column_names
+
+
+def mapped_columns(path: str, file: pq.ParquetFile, wanted: Sequence[str], time_zone: str | None) -> tuple[str, ...]:
     """Those of the wanted columns that the file has, in its order.
 
     Raises JobError where one holds lists or the like.
     """
-    schema = file.schema_arrow
+    schema = _flat(file.schema_arrow.empty_table()).schema
     places = {place: column for column in wanted if (place := column_place(schema.names, column)) is not None}
     for place, column in places.items():
-        if pa.types.is_nested(schema.field(place).type):
-            raise JobError(
-                f"{path}: column {column} is of type {schema.field(place).type}; name a column of single values"
-            )
+        kind = schema.field(place).type
+        if pa.types.is_nested(kind):
+            raise JobError(f"{path}: column {column} is of type {kind}; name a column of single values")
+        if pa.types.is_timestamp(kind) and kind.tz:
+            logging.info("%s: %s is taken as days of %s (timeZone of the mapping)", path, column, time_zone or kind.tz)
     return tuple(places[place] for place in sorted(places))
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    """The columns within columns as columns."""
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table
 
 
 def parquet_rows(path: str, group: int, first: int, columns: Sequence[str], time_zone: str | None) -> RawRows:
@@ -60,10 +74,10 @@ def parquet_rows(path: str, group: int, first: int, columns: Sequence[str], time
         time_zone: whose day a moment is taken as; None: that of the column, UTC where it has none.
     """
     file = parquet_file(path)
-    names = file.schema_arrow.names
+    names = column_names(file)
     wanted = [place for column in columns if (place := column_place(names, column)) is not None]
     try:
-        table = file.read_row_group(group, columns=[names[place] for place in wanted])
+        table = _flat(file.read_row_group(group, columns=[names[place] for place in wanted]))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise JobError(f"{path}: damaged in row group {group + 1} ({reason}); deliver the file again") from None

@@ -107,6 +107,9 @@ def test_columns_in_the_names_of_folders(tmp_path: Path) -> None:
     found = read_rows(file)
     days = dict(zip(found.text("a").to_pylist(), found.text("t_dat").to_pylist(), strict=True))
     assert days == {"1": "2020-09-01", "2": "2020-09-02", "3": None}
+    part(tmp_path / "t/t_dat=2020-09-09", "x.csv", 7, header="t_dat,c,a,p,s")  # the file has the column itself
+    (file,) = source_files(tmp_path, mapping())
+    assert sorted(filter(None, read_rows(file).text("t_dat").to_pylist())) == ["2020-09-01", "2020-09-01", "2020-09-02"]
     lost = sorted((tmp_path / "t").rglob("*.parquet"))[1]
     lost.write_bytes(lost.read_bytes()[:-9])
     with pytest.raises(JobError, match=rf"{lost.name}: not a whole Parquet file .*; deliver the file again"):
@@ -147,6 +150,22 @@ def test_parquet_columns_as_they_come(tmp_path: Path) -> None:
 def test_parquet_columns_that_nobody_maps_are_not_read(tmp_path: Path) -> None:
     file = parquet(tmp_path, urls=[["x"], ["y"]], more=[{"a": 1}, {"a": 2}])
     assert read_rows(file).fields.column_names == list(NAMES.values())
+
+
+def test_parquet_columns_within_columns(tmp_path: Path) -> None:
+    names = {**NAMES, "customer_id": "who.id", "article_id": "what.ref.id"}
+    who = [{"id": "c", "tags": ["x"]}, {"id": "d", "tags": []}]
+    what = [{"ref": {"id": 1}}, None]
+    pq.write_table(
+        pa.table({"t_dat": ["2020-09-01"] * 2, "what": what, "who": who, "p": [1, 2], "s": [1, 2]}), tmp_path / "t"
+    )
+    (file,) = source_files(tmp_path, mapping(columns=names))
+    found = read_rows(file)
+    assert (found.text("who.id").to_pylist(), found.text("what.ref.id").to_pylist()) == (["c", "d"], ["1", None])
+    with pytest.raises(JobError, match=r"column missing: who .*; found .*who.id, who.tags"):
+        source_files(tmp_path, mapping(columns={**names, "customer_id": "who"}))
+    with pytest.raises(JobError, match=r"column who.tags is of type list"):
+        source_files(tmp_path, mapping(columns={**names, "customer_id": "who.tags"}))
 
 
 def test_a_damaged_row_group_is_named(tmp_path: Path) -> None:
