@@ -251,4 +251,4 @@ def check_enough(weeks: Weeks, plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES, settings=SETTINGS)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

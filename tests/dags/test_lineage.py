@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from importlib import import_module
+from inspect import getsource
 from types import ModuleType
 from typing import Any, get_args
 
@@ -74,6 +75,13 @@ def test_what_a_task_reads_was_written_before(dags: dict[str, dict[str, Any]], n
 def test_every_job_declares_what_it_reads_and_writes(modules: dict[str, dict[str, ModuleType]]) -> None:
     jobs = {module for name in WITH_LINEAGE for module in modules[name].values()}
     assert [module for module in jobs if not hasattr(module, "READS") or not hasattr(module, "WRITES")] == []
+
+
+def test_a_job_that_reads_earlier_runs_may(modules: dict[str, dict[str, ModuleType]]) -> None:
+    jobs = {module for name in WITH_LINEAGE for module in modules[name].values()}
+    readers = [module for module in jobs if hasattr(module, "READS_EARLIER_RUNS")]
+    assert len(readers) > 3
+    assert [m.__name__ for m in readers if "reads=READS + READS_EARLIER_RUNS" not in getsource(m)] == []
 
 
 def test_a_tasks_assets_are_its_jobs_tables(
