@@ -127,7 +127,7 @@ def test_what_cannot_be_answered_is_said_in_one_line(model: mlflow.pyfunc.PyFunc
 
 def test_nobody_gives_an_empty_frame_and_everybody_twice_twice_the_rows(model: mlflow.pyfunc.PyFuncModel) -> None:
     one = asked(model, ["c001"])
-    for nobody in ([], pd.Series([], dtype=str), pd.Series([], dtype=object), np.array([], dtype=object)):
+    for nobody in (pd.Series([], dtype=str), pd.Series([], dtype=object), np.array([], dtype=object)):
         pd.testing.assert_frame_equal(asked(model, nobody), one.iloc[:0])
     pd.testing.assert_frame_equal(asked(model, ["c001"] * 2), pd.concat([one, one], ignore_index=True))
     everything = asked(model, ["c001"], count=10**12)
