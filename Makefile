@@ -22,7 +22,8 @@ env = $(if $($(2)),ATELIER_$(1)='$($(2))')
 
 help: ## explain the targets (default)
 	@echo "Atelier: a fashion recommender retrained every week."
-	@awk -F ':[^#]*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' Makefile
+	@awk -F ':[^#]*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / { \
+		text = $$2; if (length(text) > 96) sub(/ \[/, sprintf("\n%23s[", ""), text); printf "  %-20s %s\n", $$1, text }' Makefile
 	@printf '\nExamples:\n'
 	@echo "  make demo"
 	@echo "  make demo DATA=/data/hm AS_OF=2020-09-16 WAREHOUSE=/data/warehouse ENCODER=resnet152"
@@ -42,7 +43,7 @@ demo: setup ## run the weekly DAG through Airflow and print what came out [DATA=
 	@$(AIRFLOW) -m scripts.demo $(call flag,data,DATA) $(call flag,as-of-date,AS_OF) $(call flag,warehouse,WAREHOUSE) \
 		$(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER)
 
-up: setup ## start Airflow and the MLflow UI on 127.0.0.1 [WAREHOUSE= TARGET=]
+up: setup ## start Airflow (with Data Docs) and MLflow on 127.0.0.1 [WAREHOUSE= TARGET=]
 	@$(AIRFLOW) -m scripts.services up $(call flag,warehouse,WAREHOUSE)
 
 down: ## stop what `make up` started
@@ -58,7 +59,7 @@ data-report: setup ## compare the moments of DATA with the real H&M data's [DATA
 
 ##@ Models
 
-rollback: setup ## make the champion before the one of AS_OF champion again [AS_OF=2020-09-16 WAREHOUSE=]
+rollback: setup ## withdraw the champion of AS_OF: the one before it is champion again [AS_OF=2020-09-16 WAREHOUSE=]
 	@$(JOBS) -m jobs.evaluation.rollback --as-of-date '$(AS_OF)' $(call flag,warehouse,WAREHOUSE)
 
 # Each job takes what it needs of these.

@@ -37,8 +37,8 @@ EXIT_JOB_ERROR = 2
 def fail(exit_code: int, last_words: str) -> NoReturn:
     """Raises AirflowFailException (no retry) for a job's own error, AirflowException (retried) for any other."""
     if exit_code == EXIT_JOB_ERROR:
-        raise AirflowFailException(last_words)
-    raise AirflowException(f"exit code {exit_code}: {last_words}")
+        raise AirflowFailException(last_words) from None  # the job's own line, and no command line below it
+    raise AirflowException(f"exit code {exit_code}: {last_words}") from None
 
 
 def linked(facts: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,10 @@ FIRST_CHOICES = {
     "mlflow.telemetry.info.alert.dismissed_v1": "true",
 }
 #: Cells of tables in a description, which is a model's card, would touch.
-STYLE = "<style>.note-view-outer-container :is(th, td) { padding: 1px 16px 1px 0; text-align: left }</style>"
+STYLE = (
+    "<style>.note-view-outer-container table { margin-bottom: 12px }"
+    ".note-view-outer-container :is(th, td) { padding: 1px 16px 1px 0; text-align: left }</style>"
+)
 SCRIPT = (
     f"<script>for (const [key, value] of Object.entries({json.dumps(FIRST_CHOICES)}))"
     " if (localStorage.getItem(key) === null) localStorage.setItem(key, value)</script>"

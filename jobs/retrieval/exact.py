@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faiss
 import numpy as np
-import torch
 
 from jobs.retrieval.source import Floats, TopK, best, empty_topk
 
@@ -18,6 +17,8 @@ class ExactSearch:
     """
 
     def __init__(self, vectors: Floats, device: str | None = None) -> None:
+        import torch  # not above: whoever needs the names of sources alone would wait for it
+
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         self._size = len(vectors)
         device = device or ("cuda" if torch.cuda.is_available() else None)
@@ -39,6 +40,8 @@ class ExactSearch:
         if self._resident is None:
             products, positions = self._index.search(queries, count)
         else:
+            import torch
+
             top = (torch.from_numpy(queries).to(self._resident.device) @ self._resident.T).topk(count, dim=1)
             products, positions = top.values.cpu().numpy(), top.indices.cpu().numpy()
         return best(positions.astype(np.int32), products, count)

@@ -48,8 +48,9 @@ def test_a_spark_job_is_submitted_with_its_file_and_arguments(spark_submit: Path
 
 def test_a_spark_jobs_own_error_is_not_retried(spark_submit: Path) -> None:
     script(spark_submit, 'echo noise; echo "ERROR ingest.articles: articles.csv: no column x" >&2; exit 2')
-    with pytest.raises(AirflowFailException, match=r"articles\.csv: no column x"):
+    with pytest.raises(AirflowFailException, match=r"articles\.csv: no column x") as caught:
         SparkJobOperator(task_id="ingest.articles", arguments=[]).execute({})
+    assert caught.value.__suppress_context__, "spark-submit's command line says nothing of the job's own error"
 
 
 def test_a_spark_job_that_dies_is_retried(spark_submit: Path) -> None:

@@ -159,6 +159,16 @@ def test_every_published_table_has_an_event_with_version_rows_and_page(
             assert (extra["rows"], extra["delta_version"]) == (rows, DeltaTable(stack.warehouse / table).version())
 
 
+def test_the_page_of_a_publish_is_shown_to_who_is_logged_in(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
+    api = stack.api()
+    link = next(e["extra"]["data_docs_link"] for e in api.asset_events() if e["name"] == "gold/recommendations")
+    logged_in = urllib.request.Request(link, headers={"Cookie": f"_token={api._token}"})
+    with urllib.request.urlopen(logged_in, timeout=30) as answer:
+        assert answer.url == link and "gold/recommendations" in answer.read().decode()
+    with urllib.request.urlopen(link, timeout=30) as answer:
+        assert "/auth/login" in answer.url
+
+
 def test_the_same_week_again_leaves_the_same_tables(stack: Stack, first: dict[str, pl.DataFrame]) -> None:
     run_id = stack.api().trigger(WEEK, stack.conf)
     stack.wait(run_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,6 +25,7 @@ from jobs.publish.recommendations import check_counts, count
 from tests.jobs.evaluation.silver import put
 from tests.jobs.retrieval.small import on
 
+ROOT = Path(__file__).resolve().parents[3]
 AS_OF = on(40)
 ARTICLE_LABELS = {"product_type_name": "Dress", "department_name": " Ladies "}
 COLOURS = {"a0": "Black", "a1": "Other Pink", "a2": "White", "a3": "Green"}
@@ -166,3 +169,9 @@ def test_buckets_can_be_computed_anywhere(tmp_path: Path) -> None:
     for customer, bucket in found.items():
         query = "SELECT ('0x' || md5($1)[:8])::BIGINT % 100"
         assert duckdb.execute(query, [customer]).fetchone() == (bucket,)
+
+
+def test_publishing_does_not_wait_for_torch() -> None:
+    """Its import takes as long as the work."""
+    code = "import sys, jobs.publish.recommendations; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
