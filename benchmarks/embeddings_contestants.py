@@ -59,7 +59,7 @@ def pictures(encoder: Encoder, work: Path) -> Pictures:
     """All drawn JPEGs; reading them once for their checksums leaves them in memory."""
     root = (work / "images").resolve()
     paths = sorted(root.iterdir())
-    return Pictures(paths, [file.checksum for file in inspect_all(paths, root)], root, encoder)
+    return Pictures(paths, [file.checksum for file in inspect_all(paths, [root])], [root], encoder)
 
 
 def rounds(encoder: Encoder, work: Path) -> dict[str, object]:

@@ -96,9 +96,9 @@ def catalogue_images(job: Job) -> AutoencoderImages:
     articles = job.read_arrow(ARTICLES, ["article_id", "product_code"]).sort_by("article_id")
     articles = articles.take(encoder_fitting.sample(len(articles), settings.sweep_images, settings.seed))
     paths = [folder.path(article_id) for article_id in articles["article_id"].to_pylist()]
-    files = inspect_all(paths, folder.root)
+    files = inspect_all(paths, folder.roots)
     encoder = encoders.open_encoder("autoencoder", None)
-    pictures = Pictures(paths, [file.checksum for file in files], folder.root, encoder)
+    pictures = Pictures(paths, [file.checksum for file in files], folder.roots, encoder)
     images, kept = pictures.decoded([row for row, file in enumerate(files) if file.status == "ok"])
     encoder_fitting.require(len(kept))
     data = prepared(images, articles.take(kept), settings.seed)

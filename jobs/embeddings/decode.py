@@ -36,6 +36,8 @@ _TURNS = {
 }
 #: Of a file that is not what it was when it was checksummed: the next run looks again.
 CHANGED = "changed while it was read"
+#: Of one that lies elsewhere.
+OUTSIDE = "path leaves the image folder; name the folder that links lead into as image_links in the mapping"
 #: A path, or an object-store URI.
 Location = str | Path
 CPUS = len(os.sched_getaffinity(0))
@@ -61,11 +63,14 @@ class ImageFile:
     checksum: str | None = None
 
 
-def read(path: Location, root: Location) -> tuple[ImageFile, bytes]:
-    """Read and checksum the file at `path`, which must lie below `root` even through links; both may be URIs."""
+def read(path: Location, roots: Sequence[Location]) -> tuple[ImageFile, bytes]:
+    """Read and checksum the file at `path`, which must lie below one of `roots` even through links.
+
+    All of them may be URIs.
+    """
     try:
-        if not _is_inside(path, root):
-            return ImageFile("broken", "path leaves the image folder"), b""
+        if not _is_inside(path, roots):
+            return ImageFile("broken", OUTSIDE), b""
         filesystem, place = storage.filesystem(str(path))
         info = filesystem.get_file_info(place)
         if info.type == pafs.FileType.NotFound:
@@ -82,10 +87,10 @@ def read(path: Location, root: Location) -> tuple[ImageFile, bytes]:
     return (ImageFile("ok", None, checksum) if content else ImageFile("broken", "empty file", checksum)), content
 
 
-def _is_inside(path: Location, root: Location) -> bool:
+def _is_inside(path: Location, roots: Sequence[Location]) -> bool:
     if storage.is_uri(path):  # an object has no links, and its name is taken as it is
         return ".." not in str(path).split("/")
-    return Path(path).resolve().is_relative_to(Path(root).resolve())
+    return any(Path(path).resolve().is_relative_to(Path(root).resolve()) for root in roots)
 
 
 class Opened(NamedTuple):
@@ -97,10 +102,10 @@ class Opened(NamedTuple):
 
 
 def open_known(
-    path: Location, root: Location, checksum: str | None, at_least: tuple[int, int]
+    path: Location, roots: Sequence[Location], checksum: str | None, at_least: tuple[int, int]
 ) -> tuple[ImageFile, Opened | None]:
     """The picture in a file that had this checksum before, and what became of the file; None where it is broken."""
-    file, content = read(path, root)
+    file, content = read(path, roots)
     if file.checksum != checksum:
         return ImageFile("broken", CHANGED, checksum), None
     try:
@@ -178,7 +183,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def inspect_all(paths: Sequence[Location], root: Location) -> list[ImageFile]:
+def inspect_all(paths: Sequence[Location], roots: Sequence[Location]) -> list[ImageFile]:
     """Checksum many files, on all cores."""
     with ThreadPoolExecutor(CPUS) as pool:
-        return list(pool.map(lambda path: read(path, root)[0], paths))
+        return list(pool.map(lambda path: read(path, roots)[0], paths))

@@ -95,11 +95,11 @@ class Images:
         rows = {f.checksum: i for i, f in enumerate(self.files) if f.status == "ok" and f.checksum not in known}
         return [i for checksum, i in rows.items() if checksum not in self.vectors]
 
-    def pictures(self, rows: Sequence[int], root: Location, encoder: Encoder) -> Pictures:
+    def pictures(self, rows: Sequence[int], roots: Sequence[Location], encoder: Encoder) -> Pictures:
         """Those rows' files, to be prepared for the encoder."""
         from jobs.embeddings.stream import Pictures
 
-        return Pictures([self.paths[i] for i in rows], [self.files[i].checksum for i in rows], root, encoder)
+        return Pictures([self.paths[i] for i in rows], [self.files[i].checksum for i in rows], roots, encoder)
 
     def table(self, encoder: str) -> pa.Table:
         """The rows of article_embeddings."""
@@ -119,7 +119,7 @@ class Images:
 
 
 def embed(
-    job: Job, images: Images, root: Location, fitted: ModelVersion | None
+    job: Job, images: Images, roots: Sequence[Location], fitted: ModelVersion | None
 ) -> tuple[ModelVersion, FeatureStore, str]:
     """Embed what has no vector yet, with the fitted encoder or a new one.
 
@@ -132,16 +132,16 @@ def embed(
     settings, remark = job.settings, ""
     if fitted is not None:
         encoder, pca = encoder_fitting.load(fitted, settings)
-        store, count = _compute(job, images, root, encoder)
+        store, count = _compute(job, images, roots, encoder)
     else:
         with start_run(settings, job.name) as tracked:
             encoder, trained = open_encoder(settings.encoder, settings.weights_dir), None
             if settings.encoder in encoder_fitting.TRAINED:
                 rows = images.to_embed({})
-                pictures = images.pictures(rows, root, encoder)
+                pictures = images.pictures(rows, roots, encoder)
                 trained = encoder_fitting.train(settings, tracked.info.run_id, images.articles.take(rows), pictures)
                 encoder = with_network(encoder, trained.network)
-            store, count = _compute(job, images, root, encoder)
+            store, count = _compute(job, images, roots, encoder)
             rows, features = _sample(images, store, settings.seed)
             mlflow.log_metric("images", len(images.to_embed({})))
             fitted, pca, remark = encoder_fitting.register(
@@ -151,7 +151,7 @@ def embed(
     return fitted, store, f"{count:,} newly embedded" + (f"; {remark}" if remark else "")
 
 
-def _compute(job: Job, images: Images, root: Location, encoder: Encoder) -> tuple[FeatureStore, int]:
+def _compute(job: Job, images: Images, roots: Sequence[Location], encoder: Encoder) -> tuple[FeatureStore, int]:
     """Features of all images without a vector, in the store; those of a killed run are there already."""
     from jobs.embeddings import stream
 
@@ -160,7 +160,7 @@ def _compute(job: Job, images: Images, root: Location, encoder: Encoder) -> tupl
     rows = images.to_embed(known)
     images.settle(known)
     if rows:
-        stream.embed(images.pictures(rows, root, encoder), store, outcomes.broken_allowed(images.files, share))
+        stream.embed(images.pictures(rows, roots, encoder), store, outcomes.broken_allowed(images.files, share))
         images.settle(store.outcomes())
     outcomes.refuse_if_bad(images.files, images.paths, share)
     return store, len(rows)
@@ -201,7 +201,7 @@ def _main(job: Job, folder: ImageFolder) -> str:
     settings = job.settings
     articles = job.read_arrow(ARTICLES, COLUMNS).sort_by("article_id")
     paths = [folder.path(article_id) for article_id in articles["article_id"].to_pylist()]
-    images = Images(articles, paths, inspect_all(paths, folder.root))
+    images = Images(articles, paths, inspect_all(paths, folder.roots))
     use_tracking(settings)
     fitted = fitted_encoder(settings)
     stored = None
@@ -215,7 +215,7 @@ def _main(job: Job, folder: ImageFolder) -> str:
     outcomes.refuse_if_bad(images.files, paths, settings.max_bad_image_share)
     store, said = None, "0 newly embedded"
     if images.to_embed({}) or fitted is None:
-        fitted, store, said = embed(job, images, folder.root, fitted)
+        fitted, store, said = embed(job, images, folder.roots, fitted)
     encoder = slice_name(fitted, settings)
     table = images.table(encoder)
     summary = f"{outcomes.summary(images.files)}; encoder {encoder}"

@@ -46,7 +46,7 @@ class Pictures:
 
     paths: Sequence[Location]
     checksums: Sequence[str | None]
-    root: Location
+    roots: Sequence[Location]
     encoder: Encoder
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class Pictures:
         return pixels[: len(good)], good
 
     def _prepared(self, row: int) -> tuple[ImageFile, np.ndarray | None]:
-        file, opened = open_known(self.paths[row], self.root, self.checksums[row], self.encoder.at_least)
+        file, opened = open_known(self.paths[row], self.roots, self.checksums[row], self.encoder.at_least)
         try:
             return file, self.encoder.prepare(opened.image) if opened else None
         except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow.fs as pafs
 
@@ -15,14 +16,27 @@ from jobs.platform.tracking import ModelVersion, find_versions, use_tracking
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Where a retailer's pictures lie: `root` (no image may lie outside) and the path template of an article."""
+    """Where a retailer's pictures lie.
+
+    Attributes:
+        data: the data folder.
+        template: of an article's path in it.
+        links: a folder that pictures may be links into besides, from the data folder on; None: there is none.
+    """
 
     data: str
     template: str
+    links: str | None = None
 
     @property
     def root(self) -> str:
         return storage.normalized(f"{self.data}/{self.template.split('{')[0]}")
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The folders that every picture lies in one of, even through links."""
+        linked = [str(Path(self.data, self.links))] if self.links and not storage.is_uri(self.data) else []
+        return (self.root, *linked)
 
     def path(self, article_id: str) -> str:
         return f"{self.data}/{self.template.format(article_id=article_id, prefix=article_id[:3])}"
@@ -51,10 +65,10 @@ def no_folder(settings: Settings) -> str:
 
 def image_folder(settings: Settings) -> ImageFolder | None:
     """The run's image folder; None when the retailer has no images, or the data came without them."""
-    template = load_mapping(settings.mapping).images
-    if template is None:
+    mapping = load_mapping(settings.mapping)
+    if mapping.images is None:
         return None
-    folder = ImageFolder(settings.data, template)
+    folder = ImageFolder(settings.data, mapping.images, mapping.image_links)
     return folder if folder.is_there else None
 
 

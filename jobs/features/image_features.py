@@ -45,7 +45,7 @@ class Pictures:
 
     paths: Sequence[Location]
     checksums: Sequence[str | None]
-    root: Location
+    roots: Sequence[Location]
     grouping: Grouping
 
     def rows(self) -> pa.Table:
@@ -56,10 +56,10 @@ class Pictures:
     def chunks(self) -> list[Pictures]:
         starts = range(0, len(self.paths), CHUNK)
         parts = ((self.paths[i : i + CHUNK], self.checksums[i : i + CHUNK]) for i in starts)
-        return [Pictures(*part, self.root, self.grouping) for part in parts]
+        return [Pictures(*part, self.roots, self.grouping) for part in parts]
 
     def _row(self, path: Location, checksum: str | None) -> dict[str, object]:
-        file, opened = open_known(path, self.root, checksum, AT_LEAST)
+        file, opened = open_known(path, self.roots, checksum, AT_LEAST)
         row = {"image_status": file.status, "image_error": file.error, "image_checksum": file.checksum}
         return row | (describe(opened, self.grouping) if opened else {})
 
@@ -141,11 +141,11 @@ def main(job: Job) -> str:
         stored = job.read_arrow(IMAGE_FEATURES, SCHEMA.names).sort_by("article_id").cast(SCHEMA)
     store = Chunks(settings.work_dir / "image_features" / grouping.name)
     known = _known(pa.concat_tables([stored, *store.tables()]), grouping.name)
-    files = outcomes.settled(inspect_all(paths, folder.root), _outcomes(known))
+    files = outcomes.settled(inspect_all(paths, folder.roots), _outcomes(known))
     outcomes.refuse_if_bad(files, paths, settings.max_bad_image_share)
     seen = set(known["image_checksum"].to_pylist())
     new = list({f.checksum: i for i, f in enumerate(files) if f.status == "ok" and f.checksum not in seen}.values())
-    pictures = Pictures([paths[i] for i in new], [files[i].checksum for i in new], folder.root, grouping)
+    pictures = Pictures([paths[i] for i in new], [files[i].checksum for i in new], folder.roots, grouping)
     found = look_at(pictures, outcomes.broken_allowed(files, settings.max_bad_image_share), store)
     files = outcomes.settled(files, _outcomes(found))
     outcomes.refuse_if_bad(files, paths, settings.max_bad_image_share)

@@ -183,10 +183,12 @@ class Mapping(_Model):
     """A retailer's files.
 
     `images` is the path of an article's picture below the data folder, a `str.format` template of `article_id` and
-    `prefix` (its first three characters); None: the retailer has no images.
+    `prefix` (its first three characters); None: the retailer has no images. `image_links` is a folder that pictures
+    may be links into, a path as the data folder's or one below it: a cache beside the data, as DVC and git-annex have.
     """
 
     images: str | None = None
+    image_links: str | None = None
     articles: ArticlesMapping
     customers: CustomersMapping
     transactions: TransactionsMapping
@@ -204,7 +206,7 @@ class Mapping(_Model):
     @property
     def digest(self) -> str:
         """Changes with everything that decides how files become tables."""
-        text = self.model_dump_json(exclude={"images": True, "transactions": {"max_overlap"}})
+        text = self.model_dump_json(exclude={"images": True, "image_links": True, "transactions": {"max_overlap"}})
         return hashlib.sha256(text.encode()).hexdigest()
 
 

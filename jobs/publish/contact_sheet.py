@@ -81,7 +81,7 @@ def rows(settings: Settings) -> dict[str, list[Tile]]:
 
 def tile(article_id: str, name: str, reason: str, folder: ImageFolder | None) -> Tile:
     """An article's image, or none, with its name and the reason below it."""
-    content = read(folder.path(article_id), folder.root)[1] if folder else None
+    content = read(folder.path(article_id), folder.roots)[1] if folder else None
     return Tile(content, (name, *wrap(reason, CHARACTERS, max_lines=CAPTION_LINES - 1, placeholder=" ...")))
 
 

@@ -59,7 +59,7 @@ def picture_of(path: Path) -> bytes:
         root = path.resolve().parent
     except (OSError, ValueError, RuntimeError) as error:  # a null byte; links in a circle
         raise JobError(f"{str(path)!r}: {error}") from None
-    file, content = read(path, root)
+    file, content = read(path, [root])
     if file.status != "ok":
         raise JobError(f"{path}: {file.error or 'no such file'}")
     return content
@@ -122,7 +122,7 @@ def sheet(content: bytes, picks: Sequence[Pick], settings: Settings) -> Image.Im
     tiles = [Tile(content, ("your picture",))]
     for pick in picks:
         article = pick.article
-        picture = read(folder.path(article["article_id"]), folder.root)[1] if folder else None
+        picture = read(folder.path(article["article_id"]), folder.roots)[1] if folder else None
         words = (f"{pick.rank}.  {article['article_id']}  {pick.score:.3f}", article["prod_name"] or "")
         kind = ", ".join(filter(None, (article["product_type_name"], article["colour_group_name"])))
         tiles.append(Tile(picture, (*words, kind)))

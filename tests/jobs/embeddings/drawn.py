@@ -49,7 +49,7 @@ def publish_articles(data: Path, numbers: range) -> None:
         "product_type_name": [GARMENTS[i % 2] for i in numbers],
         "colour_group_name": [list(COLOURS)[i % 3] for i in numbers],
     }
-    nothing = {column.name: [None] * len(numbers) for column in ARTICLES.columns}
+    nothing = {column.name: [None if column.nullable else False] * len(numbers) for column in ARTICLES.columns}
     rows = pa.table({**nothing, **values}, schema=arrow_schema(ARTICLES))
     Warehouse(str(data / "warehouse"), {"run_id": "test"}).publish_arrow(ARTICLES, rows, {})
 

@@ -154,12 +154,14 @@ def test_inspection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "large").write_bytes(bytes(101))
     monkeypatch.setattr(decode, "MAX_BYTES", 100)
     names = ["good", "none", "empty", "folder", "link", "../secret", "loop", "pipe", "large"]
-    found = dict(zip(names, decode.inspect_all([root / name for name in names], root), strict=True))
+    found = dict(zip(names, decode.inspect_all([root / name for name in names], [root]), strict=True))
     assert found["good"] == decode.ImageFile("ok", None, hashlib.sha256(b"abc").hexdigest())
     assert found["none"] == decode.ImageFile("missing")
     assert found["empty"] == decode.ImageFile("broken", "empty file", hashlib.sha256(b"").hexdigest())
     assert found["folder"].error == found["pipe"].error == "not a file"
-    assert found["link"] == found["../secret"] == decode.ImageFile("broken", "path leaves the image folder")
+    assert found["link"] == found["../secret"] == decode.ImageFile("broken", decode.OUTSIDE)
+    (linked,) = decode.inspect_all([root / "link"], [root, tmp_path])
+    assert linked.status == "ok" and "image_links" in decode.OUTSIDE
     assert found["loop"].status == "broken"
     assert found["large"].error == "file of 101 bytes, more than 100"
 

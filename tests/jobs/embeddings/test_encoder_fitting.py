@@ -28,8 +28,8 @@ def pictures(tmp_path: Path) -> Pictures:
     for i in range(N):
         drawn.draw(tmp_path, i)
     paths = [drawn.image_path(tmp_path, i) for i in range(N)]
-    checksums = [file.checksum for file in inspect_all(paths, tmp_path)]
-    return Pictures(paths, checksums, tmp_path.resolve(), encoders.catalogue(CatalogueEncoder()))
+    checksums = [file.checksum for file in inspect_all(paths, [tmp_path])]
+    return Pictures(paths, checksums, [tmp_path.resolve()], encoders.catalogue(CatalogueEncoder()))
 
 
 def trained_on(

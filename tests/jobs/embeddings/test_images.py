@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from jobs.embeddings import catalogue, reduction, stream, versions
-from jobs.embeddings.decode import ImageFile
+from jobs.embeddings.decode import OUTSIDE, ImageFile, inspect_all
 from jobs.embeddings.feature_store import FeatureStore
 from jobs.embeddings.images import Images, _sample
+from jobs.embeddings.versions import image_folder
+from jobs.platform.code import ROOT
 from jobs.platform.errors import JobError
 from jobs.platform.tracking import find_versions, use_tracking
 from tests.jobs.embeddings import drawn
@@ -142,8 +144,22 @@ def test_linked_picture_outside_the_folder_is_not_read(data: Path) -> None:
     drawn.image_path(data, 7).symlink_to(outside)
     drawn.run(data)
     row = drawn.rows(data)[drawn.article_id(7)]
-    assert (row["image_status"], row["image_error"]) == ("broken", "path leaves the image folder")
+    assert (row["image_status"], row["image_error"]) == ("broken", OUTSIDE)
     assert row["image_embedding"] is None
+
+
+def test_links_into_a_folder_that_the_mapping_names_are_followed(data: Path, tmp_path: Path) -> None:
+    mapping = tmp_path / "linked.toml"
+    text = (ROOT / "jobs" / "ingest" / "mappings" / "hm.toml").read_text()
+    mapping.write_text(text.replace("images = ", 'image_links = "../cache"\nimages = ', 1))
+    cache = data.parent / "cache"
+    cache.mkdir()
+    shutil.move(drawn.image_path(data, 7), cache / "7")
+    drawn.image_path(data, 7).symlink_to(cache / "7")
+    folder = image_folder(drawn.settings(data, mapping=str(mapping)))
+    assert folder is not None
+    (found,) = inspect_all([folder.path(drawn.article_id(7))], folder.roots)
+    assert found.status == "ok"
 
 
 def test_pictures_of_a_strange_kind_are_embedded_flagged_and_counted(data: Path) -> None:

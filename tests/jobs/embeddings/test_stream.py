@@ -27,8 +27,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
     drawn.image_path(data, 6).write_bytes(b"bad")
     paths = [drawn.image_path(data, i) for i in range(N)]
     torch.manual_seed(0)
-    checksums = [file.checksum for file in inspect_all(paths, data)]
-    return Pictures(paths, checksums, data.resolve(), encoders.catalogue(CatalogueEncoder().eval()))
+    checksums = [file.checksum for file in inspect_all(paths, [data])]
+    return Pictures(paths, checksums, [data.resolve()], encoders.catalogue(CatalogueEncoder().eval()))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,6 @@ def test_too_many_broken_files_end_it_early(pictures: Pictures, tmp_path: Path, 
 
 
 def test_a_file_that_changed_meanwhile_is_looked_at_again(pictures: Pictures) -> None:
-    changed = Pictures(pictures.paths, ["0" * 64] * N, pictures.root, pictures.encoder)
+    changed = Pictures(pictures.paths, ["0" * 64] * N, pictures.roots, pictures.encoder)
     batch = changed.__getitems__([0])
     assert (batch.files[0].status, batch.files[0].error, len(batch.pixels)) == ("broken", CHANGED, 0)

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from PIL import Image, ImageDraw
 
 from expectations.images import IMAGE_FEATURES
-from jobs.embeddings.decode import CHANGED
+from jobs.embeddings.decode import CHANGED, OUTSIDE
 from jobs.embeddings.feature_store import Chunks
 from jobs.features import image_descriptors, image_features
 from jobs.platform.errors import JobError
@@ -178,7 +178,7 @@ def test_files_out_of_reach(data: Path) -> None:
     drawn.image_path(data, 8).write_bytes(b"")
     run(data)
     link, empty = (rows(data)[drawn.article_id(i)] for i in (7, 8))
-    assert (link["image_status"], link["image_error"]) == ("broken", "path leaves the image folder")
+    assert (link["image_status"], link["image_error"]) == ("broken", OUTSIDE)
     assert (empty["image_error"], empty["colours"]) == ("empty file", None)
 
 

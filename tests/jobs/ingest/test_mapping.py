@@ -42,6 +42,7 @@ def test_complete_journey_has_units_and_no_images() -> None:
             "either a column of the file or a constant",
         ),
         (("{prefix}", "{folder}"), "images: Value error, must contain {article_id}"),
+        (("images/{prefix}", "../elsewhere"), "images: Value error, must be a path below the data folder"),
         (("[transactions]", "[transactions]\nprice_is_line_total = true"), "price_is_line_total needs units"),
         (("[transactions]", "[transactions"), "not a TOML file"),
         (

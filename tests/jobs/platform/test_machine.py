@@ -49,7 +49,8 @@ def poor() -> list[str]:
 
 
 def python(*command: str, before: list[str], **environment: str) -> str:
-    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "JAVA_HOME": os.environ["JAVA_HOME"]} | environment
+    given = {name: os.environ[name] for name in ("PATH", "JAVA_HOME") if name in os.environ}
+    given |= {"PYTHONPATH": str(ROOT)} | environment
     words = [f"{name}={value}" for name, value in given.items()]
     line = [*before, *words, sys.executable, *command]
     return subprocess.run(line, capture_output=True, text=True, check=True, cwd=ROOT, encoding="utf-8").stdout
