@@ -106,6 +106,9 @@ integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rer
 cluster-test: setup ## the Spark jobs on a standalone cluster and through Spark Connect, both started here: the same tables
 	$(JOBS) -m pytest tests/cluster tests/connect
 
+faults: setup ## damage a tiny shop in each known way, see what comes of it, into docs/reliability.md [ONLY='models']
+	$(JOBS) -m tests.faults $(if $(ONLY),--only '$(ONLY)',--write-docs)
+
 ##@ Benchmarks: each with its peer in the same run; results in docs/results/benchmarks.md
 
 bench: setup ## lines a second of the sample data's generator
