@@ -104,6 +104,19 @@ def test_as_a_system_it_is_the_registered_evaluated_fit(settings: Settings, tmp_
     assert own == {path.name: path.read_bytes() for path in registered.iterdir()}
 
 
+def test_who_has_left_gets_nothing(settings: Settings, model: mlflow.pyfunc.PyFuncModel) -> None:
+    rows = Job("test", settings, [CUSTOMER_TABLE], []).read_arrow(CUSTOMER_TABLE).to_pylist()
+    days = {"c007": AS_OF, "c059": AS_OF + WEEK}
+    try:
+        put(Path(settings.warehouse), CUSTOMER_TABLE, [r | {"left_on": days.get(r["customer_id"])} for r in rows])
+        found = asked(model)
+        assert asked(model, ["c007"]).empty
+    finally:
+        put(Path(settings.warehouse), CUSTOMER_TABLE, rows)
+    assert found["customer_id"].tolist() == np.repeat(["c001", "c059"], COUNT).tolist()
+    assert found.equals(asked(model, ["c001", "c059"]))
+
+
 def test_a_later_date_sees_what_was_bought_since_and_nothing_later(model: mlflow.pyfunc.PyFuncModel) -> None:
     assert not asked(model, as_of_date=str(AS_OF + WEEK)).equals(asked(model))
     assert len(asked(model, count=2)) == 2 * len(ASKED)
