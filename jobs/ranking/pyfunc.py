@@ -67,7 +67,7 @@ class WeeklyRecommender:
         """The best articles of each customer, in the order of the customers, then rank: those that scoring publishes.
 
         Args:
-            customers: column customer_id; none give an empty frame.
+            customers: column customer_id; none give an empty frame, and who has left by the date gets no row.
             params: as_of_date, of which the warehouse has features: nothing dated on or after it is looked at;
                 warehouse, a folder or URI; count, the articles per customer.
 
@@ -94,8 +94,12 @@ class WeeklyRecommender:
         if codes.null_count:
             unknown = ids.filter(pc.is_null(codes))[0].as_py()
             raise JobError(f"{codes.null_count:,} of {len(ids):,} customers are unknown, such as {unknown[:50]!r}")
+        there = codes.to_numpy().astype(np.int32)
+        there = there[np.isin(there, purchases.customers())]
+        if not len(there):
+            return RANKED.empty_table().to_pandas()
         snapshot = SnapshotLoader(job, purchases, self._model.inputs.encoder).at(settings.as_of_date)
-        ranked = rank_blocks(Recommender(self._model, snapshot), codes.to_numpy().astype(np.int32), int(count))
+        ranked = rank_blocks(Recommender(self._model, snapshot), there, int(count))
         return pa.concat_tables(best.table(purchases, block) for block, best in ranked).to_pandas()
 
 

@@ -61,7 +61,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             dates = {"as_of_date": day, "first_sale_date": day - WEEK, "first_purchase_date": day - WEEK}
             rows = [dates | {"last_purchase_date": day - WEEK} | row for row in features([day]).to_dicts()]
             put(root, table, rows, {"as_of_date": [day]})
-    train.main(Job("ranking.train", settings, train.READS, train.WRITES))
+    train.main(Job("ranking.train", settings, train.READS + train.READS_EARLIER_RUNS, train.WRITES))
     set_champion(settings.model_name, "1", "the only one")
     return settings
 
@@ -102,6 +102,19 @@ def test_as_a_system_it_is_the_registered_evaluated_fit(settings: Settings, tmp_
     registered = fit_folder(load_model_folder(settings.model_name, "1", tmp_path), EVALUATED)
     own = {path.name: path.read_bytes() for path in (tmp_path / "own").iterdir()}
     assert own == {path.name: path.read_bytes() for path in registered.iterdir()}
+
+
+def test_who_has_left_gets_nothing(settings: Settings, model: mlflow.pyfunc.PyFuncModel) -> None:
+    rows = Job("test", settings, [CUSTOMER_TABLE], []).read_arrow(CUSTOMER_TABLE).to_pylist()
+    days = {"c007": AS_OF, "c059": AS_OF + WEEK}
+    try:
+        put(Path(settings.warehouse), CUSTOMER_TABLE, [r | {"left_on": days.get(r["customer_id"])} for r in rows])
+        found = asked(model)
+        assert asked(model, ["c007"]).empty
+    finally:
+        put(Path(settings.warehouse), CUSTOMER_TABLE, rows)
+    assert found["customer_id"].tolist() == np.repeat(["c001", "c059"], COUNT).tolist()
+    assert found.equals(asked(model, ["c001", "c059"]))
 
 
 def test_a_later_date_sees_what_was_bought_since_and_nothing_later(model: mlflow.pyfunc.PyFuncModel) -> None:
