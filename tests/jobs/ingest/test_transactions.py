@@ -269,7 +269,9 @@ def test_folders_and_packed_files_arrive_as_files_do(
     folder = tmp_path / "transactions_1.csv"
     write(folder / "part-00000-aa.csv", TRANSACTIONS_HEADER, [purchase(price="0.1"), purchase(price="0.1")])
     write(folder / "part-00001-aa.csv", TRANSACTIONS_HEADER, [purchase(price="0.2"), purchase(price="0")])
-    week_2 = "\r\n".join([TRANSACTIONS_HEADER, *(purchase(price="0.3") for _ in range(9)), purchase(price="-1")])
+    week_2 = "\r\n".join(
+        [TRANSACTIONS_HEADER, *(purchase(price="0.3", customer=C2) for _ in range(9)), purchase(price="-1")]
+    )
     (tmp_path / "transactions_2.csv.gz").write_bytes(gzip.compress(week_2.encode("utf-16")))
     said = transactions.main(job(transactions, spark, tmp_path, **run))
     assert said == "12 units from transactions_1.csv, transactions_2.csv.gz; 2 rows in quarantine"
