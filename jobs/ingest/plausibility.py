@@ -141,7 +141,7 @@ def refuse_purchases(rows: TypedRows, mapping: TransactionsMapping, usual: Usual
         low, high = usual.limits(mapping)
         rows.verdicts.refuse(
             (price < low) | (price > high),
-            f"price is more than {mapping.price_factor:g} times lower or higher than is usual,"
+            f"price is more than {mapping.price_factor:,g} times lower or higher than is usual,"
             f" {usual.prices[0]:.3g} to {usual.prices[1]:.3g} (price_factor)",
         )
 

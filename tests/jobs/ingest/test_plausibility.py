@@ -179,5 +179,5 @@ def test_ages_that_no_customer_has_are_left_empty(tmp_path: Path) -> None:
     assert [row["reason"] for row in typed.bad().to_pylist()] == [
         "age is not 5 to 110, left empty",
         "age is not 5 to 110, left empty",
-        *["age unreadable, left empty"] * 2,  # NaN is a word for no age
+        *["age unreadable, left empty"] * 2,  # NaN is a word for empty
     ]
