@@ -61,7 +61,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             dates = {"as_of_date": day, "first_sale_date": day - WEEK, "first_purchase_date": day - WEEK}
             rows = [dates | {"last_purchase_date": day - WEEK} | row for row in features([day]).to_dicts()]
             put(root, table, rows, {"as_of_date": [day]})
-    train.main(Job("ranking.train", settings, train.READS, train.WRITES))
+    train.main(Job("ranking.train", settings, train.READS + train.READS_EARLIER_RUNS, train.WRITES))
     set_champion(settings.model_name, "1", "the only one")
     return settings
 
