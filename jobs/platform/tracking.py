@@ -284,9 +284,8 @@ def _model_version(entity: RegisteredVersion) -> ModelVersion:
 
 
 def _quoted(text: str) -> str:
-    """For MLflow's searches."""
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"
+    """For MLflow's searches, which know either quote and no way to escape one."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _stamp(settings: Settings) -> dict[str, str]:

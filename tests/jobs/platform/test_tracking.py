@@ -72,6 +72,8 @@ def test_versions_are_found_by_tag_newest_first(settings: Settings, tmp_path: Pa
     assert tracking.find_versions("tagged", colour="red", as_of_date="2020-09-09") == []
     assert tracking.find_versions("tagged")[0].tags["run_id"] == "test-run"
     assert tracking.find_versions("it's not there") == []
+    register(settings, tmp_path, "it's there", {})
+    assert len(tracking.find_versions("it's there")) == 1
 
 
 def test_champion_moves(settings: Settings, tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_damaged_file_is_found_before_it_is_used(settings: Settings, tmp_path:
     with pytest.raises(JobError, match=r"checksums\.json is missing, so that no file can be verified"):
         tracking.load_model_folder("damaged", "1", tmp_path / "fourth copy")
     shutil.rmtree(stored.parents[1])
-    with pytest.raises(JobError, match=r"^damaged 1: cannot be loaded from the model registry .*"):
+    with pytest.raises(JobError, match=r"^damaged version 1: \S+: checksums\.json is missing"):
         tracking.load_model_folder("damaged", "1", tmp_path / "last copy")
 
 
