@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("command", choices=["up", "down"])
     default = os.environ.get("ATELIER_WAREHOUSE", ROOT / "warehouse")
     parser.add_argument(
-        "--warehouse", type=folder, default=str(default), help="whose tables and MLflow store are served"
+        "--warehouse", type=folder, default=str(default), help="its tables and MLflow store are served"
     )
     arguments = parser.parse_args()
     try:
