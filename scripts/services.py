@@ -287,9 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["up", "down"])
     default = os.environ.get("ATELIER_WAREHOUSE", ROOT / "warehouse")
-    parser.add_argument(
-        "--warehouse", type=folder, default=str(default), help="its tables and MLflow store are served"
-    )
+    parser.add_argument("--warehouse", type=folder, default=str(default), help="its tables and MLflow store are served")
     arguments = parser.parse_args()
     try:
         if arguments.command == "up":
