@@ -43,8 +43,8 @@ demo: setup ## run the weekly DAG through Airflow and print what came out [DATA=
 	@$(AIRFLOW) -m scripts.demo $(call flag,data,DATA) $(call flag,as-of-date,AS_OF) $(call flag,warehouse,WAREHOUSE) \
 		$(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER)
 
-up: setup ## start Airflow (with Data Docs) and MLflow on 127.0.0.1 [WAREHOUSE= TARGET=]
-	@$(AIRFLOW) -m scripts.services up $(call flag,warehouse,WAREHOUSE)
+up: setup ## start Airflow (with Data Docs) and MLflow on 127.0.0.1; the forms offer what is given [WAREHOUSE= DATA= MAPPING= ENCODER= TARGET=]
+	@$(call env,DATA,DATA) $(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(AIRFLOW) -m scripts.services up $(call flag,warehouse,WAREHOUSE)
 
 down: ## stop what `make up` started
 	@[ ! -x $(AIRFLOW) ] || $(AIRFLOW) -m scripts.services down

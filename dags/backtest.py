@@ -6,8 +6,8 @@ fitted again from nothing later, and judged on the week that followed and, as it
 **When.** By hand only, once a weekly run of the same as-of date, or a later one, has taken in the data and embedded its
 pictures: what stands in silver is what the past is made of. A table that is not there fails the task by one line.
 
-**As-of date.** The day the last judged week ends, a Wednesday; it has to be given. The first model is fitted as of a
-week before it.
+**As-of date.** The day the last judged week ends, a Wednesday. The form offers the newest whole week in the
+tables where `make up` found one. The first model is fitted as of a week before it.
 
 **Tasks.** A task id is a module. The features of all dates come first; then one mapped task `evaluation.backtest` per
 past week, `week 1` the newest, into `gold/backtest_metrics` and `gold/backtest_buyers`; then the report: table and
@@ -23,15 +23,14 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from dags.common import BY_HAND, arguments, field, form, lineage, week_end
+from dags.common import BY_HAND, arguments, as_of_field, field, form, lineage, week_end
 from dags.operators import JobOperator, SparkJobOperator
 
 FEATURES = ("features.customers", "features.articles", "features.interactions")
 
 PARAMS = {
-    "as_of_date": field(
-        "as_of_date",
-        description="Nothing dated on or after this day touches the run: the last judged week ends before it",
+    "as_of_date": as_of_field(
+        "Nothing dated on or after this day touches the run: the last judged week ends before it"
     ),
     "backtest_weeks": field("backtest_weeks", default=12, minimum=1),
     **form("data", "warehouse", "mapping", "encoder", "training_weeks", "max_epochs", "extra_sources", "system_epochs"),

@@ -7,7 +7,8 @@ by each method, and how good those are, measured on the last whole week before t
 `silver/transactions`, and once both are new this DAG runs. By hand after pictures arrived between two weeks.
 
 **As-of date.** A run that assets start has no date: as-of date, data, warehouse and the other parameters are those of
-the weekly run that updated them last. Triggered by hand they are the form's, and `as_of_date` has to be given.
+the weekly run that updated them last. Triggered by hand they are the form's; an empty
+`as_of_date` is the newest whole week in the tables, where `make up` found one.
 
 **When a task fails.** A method whose weights are missing fails by the one line that says which, and stops no other;
 what has picks is measured (`similarity.quality`). A rerun computes only what is new.
@@ -29,7 +30,7 @@ from typing import Any
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags.common import IN_BETWEEN, TASK_DEFAULTS, arguments, field, form, table
+from dags.common import IN_BETWEEN, LATEST_WEEK, TASK_DEFAULTS, arguments, field, form, table
 from dags.operators import JobOperator
 
 # Method -> the image encoder it needs, as in jobs.similarity.methods; a test holds the two together.
@@ -48,7 +49,8 @@ PARAMS = {
         "as_of_date",
         default=None,
         type=["null", "string"],
-        description="Nothing dated on or after this day touches the run; needed where no asset brings one",
+        description="Nothing dated on or after this day touches the run; empty: the date that the assets "
+        "bring, or by hand the newest whole week in the tables",
     ),
     **form("data", "warehouse", "mapping", "weights_dir", "accept_drift", "seed"),
 }
@@ -63,6 +65,8 @@ def parameter(name: str, params: Mapping[str, Any], events: Mapping[Any, Sequenc
     extra = newest.extra if newest else {}
     given = extra.get("params", {}) | {name: value for name, value in extra.items() if name == "as_of_date"}
     value = given.get(name, params[name])
+    if name == "as_of_date" and newest is None:
+        value = value or LATEST_WEEK
     if name == "as_of_date" and not value:
         raise AirflowFailException("no asset brought this run its date: give as_of_date")
     return "" if value is None else str(value)

@@ -24,6 +24,9 @@ JOBS: dict[str, dict[str, list[str]]] = _INTERFACE["jobs"]
 
 WEDNESDAY = 2
 
+#: As-of date of the newest whole week in the tables (YYYY-MM-DD), set by `make up`.
+LATEST_WEEK = os.environ.get("ATELIER_LATEST_WEEK")
+
 #: Who goes first where both wait for a slot: what comes every week, before what somebody or an asset started.
 EVERY_WEEK, IN_BETWEEN = 10, 1
 
@@ -82,6 +85,12 @@ def field(name: str, **own: Any) -> Param:
     elif text is not None:
         default = text if isinstance(default, str | None) else json.loads(text.lower())
     return Param(default, **schema)
+
+
+def as_of_field(description: str) -> Param:
+    """The as-of date of a DAG that is run by hand alone: the newest whole week, where that is known."""
+    known = {"default": LATEST_WEEK} if LATEST_WEEK else {}
+    return field("as_of_date", description=description, **known)
 
 
 def form(*names: str) -> dict[str, Param]:

@@ -9,7 +9,8 @@ full data. What the pictures show comes from the DAG `catalogue_intelligence`; w
 not run, the systems with side features do without, and say so. `similar_articles` fails where there are no images;
 `evaluation.next_purchase.two_stage` judges nothing, since the feature tables count the purchases that it would hide.
 
-**As-of date.** The day the last label week ends, a Wednesday; it has to be given.
+**As-of date.** The day the last label week ends, a Wednesday. The form offers the newest whole week in the
+tables where `make up` found one.
 
 **Which systems.** All, or those that the form names; the tasks of the others are skipped.
 
@@ -31,7 +32,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.common import BY_HAND, SETTINGS, arguments, field, form, week_end
+from dags.common import BY_HAND, SETTINGS, arguments, as_of_field, form, week_end
 from dags.operators import JobOperator
 
 EVERY: list[str] = SETTINGS["system"]["enum"]
@@ -39,10 +40,7 @@ WITH_FEATURES = [system for system in EVERY if system.endswith("_features")]
 JUDGES = ("evaluation.weekly_protocol", "evaluation.next_purchase")
 
 PARAMS = {
-    "as_of_date": field(
-        "as_of_date",
-        description="Nothing dated on or after this day touches the run: the last label week ends before it",
-    ),
+    "as_of_date": as_of_field("Nothing dated on or after this day is used; the last label week ends before it"),
     "systems": Param(
         EVERY,
         type="array",

@@ -33,13 +33,11 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup
 from airflow.sdk.exceptions import AirflowFailException
 
 from dags.alerts import deadline
-from dags.common import TASK_DEFAULTS, WEDNESDAY, arguments, field, form, week_end
+from dags.common import LATEST_WEEK, TASK_DEFAULTS, WEDNESDAY, arguments, field, form, week_end
 from dags.operators import JobOperator, SparkJobOperator
 from dags.timetables import OnRequest
 
 WEEK = timedelta(days=7)
-#: As-of date of the newest whole week in the tables (YYYY-MM-DD), set by `make up`.
-LATEST_WEEK = os.environ.get("ATELIER_LATEST_WEEK")
 BY_THE_CLOCK = json.loads(os.environ.get("ATELIER_WEEKLY_SCHEDULE", "False").lower())
 
 # As the data flows: stage -> its jobs, how each runs, and the jobs it waits for. A stage is a group in the UI (groups

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -152,6 +153,14 @@ def run(arguments: argparse.Namespace) -> int:
         services.stop(started)
 
 
+def make_up(arguments: argparse.Namespace) -> str:
+    """The command that serves this run's warehouse, with forms filled in as this run's was."""
+    usual = {"warehouse": WAREHOUSE, "data": None, "mapping": "hm", "encoder": "catalogue"}
+    given = {name: getattr(arguments, name) for name in usual}
+    others = [f"{name.upper()}={shlex.quote(str(value))}" for name, value in given.items() if value != usual[name]]
+    return " ".join(["make up", *others])
+
+
 def main() -> None:
     """The command line."""
     begun = time.monotonic()
@@ -164,8 +173,7 @@ def main() -> None:
         sys.exit("stopped")
     console.print(f"\n{'Finished' if code == 0 else 'Stopped'} after {time.monotonic() - begun:.0f} s.")
     if not Services().running():
-        at = "" if arguments.warehouse == WAREHOUSE else f" WAREHOUSE={arguments.warehouse}"
-        console.print(f"To look at the run in the browser: make up{at}", soft_wrap=True)
+        console.print(f"To look at the run in the browser: {make_up(arguments)}", soft_wrap=True)
     sys.exit(code)
 
 

@@ -245,6 +245,13 @@ def latest_week(warehouse: Path) -> str:
     return outcome.stdout.strip()
 
 
+def folder(text: str) -> Path:
+    """The warehouse to serve. Raises argparse.ArgumentTypeError for one in an object store."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text}: a folder can be served; for an object store see docker/compose.yaml")
+    return Path(text)
+
+
 def up(warehouse: Path) -> None:
     """`make up`: start everything, saying what takes its time, and say where it is."""
     services = Services()
@@ -280,7 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["up", "down"])
     default = os.environ.get("ATELIER_WAREHOUSE", ROOT / "warehouse")
-    parser.add_argument("--warehouse", type=Path, default=default, help="whose tables and MLflow store are served")
+    parser.add_argument("--warehouse", type=folder, default=str(default), help="its tables and MLflow store are served")
     arguments = parser.parse_args()
     try:
         if arguments.command == "up":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,18 @@ def test_the_as_of_date_has_to_be_given() -> None:
     with pytest.raises(ParamValidationError):
         PARAMS["as_of_date"].resolve()
     assert PARAMS["as_of_date"].resolve("2020-09-23") == "2020-09-23"
+
+
+def test_by_hand_the_newest_week_in_the_tables_is_offered() -> None:
+    """As `make up` found it; a trigger with the form as it is then works."""
+    code = (
+        "from dags import backtest, catalogue_intelligence as catalogue, model_systems;"
+        "print(*[dag.PARAMS['as_of_date'].resolve() for dag in (backtest, model_systems)],"
+        " catalogue.parameter('as_of_date', {'as_of_date': None}, {}))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "ATELIER_LATEST_WEEK": "2020-09-23"}
+    outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert outcome.stdout.splitlines()[-1].split() == ["2020-09-23"] * 3
 
 
 def test_the_command_line() -> None:

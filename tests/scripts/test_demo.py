@@ -110,3 +110,9 @@ def test_the_sample_is_told_of_by_its_own_name(
     assert (tmp_path / "sample").is_dir()
     said = capsys.readouterr().out
     assert "sample: 3 articles" in said and "unfinished" not in said
+
+
+def test_the_command_that_shows_the_run_fills_in_its_forms(tmp_path: Path) -> None:
+    assert demo.make_up(demo.parse([])) == "make up"
+    said = demo.make_up(demo.parse(["--data", str(tmp_path), "--warehouse", "s3://a/b c", "--encoder", "resnet50"]))
+    assert said == f"make up WAREHOUSE='s3://a/b c' DATA={tmp_path} ENCODER=resnet50"

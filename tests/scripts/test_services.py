@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -108,6 +109,11 @@ def test_another_warehouse_is_refused_while_one_is_served(services: Services, tm
         require_same(services, other)
     services.stop()
     require_same(services, other)
+
+
+def test_a_warehouse_in_an_object_store_is_refused() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="s3://a/b: a folder can be served"):
+        module.folder("s3://a/b")
 
 
 def in_airflow(tmp_path: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
