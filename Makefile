@@ -114,6 +114,9 @@ faults: setup ## damage a tiny shop in each known way, see what comes of it, int
 bench: setup ## lines a second of the sample data's generator
 	$(JOBS) -m benchmarks sample-data
 
+bench-clean-exits: setup ## processes that read a Delta table and exit: how many abort [PROCESSES=200]
+	$(JOBS) -m benchmarks clean-exits $(call flag,processes,PROCESSES)
+
 bench-features: setup ## feature tables from CSV beside DuckDB, Polars and plain PySpark [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks features $(call flag,data,DATA) $(call flag,scale,SCALE)
 

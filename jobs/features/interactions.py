@@ -11,14 +11,11 @@ from pyspark.sql import functions as F
 from expectations.features import INTERACTION_FEATURES
 from expectations.transactions import TRANSACTIONS
 from jobs.features.snapshots import require_fresh
-from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.platform.settings import WEEK
+from jobs.platform.settings import WEDNESDAY, WEEK
 
 READS, WRITES = (TRANSACTIONS,), (INTERACTION_FEATURES,)
 SETTINGS = ("accept_drift", "data", "training_weeks", "backtest_weeks")
-
-_WEDNESDAY = 3  # ISO weekday
 
 
 def transform(transactions: DataFrame, weeks: Sequence[date]) -> DataFrame:
@@ -27,7 +24,7 @@ def transform(transactions: DataFrame, weeks: Sequence[date]) -> DataFrame:
     weekday = F.weekday("t_dat")  # Monday is 0
     return (
         transactions.where(is_wanted)
-        .withColumn("week_start_date", F.date_sub("t_dat", (weekday + 8 - _WEDNESDAY) % 7))
+        .withColumn("week_start_date", F.date_sub("t_dat", (weekday + 7 - WEDNESDAY) % 7))
         .where(F.col("week_start_date").isin(*weeks))
         .withColumn("day_of_week", weekday + 1)
         .withColumn("month", F.month("t_dat"))
@@ -44,8 +41,6 @@ def publish_weeks(job: Job, weeks: Sequence[date]) -> int:
 
 def main(job: Job) -> str:
     as_of = job.settings.as_of_date
-    if as_of.isoweekday() != _WEDNESDAY:
-        raise JobError(f"as-of-date {as_of} is a {as_of:%A}: weeks run Wednesday to Wednesday, give a Wednesday")
     weeks = job.settings.interaction_weeks  # every week ends on or before the as-of date
     require_fresh(job)
     count = publish_weeks(job, weeks)

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.transactions import TRANSACTIONS
+from jobs.platform.settings import WEDNESDAY
 from jobs.platform.warehouse import Warehouse
-
-WEDNESDAY = 2
 
 
 def latest_week(warehouse: Warehouse) -> date | None:

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -21,7 +22,7 @@ from expectations.contract import Contract
 from jobs.platform import machine, storage
 from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError, TableChangedError
-from jobs.platform.settings import Settings, problems
+from jobs.platform.settings import WEDNESDAY, Settings, problems
 from jobs.platform.staging import Slice, Staged
 from jobs.platform.warehouse import ARROW_ROWS, Warehouse
 
@@ -32,15 +33,12 @@ if TYPE_CHECKING:
 EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
 
 #: What the operating system says, through every library, when nothing more can be written.
-_DISK_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large")
-
-#: What SQLite says of MLflow's store, without its name.
-_STORE_FAULTS = (
+_DISK_FULL = (
+    "No space left on device",
     "database or disk is full",
-    "database is locked",
-    "attempt to write a readonly database",
-    "unable to open database file",
-    "database disk image is malformed",
+    "Disk quota exceeded",
+    "File too large",
+    "database or disk is full",
 )
 
 #: So often what follows from a table is derived again because another run changed the table.
@@ -222,6 +220,12 @@ class Job:
             raise AssertionError(f"{self.name} touches {contract.name} without declaring it in READS or WRITES")
 
 
+def require_week_end(day: date) -> None:
+    """Raises JobError unless a week ends there: snapshots, labels and lists of other days fit no others."""
+    if day.weekday() != WEDNESDAY:
+        raise JobError(f"as-of-date {day} is a {day:%A}: weeks run Wednesday to Wednesday, give a Wednesday")
+
+
 def job_name(file: str) -> str:
     """The job's name from its file: `jobs/features/customers.py` is `features.customers`, task id and module alike."""
     return ".".join(Path(file).resolve().relative_to(_ROOT / "jobs").with_suffix("").parts)
@@ -254,6 +258,8 @@ def run(
     started = time.monotonic()
     try:
         given = CliApp.run(Settings.of(name, settings, script.__doc__), cli_args=list(argv))
+        if not name.startswith("maintenance."):
+            require_week_end(given.as_of_date)
         job = Job(name, given, reads, writes)
         storage.require_reachable(given.warehouse)
         if "data" in settings:
@@ -282,9 +288,6 @@ def _headline(error: Exception) -> str:
     if full := [words for words in _DISK_FULL if words.lower() in str(error).lower()]:
         advice = "the tables are as they were; free some space there and run again"
         return " ".join([*full[:1], *where]) + f"; {advice}"
-    if found := [words for words in _STORE_FAULTS if words in str(error)]:
-        store = sys.modules["mlflow"].get_tracking_uri() if "mlflow" in sys.modules else "SQLite"
-        return f"{found[0]}: {store}; free space there, end what else writes to it or bring it back, and run again"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     said = " ".join([lines[0], *(line for line in lines[1:2] if line.startswith(": "))])
     causes = [line for line in lines if line.startswith("Caused by: ") and line.removeprefix("Caused by: ") not in said]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 import tempfile
 from collections.abc import MutableMapping
 from multiprocessing import util
@@ -18,6 +19,9 @@ SHORT_FOLDER = "/tmp"
 
 def prepare() -> None:
     """Make up for it. To be called once, before anything else is started."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"  # or letters of folders' names are no letters here
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     bypass_proxy(os.environ)
     if not has_user_name():  # Python, MLflow and PyTorch look for both
         os.environ.setdefault("USER", f"uid{os.getuid()}")

@@ -17,6 +17,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, Posi
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WEEK = timedelta(days=7)
+#: Weekday that weeks begin on, and end before.
+WEDNESDAY = 2
 #: Whole weeks before the as-of date that a model is judged on, unknown to its evaluated fit: one decides nothing.
 EVALUATION_FOLDS = 4
 FIRST_DAY, LAST_DAY = date(1980, 1, 1), date(2200, 1, 1)

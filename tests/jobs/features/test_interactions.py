@@ -10,11 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from expectations.features import INTERACTION_FEATURES
-from jobs.features.interactions import main, transform
-from jobs.platform.errors import JobError
-from jobs.platform.job import Job
+from jobs.features.interactions import transform
 from jobs.platform.schemas import arrow_schema
-from jobs.platform.settings import Settings
 from tests.jobs.features.histories import Line, exact, rows
 
 WEEKS = [date(2020, 9, 9), date(2020, 9, 2)]
@@ -71,9 +68,3 @@ def test_types_are_the_contracts(made):
 def test_later_transactions_change_nothing(made):
     past = [line for line in LINES if line[0] < date(2020, 9, 16)]
     assert exact(made(LINES, WEEKS)) == exact(made(past, WEEKS))
-
-
-def test_weeks_start_on_wednesdays(tmp_path):
-    settings = Settings(as_of_date=date(2020, 9, 17), warehouse=str(tmp_path))
-    with pytest.raises(JobError, match="2020-09-17 is a Thursday"):
-        main(Job("features.interactions", settings, (), ()))

@@ -74,3 +74,10 @@ def test_local_addresses_go_past_a_proxy():
     environment = {"no_proxy": "intern, localhost", "NO_PROXY": "other"}
     machine.bypass_proxy(environment)
     assert environment == dict.fromkeys(["no_proxy", "NO_PROXY"], "intern,localhost,other,127.0.0.1,::1")
+
+
+def test_a_process_that_takes_names_for_ascii_starts_again_in_utf_8(tmp_path):
+    script = "from jobs.platform import machine; machine.prepare(); import os, sys; print(os.listdir(sys.argv[1]))"
+    (tmp_path / "Größe").mkdir()
+    given = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert python("-c", script, str(tmp_path), before=["env"], **given) == "['Größe']\n"
