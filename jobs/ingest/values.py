@@ -25,9 +25,10 @@ _INT32 = range(-(2**31), 2**31)
 #: Ids that are something else than they say, or only whole numbers.
 _ODD_ID = r"""^[\s\x{A0}\x{FEFF}='0-9.]*$|^[\s\x{A0}\x{FEFF}=']|[\s\x{A0}]$|^[0-9.]+[eE][+-]?[0-9]+$"""
 _WHOLE_ID = re.compile(r"([0-9]+)\.0*")
-#: As Java writes a whole double. With a plus sign (Excel, Python) digits were lost.
+#: As Java writes a whole double. With a plus sign (Excel, Python) digits were lost, unless there is only one: R writes
+#: the id 900000 as 9e+05, and all tables have it so.
 _JAVA_ID = re.compile(r"[0-9]\.[0-9]+E[0-9]{1,2}")
-_ROUNDED_ID = r"^[0-9]\.[0-9]+[eE]\+?[0-9]+$|^[0-9]+[eE]\+[0-9]+$"
+_ROUNDED_ID = r"^[0-9]\.[0-9]+[eE]\+?[0-9]+$|^[0-9]{2,}[eE]\+[0-9]+$"
 
 
 def unwrapped(text: str) -> str:
