@@ -81,8 +81,5 @@ def naming_store(*more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        words = f"in MLflow's store {mlflow.get_tracking_uri()}"
-        if "database is locked" in str(error):
-            words += "; another process holds it, run again once that has ended"
-        error.add_note(words)
+        error.add_note(f"in MLflow's store {mlflow.get_tracking_uri()}")
         raise
