@@ -81,5 +81,8 @@ def naming_store(*more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        error.add_note(f"in MLflow's store {mlflow.get_tracking_uri()}")
+        words = f"in MLflow's store {mlflow.get_tracking_uri()}"
+        if "database is locked" in str(error):
+            words += "; another process holds it, run again once that has ended"
+        error.add_note(words)
         raise
