@@ -283,16 +283,24 @@ class Contract:
         }
 
     def constraints(self) -> dict[str, str]:
-        """Delta CHECK constraints (name -> SQL): the last line of defence, enforced by every writer."""
+        """Delta CHECK constraints (name -> SQL): the last line of defence, enforced by every writer.
+
+        In the words that Delta keeps them in, 1000000000 for 1e9, so that rules can be compared with a table's.
+        """
         checks: dict[str, str] = {}
         for column in self.columns:
             absent = f"{column.name} IS NULL OR " if column.nullable else ""
             least, most = column.limits
             if least is not None:
-                checks[f"{column.name}_minimum"] = f"{absent}{column.name} >= {least}"
+                checks[f"{column.name}_minimum"] = f"{absent}{column.name} >= {_shortest(least)}"
             if most is not None:
-                checks[f"{column.name}_maximum"] = f"{absent}{column.name} <= {most}"
+                checks[f"{column.name}_maximum"] = f"{absent}{column.name} <= {_shortest(most)}"
         return checks
+
+
+def _shortest(number: float) -> float:
+    """The number as int where it is whole."""
+    return int(number) if number == int(number) else number
 
 
 def not_null(column: str) -> str:

@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
 
 #: What the operating system says, through every library, when nothing more can be written.
-_DISK_FULL = (
-    "No space left on device",
-    "database or disk is full",
-    "Disk quota exceeded",
-    "File too large",
-    "database or disk is full",
-)
+_DISK_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large")
 
 #: So often what follows from a table is derived again because another run changed the table.
 TRANSACTION_ATTEMPTS = 5

@@ -88,7 +88,7 @@ def test_a_terminated_job_ends_its_run_as_killed(settings: Settings) -> None:
 
 def test_the_next_run_closes_what_a_kill_left_open(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     client = mlflow.MlflowClient()
-    (experiment,) = {run.info.experiment_id for run in mlflow.search_runs(output_format="list")}
+    experiment = mlflow.get_experiment_by_name(tracking.EXPERIMENT).experiment_id
     host, pid, started = this_process().rsplit(" ", 2)
     gone = [
         client.create_run(experiment, run_name=name, tags={PROCESS: process}).info.run_id

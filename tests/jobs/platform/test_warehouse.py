@@ -11,6 +11,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from expectations.contract import RowChange
+from expectations.evaluation import EVALUATION_METRICS
+from expectations.recommendations import CANDIDATES
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import ContractError, JobError, TableChangedError
 from jobs.platform.gates import Audit
@@ -120,6 +122,16 @@ def test_a_creation_that_was_cut_short_is_completed(warehouse):
         "delta.constraints.weight_minimum",
         "delta.constraints.weight_maximum",
     }
+
+
+def test_a_table_keeps_its_rules_in_the_contracts_words(tmp_path):
+    """Otherwise each publish would have Spark count again what was checked already."""
+    warehouse, prefix = Warehouse(str(tmp_path), {}), "delta.constraints."
+    for contract in (CANDIDATES, TRANSACTIONS, EVALUATION_METRICS):
+        with warehouse.staging(contract):
+            configuration = warehouse.newest(contract).metadata().configuration
+        rules = {k.removeprefix(prefix): rule for k, rule in configuration.items() if k.startswith(prefix)}
+        assert rules == contract.constraints() != {}
 
 
 def test_rows_that_a_new_rule_forbids_are_named_with_what_removes_them(warehouse):
