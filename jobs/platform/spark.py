@@ -7,9 +7,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from jobs.platform import storage
+from jobs.platform import machine, storage
 
 #: Defaults of the application and its logging; spark-submit reads them before any Python runs, hence a folder.
 CONF_DIR = Path(__file__).with_name("spark_conf")
@@ -37,8 +38,18 @@ def spark_session(name: str = "atelier", further: Mapping[str, str] | None = Non
     os.environ.setdefault("SPARK_CONF_DIR", str(CONF_DIR))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers need the same libraries
     is_remote = "SPARK_REMOTE" in os.environ
+    if not is_remote and not machine.has_user_name():
+        _log_in(f"uid{os.getuid()}")
     settings = SESSION if is_remote else SESSION | APPLICATION | storage.spark_settings()
     builder = SparkSession.builder.appName(name)
     for key, value in (settings | dict(further or {})).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def _log_in(user: str) -> None:
+    """Give Hadoop the user, whom it looks for in passwd before it opens any file; a container's may not be there."""
+    SparkContext._ensure_initialized()  # starts Java
+    assert SparkContext._jvm is not None
+    logins = SparkContext._jvm.org.apache.hadoop.security.UserGroupInformation
+    logins.setLoginUser(logins.createRemoteUser(user))

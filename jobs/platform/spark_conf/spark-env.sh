@@ -7,8 +7,11 @@
 # The driver looks up the host's name, and ends where it has no address.
 [ -n "${SPARK_LOCAL_IP:-}" ] || getent hosts "$(uname -n)" >/dev/null 2>&1 || SPARK_LOCAL_IP=127.0.0.1
 
-# A user id without a name, as containers have, cannot log in to Hadoop's file systems.
-getent passwd "$EUID" >/dev/null 2>&1 || HADOOP_USER_NAME=${HADOOP_USER_NAME:-uid$EUID}
+# A user id without a name, as containers have: Java calls both name and home "?" (jobs/platform/spark.py logs it in).
+if ! getent passwd "$EUID" >/dev/null 2>&1; then
+    SPARK_USER=${SPARK_USER:-uid$EUID}
+    SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} -Duser.name=$SPARK_USER -Duser.home=${HOME:-/tmp}"
+fi
 
 # A standalone cluster's master and workers, and drivers, that have the secret talk to nobody without it.
 if [ -n "${SPARK_AUTHENTICATE_SECRET:-}" ]; then

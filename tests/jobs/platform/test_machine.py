@@ -53,7 +53,9 @@ def python(*command: str, before: list[str], **environment: str) -> str:
     given |= {"PYTHONPATH": str(ROOT)} | environment
     words = [f"{name}={value}" for name, value in given.items()]
     line = [*before, *words, sys.executable, *command]
-    return subprocess.run(line, capture_output=True, text=True, check=True, cwd=ROOT, encoding="utf-8").stdout
+    outcome = subprocess.run(line, capture_output=True, check=False, cwd=ROOT, encoding="utf-8")
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
 
 
 def test_processes_start_below_a_long_temporary_folder_and_without_a_name(poor, tmp_path):
