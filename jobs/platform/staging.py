@@ -185,10 +185,11 @@ class Staged:
             return
         from pyspark.sql import functions as F
 
+        rows = self.read_spark(session(), paths)  # first: an expression needs the session, too
         broken = [
             F.count_if(~F.coalesce(F.expr(f"({rule})"), F.lit(False))).alias(name) for name, rule in rules.items()
         ]
-        counts = self.read_spark(session(), paths).agg(*broken).first()
+        counts = rows.agg(*broken).first()
         if found := [f"{name} on {count:,} rows" for name, count in zip(rules, counts or (), strict=True) if count]:
             raise ContractError(f"{self.contract.path}: nothing published; breaks the constraint {', '.join(found)}")
 
