@@ -292,15 +292,15 @@ class Contract:
             absent = f"{column.name} IS NULL OR " if column.nullable else ""
             least, most = column.limits
             if least is not None:
-                checks[f"{column.name}_minimum"] = f"{absent}{column.name} >= {_shortest(least)}"
+                checks[f"{column.name}_minimum"] = f"{absent}{column.name} >= {_literal(least)}"
             if most is not None:
-                checks[f"{column.name}_maximum"] = f"{absent}{column.name} <= {_shortest(most)}"
+                checks[f"{column.name}_maximum"] = f"{absent}{column.name} <= {_literal(most)}"
         return checks
 
 
-def _shortest(number: float) -> float:
-    """The number as int where it is whole."""
-    return int(number) if number == int(number) else number
+def _literal(limit: float) -> str:
+    """A limit as Delta keeps it in a constraint: 1e15 as 1000000000000000."""
+    return str(int(limit) if float(limit).is_integer() else limit)
 
 
 def not_null(column: str) -> str:

@@ -185,7 +185,7 @@ class Staged:
             return
         from pyspark.sql import functions as F
 
-        rows = self.read_spark(session(), paths)
+        rows = self.read_spark(session(), paths)  # first: an expression needs the session, too
         broken = [
             F.count_if(~F.coalesce(F.expr(f"({rule})"), F.lit(False))).alias(name) for name, rule in rules.items()
         ]

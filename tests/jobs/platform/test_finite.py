@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from expectations.contract import GREATEST, Column
 from expectations.registry import CONTRACTS
 from jobs.platform.checks import not_finite
+from jobs.platform.schemas import delta_schema
 from tests.jobs.platform.checked import check
 from tests.jobs.platform.things import DAY, THINGS, arrow, day
 
@@ -28,6 +31,16 @@ def test_every_double_of_every_contract_is_finite_with_a_maximum() -> None:
         (between,) = (r for r in column.expectations() if r.type == "expect_column_values_to_be_between")
         assert (between.kwargs["min_value"], between.kwargs["max_value"]) == column.limits
     assert GREATEST**2 < 3.4e38, "as is its square in 32 bits"
+
+
+def test_delta_keeps_every_constraint_as_it_is_written(tmp_path: Path) -> None:
+    """What it keeps in other words has not been verified by the checks, and costs each publish a Spark session."""
+    for contract in CONTRACTS.values():
+        table = DeltaTable.create(tmp_path / contract.name, delta_schema(contract))
+        if contract.constraints():
+            table.alter.add_constraint(contract.constraints())
+        kept = {k.removeprefix("delta.constraints."): v for k, v in table.metadata().configuration.items()}
+        assert kept == contract.constraints(), contract.path
 
 
 def test_every_tables_constraints_refuse_what_is_not_finite(spark: SparkSession) -> None:
