@@ -129,7 +129,7 @@ def test_what_cannot_be_answered_is_said_in_one_line(model: mlflow.pyfunc.PyFunc
         asked(model, as_of_date=str(AS_OF - timedelta(days=1)))
     with pytest.raises(JobError, match=r"customer_features has nothing as of 2020-09-17; run the features"):
         asked(model, as_of_date=str(AS_OF + timedelta(days=1)))
-    with pytest.raises(JobError, match="as_of_date: Input should be a valid date"):
+    with pytest.raises(JobError, match="as_of_date: 'soon' is no day written as YYYY-MM-DD"):
         asked(model, as_of_date="soon")
     with pytest.raises(JobError, match=r"customer_features has nothing as of 2020-09-16; .* --warehouse /nowhere"):
         asked(model, warehouse="/nowhere")
