@@ -97,7 +97,7 @@ def count(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def check_counts(counts: Iterable[pl.DataFrame], customers: pl.DataFrame, settings: Settings) -> int:
+def check_counts(counts: Iterable[pl.DataFrame], customers: pl.DataFrame, settings: Settings, longest: int) -> int:
     """Refuse recommendations that do not give every customer `top_k` distinct articles.
 
     Where fewer can be picked at all, everybody has those; where bought ones are left out, some have fewer than others.
@@ -105,6 +105,7 @@ def check_counts(counts: Iterable[pl.DataFrame], customers: pl.DataFrame, settin
     Args:
         counts: of each block, as `count` gives them.
         customers: customer_id of everyone.
+        longest: as many candidates, at most top_k, were ranked for somebody; 0: there are none.
 
     Returns:
         How many customers have fewer than `top_k`.
@@ -119,10 +120,9 @@ def check_counts(counts: Iterable[pl.DataFrame], customers: pl.DataFrame, settin
     many = found.filter((rows > top_k) | (rows != pl.col("articles"))).height
     if many:
         raise ContractError(f"gold/recommendations: nothing published; {many:,} customers have repeated picks")
-    longest = found.select(rows.max()).item() or top_k
-    least = longest
+    least = longest or top_k
     if settings.exclude_bought:  # of a small catalogue somebody may have bought everything
-        least = 1 if longest == top_k else 0
+        least = 1 if least == top_k else 0
     if few := found.filter(rows < least).height:
         raise JobError(
             f"gold/recommendations: nothing published; {few:,} customers have fewer than {least} candidates of"
@@ -140,15 +140,18 @@ def main(job: Job) -> str:
     counts: list[pl.DataFrame] = [count(pl.DataFrame(schema={"customer_id": pl.String, "article_id": pl.String}))]
     sources: list[pl.DataFrame] = []
     short: list[int] = []
+    longest = 0
 
     def blocks() -> Iterator[pa.Table]:
+        nonlocal longest
         for candidates in together(job.read_batches(CANDIDATES, _COLUMNS, where=slice_, before=first)):
             rows = transform(candidates, customers, articles, settings.run_id)
             counts.append(count(rows))
+            longest = max(longest, candidates.select(pl.col("rank").max()).item() or 0)
             sources.append(rows.group_by("source").len())
             yield rows.to_arrow()
         # The end of the rows is before the commit: what is raised here publishes nothing.
-        short.append(check_counts(counts, customers.select("customer_id"), settings))
+        short.append(check_counts(counts, customers.select("customer_id"), settings, longest))
 
     published = job.publish(RECOMMENDATIONS, blocks(), slice_)
     shares = pl.concat(sources).group_by("source").sum().sort(-pl.col("len").cast(pl.Int64), "source")
