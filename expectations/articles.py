@@ -44,7 +44,7 @@ ARTICLES = Contract(
         _label("garment_group_name", "Garment group, such as Knitwear"),
         _label("detail_desc", "Description as a shopper reads it"),
         Column("is_delisted", "boolean", "The newest list has it no more: its attributes are the last known"),
-        Column("delisted_on", "date", "As-of date from which it is not recommended; null while listed", nullable=True),
+        Column("delisted_date", "date", "As-of date from which it is not recommended; null if listed", nullable=True),
         _label("replaced_by", "Article that it goes by now, which has its purchases"),
     ),
     key=("article_id",),

@@ -315,7 +315,7 @@ def key_of(entity_id: str) -> str:
 
 def gone_on_of(contract: Contract) -> str:
     """The column with the date from which a customer, or an article, is no longer in the retailer's list."""
-    (column,) = (column.name for column in contract.columns if column.name in ("delisted_on", "left_on"))
+    (column,) = (column.name for column in contract.columns if column.name in ("delisted_date", "left_date"))
     return column
 
 

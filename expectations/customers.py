@@ -16,7 +16,7 @@ CUSTOMERS = Contract(
         Column("age", "int", "Age in years", nullable=True, minimum=0, maximum=130),
         Column("postal_code", "string", "Anonymised postal code", nullable=True),
         Column("has_left", "boolean", "The newest list has them no more: their attributes are the last known"),
-        Column("left_on", "date", "As-of date from which they get no recommendations; null if there", nullable=True),
+        Column("left_date", "date", "As-of date from which they get no recommendations; null if there", nullable=True),
     ),
     key=("customer_id",),
     row_change=RowChange(

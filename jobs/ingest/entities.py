@@ -30,7 +30,7 @@ from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
 
 #: The flag beside each date of `gone_on_of`.
-_FLAGS = {"delisted_on": "is_delisted", "left_on": "has_left"}
+_FLAGS = {"delisted_date": "is_delisted", "left_date": "has_left"}
 
 
 def single_file(data: str, table: TableMapping) -> SourceFile:

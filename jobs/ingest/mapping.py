@@ -24,7 +24,7 @@ BUILT_IN = Path(__file__).with_name("mappings")
 #: Columns that ingest itself fills: where a row came from, surrogate keys, and who or what is listed no more.
 FILLED = (
     *("source_file", "source_checksum", "customer_key", "article_key"),
-    *("is_delisted", "delisted_on", "replaced_by", "has_left", "left_on"),
+    *("is_delisted", "delisted_date", "replaced_by", "has_left", "left_date"),
 )
 
 

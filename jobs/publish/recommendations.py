@@ -74,7 +74,7 @@ def with_buckets(customer_ids: pa.ChunkedArray) -> pl.DataFrame:
 
 def with_labels(articles: pa.Table, as_of_date: date) -> pl.DataFrame:
     """Each article's id, whether it is listed as of a date, and its labels as they are said."""
-    is_listed = pl.col("delisted_on").is_null() | (pl.col("delisted_on") > as_of_date)
+    is_listed = pl.col("delisted_date").is_null() | (pl.col("delisted_date") > as_of_date)
     return _polars(articles).select("article_id", is_listed.alias("is_listed"), *(said(label) for label in LABELS))
 
 
@@ -133,9 +133,9 @@ def check_counts(counts: Iterable[pl.DataFrame], customers: pl.DataFrame, settin
 
 def main(job: Job) -> str:
     settings = job.settings
-    there = still_there(job.read_arrow(CUSTOMERS, ["customer_id", "left_on"]), "left_on", settings.as_of_date)
+    there = still_there(job.read_arrow(CUSTOMERS, ["customer_id", "left_date"]), "left_date", settings.as_of_date)
     customers = with_buckets(there["customer_id"])
-    articles = with_labels(job.read_arrow(ARTICLES, ["article_id", "delisted_on", *LABELS]), settings.as_of_date)
+    articles = with_labels(job.read_arrow(ARTICLES, ["article_id", "delisted_date", *LABELS]), settings.as_of_date)
     slice_, first = {"as_of_date": [settings.as_of_date]}, {"rank": settings.top_k + 1}
     counts: list[pl.DataFrame] = [count(pl.DataFrame(schema={"customer_id": pl.String, "article_id": pl.String}))]
     sources: list[pl.DataFrame] = []

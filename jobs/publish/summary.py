@@ -205,8 +205,8 @@ def examples(job: Job) -> RenderableType:
     """Ten recommendations with article names: two customers with history, one without."""
     as_of = {"as_of_date": [job.settings.as_of_date]}
     warm = job.read_arrow(CUSTOMER_FEATURES, ["customer_id"], where=as_of)["customer_id"].combine_chunks()
-    customers = job.read_arrow(CUSTOMERS, ["customer_id", "left_on"])
-    everyone = still_there(customers, "left_on", job.settings.as_of_date)["customer_id"].combine_chunks()
+    customers = job.read_arrow(CUSTOMERS, ["customer_id", "left_date"])
+    everyone = still_there(customers, "left_date", job.settings.as_of_date)["customer_id"].combine_chunks()
     warm = warm.filter(pc.is_in(warm, value_set=everyone))
     cold = everyone.filter(pc.invert(pc.is_in(everyone, value_set=warm)))
     newcomers = _smallest(cold, 1)

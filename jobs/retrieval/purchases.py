@@ -43,8 +43,8 @@ class Purchases:
         customer_ids: every customer's id by code, with or without purchases.
         article_ids: every article's id by code.
         end: the day before which they were looked at, so the as-of date of a history; NEVER: all days were.
-        left_on: day from which each customer is a customer no more, by code, else NEVER; None: all still are.
-        delisted_on: day from which each article is listed no more, likewise.
+        left_date: day from which each customer is a customer no more, by code, else NEVER; None: all still are.
+        delisted_date: day from which each article is listed no more, likewise.
     """
 
     day: Ints
@@ -53,8 +53,8 @@ class Purchases:
     customer_ids: pa.StringArray
     article_ids: pa.StringArray
     end: int = NEVER
-    left_on: Ints | None = None
-    delisted_on: Ints | None = None
+    left_date: Ints | None = None
+    delisted_date: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.day)
@@ -94,7 +94,7 @@ class Purchases:
 
     def articles_listed(self) -> npt.NDArray[np.bool_]:
         """Mask over article codes: not delisted at the end of this history."""
-        return _still_there(self.delisted_on, self.end, len(self.article_ids))
+        return _still_there(self.delisted_date, self.end, len(self.article_ids))
 
     def articles_on_sale(self) -> npt.NDArray[np.bool_]:
         """Mask over article codes: sold at least once in this history and still listed, so it can be picked."""
@@ -102,7 +102,7 @@ class Purchases:
 
     def customers(self) -> Ints:
         """Codes of those who are customers at the end of this history, ascending."""
-        return np.flatnonzero(_still_there(self.left_on, self.end, len(self.customer_ids))).astype(np.int32)
+        return np.flatnonzero(_still_there(self.left_date, self.end, len(self.customer_ids))).astype(np.int32)
 
 
 def _still_there(gone_on: Ints | None, day: int, size: int) -> npt.NDArray[np.bool_]:
@@ -114,7 +114,7 @@ def still_there(rows: pa.Table, gone_on: str, as_of_date: date) -> pa.Table:
 
     Args:
         rows: of their table.
-        gone_on: left_on or delisted_on.
+        gone_on: left_date or delisted_date.
     """
     return rows.filter(pc.greater(rows[gone_on], pa.scalar(as_of_date, pa.date32())).fill_null(True))
 
@@ -169,8 +169,8 @@ def load_purchases(job: Job, before: date) -> Purchases:
         customer_ids=ids[0],
         article_ids=ids[1],
         end=day_number(before),
-        left_on=sides["customer"][2],
-        delisted_on=sides["article"][2],
+        left_date=sides["customer"][2],
+        delisted_date=sides["article"][2],
     )
 
 

@@ -76,7 +76,7 @@ def load_vectors(read: Callable[..., pa.Table], method: Method, settings: Settin
     columns = ["article_id", "image_status", "image_embedding"]
     rows = read(ARTICLE_EMBEDDINGS, columns, where={"encoder": [encoder]})
     # An article that has left the catalogue since its picture was embedded is not picked.
-    articles = still_there(read(ARTICLES, ["article_id", "delisted_on"]), "delisted_on", settings.as_of_date)
+    articles = still_there(read(ARTICLES, ["article_id", "delisted_date"]), "delisted_date", settings.as_of_date)
     present = pc.is_in(rows["article_id"], value_set=articles["article_id"].combine_chunks())
     rows = rows.filter(pc.and_(present, pc.equal(rows["image_status"], "ok"))).sort_by("article_id")
     if not rows.num_rows:

@@ -58,6 +58,6 @@ def test_the_command_line() -> None:
     assert task.render_template(task.arguments, {"run_id": "manual__1", "params": params}) == [
         "--as-of-date=2020-09-23", "--run-id=manual__1", "--warehouse=warehouse", "--accept-drift=False",
         "--data=data/sample", "--mapping=hm", "--encoder=catalogue", "--keyword-method=tfidf",
-        "--training-weeks=10", "--max-epochs=20", "--extra-sources=", "--system=lstm_features", "--system-epochs=10",
+        "--system=lstm_features", "--system-epochs=10", "--training-weeks=10", "--max-epochs=20", "--extra-sources=",
         "--seed=20200916", "--top-k=12",
     ]  # fmt: skip

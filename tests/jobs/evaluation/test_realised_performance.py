@@ -65,7 +65,8 @@ def test_what_was_delisted_since_was_a_pick_then(tmp_path: Path) -> None:
     figures = measure(tmp_path)[1]
     for day in (FOLD + 7, FOLD):
         gone = [
-            {"article_id": f"a{a:02d}", "article_key": a, "delisted_on": on(day) if a == 4 else None} for a in range(8)
+            {"article_id": f"a{a:02d}", "article_key": a, "delisted_date": on(day) if a == 4 else None}
+            for a in range(8)
         ]
         put(tmp_path, ARTICLES, gone)
         found = measure(tmp_path)[1]

@@ -58,7 +58,7 @@ def test_renamed_and_merged_articles_keep_their_purchases(spark: SparkSession, t
     write(tmp_path / "articles.csv", ARTICLES_HEADER, [article(each) for each in (A2, A3, NEW)])
     said = articles.main(job(articles, None, tmp_path, mapping=mapping))
     assert said == "2 rows from articles.csv; 0 rows in quarantine; 2 more are not listed any more"
-    assert rows_of(tmp_path, ARTICLES, "article_id", "article_key", "is_delisted", "delisted_on") == [
+    assert rows_of(tmp_path, ARTICLES, "article_id", "article_key", "is_delisted", "delisted_date") == [
         (A1, 0, True, WEEK_2),
         (A2, 1, True, WEEK_2),
         (A3, 2, False, None),

@@ -43,7 +43,7 @@ def catalogue(data: Path, ids: Sequence[str], as_of_date: date, **values: str) -
 
 
 def listed(data: Path) -> list[tuple]:
-    return rows_of(data, ARTICLES, "article_id", "article_key", "is_delisted", "delisted_on")
+    return rows_of(data, ARTICLES, "article_id", "article_key", "is_delisted", "delisted_date")
 
 
 def test_an_article_that_goes_and_comes_back(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_purchases_of_what_is_gone_stay_and_late_ones_are_taken_in(spark: SparkS
     assert said == "1 units from transactions_2.csv; 0 rows in quarantine"
     assert version_of(tmp_path, TRANSACTIONS) == version + 1
     assert rows_of(tmp_path, QUARANTINE, "reason") == []
-    assert rows_of(tmp_path, CUSTOMERS, "customer_id", "customer_key", "has_left", "left_on") == [
+    assert rows_of(tmp_path, CUSTOMERS, "customer_id", "customer_key", "has_left", "left_date") == [
         (C1, 0, False, None),
         (C2, 1, True, WEEK_2),
         (C3, 2, False, None),

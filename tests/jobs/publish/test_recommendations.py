@@ -49,10 +49,16 @@ def publish(
 ) -> tuple[str, list[dict[str, Any]]]:
     """What the job says and has published, by customer and rank; `gone` since when."""
     gone_on = (gone or {}).get
-    people = [{"customer_id": c, "customer_key": n, "left_on": gone_on(c)} for n, c in enumerate(("ann", "bob", "cat"))]
+    people = [
+        {"customer_id": c, "customer_key": n, "left_date": gone_on(c)} for n, c in enumerate(("ann", "bob", "cat"))
+    ]
     put(root, CUSTOMERS, people)
     labels = [ARTICLE_LABELS | {"article_id": a, "colour_group_name": colour} for a, colour in COLOURS.items()]
-    put(root, ARTICLES, [r | {"article_key": n, "delisted_on": gone_on(r["article_id"])} for n, r in enumerate(labels)])
+    put(
+        root,
+        ARTICLES,
+        [r | {"article_key": n, "delisted_date": gone_on(r["article_id"])} for n, r in enumerate(labels)],
+    )
     for day in {row["as_of_date"] for row in candidates}:
         put(root, CANDIDATES, [r for r in candidates if r["as_of_date"] == day], {"as_of_date": [day]})
     settings = Settings(as_of_date=AS_OF, warehouse=str(root), run_id="run", top_k=top_k)

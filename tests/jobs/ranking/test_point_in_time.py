@@ -76,7 +76,7 @@ CHANGES = pytest.mark.parametrize("change", [forged, deleted, shuffled])
 def delisted(purchases: Purchases, _: np.ndarray) -> Purchases:
     """Every second article from the day after the as-of date on."""
     is_gone = np.arange(len(purchases.article_ids)) % 2 == 0
-    return replace(purchases, delisted_on=np.where(is_gone, day_number(START) + 1, NEVER).astype(np.int32))
+    return replace(purchases, delisted_date=np.where(is_gone, day_number(START) + 1, NEVER).astype(np.int32))
 
 
 @pytest.mark.parametrize("change", [forged, deleted, shuffled, delisted])

@@ -108,7 +108,7 @@ def test_who_has_left_gets_nothing(settings: Settings, model: mlflow.pyfunc.PyFu
     rows = Job("test", settings, [CUSTOMER_TABLE], []).read_arrow(CUSTOMER_TABLE).to_pylist()
     days = {"c007": AS_OF, "c059": AS_OF + WEEK}
     try:
-        put(Path(settings.warehouse), CUSTOMER_TABLE, [r | {"left_on": days.get(r["customer_id"])} for r in rows])
+        put(Path(settings.warehouse), CUSTOMER_TABLE, [r | {"left_date": days.get(r["customer_id"])} for r in rows])
         found = asked(model)
         assert asked(model, ["c007"]).empty
     finally:

@@ -64,8 +64,8 @@ def test_what_is_delisted_is_no_candidate_and_who_has_left_gets_none(warehouse: 
     """From their dates on: gone on the as-of date is gone, gone a day later is not."""
     days = {"a01": AS_OF, "a02": AS_OF + timedelta(1), "c0": AS_OF, "c1": AS_OF + timedelta(1)}
     for contract, name, ids in (
-        (ARTICLES, "delisted_on", [f"a{n:02d}" for n in range(8)]),
-        (CUSTOMERS, "left_on", [f"c{n}" for n in range(7)]),
+        (ARTICLES, "delisted_date", [f"a{n:02d}" for n in range(8)]),
+        (CUSTOMERS, "left_date", [f"c{n}" for n in range(7)]),
     ):
         what = contract.key[0]
         rows = [{what: each, what.replace("_id", "_key"): n, name: days.get(each)} for n, each in enumerate(ids)]

@@ -28,9 +28,9 @@ def bought(gone_from: int | None = None) -> Purchases:
     history = purchases([*rows, *((59, c, GONE) for c in range(15))], CUSTOMERS, ARTICLES)
     if gone_from is None:
         return history
-    delisted_on = np.full(ARTICLES, NEVER, dtype=np.int32)
-    delisted_on[GONE] = day_number(on(gone_from))
-    return replace(history, delisted_on=delisted_on)
+    delisted_date = np.full(ARTICLES, NEVER, dtype=np.int32)
+    delisted_date[GONE] = day_number(on(gone_from))
+    return replace(history, delisted_date=delisted_date)
 
 
 def context(history: Purchases) -> SourceContext:
@@ -73,9 +73,9 @@ def test_nothing_changes_before_its_date() -> None:
 
 def test_it_still_leads_to_what_was_bought_with_it() -> None:
     rows = [(50, 0, 3), (50, 0, 5), (51, 1, 3), (51, 1, 5), (52, 2, 3)]
-    delisted_on = np.full(ARTICLES, NEVER, dtype=np.int32)
-    delisted_on[GONE] = day_number(on(55))
-    history = replace(purchases(rows, 3, ARTICLES), delisted_on=delisted_on)
+    delisted_date = np.full(ARTICLES, NEVER, dtype=np.int32)
+    delisted_date[GONE] = day_number(on(55))
+    history = replace(purchases(rows, 3, ARTICLES), delisted_date=delisted_date)
     nothing = np.zeros(ARTICLES, dtype=np.int32)
     what = SourceContext(history, AS_OF, nothing, nothing, np.zeros(3, np.int32), np.zeros((ARTICLES, 0)))
     found = HeuristicSources(what).of(np.array([2], dtype=np.int32))
@@ -94,7 +94,7 @@ def test_rows_close_up() -> None:
 
 
 def test_customers_who_have_left_are_none() -> None:
-    left_on = np.array([NEVER, day_number(on(60)), day_number(on(61)), NEVER], dtype=np.int32)
-    history = replace(purchases([(1, 0, 0), (2, 1, 0)], 4, 2), left_on=left_on)
+    left_date = np.array([NEVER, day_number(on(60)), day_number(on(61)), NEVER], dtype=np.int32)
+    history = replace(purchases([(1, 0, 0), (2, 1, 0)], 4, 2), left_date=left_date)
     assert history.before(AS_OF).customers().tolist() == [0, 2, 3]
     assert history.before(on(59)).customers().tolist() == [0, 1, 2, 3]
