@@ -68,7 +68,8 @@ def test_a_killed_spark_job_that_writes_two_tables(spark: SparkSession, tmp_path
     transactions.main(retail.job(transactions, spark, tmp_path))
     before = retail.rows_of(tmp_path, TRANSACTIONS, "t_dat", "price")
 
-    write(tmp_path / "transactions_2.csv", TRANSACTIONS_HEADER, [*lines * 3, purchase("2020-09-15", price="-1")])
+    others = [purchase(f"2020-09-{day:02}", retail.C2, price="0.05") for day in range(1, 15)]
+    write(tmp_path / "transactions_2.csv", TRANSACTIONS_HEADER, [*others * 3, purchase("2020-09-15", price="-1")])
     table = tmp_path / "warehouse" / TRANSACTIONS.path
     files, log = data_files(table), commits(table)
     command = [sys.executable, "-m", "jobs.ingest.transactions", "--as-of-date", "2020-09-16"]

@@ -47,7 +47,7 @@ def trained_on(
         )
         settings = drawn.settings(folder, seed=seed)
         articles = pa.table({"article_id": [drawn.article_id(i) for i in range(N)]})
-        patch.setattr(encoder_fitting, "MLFlowLogger", lambda **_: False)
+        patch.setattr(encoder_fitting, "RunLogger", lambda _: False)
         encoder_fitting.train(settings, "a run", articles, pictures)
     return asked, given[0][1]["article_id"].to_pylist(), given[0][0]
 

@@ -35,6 +35,7 @@ def publish(folder: Path, texts: dict[str, str | None]) -> None:
     """silver/articles with these descriptions."""
     columns = {column.name: [None] * len(texts) for column in ARTICLES.columns}
     columns |= {"article_id": [*texts], "article_key": list(range(len(texts))), "detail_desc": [*texts.values()]}
+    columns["is_delisted"] = [False] * len(texts)
     rows = pa.table(columns, schema=arrow_schema(ARTICLES))
     Warehouse(str(folder), {"run_id": "test"}).publish_arrow(ARTICLES, rows, {})
 
