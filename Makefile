@@ -107,7 +107,7 @@ cluster-test: setup ## the Spark jobs on a standalone cluster and through Spark 
 	$(JOBS) -m pytest tests/cluster tests/connect
 
 faults: setup ## damage a tiny shop in each known way, see what comes of it, into docs/reliability.md [ONLY='models']
-	$(JOBS) -m tests.faults $(if $(ONLY),--only '$(ONLY)',--write-docs)
+	$(JOBS) -m tests.faults $(call flag,only,ONLY) --write-docs
 
 ##@ Benchmarks: each with its peer in the same run; results in docs/results/benchmarks.md
 

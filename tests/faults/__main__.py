@@ -18,19 +18,18 @@ from tests.faults.injected import FAULTS
 from tests.faults.shop import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
+_HEAD = "| fault | how it should end | it did | last line |\n|---|---|---|---|"
 _START, _END = "<!-- faults: written by `make faults` -->", "<!-- end of faults -->"
 
 console = Console(highlight=False, soft_wrap=True)
 
 
-def table(results: Sequence[Result]) -> str:
-    """The results as a Markdown table, one row a fault."""
-    head = "| fault | right | last line | so it ended |\n|---|---|---|---|\n"
-    return head + "".join(
-        f"| {r.fault.kind}: {r.fault.name} | {r.fault.end.words} | `{_cell(r.said)}` |"
-        f" {'yes' if not r.wrong else 'no: ' + _cell(r.wrong)} |\n"
-        for r in results
-    )
+def cells(result: Result) -> tuple[str, str]:
+    """A fault's name, and its row of the table."""
+    fault = result.fault
+    name = f"{fault.kind}: {fault.name}"
+    ended = f"no: {_cell(result.wrong)}" if result.wrong else "yes"
+    return name, f"| {name} | {fault.end.words} | {ended} | `{_cell(result.said)}` |"
 
 
 def _cell(text: str, longest: int = 160) -> str:
@@ -39,10 +38,14 @@ def _cell(text: str, longest: int = 160) -> str:
 
 
 def write_docs(results: Sequence[Result]) -> None:
-    """Put the table into the reliability page, between its marks."""
+    """Put the results into the table of the reliability page; faults that were not injected keep their rows."""
     before, _, rest = PAGE.read_text().partition(_START)
-    after = rest.partition(_END)[2]
-    PAGE.write_text(f"{before}{_START}\n\n{table(results)}\n{_END}{after}")
+    known, _, after = rest.partition(_END)
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in known.splitlines() if line.startswith("| ")}
+    rows |= dict(cells(result) for result in results)
+    names = [f"{fault.kind}: {fault.name}" for fault in FAULTS]
+    lines = [_HEAD, *(rows[name] for name in names if name in rows)]
+    PAGE.write_text(f"{before}{_START}\n\n" + "\n".join(lines) + f"\n\n{_END}{after}")
 
 
 def chosen(only: str) -> list[Fault]:

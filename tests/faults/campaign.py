@@ -109,7 +109,7 @@ def refused(*said: str) -> End:
             return f"exit {run.exit_code} instead of {EXIT_JOB_ERROR}: {run.error or run.output[-300:]}"
         written = {table.path for table in import_module(f"jobs.{run.job}").WRITES}
         now = {path: state for path, state in shop.tables().items() if path in written or path in before}
-        return missing(said, run.error) or different(now, before | {path: before.get(path, "") for path in now})
+        return missing(said, run.error) or different(now, dict(before) | {path: before.get(path, "") for path in now})
 
     return End("refused in one line, tables as they were", wrong)
 
