@@ -95,9 +95,9 @@ def uses(node: Node) -> set[str]:
     return found & Settings.model_fields.keys()
 
 
-def settings_of(job: str) -> set[str]:
-    """All that the job ("ingest.articles") can come to use beside COMMON."""
-    todo, seen, found = [(f"jobs.{job}", "main")], set[Node](), set[str]()
+def settings_of(job: str, start: str = "main") -> set[str]:
+    """All that the job ("ingest.articles"), or another function of its module, can come to use beside COMMON."""
+    todo, seen, found = [(f"jobs.{job}", start)], set[Node](), set[str]()
     while todo:
         node = todo.pop()
         if node in seen or node[0] in ("jobs.platform.job", "jobs.platform.settings"):
