@@ -179,20 +179,27 @@ class Warehouse(Tables):
                     storage_options=storage.storage_options(self.root),
                 )
                 self._match_columns(contract, table)
-                present = {key.removeprefix("delta.constraints.") for key in table.metadata().configuration}
-                missing = {name: rule for name, rule in contract.constraints().items() if name not in present}
-                if missing:
-                    self._constrain(contract, table, missing)
+                self._constrain(contract, table)
                 return
             except DeltaError:  # another run is creating the same table: look again at what is left to do
                 if attempt == CREATION_ATTEMPTS:
                     raise
                 time.sleep(0.2 * attempt)
 
-    def _constrain(self, contract: Contract, table: DeltaTable, rules: Mapping[str, str]) -> None:
-        """Add CHECK constraints (name -> SQL); raises JobError where rows of an older version of Atelier break them."""
+    def _constrain(self, contract: Contract, table: DeltaTable) -> None:
+        """Bring the table's CHECK constraints up to the contract's.
+
+        Raises JobError where rows of an older version of Atelier break a new one.
+        """
+        configuration = table.metadata().configuration
+        present = {name: configuration.get(f"delta.constraints.{name}") for name in contract.constraints()}
+        rules = {name: rule for name, rule in contract.constraints().items() if present[name] != rule}
+        for name in (name for name in rules if present[name]):
+            table.alter.drop_constraint(name)
+        if not rules:
+            return
         try:
-            table.alter.add_constraint(dict(rules))
+            table.alter.add_constraint(rules)
         except DeltaError as error:
             if "failed validation check" not in str(error):
                 raise
@@ -204,6 +211,8 @@ class Warehouse(Tables):
 
     def _match_columns(self, contract: Contract, table: DeltaTable) -> None:
         """Bring the table's columns and comments up to the contract; rows that are there hold null in a new column.
+
+        A column that the contract lets be null now may be.
 
         Raises JobError where that would lose or change what is there: a column of another type, one that the contract
         has no more, or a new one that tells rows or partitions apart.
@@ -223,6 +232,8 @@ class Warehouse(Tables):
             )
         if new:
             table.alter.add_columns([Field(n, wanted[n].type, nullable=True, metadata=wanted[n].metadata) for n in new])
+        for name in (name for name in there if wanted[name].nullable and not there[name].nullable):
+            table.alter.drop_column_not_null(name)
         if table.metadata().description != contract.description:
             table.alter.set_table_description(contract.description)
         for name in (name for name in there if there[name].metadata.get("comment") != wanted[name].metadata["comment"]):

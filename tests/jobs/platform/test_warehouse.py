@@ -259,6 +259,18 @@ def test_a_column_that_the_contract_has_gained_is_added(spark, warehouse, engine
     assert spark.read.format("delta").load(warehouse.uri(THINGS)).where("kind IS NULL").count() == 1
 
 
+@ENGINES
+def test_a_column_that_may_be_null_now(spark, warehouse, engine):
+    columns = tuple(replace(c, nullable=False) for c in THINGS.columns)
+    warehouse.publish_arrow(
+        replace(THINGS, columns=columns), arrow(day(WEEK_BEFORE, 1.0)), {"as_of_date": [WEEK_BEFORE]}
+    )
+    publish(warehouse, frame(engine, day(DAY, None), spark), DAY)
+    assert stored(warehouse) == [*day(WEEK_BEFORE, 1.0), *day(DAY, None)]
+    with pytest.raises(ContractError, match="weight"):
+        publish(warehouse, frame(engine, day(DAY, -1.0), spark), DAY)
+
+
 OTHER_COLUMNS = {
     "thing_id": lambda rows: rows.drop_columns(["thing_id"]),  # of the key
     "colour": lambda rows: rows.append_column("colour", rows["kind"]),
