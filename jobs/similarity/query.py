@@ -12,7 +12,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from jobs.embeddings.stream import features_of
 from jobs.embeddings.versions import image_folder
 from jobs.platform.errors import JobError
 from jobs.platform.job import EXIT_JOB_ERROR
-from jobs.platform.settings import Settings
+from jobs.platform.settings import LAST_DAY, Settings
 from jobs.platform.warehouse import Warehouse
 from jobs.similarity.methods import METHODS, method_of
 from jobs.similarity.search import NO_NEIGHBOUR, nearest
@@ -155,8 +154,8 @@ def settings_of(given: argparse.Namespace) -> Settings:
     if given.out.suffix.lower() != ".png" or not given.out.resolve().parent.is_dir():
         raise JobError(f"--out {given.out}: not a .png file in a folder that exists")
     fields = {name: value for name, value in vars(given).items() if name not in ("image", "top", "out")}
-    try:  # any date will do: pictures have none
-        return Settings(as_of_date=date.max, **{name: value for name, value in fields.items() if value is not None})
+    try:  # pictures have no date, and what is delisted by now is found no more
+        return Settings(as_of_date=LAST_DAY, **{name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         raise JobError("; ".join(f"--{e['loc'][0]}: {e['msg']}".replace("_", "-") for e in error.errors())) from None
 
