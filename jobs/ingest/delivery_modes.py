@@ -60,7 +60,7 @@ def counted_once(
     together = meeting(new, spans)
     if not together:
         return steps, ""
-    return steps, refuse_doubled(overlaps(purchases(together), new & together), mapping.max_overlap)
+    return steps, refuse_doubled(overlaps(purchases(together), new & together), spans, mapping.max_overlap)
 
 
 def _spans(job: Job, names: Collection[str]) -> dict[str, Span]:

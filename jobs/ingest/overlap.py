@@ -23,7 +23,9 @@ LINE = ("t_dat", "customer_key", "article_key")
 OTHERS = "other files"
 #: As few lines may be alike by chance: a second unit that came in a later file.
 _CHANCE = 1
-#: A day that counts by itself has at least so many lines in common.
+#: Fewer lines in common than this part of a file may be those of a day that two files were cut in.
+_CUT_DAY = 0.05
+#: A day that counts by itself, or a small part of a file, has at least so many lines in common.
 _DAY_LINES = 20
 
 _ODD_NAME = re.compile(r"(?i)(^|[^a-z])(sample|copy|kopie|backup|bak|old|test|tmp|temp)([^a-z]|$)|\(\d+\)")
@@ -110,14 +112,22 @@ def overlaps(rows: DataFrame, new: Collection[str]) -> list[Overlap]:
     return [Overlap(**row.asDict()) for row in rows_found]
 
 
-def refuse_doubled(found: Iterable[Overlap], limit: float) -> str:
+def refuse_doubled(found: Iterable[Overlap], spans: Mapping[str, Span], limit: float) -> str:
     """In words, what files have in common that are taken in nevertheless.
+
+    Of files that were cut in the middle of a day a few lines go on in the next one, and may be most of the two files'
+    few lines of that day: so few count only where they are a part of a whole file that can be seen.
 
     Raises:
         JobError: a file shares more than this part of its lines, or of the other's, on days that both have.
     """
+
+    def counts_twice(o: Overlap) -> bool:
+        units = min(spans[name].rows for name in (o.file, o.other) if name in spans)
+        return o.shared > _CHANCE and o.share > limit and (o.shared >= _DAY_LINES or o.shared > _CUT_DAY * units)
+
     found = sorted(found, key=lambda overlap: (overlap.other == OTHERS, -overlap.shared))
-    if doubled := [o for o in found if o.shared > _CHANCE and o.share > limit]:
+    if doubled := [o for o in found if counts_twice(o)]:
         first = doubled[0]
         files = {name for o in doubled for name in (o.file, o.other)} - {first.file, first.other, OTHERS}
         further = f"; also {', '.join(sorted(files))}" if files else ""

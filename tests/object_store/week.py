@@ -10,6 +10,7 @@ from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.spark import spark_session
 from jobs.ranking import score
+from jobs.ranking.model_registry import Champion
 
 
 def run(name: str, settings: Settings) -> None:
@@ -22,7 +23,7 @@ def main(as_of: str, data: str, warehouse: str) -> None:
     session = spark_session("week")
     for name in JOBS:
         run(name, settings)
-    print(score.score(Job("ranking.score", settings, score.READS, score.WRITES), None), flush=True)
+    print(score.score(Job("ranking.score", settings, score.READS, score.WRITES), Champion(None)), flush=True)
     run("publish.recommendations", settings)
     session.stop()
 

@@ -216,10 +216,20 @@ def test_files_meet_where_their_days_do() -> None:
 
 
 def test_one_line_or_a_few_of_many_may_be_alike_but_no_whole_day() -> None:
-    assert refuse_doubled([Overlap("a", "b", 1, 900, 1, 0.0)], 0.5) == ""
-    assert refuse_doubled([Overlap("a", "b", 900, 900, 450, 0.0)], 0.5) == ""
+    spans = {name: Span(date(2020, 9, 1), date(2020, 9, 7), 900) for name in "ab"}
+    assert refuse_doubled([Overlap("a", "b", 1, 900, 1, 0.0)], spans, 0.5) == ""
+    assert refuse_doubled([Overlap("a", "b", 900, 900, 450, 0.0)], spans, 0.5) == ""
     with pytest.raises(JobError, match=r"a and b have 30 of 900 purchases of a in common \(3.3%, 75.0% on one day\)"):
-        refuse_doubled([Overlap("a", "b", 900, 1_000, 30, 0.75)], 0.5)
+        refuse_doubled([Overlap("a", "b", 900, 1_000, 30, 0.75)], spans, 0.5)
+
+
+def test_the_few_lines_of_a_day_cut_in_two_may_be_alike() -> None:
+    """But not where they are a part of a whole file that can be seen."""
+    cut = [Overlap("a", "b", 3, 5, 2, 0.0), Overlap("a", OTHERS, 3, 5, 2, 0.0)]
+    spans = {name: Span(date(2020, 9, 1), date(2020, 9, 7), 900) for name in "ab"}
+    assert "2 of 3 in a" in refuse_doubled(cut, spans, 0.5)
+    with pytest.raises(JobError, match="they would count twice"):
+        refuse_doubled(cut, spans | {"a": Span(date(2020, 9, 1), date(2020, 9, 1), 3)}, 0.5)
 
 
 def test_names_unlike_the_others_are_listed(caplog: pytest.LogCaptureFixture) -> None:
