@@ -61,8 +61,6 @@ FAULTS = (
     _fault("a sample beside the whole", sample_beside, refused(PURCHASES, "transactions_train_sample.csv"), INGEST),
     _fault("a copy sorted otherwise", sorted_copy, refused(PURCHASES, "transactions_2.csv"), INGEST),
     _fault("a copy under another name", byte_copy, published("counted once", equal=True), INGEST),
-    _fault("half of the articles gone", shorter(ARTICLES, 0.5), refused("silver/articles"), INGEST),
-    _fault("half of the customers gone", shorter(CUSTOMERS, 0.5), refused("silver/customers"), INGEST),
     _fault(
         "articles delisted",
         shorter(ARTICLES, 0.05),
