@@ -29,7 +29,8 @@ def cells(result: Result) -> tuple[str, str]:
     fault = result.fault
     name = f"{fault.kind}: {fault.name}"
     ended = f"no: {_cell(result.wrong)}" if result.wrong else "yes"
-    return name, f"| {name} | {fault.end.words} | {ended} | `{_cell(result.said)}` |"
+    said = _cell(re.sub(r" \(\d+ s\)$", "", result.said))
+    return name, f"| {name} | {fault.end.words} | {ended} | `{said}` |"
 
 
 def _cell(text: str, longest: int = 160) -> str:
@@ -77,8 +78,8 @@ def main(
             verdict = f"[red]NOT AS IT SHOULD BE[/] {result.wrong}" if result.wrong else "[green]ok[/]"
             console.print(f"{fault.kind}: {fault.name} ({result.seconds:.0f} s) {verdict}\n    {result.said}")
             results.append(result)
-    if write:
-        write_docs(results)
+            if write:
+                write_docs([result])
     wrong = sum(bool(result.wrong) for result in results)
     console.print(f"{len(results) - wrong} of {len(results)} faults ended as they should")
     sys.exit(bool(wrong))

@@ -193,6 +193,8 @@ def promote(shop: Shop) -> None:
     """Promote the only model: that of so small a shop beats no baseline, and faults of models need a champion."""
     warehouse = Warehouse(str(shop.warehouse), {"run_id": "campaign", "as_of_date": AS_OF})
     rows = warehouse.read_arrow(MODEL_DECISIONS)
+    if rows["mlflow_run_id"].null_count:
+        raise RuntimeError(f"no model to promote: {rows['reason'].to_pylist()}")
     at = rows.schema.get_field_index("is_promoted")
     rows = rows.set_column(at, rows.schema.field(at), pa.array([True] * rows.num_rows))
     warehouse.publish_arrow(MODEL_DECISIONS, rows, {"as_of_date": [date.fromisoformat(AS_OF)]})

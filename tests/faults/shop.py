@@ -28,7 +28,7 @@ FEATURES = ("features.customers", "features.articles", "features.interactions")
 MODEL = ("ranking.train", "evaluation.evaluate", "evaluation.gate")
 PUBLISH = ("ranking.score", "publish.recommendations")
 #: Settings that keep a model small; a job takes those it declares.
-SMALL = {"ATELIER_TRAINING_WEEKS": "2", "ATELIER_MAX_EPOCHS": "1"}
+SMALL = {"ATELIER_TRAINING_WEEKS": "6", "ATELIER_MAX_EPOCHS": "1"}
 
 #: Paths of the tables that analysts and later jobs read; the others tell what happened, and change with it.
 DATA_TABLES = tuple(
