@@ -106,7 +106,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _record(line: bytes, layout: Layout) -> list[str] | None:
-    """The fields of one line; None where they cannot be told apart."""
+    """The fields of one line; None where it cannot be parsed."""
     try:
         return next(records([line.decode()], layout), None)
     except (csv.Error, UnicodeDecodeError):

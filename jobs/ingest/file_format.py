@@ -24,7 +24,7 @@ class FileFormat(BaseModel):
         date_format: Spark's pattern, or one of EPOCHS.
         time_zone: whose days are meant where a moment has a time zone; None: that of the column in Parquet, else UTC.
         decimal, thousands: marks in numbers. Blanks and apostrophes before groups of three digits are always read.
-        currency: what may stand before or after a number.
+        currency: sign that may precede or follow a number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)

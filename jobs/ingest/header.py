@@ -66,7 +66,7 @@ def _as_mapped(names: Sequence[str], required: Mapping[str, str]) -> list[str]:
 
 
 def _all_different(names: Sequence[str]) -> list[str]:
-    """Columns that nobody maps may have no name, or one that others have, too."""
+    """Unmapped columns may have no name, or a name that occurs twice."""
     return [f"column {n + 1}" if not name or name in names[:n] else name for n, name in enumerate(names)]
 
 

@@ -30,7 +30,7 @@ def verify_checksums(model: Path, digest: str | None = None) -> None:
     """Raise JobError where a file is gone or is not what it was. Files that came later are not looked at.
 
     Args:
-        digest: of the model, as its registry tells it; None: nobody knows it.
+        digest: of the model, as recorded in the registry; None: not recorded.
     """
     listed = model / CHECKSUMS
     if not listed.is_file():

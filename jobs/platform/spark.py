@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from jobs.platform import machine, storage
@@ -48,7 +47,12 @@ def spark_session(name: str = "atelier", further: Mapping[str, str] | None = Non
 
 
 def _log_in(user: str) -> None:
-    """Give Hadoop the user, whom it looks for in passwd before it opens any file; a container's may not be there."""
+    """Log the user in to Hadoop, which otherwise looks the user id up in passwd: in a container it may be missing.
+
+    Hadoop reads HADOOP_USER_NAME only after that lookup, so that Java has to be called.
+    """
+    from pyspark import SparkContext  # which a Spark Connect client does without
+
     SparkContext._ensure_initialized()  # starts Java
     assert SparkContext._jvm is not None
     logins = SparkContext._jvm.org.apache.hadoop.security.UserGroupInformation

@@ -59,7 +59,7 @@ def quoted(content: bytes) -> bytes:
 
 
 def shuffled_columns(shop: Shop) -> None:
-    """The purchases' columns in another order, with one that nobody maps."""
+    """The purchases' columns in another order, with an unmapped one."""
     path = shop.data / PURCHASES
     rows = pl.read_csv(path, infer_schema=False)
     rows.select(pl.lit("x").alias("till"), *reversed(rows.columns)).write_csv(path)
@@ -79,7 +79,7 @@ FAULTS = (
     _fault("gzip cut in the middle", rewritten(PURCHASES, cut_gzip), refused(PURCHASES)),
     _fault("a folder of parts", split_into_folder, same()),
     _fault("every field in quotes", rewritten(PURCHASES, quoted), same()),
-    _fault("other order of columns, one nobody maps", shuffled_columns, same()),
+    _fault("other order of columns, one unmapped", shuffled_columns, same()),
     _fault("empty columns at the end", rewritten(PURCHASES, replaced(b"\n", b",,\n")), same()),
     _fault("no such file", lambda shop: (shop.data / PURCHASES).unlink(), refused("transactions")),
     _fault("an empty file", rewritten(PURCHASES, lambda _: b""), refused(PURCHASES)),

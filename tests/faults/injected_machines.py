@@ -53,5 +53,5 @@ FAULTS = (
     _refused("an as-of date of the year 1", given(as_of_date="0001-01-01"), refused("as_of_date")),
     _refused("no warehouse", given(warehouse=""), refused("warehouse")),
     _refused("no such data folder", given(data="/nowhere"), refused("/nowhere")),
-    _refused("a mapping that is none", given(mapping="nobody"), refused("nobody")),
+    _refused("an unknown mapping", given(mapping="nobody"), refused("nobody")),
 )

@@ -13,7 +13,7 @@ if ! getent passwd "$EUID" >/dev/null 2>&1; then
     SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} -Duser.name=$SPARK_USER -Duser.home=${HOME:-/tmp}"
 fi
 
-# A standalone cluster's master and workers, and drivers, that have the secret talk to nobody without it.
+# With the secret, a standalone cluster's processes and its drivers refuse connections without it.
 if [ -n "${SPARK_AUTHENTICATE_SECRET:-}" ]; then
     secret="-Dspark.authenticate=true -Dspark.authenticate.secret=$SPARK_AUTHENTICATE_SECRET"
     SPARK_DAEMON_JAVA_OPTS="${SPARK_DAEMON_JAVA_OPTS:-} $secret"
