@@ -12,16 +12,16 @@ not run, the systems with side features do without, and say so. `similar_article
 **As-of date.** The day the last label week ends, a Wednesday. The form offers the newest whole week in the
 tables where `make up` found one.
 
-**Which systems.** All, or those that the form names; the tasks of the others are skipped.
+**Which systems.** All, or those that the form names.
 
 **When a task fails.** A system that fails stops no other, and the report shows those that were judged. Cleared and
 run again, a network goes on from its last checkpoint.
 
-**Tasks.** A task id is a module and, where the module runs once per system, its name: `evaluation.weekly_protocol.als`
-runs `jobs/evaluation/weekly_protocol.py --system als`, into `gold/system_metrics` and `gold/system_recommendations`;
-`evaluation.next_purchase.als` writes `gold/next_purchase_metrics`. Table and pictures of
-`evaluation.recommender_report` are in its MLflow run. All share the pool `heavy` with the weekly run, whose tasks go
-first.
+**Tasks.** A task id is a module. `evaluation.weekly_protocol` and `evaluation.next_purchase` are mapped over the
+systems, each labelled with its name: `jobs/evaluation/weekly_protocol.py --system als` writes its rows of
+`gold/system_metrics` and `gold/system_recommendations`; `evaluation.next_purchase` those of
+`gold/next_purchase_metrics`. Table and pictures of `evaluation.recommender_report` are in its MLflow run. All share
+the pool `heavy` with the weekly run, whose tasks go first.
 
 Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow dags unpause model_systems`.
 """
@@ -32,11 +32,10 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
-from dags.common import BY_HAND, SETTINGS, arguments, as_of_field, form, week_end
+from dags.common import BY_HAND, SETTINGS, arguments, as_of_field, form, lineage, week_end
 from dags.operators import JobOperator
 
 EVERY: list[str] = SETTINGS["system"]["enum"]
-WITH_FEATURES = [system for system in EVERY if system.endswith("_features")]
 JUDGES = ("evaluation.weekly_protocol", "evaluation.next_purchase")
 
 PARAMS = {
@@ -56,11 +55,11 @@ PARAMS = {
 AS_OF = "{{ week_end(params.as_of_date) }}"
 
 
-@task.branch(pool="heavy")
-def chosen(params: dict[str, Any] | None = None) -> list[str]:
-    """The tasks of the systems that the form names; those of the others are skipped."""
+@task(pool="heavy")
+def systems(params: dict[str, Any] | None = None) -> list[list[str]]:
+    """What each system's task adds to the command line."""
     assert params is not None, "Airflow fills it in"
-    return [f"{job}.{system}" for job in JUDGES for system in params["systems"]]
+    return [[f"--system={system}"] for system in params["systems"]]
 
 
 with DAG(
@@ -80,12 +79,12 @@ with DAG(
         arguments=arguments("evaluation.recommender_report", PARAMS, as_of_date=AS_OF),
         trigger_rule="all_done",
     )
-    choice = chosen()
-    for system in EVERY:
-        for job in JUDGES:
-            judge = JobOperator(
-                task_id=job, variant=system, arguments=arguments(job, PARAMS, system=system, as_of_date=AS_OF)
-            )
-            choice >> judge >> report
-            if system in WITH_FEATURES:
-                keywords >> judge
+    each_system = systems()
+    for job in JUDGES:
+        judged = JobOperator.partial(
+            task_id=job,
+            arguments=arguments(job, PARAMS, as_of_date=AS_OF),
+            map_index_template="{{ task.more[0].removeprefix('--system=') }}",
+            **lineage(job),
+        ).expand(more=each_system)
+        keywords >> judged >> report

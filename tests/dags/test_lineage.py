@@ -152,9 +152,5 @@ def test_every_system_is_judged_both_ways_after_the_keywords_it_looks_at(
 ) -> None:
     tasks = dags["model_systems"]["tasks"]
     for job in ("evaluation.weekly_protocol", "evaluation.next_purchase"):
-        judged = {task: upstream for task, upstream in tasks.items() if task.startswith(f"{job}.")}
-        assert {dags["model_systems"]["jobs"][task] for task in judged} == {job}
-        looks_at = {True: ["chosen", "features.keywords"], False: ["chosen"]}
-        after = {name: looks_at[entry.features == "side"] for name, entry in SYSTEMS.items()}
-        assert judged == {f"{job}.{name}": upstream for name, upstream in after.items()}
+        assert sorted(tasks[job]) == ["features.keywords", "systems"]
     assert set(SYSTEMS) == set(get_args(Settings.model_fields["system"].annotation))
