@@ -51,8 +51,9 @@ down: ## stop what `make up` started
 
 ##@ Data
 
-data: setup ## write H&M-shaped sample data [SCALE=1.0 OUT=data/sample SEED=]
-	@$(JOBS) -m sample_data generate --out '$(OUT)' $(call flag,scale,SCALE) $(call flag,seed,SEED)
+data: setup ## write H&M-shaped sample data, also of a sample of a shop's customers [SCALE=1.0 CUSTOMERS= OUT=data/sample SEED=]
+	@$(JOBS) -m sample_data generate --out '$(OUT)' $(call flag,scale,SCALE) $(call flag,customers,CUSTOMERS) \
+		$(call flag,seed,SEED)
 
 data-report: setup ## compare the moments of DATA with the real H&M data's [DATA=data/sample]
 	@$(JOBS) -m sample_data report --data '$(or $(DATA),$(OUT))'

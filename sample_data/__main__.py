@@ -46,6 +46,14 @@ def generate_command(
             help="Instead of a preset: 1.0 is 31,788,324 lines, 1,371,980 customers and so on.",
         ),
     ] = None,
+    customers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Only so many customers of the shop of that --scale: a sample of a large shop, which is sparser than "
+            "a small shop. Drawn as the whole shop's are, without writing the rest.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and size give the same bytes.")] = 20200916,
     images: Annotated[
         str | None,
@@ -57,7 +65,12 @@ def generate_command(
     Two years of sales, 2018-09-20 to 2020-09-22, in the schema of the H&M data. Without --scale and --preset it is the
     demo's size. An image is drawn in about 3 ms.
     """
-    size = PRESETS[preset] if scale is None else Size.of_scale(scale)
+    if customers is not None and scale is None:
+        raise typer.BadParameter("--customers is a sample of a shop: give its size with --scale")
+    try:
+        size = PRESETS[preset] if scale is None else Size.of_scale(scale, customers)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     done = generate(out, size, seed, image_count(images, size.articles))
     console.print(
         f"{out}: {size.articles:,} articles, {size.customers:,} customers, {size.lines:,} lines "

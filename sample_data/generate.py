@@ -17,17 +17,27 @@ FULL_LINES = 31_788_324
 
 @dataclass(frozen=True)
 class Size:
-    """How many of each to generate."""
+    """How many of each to generate; `shop_lines` are those of the whole shop where its customers are a sample."""
 
     articles: int
     customers: int
     lines: int
+    shop_lines: int | None = None
 
     @classmethod
-    def of_scale(cls, scale: float) -> "Size":
-        """That fraction of the full size."""
+    def of_scale(cls, scale: float, sample: int | None = None) -> "Size":
+        """That fraction of the full size; of its customers only `sample`, with their share of the lines.
+
+        Raises:
+            ValueError: the shop has fewer customers.
+        """
         full = (catalogue.FULL_ARTICLES, customers.FULL_CUSTOMERS, FULL_LINES)
-        return cls(*(max(1, round(count * scale)) for count in full))
+        articles, everybody, lines = (max(1, round(count * scale)) for count in full)
+        if sample is None:
+            return cls(articles, everybody, lines)
+        if sample > everybody:
+            raise ValueError(f"a shop of scale {scale:g} has {everybody:,} customers: no sample of {sample:,}")
+        return cls(articles, sample, max(1, round(lines * sample / everybody)), lines)
 
 
 PRESETS = {
@@ -46,6 +56,8 @@ class Done(NamedTuple):
 def generate(out: Path, size: Size, seed: int, image_count: int) -> Done:
     """Write articles.csv, customers.csv, transactions_train.csv and pictures of `image_count` articles below `out`.
 
+    A sample of customers has pictures of what these have bought.
+
     The same size and seed give the same bytes; each file appears only when it is complete, the long one first: a
     generation killed on the way leaves an earlier sample as it was.
     """
@@ -58,7 +70,9 @@ def generate(out: Path, size: Size, seed: int, image_count: int) -> Done:
         start = perf_counter()
         baskets = visits.build(people, size.lines, for_visits)
         path = out / "transactions_train.csv"
-        transactions.write(path, shop, people, baskets, for_lines, partial(progress.advance, bar))
+        bought = transactions.write(
+            path, shop, people, baskets, for_lines, partial(progress.advance, bar), size.shop_lines or size.lines
+        )
         seconds = perf_counter() - start
         for name, frame in (("articles.csv", shop.frame), ("customers.csv", people.frame)):
             with atomic(out / name) as file:
@@ -66,5 +80,6 @@ def generate(out: Path, size: Size, seed: int, image_count: int) -> Done:
         drawn = 0
         if image_count:
             bar = progress.add_task("images", total=image_count)
-            drawn = images.write(out / "images", shop, image_count, seed, partial(progress.advance, bar))
+            places = np.flatnonzero(bought) if size.shop_lines else np.arange(size.articles)
+            drawn = images.write(out / "images", shop, places, image_count, seed, partial(progress.advance, bar))
     return Done(drawn, seconds)

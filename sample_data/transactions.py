@@ -161,11 +161,14 @@ def fill_baskets(shop: Shop, customers: Customers, memory: Memory, basket: Ints,
 
 
 def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits, seed: np.random.SeedSequence,
-          progress: Callable[[int], None]) -> int:  # fmt: skip
-    """Write the file, a day at a time; `progress` is told the lines of each day. Returns the number of lines."""
+          progress: Callable[[int], None], shop_lines: int) -> NDArray[np.bool_]:  # fmt: skip
+    """Write the file, a day at a time; `progress` is told the lines of each day.
+
+    The shelves are those of a shop that sells `shop_lines`. Returns which articles (n,) were bought.
+    """
     rng = np.random.default_rng(seed)
-    lines = int(visits.size.sum())
-    shop = Shop(catalogue, rng, slots=int(np.clip(2 ** np.ceil(np.log2(lines / DAYS / 8)), 128, 4096)))
+    shop = Shop(catalogue, rng, slots=int(np.clip(2 ** np.ceil(np.log2(shop_lines / DAYS / 8)), 128, 4096)))
+    bought = np.zeros(len(catalogue.section), bool)
     memory = Memory(len(customers.buys))
     article_ids, customer_ids = catalogue.frame["article_id"], customers.frame["customer_id"]
     with atomic(path) as file:
@@ -183,6 +186,7 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
             customer = buyer[basket].astype(np.int64)
             article = fill_baskets(shop, customers, memory, basket, customer, rng)
             memory.add(customer, article)
+            bought[article] = True
             pl.DataFrame({
                 "t_dat": pl.Series([DATES[day].isoformat()]).gather(np.zeros(len(basket), np.uint32)),
                 "customer_id": customer_ids.gather(customer),
@@ -191,4 +195,4 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
                 "sales_channel_id": channel[basket],
             }).write_csv(file, include_header=False)  # fmt: skip
             progress(len(basket))
-    return lines
+    return bought

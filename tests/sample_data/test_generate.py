@@ -124,3 +124,16 @@ def test_killed_generation_leaves_no_half_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [part.name]
     generate(tmp_path, PRESETS["tiny"], seed=1, image_count=0)
     assert {path.name for path in tmp_path.iterdir()} == {"articles.csv", "customers.csv", "transactions_train.csv"}
+
+
+def test_a_sample_of_customers_shops_in_the_whole_catalogue(tmp_path: Path) -> None:
+    size = Size.of_scale(0.01, sample=60)
+    assert size == Size(articles=1_055, customers=60, lines=1_390, shop_lines=317_883)
+    done = generate(tmp_path, size, seed=1, image_count=40)
+    counts = [len(read(tmp_path / name)) for name in ("articles.csv", "customers.csv", "transactions_train.csv")]
+    assert counts == [1_055, 60, 1_390]
+    bought = set(read(tmp_path / "transactions_train.csv")["article_id"])
+    drawn = {path.stem for path in (tmp_path / "images").rglob("*.jpg")}
+    assert len(drawn) == done.images >= 35 and drawn <= bought
+    with pytest.raises(ValueError, match="has 13,720 customers: no sample of 13,721"):
+        Size.of_scale(0.01, sample=13_721)
