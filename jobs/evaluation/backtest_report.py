@@ -89,7 +89,7 @@ def picture(found: Backtest) -> Picture:
 
     drawn = Picture(figsize=(12, 4.6), layout="constrained")
     left, right = drawn.subplots(1, 2, width_ratios=[3, 2])
-    colours = dict(zip(found.by_fold, ("#24527a", "#c46a1b", "#7a7a7a", "#b5b5b5", "#9db8d2"), strict=True))
+    colours = dict(zip(found.by_fold, ("#24527a", "#c46a1b", "#7a7a7a", "#b5b5b5", "#9db8d2", "#4f8a5b"), strict=True))
     starts = [date.fromisoformat(fold) for fold in found.folds]
     for name, values in found.by_fold.items():
         left.plot(starts, values, marker="o", color=colours[name], label=name)

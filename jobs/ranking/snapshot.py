@@ -196,10 +196,6 @@ class SnapshotLoader:
         self._customers = self._aligned(job.read_arrow(CUSTOMERS), "customer")
         self._articles = self._aligned(job.read_arrow(ARTICLES), "article")
         self.images = image_embeddings(job, purchases.article_ids, encoder)
-        codes = self._articles["product_code"].combine_chunks()
-        # An article without a product code is a product of its own.
-        codes = pc.coalesce(codes, self._articles["article_id"].combine_chunks())
-        self._product = _codes(codes)
         self._department = _codes(self._articles["department_name"].cast(pa.string()).combine_chunks())
         self._age_band = behaviour.age_bands(_floats(self._customers["age"]))
 
@@ -208,7 +204,7 @@ class SnapshotLoader:
         return SourceContext(
             history=self._purchases.before(as_of_date),
             as_of_date=as_of_date,
-            product=self._product,
+            product=self._purchases.products(),
             department=self._department,
             age_band=self._age_band,
             images=self.images,
@@ -231,7 +227,7 @@ class SnapshotLoader:
         article_numeric["has_image"] = np.asarray(self.images.any(axis=1), dtype=np.float32)
         angle = 2 * math.pi * as_of_date.timetuple().tm_yday / 365.25
         for name, value in (("season_sin", math.sin(angle)), ("season_cos", math.cos(angle))):
-            article_numeric[name] = np.full(len(self._product), value, dtype=np.float32)
+            article_numeric[name] = np.full(len(self.images), value, dtype=np.float32)
         return Snapshot(
             **vars(self.source_context(as_of_date)),
             customer_table=Columns(customer_numeric, _texts(CUSTOMER_CATEGORIES, customers, self._customers)),

@@ -45,6 +45,7 @@ class Purchases:
         end: the day before which they were looked at, so the as-of date of a history; NEVER: all days were.
         left_date: day from which each customer is a customer no more, by code, else NEVER; None: all still are.
         delisted_date: day from which each article is listed no more, likewise.
+        product: code of the product each article is a variant of, (articles,); None: nothing is known of products.
     """
 
     day: Ints
@@ -55,6 +56,7 @@ class Purchases:
     end: int = NEVER
     left_date: Ints | None = None
     delisted_date: Ints | None = None
+    product: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.day)
@@ -68,6 +70,10 @@ class Purchases:
     def where(self, units: slice | npt.NDArray[np.bool_]) -> Purchases:
         """Some of the units, in the same order."""
         return replace(self, day=self.day[units], customer=self.customer[units], article=self.article[units])
+
+    def products(self) -> Ints:
+        """Code of each article's product, (articles,); an article of which nothing is known is a product of its own."""
+        return np.arange(len(self.article_ids), dtype=np.int32) if self.product is None else self.product
 
     def known(self) -> tuple[Ints, Ints, Ints]:
         """Day, customer and article of every unit, the latter two numbered among those that occur.
@@ -171,7 +177,16 @@ def load_purchases(job: Job, before: date) -> Purchases:
         end=day_number(before),
         left_date=sides["customer"][2],
         delisted_date=sides["article"][2],
+        product=_products(job, ids[1]),
     )
+
+
+def _products(job: Job, article_ids: pa.StringArray) -> Ints:
+    """The code of each article's product; an article without a product code is a product of its own."""
+    rows = job.read_arrow(ARTICLES, ["article_id", "product_code"])
+    rows = rows.take(pc.index_in(article_ids, value_set=rows["article_id"].combine_chunks()))
+    product = pc.coalesce(rows["product_code"], rows["article_id"]).combine_chunks()
+    return product.dictionary_encode().indices.to_numpy().astype(np.int32)
 
 
 def _coded(job: Job, table: Contract, what: str) -> tuple[pa.StringArray, Ints, Ints]:

@@ -36,9 +36,9 @@ class Repurchase:
         return listed_only(own.side_by_side(TopK(own.article[:, None], score[:, None])), self._recent.is_listed)
 
 
-def recent_purchases(history: Purchases, customers: Ints, count: int) -> Ints:
-    """The last `count` distinct articles of each customer that are on sale; see RecentPurchases."""
-    return RecentPurchases(history.where(history.articles_listed()[history.article])).of(customers, count)
+def own_articles(history: Purchases) -> RecentPurchases:
+    """Each customer's articles that are still listed."""
+    return RecentPurchases(history.where(history.articles_listed()[history.article]))
 
 
 def build(context: SourceContext) -> Source:

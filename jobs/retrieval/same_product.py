@@ -20,12 +20,11 @@ COUNT = 20
 REASON = "You bought this in another version"
 #: Articles of a customer whose products are looked at, and best-selling variants of each product.
 LATEST, VARIANTS = 20, 8
-#: Variants that sold nothing for so long are not found: they are hardly there any more.
 DAYS = 28
 
 
 class SameProduct:
-    """Variants that the customer did not buy: latest purchase of the product first, then units of the last DAYS days.
+    """Variants that the customer did not buy: latest purchase of the product first, then units of the last `days` days.
 
     The score is that order as a number: minus the days since that purchase, plus units / (1 + units).
 
@@ -33,11 +32,14 @@ class SameProduct:
         recent: every customer's articles before the as-of date.
         history: purchases; those on or after `as_of_date` are not looked at.
         product: code of the product each article is a variant of, (articles,).
+        days: variants that sold nothing for so long are not found: they are hardly there any more.
     """
 
-    def __init__(self, recent: RecentPurchases, history: Purchases, as_of_date: date, product: Ints) -> None:
+    def __init__(
+        self, recent: RecentPurchases, history: Purchases, as_of_date: date, product: Ints, days: int = DAYS
+    ) -> None:
         self._recent, self._today, self._product = recent, day_number(as_of_date), product
-        units = units_sold(history, as_of_date, DAYS)
+        units = units_sold(history, as_of_date, days)
         sold = np.flatnonzero(units).astype(np.int32)
         size = int(product.max(initial=0)) + 1
         share = (units[sold] / (1 + units[sold])).astype(np.float32)

@@ -210,7 +210,7 @@ def test_the_model_systems_dag_judges_the_systems_of_its_form(stack: Stack, firs
     stack.wait(run_id, name)
     ran = sorted((task["task_id"], task["rendered_map_index"]) for task in api.tasks(run_id) if task["map_index"] >= 0)
     assert ran == [(f"evaluation.{job}", system) for job in ("next_purchase", "weekly_protocol") for system in systems]
-    tables, baselines = stack.tables(), {"popularity_7d", "own_recent_purchases", "own_recent_then_popularity"}
+    tables, baselines = stack.tables(), {"popularity_7d", "own_recent_purchases", "own_recent_then_popularity", "rules"}
     picks = tables["system_recommendations"]
     assert picks["as_of_date"].unique().to_list() == [WEEK] and set(picks["system"]) == set(systems)
     per_list = picks.group_by("system", "customer_id").len()["len"]

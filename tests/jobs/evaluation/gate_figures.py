@@ -17,7 +17,7 @@ from jobs.evaluation.protocol import (
     Figure,
 )
 
-BASELINES = {"popularity_7d": 0.01, "own_recent_purchases": 0.02, "own_recent_then_popularity": 0.026}
+BASELINES = {"popularity_7d": 0.01, "own_recent_purchases": 0.02, "own_recent_then_popularity": 0.026, "rules": 0.025}
 WEEKS = [date(2020, 9, 2), date(2020, 9, 9), date(2020, 9, 16), date(2020, 9, 23)]
 FOLDS = [date(2020, 8, 5), date(2020, 8, 12), date(2020, 8, 19), date(2020, 8, 26)]
 SLICES = ("all", *BUYER_SLICES, *PURCHASE_SLICES)

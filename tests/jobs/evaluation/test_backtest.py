@@ -97,7 +97,7 @@ def test_every_buyer_is_kept(warehouse: Path) -> None:
             (2, "two_stage", "c2"): 1 / 2,
         }
     )
-    others = {"popularity_7d", "own_recent_purchases", "own_recent_then_popularity", "candidates/merged"}
+    others = {"popularity_7d", "own_recent_purchases", "own_recent_then_popularity", "rules", "candidates/merged"}
     assert {key[:2] for key in found if key[1] != "two_stage"} == {(0, name) for name in others}
     recall = {(r["age_weeks"], r["system"], r["customer_id"]): r["recall_at_100"] for r in buyers}
     assert recall[0, "candidates/merged", "c0"] == 1 and recall[2, "two_stage", "c2"] == 1 / 2

@@ -23,14 +23,14 @@ from jobs.platform.settings import Settings
 from tests.jobs.evaluation.silver import put
 from tests.jobs.retrieval.small import on
 
-POPULAR, OWN, BOTH = BASELINES
+POPULAR, OWN, BOTH, RULES = BASELINES
 MERGED = "candidates/merged"
 #: Label weeks from day 30, 37 and 44; b buys in two of them. What the fresh model reaches, and what it aged one week
 #: or two.
 FRESH = {(30, "a"): 0.5, (30, "b"): 0.3, (37, "b"): 0.4, (44, "c"): 0.2}
 AGED = {1: {(37, "b"): 0.3, (44, "c"): 0.2}, 2: {(44, "c"): 0.1}}
-OTHERS = {POPULAR: 0.1, OWN: 0.0, BOTH: 0.2, MERGED: 0.05}
-RECALL = {"two_stage": 0.8, POPULAR: 0.2, OWN: 0.1, BOTH: 0.3, MERGED: 0.6}
+OTHERS = {POPULAR: 0.1, OWN: 0.0, BOTH: 0.2, RULES: 0.15, MERGED: 0.05}
+RECALL = {"two_stage": 0.8, POPULAR: 0.2, OWN: 0.1, BOTH: 0.3, RULES: 0.3, MERGED: 0.6}
 
 
 def row(day: int, age: int, system: str, customer: str, value: float) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.evaluation import baselines
 from jobs.evaluation.baselines import BASELINES, first_distinct
 from jobs.platform.codes import NO_ARTICLE
-from tests.jobs.retrieval.small import purchases
+from tests.jobs.retrieval.small import on, purchases
 from tests.jobs.retrieval.test_sources import AS_OF, HISTORY, ROWS
 
 CUSTOMERS = np.array([0, 2, 3], dtype=np.int32)
@@ -20,7 +22,21 @@ def test_baselines_by_hand() -> None:
         "popularity_7d": [[2, 3, 1, 0, 4, -1]] * 3,
         "own_recent_purchases": [[1, 3, 2, 0, -1, -1], [4, -1, -1, -1, -1, -1], [-1] * 6],
         "own_recent_then_popularity": [[1, 3, 2, 0, 4, -1], [4, 2, 3, 1, 0, -1], [2, 3, 1, 0, 4, -1]],
+        "rules": [[1, 3, 2, 0, 4, -1], [4, 2, 3, 1, 0, -1], [2, 3, 1, 0, 4, -1]],  # every article its own product
     }
+
+
+def test_rules_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of day 500: customer 0 bought 3 lately, 0 within 400 days, 5 before that; the others buy the rest."""
+    monkeypatch.setattr(baselines, "POPULAR", 2)
+    own = [(480, 0, 3), (200, 0, 0), (50, 0, 5)]
+    week = [(496, 1, 7)] * 3 + [(495, 1, 4)] * 2 + [(497, 1, 6)]
+    older = [(450, 1, 1), (300, 1, 2), (480, 1, 8)]
+    history = purchases([*own, *week, *older], customers=3, articles=9, product=[0, 0, 0, 1, 1, 2, 3, 4, 2])
+    found = baselines.rules(history, np.array([0, 2], dtype=np.int32), on(500), 9)
+    # 3: lately. 4, then 1: variants; 2 sold too long ago, 8's product was bought too long ago. 7 (and 4): best sellers.
+    # 0, 5: other own ones. 6 sold this week, 2 and 8 did not.
+    assert found.tolist() == [[3, 4, 1, 7, 0, 5, 6, 2, 8], [7, 4, 6, 0, 1, 2, 3, 5, 8]]
 
 
 def test_baselines_see_nothing_of_the_label_week() -> None:

@@ -31,8 +31,8 @@ def test_the_first_model_needs_to_beat_the_baselines() -> None:
     assert verdict.is_promoted
     assert verdict.reason == (
         "MAP@12 0.0300 over 4 weeks beside popularity_7d 0.0100, own_recent_purchases 0.0200, "
-        "own_recent_then_popularity 0.0260; difference to own_recent_then_popularity +0.0040 (95 % interval +0.0030 to "
-        "+0.0050)"
+        "own_recent_then_popularity 0.0260, rules 0.0250; difference to own_recent_then_popularity +0.0040 "
+        "(95 % interval +0.0030 to +0.0050)"
     )
     assert (verdict.best_baseline, verdict.best_baseline_map_at_12) == ("own_recent_then_popularity", 0.026)
     assert verdict.best_baseline_difference_ci_low == pytest.approx(0.004 - NOISE)
@@ -64,7 +64,9 @@ def test_only_a_model_that_beats_all_beyond_doubt_is_promoted(
 
 def test_the_reason_names_who_was_not_beaten() -> None:
     verdict = judge(0.025, champion=0.03)
-    assert verdict.reason.startswith("does not beat own_recent_then_popularity, champion (version 3) significantly; ")
+    assert verdict.reason.startswith(
+        "does not beat own_recent_then_popularity, rules, champion (version 3) significantly; "
+    )
     assert "difference to champion (version 3) -0.0050" in verdict.reason
     assert verdict.incumbent_difference == pytest.approx(-0.005)
     assert verdict.incumbent_difference_ci_high == pytest.approx(-0.005 + NOISE)
@@ -115,7 +117,8 @@ def test_lists_that_show_everybody_the_same_are_refused() -> None:
     ],
 )
 def test_a_planted_leak_is_too_good_to_be_true(popular: float, own: float, limit: float) -> None:
-    baselines = {"popularity_7d": popular, "own_recent_then_popularity": own, "own_recent_purchases": 0.001}
+    others = {"own_recent_purchases": 0.001, "rules": 0.001}
+    baselines = others | {"popularity_7d": popular, "own_recent_then_popularity": own}
     honest = judge(limit - 1e-6, ceiling=0.9, noise=0.0, **baselines)
     assert honest.is_promoted and "believe" not in honest.reason
     leaking = judge(limit + 1e-6, ceiling=0.9, noise=0.0, **baselines)

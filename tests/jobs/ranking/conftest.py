@@ -43,7 +43,8 @@ def make_purchases(seed: int = 0, lines: int = 1500) -> Purchases:
     customer_ids = pa.array([f"c{i:03}" for i in range(CUSTOMERS)])
     article_ids = pa.array([f"{i:010}" for i in range(ARTICLES)])
     order = np.lexsort((article, customer, day))
-    return Purchases(day[order], customer[order], article[order], customer_ids, article_ids)
+    product = (np.arange(ARTICLES) // 2).astype(np.int32)
+    return Purchases(day[order], customer[order], article[order], customer_ids, article_ids, product=product)
 
 
 @dataclass

@@ -20,8 +20,10 @@ def on(day: int) -> date:
     return FIRST_DAY + timedelta(days=day)
 
 
-def purchases(rows: Sequence[tuple[int, int, int]], customers: int, articles: int) -> Purchases:
-    """Histories from (day, customer code, article code), in any order."""
+def purchases(
+    rows: Sequence[tuple[int, int, int]], customers: int, articles: int, product: Sequence[int] | None = None
+) -> Purchases:
+    """Histories from (day, customer code, article code), in any order; and the product of each article."""
     day, customer, article = np.array(sorted(rows), dtype=np.int32).reshape(-1, 3).T
     return Purchases(
         (day + day_number(FIRST_DAY)).astype(np.int32),
@@ -29,6 +31,7 @@ def purchases(rows: Sequence[tuple[int, int, int]], customers: int, articles: in
         article,
         pa.array([f"c{i}" for i in range(customers)]),
         pa.array([f"a{i:02d}" for i in range(articles)]),
+        product=None if product is None else codes(*product),
     )
 
 

@@ -10,7 +10,7 @@ from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import JobError
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.purchases import encode, first_per_group, sorted_ids
-from jobs.retrieval.repurchase import recent_purchases
+from jobs.retrieval.repurchase import own_articles
 from tests.jobs.retrieval.small import on, purchases
 
 # Day, customer, article. The as-of day is 20, so the last 7 days are 13..19.
@@ -39,7 +39,7 @@ def test_popularity_counts_units_of_the_last_seven_days_then_the_past() -> None:
 
 
 def test_recent_purchases_order_is_day_then_units_then_code() -> None:
-    ranked = recent_purchases(HISTORY.before(AS_OF), np.array([2, 0, 3, 1], dtype=np.int32), 4)
+    ranked = own_articles(HISTORY.before(AS_OF)).of(np.array([2, 0, 3, 1], dtype=np.int32), 4)
     # Customer 0: day 19 brings 3 and 1; 1 has two units ever (days 2 and 19) as 3 has, so the smaller code leads.
     assert ranked.tolist() == [[4, -1, -1, -1], [1, 3, 2, 0], [-1, -1, -1, -1], [2, 0, -1, -1]]
 
@@ -49,7 +49,7 @@ def test_purchases_on_or_after_the_as_of_date_change_nothing() -> None:
     everyone = np.arange(4, dtype=np.int32)
     for history in (HISTORY, more):
         assert popular_articles(history, AS_OF, 10).tolist() == [2, 3, 1, 0, 4]
-        assert recent_purchases(history.before(AS_OF), everyone, 4)[0].tolist() == [1, 3, 2, 0]
+        assert own_articles(history.before(AS_OF)).of(everyone, 4)[0].tolist() == [1, 3, 2, 0]
 
 
 def test_first_per_group_pads() -> None:
