@@ -26,7 +26,7 @@ _MODEL_VERSION = Column("model_version", "string", f"Version in the model regist
 CANDIDATES = Contract(
     layer="gold",
     name="candidates",
-    description="The best articles for every customer, ranked: the champion's, then fallbacks; fallbacks alone when no "
+    description="The best articles for every customer, ranked: the champion's, then fallbacks; a baseline's when no "
     "model is champion.",
     columns=(
         as_of_column(),

@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from expectations.evaluation import BACKTEST_BUYERS
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation.backtest import RECALL_K
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.docs_section import IMAGES, write_section
 from jobs.evaluation.protocol import CHALLENGER, HEADLINE_K
 from jobs.evaluation.walk_forward import Backtest, backtest_of
@@ -26,6 +25,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK, Settings
 from jobs.platform.tracking import start_run
+from jobs.retrieval.baselines import BASELINES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 
 from expectations.evaluation import POOLED
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.protocol import (
     ALL_BUYERS,
     BUYER_SLICES,
@@ -17,6 +16,7 @@ from jobs.evaluation.protocol import (
     HEADLINE_K,
     PURCHASE_SLICES,
 )
+from jobs.retrieval.baselines import BASELINES
 
 #: Heading of this part, the last of a card.
 EVALUATION = "Evaluation"

@@ -21,13 +21,13 @@ from rich import progress
 from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.protocol import HEADLINE_K, check_fold
 from jobs.metrics.ranking_metrics import Truth, average_precision, hit_ranks
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
+from jobs.retrieval.baselines import BASELINES
 from jobs.retrieval.purchases import Purchases, encode, first_per_group, sorted_ids
 
 READS, WRITES = (ARTICLES, CUSTOMERS, TRANSACTIONS), ()

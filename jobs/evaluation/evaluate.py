@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
 from jobs.evaluation import funnel
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.figures import figures_of, figures_table
 from jobs.evaluation.protocol import (
     ALL_BUYERS,
@@ -42,6 +41,7 @@ from jobs.ranking.model import EVALUATED, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import damage, incumbent, version_of_run
 from jobs.ranking.rank import Recommender
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
+from jobs.retrieval.baselines import BASELINES
 from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import Purchases, load_purchases
 

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from expectations.recommendations import SYSTEM_RECOMMENDATIONS
-from jobs.evaluation.baselines import first_distinct
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.schemas import arrow_schema
 from jobs.ranking.candidate_retrieval import blocks, written_together
 from jobs.recommenders.recommender import Model
+from jobs.retrieval.baselines import first_distinct
 from jobs.retrieval.popularity import popular_articles
 from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.source import Source, TopK, empty_topk

@@ -23,7 +23,6 @@ import pyarrow as pa
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
 from expectations.recommendations import BASELINE
-from jobs.evaluation.baselines import BASELINES, own_recent_then_popularity, popularity_7d
 from jobs.evaluation.card_section import EVALUATION, evaluation_section
 from jobs.evaluation.funnel import CEILING, MERGED
 from jobs.evaluation.pooled_scores import Difference, Scores
@@ -49,6 +48,7 @@ from jobs.ranking.model_registry import (
     rolled_back,
     version_of_run,
 )
+from jobs.retrieval.baselines import BASELINES, own_recent_then_popularity, popularity_7d
 
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
 SETTINGS = ("accept_drift", "mlflow_tracking_uri", "model_name")

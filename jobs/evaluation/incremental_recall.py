@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jobs.evaluation.baselines import first_distinct
 from jobs.evaluation.figures import Columns, system_columns
 from jobs.evaluation.funnel import PREFIX
 from jobs.evaluation.protocol import LabelWeek, RankedHits
 from jobs.metrics.ranking_metrics import NOT_RANKED, Truth, recall
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE
+from jobs.retrieval.baselines import first_distinct
 from jobs.retrieval.candidates import HeuristicSources
 
 #: Candidates that a system would add, and places in which the candidates are compared.

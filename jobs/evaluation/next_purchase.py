@@ -32,7 +32,6 @@ import numpy.typing as npt
 
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import NEXT_PURCHASE_METRICS
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.figures import figures_table
 from jobs.evaluation.protocol import Figure
 from jobs.metrics.bootstrap import bootstrap_means, interval
@@ -48,6 +47,7 @@ from jobs.recommenders.events import Reading, events_of
 from jobs.recommenders.registry import SYSTEMS
 from jobs.recommenders.side_features import OPTIONAL_TABLES
 from jobs.recommenders.timed_fit import fitted
+from jobs.retrieval.baselines import BASELINES
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, load_purchases
 
 READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS), (NEXT_PURCHASE_METRICS,)

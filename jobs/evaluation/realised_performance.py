@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 from expectations.articles import ARTICLES
 from expectations.evaluation import REALISED_PERFORMANCE
 from expectations.recommendations import BASELINE, RECOMMENDATIONS
-from jobs.evaluation.baselines import first_distinct, popularity_7d
 from jobs.evaluation.figures import evaluate_week, figures_table
 from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K, Figure
 from jobs.metrics.ranking_metrics import Truth
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
+from jobs.retrieval.baselines import first_distinct, popularity_7d
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, encode, load_purchases
 
 READS, WRITES = PURCHASE_TABLES, (REALISED_PERFORMANCE,)

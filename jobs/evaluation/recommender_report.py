@@ -16,7 +16,6 @@ import mlflow
 
 from expectations.contract import Contract
 from expectations.evaluation import NEXT_PURCHASE_METRICS, POOLED, SYSTEM_METRICS
-from jobs.evaluation.baselines import BASELINES, popularity_7d
 from jobs.evaluation.docs_section import IMAGES, write_section
 from jobs.evaluation.incremental_recall import CANDIDATES
 from jobs.evaluation.next_purchase import HIT_RATE, KS, READINGS
@@ -25,6 +24,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.tracking import start_run
 from jobs.recommenders.registry import SYSTEMS
+from jobs.retrieval.baselines import BASELINES, popularity_7d
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

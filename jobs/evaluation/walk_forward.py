@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.evaluation.backtest import MAX_AGE
-from jobs.evaluation.baselines import BASELINES, popularity_7d
 from jobs.evaluation.funnel import MERGED
 from jobs.evaluation.protocol import CHALLENGER
 from jobs.metrics.bootstrap import bootstrap_means, interval
 from jobs.metrics.ranking_metrics import Floats, pair_keys
 from jobs.platform.codes import Ints
+from jobs.retrieval.baselines import BASELINES, popularity_7d
 
 AP, RECALL = "average_precision_at_12", "recall_at_100"
 

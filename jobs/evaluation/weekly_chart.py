@@ -10,9 +10,9 @@ import mlflow
 import numpy as np
 
 from expectations.evaluation import EVALUATION_METRICS, POOLED
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.protocol import ALL_BUYERS, CHALLENGER, CHAMPION, HEADLINE_K, Figure
 from jobs.platform.job import Job
+from jobs.retrieval.baselines import BASELINES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

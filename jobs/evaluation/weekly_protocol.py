@@ -25,7 +25,6 @@ from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import SYSTEM_METRICS
 from expectations.recommendations import SYSTEM_RECOMMENDATIONS
 from jobs.embeddings.versions import current_encoder
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.evaluate import add_baselines
 from jobs.evaluation.figures import figures_of, figures_table
 from jobs.evaluation.filled_lists import Picks, tables
@@ -43,6 +42,7 @@ from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
 from jobs.recommenders.recommender import Model
 from jobs.recommenders.side_features import OPTIONAL_TABLES
 from jobs.recommenders.timed_fit import Fitted, fitted, peak_mib
+from jobs.retrieval.baselines import BASELINES
 from jobs.retrieval.candidates import HeuristicSources
 from jobs.retrieval.purchases import Purchases, load_purchases
 

@@ -1,7 +1,8 @@
 """The champion ranks for every customer, with or without history: its best articles become `candidates`.
 
-Places that it leaves open are filled by fallbacks (jobs.retrieval.fallbacks), all of them where there is no champion,
-and are marked in every row: each customer gets as many candidates.
+Places that it leaves open are filled by fallbacks (jobs.retrieval.fallbacks). Where there is no champion, the lists are
+those of the baseline that was best on the run's own folds. Both are marked in every row, and each customer gets as many
+candidates.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import Champion, champion_as_of
 from jobs.ranking.rank import Recommender, rank_blocks
 from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
-from jobs.retrieval import same_product
+from jobs.retrieval import popularity, repurchase, same_product
+from jobs.retrieval.baselines import BASELINES, rules
 from jobs.retrieval.context import SourceContext
-from jobs.retrieval.fallbacks import SOURCES, Fallbacks, Lists, Ranking
+from jobs.retrieval.fallbacks import POPULARITY_ALL_TIME, SOURCES, Fallbacks, Lists, Ranking
+from jobs.retrieval.popularity import units_sold
 from jobs.retrieval.purchases import Purchases, load_purchases
 from jobs.retrieval.recent import RecentPurchases
 
@@ -40,6 +43,9 @@ Positions = npt.NDArray[np.int64]
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
 SETTINGS = ("accept_drift", "top_k", "exclude_bought", "mlflow_tracking_uri", "model_name")
 
+#: Customers whose lists a baseline makes at once: each call looks at all purchases again.
+LISTED_TOGETHER = 100_000
+
 
 class Candidates:
     """The complete lists of any customers as rows of `candidates`.
@@ -47,7 +53,7 @@ class Candidates:
     Args:
         context: what is known as of the run's date.
         recent: every customer's articles before it.
-        version: of the model whose rankings they are; None: there is none.
+        version: of the model whose rankings they are; None: a baseline's, so that all rows are fallbacks.
     """
 
     def __init__(
@@ -55,14 +61,15 @@ class Candidates:
     ) -> None:
         self._context, self._recent = context, recent
         self._fallbacks = Fallbacks(context, recent, settings.exclude_bought)
-        self._version = version or BASELINE
+        self._version = version
         self._stamp = {"as_of_date": context.as_of_date, "run_id": settings.run_id}
 
     def rows(self, customers: Ints, ranking: Ranking) -> pa.Table:
         """As many rows for each customer, fewer only where fewer articles can be picked at all."""
         lists = self._fallbacks.complete(customers, ranking, MAX_RECOMMENDATIONS)
         row, column = np.nonzero(lists.articles != NO_ARTICLE)
-        who, articles, is_fallback = customers[row], lists.articles[row, column], lists.is_fallback[row, column]
+        who, articles = customers[row], lists.articles[row, column]
+        is_fallback = lists.is_fallback[row, column] | (self._version is None)
         history, schema = self._context.history, arrow_schema(CANDIDATES)
         is_known = self._context.age_band[who] != UNKNOWN_AGE
         columns = {
@@ -74,7 +81,9 @@ class Candidates:
             "score": pa.array(lists.scores[row, column]),
             "source": pa.array(SOURCES).take(pa.array(lists.sources[row, column])),
             "is_fallback": pa.array(is_fallback),
-            "model_version": pa.array([self._version, BASELINE]).take(pa.array(is_fallback.astype(np.int8))),
+            "model_version": pa.array([self._version or BASELINE, BASELINE]).take(
+                pa.array(is_fallback.astype(np.int8))
+            ),
             "because_article_id": self._bought_of_product(customers, lists, row, column),
             "is_bought_by_age_band": pa.array(is_known & self._fallbacks.age_bands.is_bought(who, articles)),
             "has_history": pa.array(self._recent.has_history(who)),
@@ -116,21 +125,55 @@ def by_champion(job: Job, purchases: Purchases, version: str) -> Iterator[pa.Tab
         yield lists.rows(block, Ranking(best.articles, best.scores, best.sources))
 
 
-def by_fallbacks(job: Job, purchases: Purchases) -> Iterator[pa.Table]:
+def by_baseline(job: Job, purchases: Purchases, baseline: str) -> Iterator[pa.Table]:
     """Rows of all customers, ranked by no model."""
     context = SnapshotLoader(job, purchases, encoder=None).source_context(job.settings.as_of_date)
     lists = Candidates(context, context.recent, job.settings, None)
-    for block in track(blocks(purchases.customers()), "listing fallbacks"):
-        yield lists.rows(block, Ranking.empty(len(block)))
+    customers = context.past.customers()
+    for start in track(range(0, len(customers), LISTED_TOGETHER), f"listing {baseline}"):
+        some = customers[start : start + LISTED_TOGETHER]
+        articles = BASELINES[baseline](context.past, some, context.as_of_date, MAX_RECOMMENDATIONS)
+        for block, listed in zip(blocks(some), blocks(articles), strict=True):
+            yield lists.rows(block, found_by_rules(context, block, listed))
+
+
+def found_by_rules(context: SourceContext, customers: Ints, articles: Ints) -> Ranking:
+    """A baseline's lists with what each pick is to its customer: bought before, a variant of that, or popular.
+
+    Args:
+        articles: of each customer, best first, (n, w).
+    """
+    row, column = np.nonzero(articles != NO_ARTICLE)
+    found = articles[row, column]
+    is_own = context.recent.has_bought(customers, row, found)
+    because = same_product.variants_bought(context.recent, context.product, customers, row, found)
+    is_popular = units_sold(context.past, context.as_of_date)[found] > 0
+    names = (repurchase.SOURCE, same_product.SOURCE, popularity.SOURCE, POPULARITY_ALL_TIME)
+    own, variant, popular, ever = map(SOURCES.index, names)
+    sources = np.full(articles.shape, ever, dtype=np.int32)
+    sources[row, column] = np.select([is_own, because != NO_ARTICLE, is_popular], [own, variant, popular], ever)
+    scores = np.broadcast_to((1 / np.arange(1, articles.shape[1] + 1)).astype(np.float32), articles.shape)
+    return Ranking(articles, scores, sources)
+
+
+def best_baseline(job: Job) -> str:
+    """The best baseline of the run's own folds; `rules` where nothing was judged."""
+    if job.exists(MODEL_DECISIONS):
+        where = {"as_of_date": [job.settings.as_of_date], "model_name": [job.settings.model_name]}
+        for name in job.read_arrow(MODEL_DECISIONS, ["best_baseline"], where=where)["best_baseline"].to_pylist():
+            if name in BASELINES:
+                return str(name)
+    return rules.__name__
 
 
 def score(job: Job, champion: Champion) -> str:
     """Publish every customer's candidates, ranked by the champion if there is one; how many, in words."""
     settings, version = job.settings, champion.version
     purchases = load_purchases(job, before=settings.as_of_date)
-    tables = by_fallbacks(job, purchases) if version is None else by_champion(job, purchases, version)
+    baseline = best_baseline(job)
+    tables = by_baseline(job, purchases, baseline) if version is None else by_champion(job, purchases, version)
     count = job.publish(CANDIDATES, written_together(tables), {"as_of_date": [settings.as_of_date]})
-    ranked_by = "fallbacks alone: no model that this code can use has been promoted"
+    ranked_by = f"the baseline {baseline}: no model that this code can use has been promoted"
     if version is not None:
         ranked_by = f"version {version}"
     remarks = [*champion.passed_over, shortage(purchases, settings.top_k, settings.as_of_date)]

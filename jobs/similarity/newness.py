@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.evaluation.baselines import first_distinct
 from jobs.evaluation.protocol import NEW_ARTICLES, Figure, check_fold, check_lists
 from jobs.metrics.bootstrap import bootstrap_means, interval
 from jobs.metrics.ranking_metrics import Mask, Truth, hit_ranks, recall
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.settings import WEEK
+from jobs.retrieval.baselines import first_distinct
 from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.repurchase import RecentPurchases
 from jobs.similarity.methods import Method

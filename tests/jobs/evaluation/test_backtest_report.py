@@ -13,13 +13,13 @@ import pytest
 
 from expectations.evaluation import BACKTEST_BUYERS
 from jobs.evaluation import backtest_report, docs_section
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.walk_forward import Backtest, backtest_of
 from jobs.metrics.bootstrap import bootstrap_means, interval
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
+from jobs.retrieval.baselines import BASELINES
 from tests.jobs.evaluation.silver import put
 from tests.jobs.retrieval.small import on
 

@@ -15,7 +15,6 @@ import pytest
 
 from expectations.evaluation import EVALUATION_METRICS, METRICS
 from jobs.evaluation import evaluate
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.gate import Scores
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
@@ -23,6 +22,7 @@ from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion
 from jobs.ranking.model_registry import Champion
+from jobs.retrieval.baselines import BASELINES
 from tests.jobs.evaluation.silver import put_purchases
 from tests.jobs.retrieval.small import on
 

@@ -9,7 +9,6 @@ import pytest
 
 from expectations.evaluation import NEXT_PURCHASE_METRICS
 from jobs.evaluation import next_purchase
-from jobs.evaluation.baselines import BASELINES
 from jobs.evaluation.next_purchase import HIT_RATE, KS, READINGS, hits, sample
 from jobs.metrics.ranking_metrics import Truth
 from jobs.platform.codes import NO_ARTICLE
@@ -17,6 +16,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.recommenders.events import events_of
+from jobs.retrieval.baselines import BASELINES
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.evaluation import popular
 from tests.jobs.evaluation.silver import put_purchases

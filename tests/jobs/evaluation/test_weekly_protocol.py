@@ -10,10 +10,10 @@ import pytest
 from expectations.evaluation import SYSTEM_METRICS
 from expectations.recommendations import SYSTEM_RECOMMENDATIONS
 from jobs.evaluation import weekly_protocol as weekly
-from jobs.evaluation.baselines import BASELINES
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
+from jobs.retrieval.baselines import BASELINES
 from jobs.retrieval.purchases import day_number
 from tests.jobs.evaluation import popular
 from tests.jobs.evaluation.conftest import AS_OF, ROWS

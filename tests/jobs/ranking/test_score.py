@@ -20,6 +20,7 @@ from jobs.ranking import score
 from jobs.ranking.behaviour import UNKNOWN_AGE
 from jobs.ranking.model_registry import Champion
 from jobs.ranking.score import Candidates
+from jobs.retrieval.baselines import BASELINES
 from jobs.retrieval.fallbacks import SOURCES, Ranking
 from jobs.retrieval.recent import RecentPurchases
 from tests.jobs.evaluation.silver import put, put_purchases
@@ -41,19 +42,33 @@ def warehouse(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("is_decided", [False, True])
-def test_without_a_promotion_everyone_has_fallbacks(warehouse: Path, is_decided: bool) -> None:
-    if is_decided:
-        day = {"as_of_date": AS_OF, "model_name": "weekly_recommender", "model_version": "1", "is_promoted": False}
-        put(warehouse, MODEL_DECISIONS, [day], {"as_of_date": [AS_OF]})
+@pytest.mark.parametrize(
+    ("best", "mine"),
+    [
+        (None, ["a01", "a02", "a03", "a04", "a05", "a06"]),  # a05 was bought long ago
+        ("rules", ["a01", "a02", "a03", "a04", "a05", "a06"]),
+        ("own_recent_then_popularity", ["a01", "a02", "a05", "a03", "a04", "a06"]),
+        ("of an older version", ["a01", "a02", "a03", "a04", "a05", "a06"]),
+    ],
+)
+def test_without_a_promotion_everyone_has_the_best_baselines_list(
+    warehouse: Path, best: str | None, mine: list[str]
+) -> None:
+    if best is not None:
+        verdict = {"model_name": "weekly_recommender", "model_version": "1", "is_promoted": False}
+        put(warehouse, MODEL_DECISIONS, [verdict | {"as_of_date": AS_OF, "best_baseline": best}])
     said = score.main(job_of(warehouse, top_k=6))
-    assert said.startswith("42 candidates for 7 customers by fallbacks alone: no model")
+    used = best if best in BASELINES else "rules"
+    assert said.startswith(f"42 candidates for 7 customers by the baseline {used}: no model")
     rows = job_of(warehouse).read_arrow(CANDIDATES).to_pylist()
     assert {row["model_version"] for row in rows} == {"baseline"} and all(row["is_fallback"] for row in rows)
     lists = {
         name: [r["article_id"] for r in rows if r["customer_id"] == name] for name in {r["customer_id"] for r in rows}
     }
-    assert lists["c0"] == ["a01", "a02", "a05", "a03", "a04", "a06"], "nothing of the as-of date or later"
+    assert lists["c0"] == mine, "nothing of the as-of date or later"
+    found_by = {r["article_id"]: r["source"] for r in rows if r["customer_id"] == "c0"}
+    assert {found_by[article] for article in ("a01", "a02", "a05")} == {"repurchase"}
+    assert found_by["a03"] == "popularity" and found_by["a06"] == "popularity_all_time"
     assert all(sorted(found) == ["a01", "a02", "a03", "a04", "a05", "a06"] for found in lists.values())
     assert {r["customer_id"] for r in rows if r["has_history"]} == {"c0", "c1", "c2"}
     ranks = [r["rank"] for r in rows if r["customer_id"] == "c4"]

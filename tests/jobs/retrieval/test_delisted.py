@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.evaluation.baselines import BASELINES
 from jobs.platform.codes import NO_ARTICLE
 from jobs.recommenders import item_knn, user_knn
+from jobs.retrieval.baselines import BASELINES
 from jobs.retrieval.candidates import HeuristicSources
 from jobs.retrieval.context import SourceContext
 from jobs.retrieval.fallbacks import Fallbacks, Ranking

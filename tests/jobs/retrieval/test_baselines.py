@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.evaluation import baselines
-from jobs.evaluation.baselines import BASELINES, first_distinct
 from jobs.platform.codes import NO_ARTICLE
+from jobs.retrieval import baselines
+from jobs.retrieval.baselines import BASELINES, first_distinct
 from tests.jobs.retrieval.small import on, purchases
 from tests.jobs.retrieval.test_sources import AS_OF, HISTORY, ROWS
 
