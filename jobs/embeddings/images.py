@@ -12,6 +12,7 @@ one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,19 @@ from expectations.embeddings import ARTICLE_EMBEDDINGS
 from jobs.embeddings import outcomes
 from jobs.embeddings.decode import CHANGED, ImageFile, Location, inspect_all
 from jobs.embeddings.feature_store import FeatureStore, matrix, one_at_a_time
-from jobs.embeddings.versions import ImageFolder, fitted_encoder, image_folder, no_folder, slice_name
+from jobs.embeddings.kinds import KINDS
+from jobs.embeddings.versions import (
+    ImageFolder,
+    fitted_encoder,
+    image_folder,
+    no_folder,
+    registry_name,
+    slice_name,
+)
+from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
-from jobs.platform.tracking import ModelVersion, start_run, use_tracking
+from jobs.platform.tracking import ModelVersion, find_versions, start_run, use_tracking
 
 if TYPE_CHECKING:
     from jobs.embeddings.encoders import Encoder
@@ -48,6 +58,8 @@ SETTINGS = (
     "seed",
     "mlflow_tracking_uri",
 )
+
+_LOG = logging.getLogger(__name__)
 
 COLUMNS = (
     "article_id",
@@ -189,6 +201,28 @@ def _take(images: Images, store: FeatureStore, pca: Reduction, dimensions: int) 
         images.vectors.update(zip(names, pca.apply(features, dimensions), strict=True))
 
 
+def require_store(job: Job) -> None:
+    """Raise JobError where the table has vectors of such an encoder and MLflow's store none at all: it is lost.
+
+    A new encoder's vectors compare with none of those. A run that accepts drift fits one.
+    """
+    settings, kind = job.settings, KINDS[job.settings.encoder]
+    published = [part["encoder"] for part in job.partitions(ARTICLE_EMBEDDINGS)]
+    made = [name for name in published if name.startswith(f"{kind}-")]
+    if not made or find_versions(registry_name(settings)):
+        return
+    lost = (
+        f"{ARTICLE_EMBEDDINGS.path} has vectors of {made[0]}, but the MLflow store {settings.tracking_uri} has no"
+        f" {registry_name(settings)}: it is lost, or another one"
+    )
+    if not settings.accept_drift:
+        raise JobError(
+            f"{lost}; bring it back from a backup, give the right one by --mlflow-tracking-uri, or fit a new encoder by"
+            " --accept-drift true"
+        )
+    _LOG.error("%s; accepted", lost)
+
+
 def main(job: Job) -> str:
     folder = image_folder(job.settings)
     if folder is None:
@@ -205,6 +239,8 @@ def _main(job: Job, folder: ImageFolder) -> str:
     use_tracking(settings)
     fitted = fitted_encoder(settings)
     stored = None
+    if fitted is None:
+        require_store(job)
     if fitted is None and all(file.status == "missing" for file in images.files):
         return f"{folder.without(paths[0] if paths else None)}: the model runs without images"
     if fitted is not None and job.exists(ARTICLE_EMBEDDINGS):

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from expectations.customers import CUSTOMERS
 from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE
-from jobs.ingest.entities import digest, is_ingested, publish_entities, single_file
+from jobs.ingest.deliveries import version_at_start
+from jobs.ingest.entities import digest, is_ingested, publish_entities, refuse_overtaken, single_file
 from jobs.ingest.files import SourceFile, source_files
 from jobs.ingest.mapping import Mapping, load_mapping
 from jobs.ingest.plausibility import empty_ages
@@ -49,10 +50,11 @@ def buyers(files: Sequence[SourceFile], mapping: Mapping) -> pa.Array:
 
 
 def main(job: Job) -> str:
-    return job.transact(lambda: ingest(job))
+    since = version_at_start(job, CUSTOMERS)
+    return job.transact(lambda: ingest(job, since))
 
 
-def ingest(job: Job) -> str:
+def ingest(job: Job, since: int) -> str:
     """Publish the customers file unless it is taken in already; returns the job's summary."""
     mapping = load_mapping(job.settings.mapping)
     file = single_file(job.settings.data, mapping.customers)
@@ -60,6 +62,7 @@ def ingest(job: Job) -> str:
     source = digest(mapping, [file, *further])
     if is_ingested(job, CUSTOMERS, source):
         return f"{file.name} is as it was taken in; nothing to do"
+    refuse_overtaken(job, CUSTOMERS, file, since)
     rows = transform(read_rows(file), mapping)
     unlisted = buyers(further, mapping) if further else None
     return publish_entities(job, CUSTOMERS, rows, [file, *further], source, unlisted)

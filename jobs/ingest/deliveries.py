@@ -122,6 +122,24 @@ def record(job: Job, contract: Contract, rows: Sequence[Record], gone: Collectio
     job.transact(note, [DELIVERIES])
 
 
+def version_at_start(job: Job, contract: Contract) -> int:
+    """The table's version before a run looks at its files, for `overtaken_by`; -1 where there is no table."""
+    return job.version(contract) if job.exists(contract) else -1
+
+
+def overtaken_by(job: Job, contract: Contract, since: int) -> str:
+    """As-of date of another run that took in files after this version, while this one ran; "" without one.
+
+    Which of two files is the newer one is told by the runs' as-of dates alone: one that an earlier date took in counts
+    for nothing, and is replaced.
+    """
+    publishes = job.warehouse.publishes_since(contract, since)
+    own = job.warehouse.versions_written.get(contract.name)
+    found = [stamp.get("as_of_date", "") for version, stamp in publishes.items() if version != own]
+    latest = max(found, default="")
+    return latest if latest >= job.settings.as_of_date.isoformat() else ""
+
+
 def reserve_keys(job: Job, contract: Contract, file: SourceFile, key: int) -> None:
     """Note that keys below this one are given, before the commit that gives them: a killed run never notes it after.
 

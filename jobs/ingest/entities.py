@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from expectations.contract import Contract, gone_on_of, key_of
 from expectations.transactions import QUARANTINE
-from jobs.ingest.deliveries import every_record, next_key, record, recorded, reserve_keys
+from jobs.ingest.deliveries import every_record, next_key, overtaken_by, record, recorded, reserve_keys
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
 from jobs.ingest.keys import keys_for
 from jobs.ingest.mapping import Mapping as RetailerMapping
@@ -46,6 +46,22 @@ def digest(mapping: RetailerMapping, files: Sequence[SourceFile]) -> str:
     """Changes when the mapping or a file's content does."""
     parts = [mapping.digest, *sorted(file.checksum for file in files)]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def refuse_overtaken(job: Job, contract: Contract, file: SourceFile, since: int) -> None:
+    """Raise JobError where another run took in another list since this one began, unless that run's date is earlier.
+
+    Args:
+        job: the running job, whose list is not the one that the table was made from.
+        contract: the table.
+        file: the list.
+        since: the table's version when this run began.
+    """
+    if day := overtaken_by(job, contract, since):
+        raise JobError(
+            f"{file.path}: while this run of {job.settings.as_of_date} read it, one of {day} took another list into"
+            f" {contract.path}, which stays, since this one may be older; nothing published: run it again if it is not"
+        )
 
 
 def refuse_clashes(rows: TypedRows, contract: Contract) -> Mask:
@@ -145,6 +161,8 @@ def publish_entities(
     }
     record(job, contract, [taken], gone=None)
     further = f"; {count - listed:,} more are not listed any more" if count > listed else ""
+    if seen_on > job.settings.as_of_date:
+        further += f"; in place of a list that a run of {seen_on} found, a later date"
     from_files = ", ".join(file.name for file in files)
     return f"{listed:,} rows from {from_files}; {bad.num_rows:,} rows in quarantine{further}"
 

@@ -11,7 +11,18 @@ from pyspark.sql import functions as F
 from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest.block_kernel import DONE, PARENTS, ingest_blocks, unknown
-from jobs.ingest.deliveries import Plan, Record, plan, record, recorded, state_text, states, superseded
+from jobs.ingest.deliveries import (
+    Plan,
+    Record,
+    overtaken_by,
+    plan,
+    record,
+    recorded,
+    state_text,
+    states,
+    superseded,
+    version_at_start,
+)
 from jobs.ingest.delivery_modes import counted_once
 from jobs.ingest.files import SourceFile, indexed, require_unchanged, source_files
 from jobs.ingest.judging import read_and_judged
@@ -87,17 +98,50 @@ def _orphaned(job: Job, columns: Sequence[str]) -> set[str]:
 
 
 def main(job: Job) -> str:
-    return job.transact(lambda: ingest_delivered(job))
+    since, held = version_at_start(job, TRANSACTIONS), taken_in(job)
+    return job.transact(lambda: ingest_delivered(job, since, held))
 
 
-def ingest_delivered(job: Job) -> str:
-    """Bring the table up to date with the delivered files, catalogue and customers; returns the job's summary."""
+def taken_in(job: Job) -> dict[str, str]:
+    """Name -> checksum of the files whose purchases are in the table that this run reads."""
+    return {p["source_file"]: p["source_checksum"] for p in job.partitions(TRANSACTIONS)}
+
+
+def refuse_overtaken(
+    job: Job, delivered: Sequence[SourceFile], taken: dict[str, str], since: int, held: dict[str, str]
+) -> None:
+    """Raise JobError where another run replaced a file's rows since this one began, which has other ones of that name.
+
+    Args:
+        job: the running job.
+        delivered: the files that it found.
+        taken: name -> checksum of those in the table now.
+        since, held: the table's version when this run began, and what it held then.
+    """
+    sums = {file.name: file.checksum for file in delivered}
+    both = sorted(n for n, found in taken.items() if sums.get(n, found) != found and held.get(n) != found)
+    if both and (day := overtaken_by(job, TRANSACTIONS, since)):
+        raise JobError(
+            f"{job.settings.data}/{both[0]}: while this run of {job.settings.as_of_date} read it, one of {day} took"
+            f" other content of that name into {TRANSACTIONS.path}, which stays, since this one's may be older;"
+            " nothing published: run it again if it is not"
+        )
+
+
+def ingest_delivered(job: Job, since: int, held: dict[str, str]) -> str:
+    """Bring the table up to date with the delivered files, catalogue and customers; returns the job's summary.
+
+    Args:
+        job: the running job.
+        since, held: the table's version when this run began, and the files that it held then.
+    """
     mapping = load_mapping(job.settings.mapping)
     known = recorded(job, TRANSACTIONS)
     delivered = source_files(job.settings.data, mapping.transactions, states(known))
     facts: dict[str, str | int] = {"mapping_digest": mapping.digest}
     facts |= {f"{table.name}_version": job.version(table) for table in PARENTS.values()}
-    taken = {p["source_file"]: p["source_checksum"] for p in job.partitions(TRANSACTIONS)}
+    taken = taken_in(job)
+    refuse_overtaken(job, delivered, taken, since, held)
     again = to_take_again(job, delivered, taken, known, facts) if taken else set()
     is_cumulative = mapping.transactions.deliveries == "cumulative"
     steps = plan(delivered, taken, again, superseded(known, mapping.digest) if is_cumulative else {})

@@ -196,7 +196,7 @@ def findings(settings: Settings) -> Iterator[tuple[str, bool, str]]:
         name = check.__name__.replace("_", " ")
         try:
             yield name, True, check(settings)
-        except (Fault, JobError) as fault:
+        except (Fault, JobError, OSError) as fault:  # the last of a folder that may not even be entered
             yield name, False, str(fault)
 
 

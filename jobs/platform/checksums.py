@@ -27,7 +27,7 @@ def write_checksums(model: Path, folder: Path | None = None) -> str:
 
 
 def verify_checksums(model: Path, digest: str | None = None) -> None:
-    """Raise JobError where a file is gone or is not what it was. Files that came later are not looked at.
+    """Raise JobError where a file is gone, may not be read or is not what it was. Files that came later may be there.
 
     Args:
         digest: of the model, as recorded in the registry; None: not recorded.
@@ -49,7 +49,10 @@ def verify_checksums(model: Path, digest: str | None = None) -> None:
 
 
 def _is(file: Path, digest: str) -> bool:
-    return file.is_file() and _sha256(file) == digest
+    try:
+        return file.is_file() and _sha256(file) == digest
+    except OSError:  # which may not be read, or not be reached
+        return False
 
 
 def _sha256(file: Path) -> str:

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 #: Tag of a run: host, process id and start of the process that writes it.
 PROCESS = "process"
+#: A run of another host is taken for killed after so long: no task of a weekly run may take longer than its week.
+ABANDONED_DAYS = 7
 
 
 def this_process() -> str:
@@ -35,19 +38,29 @@ def _started(pid: str) -> str | None:
 
 
 def close_stale_runs(experiment_id: str) -> None:
-    """End, as KILLED, the runs of this host whose process is no more: nothing else would ever end them."""
+    """End, as KILLED, the runs whose process is no more: nothing else would ever end them.
+
+    Of this host that is known. Of another one, a container maybe that is gone with its name, a run counts as killed
+    once it is ABANDONED_DAYS old; should it go on after all, it says how it ended when it does.
+    """
     client, host = mlflow.MlflowClient(), socket.gethostname()
+    oldest = int((time.time() - ABANDONED_DAYS * 86_400) * 1000)
 
     def running(and_that: str) -> list[Run]:
         return list(client.search_runs([experiment_id], f"attributes.status = 'RUNNING' AND {and_that}"))
 
-    for run in running(f"tags.{PROCESS} LIKE '{host} %'"):
-        _, pid, started = run.data.tags[PROCESS].rsplit(" ", 2)
-        if _started(pid) != started:
+    old = running(f"tags.{PROCESS} LIKE '% %' AND attributes.start_time < {oldest}")
+    of_this_host = running(f"tags.{PROCESS} LIKE '{host} %'")
+    for run in {run.info.run_id: run for run in [*old, *of_this_host]}.values():
+        its_host, pid, started = run.data.tags[PROCESS].rsplit(" ", 2)
+        if its_host != host or _started(pid) != started:
             for child in running(f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"):
                 client.set_terminated(child.info.run_id, "KILLED")
             client.set_terminated(run.info.run_id, "KILLED")
-            print(f"MLflow run {run.info.run_name}, whose process was killed, is closed as KILLED", file=sys.stderr)
+            where = "" if its_host == host else f" of {its_host}, begun over {ABANDONED_DAYS} days ago"
+            print(
+                f"MLflow run {run.info.run_name}{where}, whose process was killed, is closed as KILLED", file=sys.stderr
+            )
 
 
 @contextmanager

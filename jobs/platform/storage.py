@@ -35,8 +35,9 @@ _VARIABLES = {
 CONNECT_SECONDS, TRY_SECONDS = 5, 20
 
 _ACCOUNT = r"[^@/]+@\w+\.dfs\.core\.windows\.net(/|$)"
-#: deltalake takes %20 for a space, brackets for a host, a backslash for a slash; Spark the others for wildcards.
-_NO_TABLE_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]{}*\\]")
+#: deltalake takes %20 for a space, brackets for a host, a backslash for a slash, and gives no history behind # or ?;
+#: Spark takes the others for wildcards.
+_NO_TABLE_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]{}*#?\\]")
 _ONE_LOOK = {"timeout": "10s", "max_retries": "1", "retry_timeout": "5s"}
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|FilesystemNotFound|The specified bucket does not exist")
 _REFUSED = re.compile("403 Forbidden|401 Unauthorized|/api/token|token request|service account|no credentials")

@@ -163,6 +163,14 @@ class Tables:
                 return json.loads(commit["userMetadata"])
         return {}
 
+    def publishes_since(self, contract: Contract, version: int) -> dict[int, dict[str, str]]:
+        """Version -> what was recorded with it, of each publish of the table after this version; -1: of all."""
+        if not self.exists(contract):
+            return {}
+        table = self.newest(contract)
+        later = table.history(table.version() - version) if table.version() > version else []
+        return {commit["version"]: json.loads(commit["userMetadata"]) for commit in later if "userMetadata" in commit}
+
     def changes_since(self, contract: Contract, version: int) -> set[int] | None:
         """Versions after this one, up to the newest, that changed a row: by a publish or a restore, not by maintenance.
 

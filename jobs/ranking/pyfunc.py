@@ -67,7 +67,8 @@ class WeeklyRecommender:
         """The best articles of each customer, in the order of the customers, then rank: those that scoring publishes.
 
         Args:
-            customers: column customer_id; none give an empty frame, and who has left by the date gets no row.
+            customers: column customer_id; none give an empty frame, and who has left by the date gets no row. MLflow
+                makes it of a named Series, and of {"customer_id": [...]}, whose list then is one cell.
             params: as_of_date, of which the warehouse has features: nothing dated on or after it is looked at;
                 warehouse, a folder or URI; count, the articles per customer.
 
@@ -83,7 +84,8 @@ class WeeklyRecommender:
             )
         if not isinstance(count, Integral) or count < 1:
             raise JobError(f"count {count}: must be at least 1")
-        ids = _ids(customers[CUSTOMER])
+        asked = customers[CUSTOMER]
+        ids = _ids(pd.Series(asked[0], dtype=object) if len(asked) == 1 and isinstance(asked[0], list) else asked)
         if not len(ids):
             return RANKED.empty_table().to_pandas()
         storage.require_reachable(settings.warehouse, by_spark=False)

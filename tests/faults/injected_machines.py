@@ -42,7 +42,7 @@ _refused = partial(Fault, "parameters", jobs=INGEST[:1], after="delivered")
 
 FAULTS = (
     _fault("LC_ALL=C and a path with umlauts", plain_locale),
-    _fault("a warehouse path with %, ?, # and spaces", warehouse("100% of? #1 shop")),
+    _fault("a warehouse path with %, &, = and spaces", warehouse("100% of a=b & c")),
     _fault("a warehouse path of 200 characters", warehouse("warehouse" * 22)),
     _fault("a long TMPDIR", long_temporary_folder),
     _fault("TZ east of Greenwich", on(TZ="Asia/Kolkata")),
@@ -51,6 +51,7 @@ FAULTS = (
     _fault("umask 077", lambda shop: setattr(shop, "umask", 0o077)),
     _refused("a Thursday as as-of date", given(as_of_date="2020-09-17"), refused("Thursday")),
     _refused("an as-of date of the year 1", given(as_of_date="0001-01-01"), refused("as_of_date")),
+    _refused("a warehouse path with #", warehouse("shop #1"), refused("'#' in a folder's name")),
     _refused("no warehouse", given(warehouse=""), refused("warehouse")),
     _refused("no such data folder", given(data="/nowhere"), refused("/nowhere")),
     _refused("an unknown mapping", given(mapping="nobody"), refused("nobody")),

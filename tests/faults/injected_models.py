@@ -54,15 +54,15 @@ def lose_store(shop: Shop) -> None:
 
 
 def fewer(**rows: int) -> Callable[[Shop], object]:
-    """Damage that keeps the last lines of purchases, or the first customers or articles and what names them."""
+    """Damage that keeps the last lines of purchases, or the customers or articles bought last and what names them."""
 
     def damage(shop: Shop) -> None:
         header, lines = lines_of(shop, PURCHASES)
         for column, (what, file) in {1: ("customers", CUSTOMERS), 2: ("articles", ARTICLES)}.items():
             if what in rows:
                 head, entities = lines_of(shop, file)
-                write(shop, file, head, entities[: rows[what]])
-                known = {line.split(",")[0] for line in entities[: rows[what]]}
+                known = list(dict.fromkeys(line.split(",")[column] for line in reversed(lines)))[: rows[what]]
+                write(shop, file, head, [line for line in entities if line.split(",")[0] in known])
                 lines = [line for line in lines if line.split(",")[column] in known]
         write(shop, PURCHASES, header, lines[-rows.get("purchases", len(lines)) :])
 

@@ -4,6 +4,7 @@ version of it, and no key changes its owner."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_customers_taken_in_twice_at_once_keep_their_keys(
 
     between(monkeypatch, CUSTOMERS, other)
     elsewhere = deliver(tmp_path / "elsewhere", (C1, C2, C3, *EARLY, *LATE))
-    customers.main(job(customers, None, elsewhere, warehouse=warehouse))
+    customers.main(job(customers, None, elsewhere, warehouse=warehouse, as_of_date=date(2020, 9, 23)))
     owners = pairs(shop, CUSTOMERS)
     assert {each for each, _ in owners} == {C1, C2, C3, *EARLY, *LATE}
     assert len({key for _, key in owners}) == len(owners)

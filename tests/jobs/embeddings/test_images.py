@@ -177,6 +177,21 @@ def test_pictures_of_a_strange_kind_are_embedded_flagged_and_counted(data: Path)
     assert converted in drawn.run(data)  # of rows that were there already, too
 
 
+def test_a_lost_store_is_no_first_run(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new encoder's vectors would compare with none of those published."""
+    before = drawn.table(data).version()
+    shutil.move(data / "warehouse" / "mlflow", data / "elsewhere")
+    lost = r"gold/article_embeddings has vectors of catalogue-v2-\w+-\d+d, but the MLflow store .*mlflow.db has no"
+    with pytest.raises(JobError, match=rf"{lost} catalogue_encoder: it is lost, or another one; bring it back"):
+        drawn.run(data)
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        drawn.run(data, accept_drift=True)
+    shutil.rmtree(data / "warehouse" / "mlflow")
+    shutil.move(data / "elsewhere", data / "warehouse" / "mlflow")
+    assert drawn.run(data).endswith("up to date")
+    assert drawn.table(data).version() == before
+
+
 def test_training_twice_gives_the_same_table(first_run: tuple[Path, str], tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(catalogue, "MIN_STEPS", 8)
     shutil.copytree(first_run[0], tmp_path / "again", ignore=shutil.ignore_patterns("mlflow", "gold"))

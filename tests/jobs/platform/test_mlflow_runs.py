@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
@@ -21,7 +22,7 @@ from jobs.platform import tracking
 from jobs.platform.code import ROOT
 from jobs.platform.job import _headline
 from jobs.platform.lightning import RunLogger, fit
-from jobs.platform.mlflow_runs import PROCESS, this_process
+from jobs.platform.mlflow_runs import ABANDONED_DAYS, PROCESS, this_process
 from jobs.platform.settings import Settings
 from lightning_modules.pairs import PairDataModule
 from lightning_modules.ranker import Ranker
@@ -99,10 +100,13 @@ def test_the_next_run_closes_what_a_kill_left_open(settings: Settings, capsys: p
         client.create_run(experiment, tags={PROCESS: process}).info.run_id
         for process in (this_process(), f"not-{socket.gethostname()} 999999999 5")
     ]
+    long_ago = int((time.time() - ABANDONED_DAYS * 86_400 - 60) * 1000)  # another host's, a container's maybe
+    for process, of in ((f"not-{socket.gethostname()} 1 5", gone), (this_process(), others)):
+        of.append(client.create_run(experiment, start_time=long_ago, tags={PROCESS: process}).info.run_id)
     with tracking.start_run(settings, "test.next") as run:
         pass
-    assert [status(one) for one in (*gone, child)] == ["KILLED"] * 3
-    assert [status(one) for one in others] == ["RUNNING"] * 2 and status(run.info.run_id) == "FINISHED"
+    assert [status(one) for one in (*gone, child)] == ["KILLED"] * 4
+    assert [status(one) for one in others] == ["RUNNING"] * 3 and status(run.info.run_id) == "FINISHED"
     assert "MLflow run none, whose process was killed, is closed as KILLED" in capsys.readouterr().err
 
 

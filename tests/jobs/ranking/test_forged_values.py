@@ -100,6 +100,21 @@ def test_a_customers_numbers_move_nobody_else(champion: TwoStageModel, value: fl
     assert all(customers <= about.keys() for customers in found.values()), found
 
 
+@FORGED
+@pytest.mark.parametrize("customer", [10, 57])
+def test_an_age_moves_only_the_bands_that_a_buyer_leaves_and_joins(
+    champion: TwoStageModel, customer: int, value: float
+) -> None:
+    """They sold other things then; who never bought (57) counts in none."""
+    forged = Forged(SHOP, "customers", "customer_id", (("age", f"c{customer:03}"),), value)
+    before, after = snapshot_of(Shop(SHOP)), snapshot_of(forged)
+    bands = {int(at.age_band[customer]) for at in (before, after)} if customer in SHOP.customer else set()
+    of_bands = set(np.flatnonzero(np.isin(before.age_band, list(bands))).tolist())
+    assert len(of_bands) < len(EVERYONE) / 2
+    found = moved(champion, before, after)
+    assert all(customers <= of_bands | {customer} for customers in found.values()), found
+
+
 @pytest.mark.parametrize("column", ARTICLE_COLUMNS)
 def test_an_articles_number_counts_as_the_end_of_what_was_seen(champion: TwoStageModel, column: str) -> None:
     """Which customers then see less or more of it is for the model to say; all other articles keep their scores."""

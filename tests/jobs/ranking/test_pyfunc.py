@@ -166,6 +166,17 @@ def test_what_is_no_customer_is_named(model: mlflow.pyfunc.PyFuncModel, given: A
         asked(model, given)
 
 
+def test_other_forms_than_a_frame(model: mlflow.pyfunc.PyFuncModel) -> None:
+    """A form that names its column is taken; MLflow refuses others before the model sees them, and names the column."""
+    expected = asked(model)
+    for named in ({"customer_id": ASKED}, pd.Series(ASKED, name="customer_id"), [{"customer_id": i} for i in ASKED]):
+        pd.testing.assert_frame_equal(model.predict(named), expected)
+    assert model.predict({"customer_id": []}).empty
+    for unnamed in (ASKED, np.array(ASKED), pd.Series(ASKED), "c007", pd.DataFrame({"customer": ASKED})):
+        with pytest.raises(mlflow.MlflowException, match=r"Model is missing inputs \['customer_id'\]"):
+            model.predict(unnamed)
+
+
 @given(st.lists(st.text(st.characters()) | st.none() | st.integers() | st.binary() | st.lists(st.floats()), max_size=5))
 def test_ids_are_taken_as_they_are_or_refused_in_one_line(values: list) -> None:
     try:
