@@ -1,6 +1,7 @@
 """All contracts, in the order the data flows."""
 
 from expectations.articles import ARTICLES
+from expectations.baskets import ASSOCIATION_RULES, BOUGHT_TOGETHER
 from expectations.contract import contracts_by_name
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
@@ -46,6 +47,8 @@ CONTRACTS = contracts_by_name(
         BACKTEST_BUYERS,
         SIMILAR_ARTICLES,
         SIMILARITY_METRICS,
+        ASSOCIATION_RULES,
+        BOUGHT_TOGETHER,
         PAPER_TRACK_METRICS,
         SYSTEM_METRICS,
         SYSTEM_RECOMMENDATIONS,

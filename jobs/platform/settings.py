@@ -201,6 +201,23 @@ class Settings(BaseSettings):
     system_epochs: int = Field(10, ge=1, le=200, description="Passes of a sequence network over the purchases")
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
 
+    # Of baskets.
+    basket_weeks: int = Field(12, ge=1, le=520, description="Weeks before the as-of date whose baskets are looked at")
+    max_basket_size: int = Field(
+        100, ge=2, le=10_000, description="Baskets with more distinct articles are set aside, and counted"
+    )
+    min_support: float = Field(
+        5, gt=0, description="Baskets that have to hold all of a rule: a number from 1 on, below 1 a share of all"
+    )
+    min_confidence: float = Field(0, ge=0, le=1, description="Least confidence of a rule")
+    min_lift: float = Field(1, ge=0, description="Least lift of a rule; by chance it is 1")
+    itemset_size: int = Field(
+        2, ge=2, le=10, description="Articles of a rule, both sides together, at most; more than 2 at level article"
+    )
+    complements_only: bool = Field(
+        True, description="Leave other variants (colours, say) of an article's product out of bought_together"
+    )
+
     # Of jobs that make lists, and of reports.
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
