@@ -73,6 +73,7 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
     "publish": [
         ("ranking.score", JobOperator, ["evaluation.gate"]),
         ("publish.recommendations", JobOperator, ["ranking.score"]),
+        ("baskets.bought_together", JobOperator, ["ingest.transactions"]),
     ],
 }
 

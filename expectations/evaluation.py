@@ -144,6 +144,24 @@ SIMILARITY_METRICS = Contract(
     partition_by=("as_of_date",),
 )
 
+BASKET_METRICS = Contract(
+    layer="gold",
+    name="basket_metrics",
+    description="Does a list find the rest of a basket? Of each basket of the last whole weeks before the as-of date, "
+    "each article in turn is the first one; lists are of what was known when the week began.",
+    columns=_metric_columns(
+        system="bought_together, its rules in another order or of articles alone, or what it is compared with",
+        group="'any_article': any other of the basket counts; 'other_product': only those of another product, and lists"
+        " without variants of the first one's",
+        metric="hit_rate: another article of the basket is among the first k, mean over the basket's articles;"
+        " hit_rate_minus_<system>: less that system's, paired; baskets",
+        value="Mean over the baskets",
+    ),
+    key=("system", "as_of_date", "fold", "slice", "metric", "k"),
+    partition_by=("as_of_date",),
+    min_rows=0,
+)
+
 PAPER_TRACK_METRICS = Contract(
     layer="gold",
     name="paper_track_metrics",

@@ -8,6 +8,7 @@ from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import (
     BACKTEST_BUYERS,
     BACKTEST_METRICS,
+    BASKET_METRICS,
     EVALUATION_METRICS,
     MODEL_DECISIONS,
     NEXT_PURCHASE_METRICS,
@@ -49,6 +50,7 @@ CONTRACTS = contracts_by_name(
         SIMILARITY_METRICS,
         ASSOCIATION_RULES,
         BOUGHT_TOGETHER,
+        BASKET_METRICS,
         PAPER_TRACK_METRICS,
         SYSTEM_METRICS,
         SYSTEM_RECOMMENDATIONS,

@@ -51,7 +51,7 @@ AND = " + "
 #: Columns with the codes of the items on the left.
 LEFT = cs.starts_with("left_")
 #: Level -> the column of silver/articles that says what an article is there.
-_GROUPS = {"product": "product_code", "product_type": "product_type_name"}
+GROUPS = {"product": "product_code", "product_type": "product_type_name"}
 
 
 class Lines(NamedTuple):
@@ -101,7 +101,7 @@ def catalogue_of(articles: pa.Table, as_of_date: date) -> Catalogue:
     is_listed = rows["article_id"].is_not_null() & (rows["delisted_date"] > as_of_date).fill_null(True)
     names, groups = {"article": rows["article_id"]}, {"article": rows["article_key"].to_numpy()}
     for level in LEVELS[1:]:
-        column = rows[_GROUPS[level]]
+        column = rows[GROUPS[level]]
         names[level] = column.drop_nulls().unique(maintain_order=True)
         codes = column.replace_strict(names[level], range(len(names[level])), default=None, return_dtype=pl.Int32)
         groups[level] = codes.fill_null(NO_ITEM).to_numpy()
@@ -215,7 +215,7 @@ def publish(job: Job, rules: dict[str, dict[int, pl.DataFrame]], names: dict[str
 
 def main(job: Job) -> str:
     settings, end = job.settings, job.settings.as_of_date
-    columns = ["article_id", "article_key", "delisted_date", *_GROUPS.values()]
+    columns = ["article_id", "article_key", "delisted_date", *GROUPS.values()]
     catalogue = catalogue_of(job.read_arrow(ARTICLES, columns), end)
     lines, articles = lines_of(job, end - settings.basket_weeks * WEEK, end), len(catalogue.is_listed)
     if (unknown := int(lines.article.max(initial=-1))) >= articles:

@@ -26,7 +26,7 @@ FIRST_DAY, LAST_DAY = date(1980, 1, 1), date(2200, 1, 1)
 #: Systems (jobs.recommenders.registry) that can be candidate sources of the two-stage model: those whose fit can be
 #: saved with it. The matrix factorisations of `implicit` but als are fitted anew for each date, Spark's makes what als
 #: does, and side features are of the catalogue that a fit found.
-SystemSource = Literal["als", "item_knn", "user_knn", "rnn", "lstm", "gru", "self_attentive"]
+SystemSource = Literal["als", "item_knn", "user_knn", "bought_together", "rnn", "lstm", "gru", "self_attentive"]
 
 #: What every job takes.
 COMMON = ("as_of_date", "run_id", "warehouse", "published_file")
@@ -187,6 +187,7 @@ class Settings(BaseSettings):
         "logistic_mf",
         "item_knn",
         "user_knn",
+        "bought_together",
         "rnn",
         "lstm",
         "gru",

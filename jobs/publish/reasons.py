@@ -15,6 +15,7 @@ PLAIN: Mapping[str, str] = {
     **{module.SOURCE: module.REASON for module in MODULES},
     "als": "Matches what you bought",
     **dict.fromkeys(("item_knn", "user_knn"), co_occurrence.REASON),
+    "bought_together": "Often bought together with what you have",
     **dict.fromkeys(("rnn", "lstm", "gru", "self_attentive"), "Follows what you bought"),
     POPULARITY_ALL_TIME: "A long-standing favourite",
 }

@@ -21,6 +21,7 @@ from jobs.retrieval.purchases import Purchases
 
 #: Code that makes a system's fit.
 SYSTEMS_CODE = (
+    "jobs/baskets/*.py",
     "jobs/recommenders/*.py",
     "jobs/ranking/*.py",
     "jobs/retrieval/*.py",

@@ -51,7 +51,7 @@ def _network(module: str, with_features: bool, **arguments: str) -> Entry:
 SYSTEMS: dict[str, Entry] = {
     **{
         name: Entry(f"jobs.recommenders.{name}")
-        for name in ("als", "als_spark", "bpr", "logistic_mf", "item_knn", "user_knn")
+        for name in ("als", "als_spark", "bpr", "logistic_mf", "item_knn", "user_knn", "bought_together")
     },
     **{cell: _network("recurrent", False, cell=cell) for cell in CELLS},
     **{f"{cell}_features": _network("recurrent", True, cell=cell) for cell in CELLS},

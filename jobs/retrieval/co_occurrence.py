@@ -41,6 +41,9 @@ class CoOccurrence:
 
     Args:
         recent: every customer's articles before the as-of date.
+
+    Attributes:
+        similar: the NEIGHBOURS of each article, (articles, NEIGHBOURS).
     """
 
     def __init__(self, recent: RecentPurchases, as_of_date: date) -> None:
@@ -54,12 +57,12 @@ class CoOccurrence:
             self._nearest(by_article[start : start + BLOCK] @ found, start, buyers[start : start + BLOCK])
             for start in range(0, by_article.shape[0], BLOCK)
         ]
-        self._similar = TopK(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        self.similar = TopK(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def of(self, customers: Ints) -> TopK:
         own = self._recent.latest(customers, LATEST)
         weight = np.exp2((own.last_day - self._today) / OWN_HALF_LIFE_DAYS).astype(np.float32)
-        lists = TopK(self._similar.articles[own.article], self._similar.scores[own.article] * weight[:, None])
+        lists = TopK(self.similar.articles[own.article], self.similar.scores[own.article] * weight[:, None])
         return best(*dedupe(*own.side_by_side(lists), np.add), COUNT)
 
     def _baskets(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:

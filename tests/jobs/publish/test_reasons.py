@@ -45,6 +45,7 @@ CASES = [
     ("als", {}, "Matches what you bought"),
     ("item_knn", {}, "Chosen by people who bought what you did"),
     ("user_knn", {}, "Chosen by people who bought what you did"),
+    ("bought_together", {}, "Often bought together with what you have"),
     *((name, {}, "Follows what you bought") for name in ("rnn", "lstm", "gru", "self_attentive")),
     ("similar_images", {}, "Looks like something you bought"),
     ("popularity_department", {}, "Popular this week in Ladies Denim"),
