@@ -5,7 +5,8 @@ which is free of any scale:
 
 - its day lies within max_silent_days of the bulk of its file, or of the days that other files tell of;
 - its price is at most price_factor times lower or higher than those of the middle 90 % of the purchases of the
-  HISTORY_DAYS before its file begins, by other files; where these are few, those of its own file count as well.
+  HISTORY_DAYS before its file begins, by other files; where these are few, those of its own file count as well. Prices
+  that nothing leads to from the middle one, in steps of price_factor, do not count: many lines may have one forged.
 
 Nothing later than a file moves its limits of prices, and a rerun finds the same. What is usual is taken from counts by
 day and price, which tasks return of each block of a file; only blocks with something unusual are judged a second time.
@@ -180,31 +181,40 @@ def usual_of_files(
         if history.units.sum() < ENOUGH:
             history = Counts.joined([history, counts])
         days = own.hull([*known_days, *(bulks[other] for other in others)])
-        usual[name] = Usual(days, usual_prices(history))
+        usual[name] = Usual(days, usual_prices(history, mapping.price_factor))
     return usual
 
 
 def bulk(counts: Counts, max_silent_days: int) -> Days:
     """The days around the middle purchase, none of them more than `max_silent_days` from the next."""
-    order = np.argsort(counts.day, kind="stable")
-    day, units = counts.day[order], np.cumsum(counts.units[order])
-    middle = int(np.searchsorted(units, (units[-1] + 1) // 2))
-    breaks = np.flatnonzero(np.diff(day) > max_silent_days) + 1
-    bounds = np.concatenate([[0], breaks, [len(day)]])
-    at = int(np.searchsorted(bounds, middle, side="right"))
-    return Days(_date(day[bounds[at - 1]]), _date(day[bounds[at] - 1]))
+    day, _ = _around_middle(counts.day, counts.units, max_silent_days)
+    return Days(_date(day[0]), _date(day[-1]))
 
 
-def usual_prices(counts: Counts) -> tuple[float, float] | None:
-    """Between which prices the middle 90 % are; None where there are too few."""
-    order = np.argsort(counts.bin, kind="stable")
-    bins, units = counts.bin[order], np.cumsum(counts.units[order])
-    total = int(units[-1]) if len(units) else 0
-    if total < FEWEST:
+def usual_prices(counts: Counts, factor: float) -> tuple[float, float] | None:
+    """Between which prices the middle 90 % are; None where there are too few.
+
+    Prices that nothing leads to from the middle one, in steps of `factor`, do not count: not half of all purchases say
+    by one forged price what is usual.
+    """
+    if counts.units.sum() < FEWEST:
         return None
-    low, high = math.ceil(TAIL * (total - 1)), math.floor((1 - TAIL) * (total - 1))
+    bins, units = _around_middle(counts.bin, counts.units, math.log2(factor) * BINS_PER_DOUBLING)
+    units = np.cumsum(units)
+    last = int(units[-1]) - 1
+    low, high = math.ceil(TAIL * last), math.floor((1 - TAIL) * last)
     below, above = (bins[np.searchsorted(units, place, side="right")] for place in (low, high))
     return float(np.exp2(below / BINS_PER_DOUBLING)), float(np.exp2((above + 1) / BINS_PER_DOUBLING))
+
+
+def _around_middle(values: Ints, units: Ints, gap: float) -> tuple[Ints, Ints]:
+    """The values around the middle unit's, ascending, none of them more than `gap` from the next; units of each."""
+    order = np.argsort(values, kind="stable")
+    values, units = values[order], units[order]
+    middle = int(np.searchsorted(np.cumsum(units), (units.sum() + 1) // 2))
+    bounds = np.concatenate([[0], np.flatnonzero(np.diff(values) > gap) + 1, [len(values)]])
+    at = int(np.searchsorted(bounds, middle, side="right"))
+    return values[bounds[at - 1] : bounds[at]], units[bounds[at - 1] : bounds[at]]
 
 
 def _reach(days: Days, silent: int) -> tuple[date, date]:

@@ -35,6 +35,8 @@ SETTINGS = ("data", "mapping", "mlflow_tracking_uri")
 WAREHOUSE_GB, TEMPORARY_GB, MEMORY_GB = 1.0, 0.5, 2.0
 PYTHONS = ((3, 11), (3, 13))
 JAVA = 17
+#: What MLflow can keep its records in: the part of a tracking URI before a driver and the colon.
+STORES = ("", "databricks", "file", "http", "https", "mssql", "mysql", "postgresql", "sqlite")
 #: Of Airflow's and MLflow's pages.
 PORTS = (8080, 5000)
 
@@ -141,6 +143,10 @@ def mlflow(settings: Settings) -> str:
         uri = settings.tracking_uri
     except ValueError as error:
         raise Fault(str(error)) from None
+    if urlsplit(uri).scheme.partition("+")[0] not in STORES:
+        raise Fault(
+            f"{uri} is no store of MLflow; set ATELIER_MLFLOW_TRACKING_URI to http://HOST:PORT or sqlite:///FILE"
+        )
     if urlsplit(uri).scheme in ("http", "https"):
         try:
             urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()

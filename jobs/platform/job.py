@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 import traceback
@@ -34,6 +35,9 @@ EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
 
 #: What the operating system says, through every library, when nothing more can be written.
 _DISK_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large")
+
+#: What it says, likewise, where a file or folder may not be read or written.
+_FORBIDDEN = ("Permission denied", "Read-only file system")
 
 #: So often what follows from a table is derived again because another run changed the table.
 TRANSACTION_ATTEMPTS = 5
@@ -270,6 +274,10 @@ def run(
     except JobError as error:
         _fail(name, str(error), EXIT_JOB_ERROR)
     except Exception as error:
+        if any(words in str(error) for words in _FORBIDDEN):
+            _fail(
+                name, f"{_headline(error)}; let user {os.getuid()} do so there, or name another place", EXIT_JOB_ERROR
+            )
         frames = "".join(traceback.format_tb(error.__traceback__))
         _fail(name, f"{_headline(error)}\n{frames}", EXIT_FAULT)
     print(f"{name}: {summary} ({time.monotonic() - started:.0f} s)", flush=True)

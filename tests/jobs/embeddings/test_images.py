@@ -177,17 +177,14 @@ def test_pictures_of_a_strange_kind_are_embedded_flagged_and_counted(data: Path)
     assert converted in drawn.run(data)  # of rows that were there already, too
 
 
-def test_a_lost_store_is_no_first_run(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new encoder's vectors would compare with none of those published."""
-    before = drawn.table(data).version()
-    shutil.move(data / "warehouse" / "mlflow", data / "elsewhere")
-    lost = r"gold/article_embeddings has vectors of catalogue-v2-\w+-\d+d, but the MLflow store .*mlflow.db has no"
+def test_a_lost_store_is_no_first_run(data: Path, tmp_path: Path) -> None:
+    """A new encoder's vectors would compare with none of those published."""
+    before, empty = drawn.table(data).version(), f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    lost = rf"gold/article_embeddings has vectors of catalogue-v2-\w+-\d+d, but the MLflow store {empty} has no"
     with pytest.raises(JobError, match=rf"{lost} catalogue_encoder: it is lost, or another one; bring it back"):
-        drawn.run(data)
+        drawn.run(data, mlflow_tracking_uri=empty)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
-        drawn.run(data, accept_drift=True)
-    shutil.rmtree(data / "warehouse" / "mlflow")
-    shutil.move(data / "elsewhere", data / "warehouse" / "mlflow")
+        drawn.run(data, mlflow_tracking_uri=empty, accept_drift=True)
     assert drawn.run(data).endswith("up to date")
     assert drawn.table(data).version() == before
 

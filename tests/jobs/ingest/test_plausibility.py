@@ -49,18 +49,28 @@ def week(start: date, prices: np.ndarray) -> Counts:
 @given(scale=st.sampled_from([1e-6, 0.03, 1.0, 10_000.0, 1e8]), seed=st.integers(0, 20))
 def test_usual_prices_scale_with_the_currency(scale: float, seed: int) -> None:
     prices = np.random.default_rng(seed).lognormal(0, 0.6, 400) * scale
-    low, high = usual_prices(week(FIRST, prices))
+    low, high = usual_prices(week(FIRST, prices), 1_000)
     assert (low, high) == pytest.approx(tuple(np.quantile(prices, (0.05, 0.95))), rel=0.15)
     forged = np.concatenate([prices, np.repeat([1e9, 1e-12], 9)])  # 4.3 % of all
-    again = usual_prices(week(FIRST, forged))
+    again = usual_prices(week(FIRST, forged), 1_000)
     assert again[0] > low / 1.5
     assert again[1] < high * 3
 
 
 def test_a_few_purchases_say_nothing_of_prices() -> None:
-    assert usual_prices(week(FIRST, np.full(19, 0.03))) is None
-    low, high = usual_prices(week(FIRST, np.array([*[0.03] * 19, 1e9])))
+    assert usual_prices(week(FIRST, np.full(19, 0.03)), 1_000) is None
+    low, high = usual_prices(week(FIRST, np.array([*[0.03] * 19, 1e9])), 1_000)
     assert 0.02 < low < 0.03 < high < 0.04, "one of twenty moves nothing"
+
+
+@pytest.mark.parametrize("forged", [1e9, 1e-12])
+def test_many_lines_with_one_forged_price_move_nothing(forged: float) -> None:
+    prices = np.random.default_rng(0).lognormal(-3.5, 0.6, 1_000)
+    usual = usual_prices(week(FIRST, prices), 1_000)
+    assert usual_prices(week(FIRST, np.concatenate([prices, np.full(900, forged)])), 1_000) == usual
+    dear = np.concatenate([prices, prices[:300] * 400])  # a shop may have two kinds of things
+    low, high = usual_prices(week(FIRST, dear), 1_000)
+    assert low < usual[1] and high > usual[1] * 100
 
 
 def test_the_bulk_ends_where_the_shop_was_silent() -> None:

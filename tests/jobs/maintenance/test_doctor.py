@@ -46,6 +46,7 @@ def test_each_fault_says_what_to_set(faults, tmp_path, monkeypatch):
     assert "cannot be written to (Not a directory" in found["warehouse"] and "--warehouse" in found["warehouse"]
     assert "does not answer" in found["mlflow"] and "ATELIER_MLFLOW_TRACKING_URI" in found["mlflow"]
     assert "set JAVA_HOME" in found["java"] and "set TMPDIR" in found["temporary folder"] and "nobody" in found["data"]
+    assert "foo:bar is no store of MLflow" in faults(mlflow_tracking_uri="foo:bar")["mlflow"]
     assert "File name too long" in faults(warehouse=str(tmp_path / ("w" * 300)))["warehouse"]
     assert f"{tmp_path / 'absent'}: no such folder" in faults(data=str(tmp_path / "absent"))["data"]
 

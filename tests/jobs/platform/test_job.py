@@ -114,6 +114,13 @@ def test_a_fault_is_code_1_with_the_frames_that_led_there(outcome):
     assert "in main" in err
 
 
+def test_what_may_not_be_read_or_written_is_one_line_and_code_2(outcome):
+    for number, words in ((13, "Permission denied"), (30, "Read-only file system")):
+        code, _, err = outcome(_raise(OSError(number, words, "/warehouse/silver")))
+        (line,) = err.splitlines()
+        assert code == 2 and f"[Errno {number}] {words}: '/warehouse/silver'; let user" in line
+
+
 def test_a_fault_in_spark_brings_no_page_of_java(outcome, spark):
     def main(job: Job) -> str:
         spark.range(3).selectExpr("1 / (id - 1)").collect()
