@@ -55,7 +55,10 @@ class Counts:
         """Of purchases, one row per unit, with t_dat and price (above 0)."""
         day = purchases["t_dat"].cast(pa.int32()).to_numpy().astype(np.int64)
         bins = np.floor(np.log2(purchases["price"].to_numpy()) * BINS_PER_DOUBLING).astype(np.int64)
-        found, units = np.unique(day * _SPAN + (bins + _SPAN // 2), return_counts=True)
+        counts = pc.value_counts(
+            pa.array(day * _SPAN + (bins + _SPAN // 2))
+        )  # sorting them would take ten times as long
+        found, units = (counts.field(n).to_numpy() for n in (0, 1))
         return cls(found // _SPAN, found % _SPAN - _SPAN // 2, units)
 
     @classmethod
