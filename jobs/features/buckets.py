@@ -25,17 +25,26 @@ LINES, IDS = "lines", "ids"
 Batches = Iterator[pa.RecordBatch]
 
 
-def cut_lines(files: Sequence[DataFile], end: date, key: str, buckets: int, tasks: Batches) -> Batches:
-    """Read the files whose positions are given, and cut their lines before `end` into buckets."""
+def cut(
+    lines: Sequence[DataFile], ids: Sequence[DataFile], end: date, spec: FeatureSpec, buckets: int, tasks: Batches
+) -> Batches:
+    """Read the files whose positions are given, and cut what they hold into buckets: lines before `end`, keys and ids.
+
+    Args:
+        lines: files of the transactions.
+        ids: files of the entities, whose positions are those after.
+        end: as-of date.
+        spec: the table's.
+        buckets: how many.
+        tasks: positions.
+    """
     for position in (row for batch in tasks for row in batch["id"].to_pylist()):
-        lines = _frame(files[position].read(LINE)).filter(pl.col(DAY) < end)
-        yield from _cut(LINES, lines, key, buckets)
-
-
-def cut_ids(key: str, buckets: int, batches: Batches) -> Batches:
-    """Cut the entities' surrogate keys and ids into buckets."""
-    if found := list(batches):
-        yield from _cut(IDS, _frame(pa.Table.from_batches(found)), key, buckets)
+        if position < len(lines):
+            rows = _frame(lines[position].read(LINE)).filter(pl.col(DAY) < end)
+            yield from _cut(LINES, rows, spec.key, buckets)
+        else:
+            rows = _frame(ids[position - len(lines)].read([spec.key, spec.id]))
+            yield from _cut(IDS, rows, spec.key, buckets)
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

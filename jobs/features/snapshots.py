@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from expectations.operations import DELIVERIES
 from expectations.transactions import TRANSACTIONS
-from jobs.features.buckets import PART, cut_ids, cut_lines, stage_snapshots
+from jobs.features.buckets import PART, cut, stage_snapshots
 from jobs.features.refresh import checksum, outdated
 from jobs.features.spec import DAY, FeatureSpec
 from jobs.platform.data_files import DataFile
@@ -105,9 +105,8 @@ def computed(
     """A row with the `path` of each staged file; the files hold the slices of these dates, which are ascending."""
     files = [file for file in files if file.is_before(DAY, dates[-1])]
     buckets = max(1, math.ceil(sum(file.rows for file in files) / LINES_PER_BUCKET))
-    ids = job.read_spark(spec.entities).select(spec.key, spec.id)
-    lines = partial(cut_lines, files, dates[-1], spec.key, buckets)
-    parts = job.spark.range(0, len(files), 1, len(files)).mapInArrow(lines, PART)
-    parts = parts.unionAll(ids.mapInArrow(partial(cut_ids, spec.key, buckets), PART))
+    ids = job.data_files(spec.entities)
+    tasks = job.spark.range(0, len(files) + len(ids), 1, len(files) + len(ids))
+    parts = tasks.mapInArrow(partial(cut, files, ids, dates[-1], spec, buckets), PART)
     together = parts.repartitionById(buckets, F.col("bucket"))
     return together.mapInArrow(partial(stage_snapshots, spec, dates, staged), "path string")

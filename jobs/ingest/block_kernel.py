@@ -18,7 +18,7 @@ from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
 from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, TransactionsMapping
-from jobs.ingest.plausibility import Counts, Usual, refuse_purchases
+from jobs.ingest.plausibility import COUNTS, Counts, Usual, refuse_purchases
 from jobs.ingest.quarantine import bad_rows
 from jobs.ingest.raw_rows import RawRows
 from jobs.ingest.reading import Block
@@ -37,10 +37,7 @@ PARENTS = {"article_id": ARTICLES, "customer_id": CUSTOMERS}
 
 #: What a task tells of a block, or of a piece of one: the block's position, its file, its rows, the files written of
 #: its good and its bad ones, and what the good ones are (plausibility.Counts).
-DONE = (
-    "block bigint, source_file string, row_count bigint, good string, refused string,"
-    " day array<bigint>, bin array<bigint>, units array<bigint>"
-)
+DONE = f"block bigint, source_file string, row_count bigint, good string, refused string, {COUNTS}"
 
 
 def unknown(column: str) -> str:
@@ -131,7 +128,7 @@ def ingest_blocks(
                     pa.array([len(rows.raw)], pa.int64()),
                     pa.array([files.write(good, **source) if good.num_rows else None], pa.string()),
                     pa.array([quarantine.write(bad, **refused) if bad.num_rows else None], pa.string()),
-                    *(pa.array([values], pa.list_(pa.int64())) for values in (counts.day, counts.bin, counts.units)),
+                    *counts.to_lists(),
                 ],
                 ["block", "source_file", "row_count", "good", "refused", "day", "bin", "units"],
             )

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from functools import partial
 
-import numpy as np
-import pyarrow as pa
 from pyspark.sql import Row
-from pyspark.sql import functions as F
 
 from expectations.transactions import TRANSACTIONS
 from jobs.ingest.mapping import TransactionsMapping
-from jobs.ingest.plausibility import BINS_PER_DOUBLING, HISTORY_DAYS, Counts, Days, Usual, bulk, usual_of_files
+from jobs.ingest.plausibility import COUNTS, HISTORY_DAYS, Counts, Days, Usual, bulk, count_purchases, usual_of_files
 from jobs.ingest.reading import Block
 from jobs.platform.job import Job
 
@@ -55,19 +53,14 @@ def read_and_judged(
 
 def _known(job: Job, days: Days, replaced: Collection[str]) -> tuple[Counts, list[Days]]:
     """Purchases of other files before and on these days, and of which days such files tell."""
-    nothing = Counts.joined([])
     if TRANSACTIONS.name not in job.warehouse.versions_read:  # it was not there when the run began
-        return nothing, []
-    files = pa.table(job.table(TRANSACTIONS).get_add_actions(flatten=True)).to_pylist()
-    kept = [file for file in files if file["partition.source_file"] not in replaced and file["min.t_dat"]]
-    if not kept:
-        return nothing, []
-    known = [Days(min(file["min.t_dat"] for file in kept), max(file["max.t_dat"] for file in kept))]
-    first = days.first - timedelta(days=HISTORY_DAYS)
-    rows = job.read_spark(TRANSACTIONS).where(F.col("t_dat").between(first, days.last))
-    if replaced:
-        rows = rows.where(~F.col("source_file").isin(*replaced))
-    price_bin = F.floor(F.log2("price") * BINS_PER_DOUBLING).cast("bigint").alias("bin")
-    day = F.unix_date("t_dat").cast("bigint").alias("day")
-    found = rows.where("price > 0").groupBy(day, price_bin).agg(F.count("*").alias("units")).toArrow()
-    return Counts(*(found[name].to_numpy().astype(np.int64) for name in ("day", "bin", "units"))), known
+        return Counts.joined([]), []
+    files = [file for file in job.data_files(TRANSACTIONS) if file.partition["source_file"] not in replaced]
+    known = [Days(file.low["t_dat"], file.high["t_dat"]) for file in files if file.low.get("t_dat")]
+    first, last = days.first - timedelta(days=HISTORY_DAYS), days.last
+    near = [file for file in files if file.is_since("t_dat", first) and (file.low.get("t_dat") or first) <= last]
+    if not near:
+        return Counts.joined([]), known
+    tasks = job.spark.range(0, len(near), 1, len(near))
+    found = tasks.mapInArrow(partial(count_purchases, near, first, last), COUNTS).collect()
+    return Counts.joined(Counts.of_lists(*row) for row in found), known

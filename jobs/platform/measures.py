@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 SAMPLE = 20_000
 #: The one slice of a table that is not partitioned by a date.
 ALL = "all"
-#: The hashes of a parent of so many rows are sent to every task; of a larger one, only if Spark finds that worth it.
-BROADCAST_ROWS = 5_000_000
 _HASH = "_hash"
 #: Examples of what a gate found.
 EXAMPLES = 3
@@ -77,6 +75,7 @@ def shares_of(rows: Mapping[str, int]) -> dict[str, float]:
 
 
 def _of_spark(contract: Contract, rows: DataFrame, parents: Mapping[Reference, Any]) -> Measured:
+    """Everything but repeated keys in one pass over the rows."""
     from pyspark.sql import functions as F
 
     fresh, week = contract.freshness, contract.week_change
@@ -84,18 +83,28 @@ def _of_spark(contract: Contract, rows: DataFrame, parents: Mapping[Reference, A
     flag = contract.row_change.unless if contract.row_change else None
     counted = F.count_if(~F.col(flag)) if flag else F.count("*")
     sums = [F.count("*").alias("rows"), counted.alias("counted"), newest.alias("newest")]
-    slices = rows.groupBy(_label(contract)).agg(*sums).collect()
-    found = Measured({row[LABEL]: row["rows"] for row in sorted(slices, key=lambda row: row[LABEL])})
-    found.counted = {row[LABEL]: row["counted"] for row in slices}
-    found.newest = max((row["newest"] for row in slices if row["newest"]), default=None)
+    flags = {reference: f"_unknown_{n}" for n, reference in enumerate(parents)}
+    marked = rows.withColumns({name: _is_unknown(of, parents[of]) for of, name in flags.items()})
+    sums += [F.count_if(name).alias(name) for name in flags.values()]
+    by = dict.fromkeys(name for name in (contract.slice_date, week and week.column) if name)
+    groups = [row for row in marked.groupBy(*by).agg(*sums).collect() if row["rows"]]
+
+    def summed(column: str, slice_date: str | None) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for row in groups:
+            label = str(row[slice_date]) if slice_date else ALL
+            found[label] = found.get(label, 0) + row[column]
+        return dict(sorted(found.items()))
+
+    found = Measured(summed("rows", contract.slice_date), counted=summed("counted", contract.slice_date))
+    found.newest = max((row["newest"] for row in groups if row["newest"]), default=None)
     if week:
-        days = rows.groupBy(week.column).agg(F.count("*").alias("rows"))
-        found.days = _counts(days.select(F.col(week.column).cast("string").alias(LABEL), "rows"))
-    for reference, known in parents.items():
-        unknown = unknown_rows(rows.withColumn(LABEL, _label(contract)), reference, known)
-        found.unknown[reference] = _counts(unknown.groupBy(LABEL).agg(F.count("*").alias("rows")))
+        found.days = summed("rows", week.column)
+    for reference, name in flags.items():
+        found.unknown[reference] = {label: n for label, n in summed(name, contract.slice_date).items() if n}
         if found.unknown[reference]:
-            found.examples[reference] = [row[0] for row in unknown.select(reference.column).take(EXAMPLES)]
+            unknown = unknown_rows(rows, reference, parents[reference]).select(reference.column)
+            found.examples[reference] = [row[0] for row in unknown.take(EXAMPLES)]
     for key in contract.unique:
         repeated = repeated_keys(rows.withColumn(LABEL, _label(contract)), key)
         found.repeated |= _counts(repeated.groupBy(LABEL).agg(F.sum("again").alias("rows")))
@@ -107,27 +116,25 @@ def _of_spark(contract: Contract, rows: DataFrame, parents: Mapping[Reference, A
 def unknown_rows(rows: DataFrame, reference: Reference, known: DataFrame) -> DataFrame:
     """The rows whose value the parent does not have, or (`id_column`) has for another id.
 
-    Key and id are compared by one 64-bit hash: ids need not travel, and the hashes of some million customers fit every
-    task. That of a wrong pair is among a million others once in 10^13.
-
     Args:
         rows: with the reference's columns; nulls are passed over.
         reference: which.
         known: the parent's rows, in its `parent_columns`.
     """
+    return rows.where(_is_unknown(reference, known))
+
+
+def _is_unknown(reference: Reference, known: DataFrame) -> Column:
+    """Whether a row's value, or its key for its id, is not among those of the parent's rows; see unknown_rows.
+
+    They are compared by one 64-bit hash: ids need not travel, and the hashes of some million customers fit every task.
+    That of a wrong value is among a million others once in 10^13.
+    """
     from pyspark.sql import functions as F
 
-    rows = rows.where(F.col(reference.column).isNotNull())
-    if reference.id_column is None:
-        return rows.join(
-            known.select(F.col(reference.parent_column).alias(reference.column)), reference.column, "left_anti"
-        )
-    key, entity_id = reference.parent_columns
-    hashed = known.select(F.xxhash64(key, entity_id).alias(_HASH))
-    if known.count() <= BROADCAST_ROWS:
-        hashed = F.broadcast(hashed)
-    pairs = rows.withColumn(_HASH, F.xxhash64(reference.column, reference.id_column))
-    return pairs.join(hashed, _HASH, "left_anti").drop(_HASH)
+    values = [reference.column, *([reference.id_column] if reference.id_column else [])]
+    is_known: Column = F.xxhash64(*values).isin(known.select(F.xxhash64(*reference.parent_columns)))
+    return F.col(reference.column).isNotNull() & ~is_known
 
 
 def repeated_keys(rows: DataFrame, key: Iterable[str]) -> DataFrame:

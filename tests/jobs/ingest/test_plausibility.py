@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +18,18 @@ from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest import customers, transactions
 from jobs.ingest.files import source_files
 from jobs.ingest.judging import read_and_judged
-from jobs.ingest.plausibility import Counts, Days, Usual, bulk, usual_of_files, usual_prices
+from jobs.ingest.plausibility import (
+    BINS_PER_DOUBLING,
+    Counts,
+    Days,
+    Usual,
+    bulk,
+    count_purchases,
+    usual_of_files,
+    usual_prices,
+)
 from jobs.ingest.reading import read_rows
+from jobs.platform.data_files import DataFile
 from jobs.platform.errors import JobError
 from tests.jobs.ingest.retail import (
     C1,
@@ -71,6 +82,27 @@ def test_many_lines_with_one_forged_price_move_nothing(forged: float) -> None:
     dear = np.concatenate([prices, prices[:300] * 400])  # a shop may have two kinds of things
     low, high = usual_prices(week(FIRST, dear), 1_000)
     assert low < usual[1] and high > usual[1] * 100
+
+
+def test_purchases_of_stored_files_are_counted_by_day(tmp_path: Path) -> None:
+    """A row for each file asked for: from the first to the last day, but for a gift, which has no price."""
+    days = [FIRST + timedelta(days=n) for n in range(-1, 4)]
+    table = pa.table({"t_dat": pa.array([*days, FIRST], pa.date32()), "price": [1.0, 1.0, 2.0, 2.0, 4.0, 0.0]})
+    files = []
+    for n in range(2):
+        pq.write_table(table.slice(0, 6 - n), tmp_path / f"{n}.parquet")
+        files.append(DataFile(str(tmp_path / f"{n}.parquet"), {}, 6 - n, {}, {}))
+    tasks = iter([pa.RecordBatch.from_pydict({"id": [1]}), pa.RecordBatch.from_pydict({"id": [0]})])
+    found = list(count_purchases(files, FIRST, FIRST + timedelta(days=2), tasks))
+    assert len(found) == 2
+    for row in found:
+        counts = Counts.of_lists(*(column[0].as_py() for column in row.columns))
+        first = (FIRST - date(1970, 1, 1)).days
+        assert sorted(zip(counts.day, counts.bin, counts.units, strict=True)) == [
+            (first, 0, 1),
+            (first + 1, BINS_PER_DOUBLING, 1),
+            (first + 2, BINS_PER_DOUBLING, 1),
+        ]
 
 
 def test_the_bulk_ends_where_the_shop_was_silent() -> None:

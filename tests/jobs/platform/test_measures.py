@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from expectations.contract import Reference
+from expectations.contract import Column, Contract, Freshness, Reference, WeekChange
 from jobs.platform.distributions import LABEL, LEAST_SHARE, Values, psi
-from jobs.platform.measures import ALL, measured, repeated_keys
+from jobs.platform.measures import ALL, Measured, measured, repeated_keys, unknown_rows
 from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, day, frame
+
+VISIT = {"day": "date", "thing_key": "int", "thing_id": "string", "shop_id": "string"}
 
 
 def texts(**counts: int) -> Values:
@@ -75,6 +78,54 @@ def test_counts_of_slices_and_unknown_ids(spark, engine):
     assert found.rows == {"2020-09-09": 1, "2020-09-16": 3}
     assert found.unknown == {reference: {"2020-09-16": 1}}
     assert found.examples == {reference: ["b"]}
+
+
+@pytest.mark.parametrize("engine", ["spark", "arrow"])
+def test_days_and_two_references_are_counted_together(spark, engine):
+    """A key of another thing, one of none, an id of none, and nulls, which belong to nobody."""
+    shops = replace(THINGS, name="shops", columns=(Column("shop_id", "string", "Shop"),), key=("shop_id",))
+    of_things = Reference("thing_key", replace(THINGS, name="keyed", key=("thing_id",)), id_column="thing_id")
+    visits = Contract(
+        "silver",
+        "visits",
+        "Visits.",
+        tuple(Column(n, t, n, nullable=True) for n, t in VISIT.items()),
+        references=(of_things, Reference("shop_id", shops)),
+        week_change=WeekChange("day", 0.5, 2, "weeks are alike"),
+        freshness=Freshness("day", 7, "no week is silent"),
+    )
+    rows = [
+        (DAY, 0, "a", "s"),
+        (DAY, 1, "a", "s"),
+        (DAY, 9, "c", None),
+        (WEEK_BEFORE, 1, "b", "t"),
+        (WEEK_BEFORE, None, "b", "s"),
+    ]
+    tables = [(rows, VISIT), ([(0, "a"), (1, "b")], {"thing_key": "int", "thing_id": "string"})]
+    tables.append(([("s",)], {"shop_id": "string"}))
+    frames = [spark.createDataFrame(of, ", ".join(f"{n} {t}" for n, t in columns.items())) for of, columns in tables]
+    visited, things, listed = frames if engine == "spark" else [frame.toArrow() for frame in frames]
+    found = measured(visits, visited, dict(zip(visits.references, (things, listed), strict=True)))
+    for examples in found.examples.values():
+        examples.sort()
+    assert found == Measured(
+        rows={ALL: 5},
+        days={str(WEEK_BEFORE): 2, str(DAY): 3},
+        newest=DAY,
+        unknown={visits.references[0]: {ALL: 2}, visits.references[1]: {ALL: 1}},
+        counted={ALL: 5},
+        examples={visits.references[0]: [1, 9], visits.references[1]: ["t"]},
+    )
+
+
+def test_unknown_rows_are_found_by_hash_and_not_pair_by_pair(spark, capsys):
+    rows = spark.createDataFrame([("a",), ("b",), (None,)], "thing_id string")
+    unknown = unknown_rows(rows, Reference("thing_id", THINGS), spark.createDataFrame([("a",)], "thing_id string"))
+    assert unknown.collect() == [("b",)]
+    unknown.explain()
+    plan = capsys.readouterr().out
+    assert "HashJoin" in plan
+    assert "NestedLoop" not in plan
 
 
 def test_repeated_keys_are_counted_by_slice_with_examples(spark):
