@@ -35,13 +35,17 @@ from dags.operators import JobOperator
 
 # Method -> the image encoder it needs, as in jobs.similarity.methods; a test holds the two together.
 METHODS = {
+    "cosine_efficientnet_lite0_colour": "efficientnet_lite0_colour",
+    "cosine_efficientnet_lite0": "efficientnet_lite0",
     "cosine_catalogue": "catalogue",
     "cosine_resnet50": "resnet50",
     "cosine_mobilenet_v2": "mobilenet_v2",
     "cosine_fashion_clip": "fashion_clip",
+    "cosine_align": "align",
     "euclidean_autoencoder": "autoencoder",
     "eigenfaces": "eigenfaces",
     "cosine_resnet152": "resnet152",
+    "cosine_catalogue_lite0": "catalogue_lite0",
 }
 
 PARAMS = {

@@ -64,13 +64,24 @@ class CatalogueEncoderModule(pl.LightningModule):
     Args:
         classes: label -> number of its classes; label columns come in this order.
         steps: optimiser steps of the whole training, for the one-cycle learning rate.
+        learning_rate: the highest.
+        encoder: images -> features [n, features], trained further at a tenth of that rate; None: a new CatalogueEncoder.
+        features: length of its features.
     """
 
-    def __init__(self, classes: Mapping[str, int], steps: int, learning_rate: float = 3e-3) -> None:
+    def __init__(
+        self,
+        classes: Mapping[str, int],
+        steps: int,
+        learning_rate: float = 3e-3,
+        encoder: nn.Module | None = None,
+        features: int = FEATURES,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters({"classes": dict(classes), "steps": steps, "learning_rate": learning_rate})
-        self.encoder = CatalogueEncoder()
-        self.heads = nn.ModuleDict({label: nn.Linear(FEATURES, n) for label, n in classes.items()})
+        self.encoder = encoder or CatalogueEncoder()
+        self.encoder_rate = learning_rate if encoder is None else learning_rate / 10
+        self.heads = nn.ModuleDict({label: nn.Linear(features, n) for label, n in classes.items()})
 
     def forward(self, images: Tensor) -> Tensor:
         return self.encoder(images)
@@ -99,9 +110,10 @@ class CatalogueEncoderModule(pl.LightningModule):
                 self.log(f"val/accuracy_{label}", hits, on_epoch=True, batch_size=int(known.sum()))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.hparams["learning_rate"], weight_decay=0.02)
+        rates = {self.encoder: self.encoder_rate, self.heads: self.hparams["learning_rate"]}
+        optimizer = torch.optim.AdamW([{"params": part.parameters()} for part in rates], weight_decay=0.02)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.hparams["learning_rate"], total_steps=self.hparams["steps"], pct_start=0.2
+            optimizer, list(rates.values()), total_steps=self.hparams["steps"], pct_start=0.2
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -28,6 +28,8 @@ SAMPLE = ROOT / "data" / "sample"
 JOBS_PYTHON = str(ROOT / ".venv" / "jobs" / "bin" / "python")
 POLL_SECONDS = 2.0
 WEDNESDAY = 2
+#: The jobs' image encoders, and which of them is taken where none is named.
+ENCODER = json.loads((ROOT / "dags" / "jobs.json").read_text(encoding="utf-8"))["settings"]["encoder"]
 WAREHOUSE = os.environ.get("ATELIER_WAREHOUSE", "warehouse")
 
 console = Console(highlight=False)
@@ -40,8 +42,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--as-of-date", type=date.fromisoformat, default=date(2020, 9, 23), help="a Wednesday")
     parser.add_argument("--warehouse", default=WAREHOUSE, help="root of the tables: a folder or a URI")
     parser.add_argument("--mapping", default="hm", help="hm, completejourney, or a TOML file")
-    encoders = ["catalogue", "autoencoder", "eigenfaces", "resnet152", "resnet50", "mobilenet_v2", "fashion_clip"]
-    parser.add_argument("--encoder", choices=encoders, default="catalogue", help="image encoder")
+    parser.add_argument("--encoder", choices=ENCODER["enum"], default=ENCODER["default"], help="image encoder")
     arguments = parser.parse_args(argv)
     if arguments.as_of_date.weekday() != WEDNESDAY:
         parser.error(f"{arguments.as_of_date} is a {arguments.as_of_date:%A}; weeks run from Wednesday to Wednesday")
@@ -155,7 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def make_up(arguments: argparse.Namespace) -> str:
     """The command that serves this run's warehouse, with forms filled in as this run's was."""
-    usual = {"warehouse": WAREHOUSE, "data": None, "mapping": "hm", "encoder": "catalogue"}
+    usual = {"warehouse": WAREHOUSE, "data": None, "mapping": "hm", "encoder": ENCODER["default"]}
     given = {name: getattr(arguments, name) for name in usual}
     others = [f"{name.upper()}={shlex.quote(str(value))}" for name, value in given.items() if value != usual[name]]
     return " ".join(["make up", *others])

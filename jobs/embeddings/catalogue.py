@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from torch import nn
 
 from jobs.embeddings.training import Trained, fit, held_out
 from jobs.platform.errors import JobError
-from lightning_modules.catalogue_encoder import NO_LABEL, CatalogueEncoderModule, CatalogueImages
+from lightning_modules.catalogue_encoder import FEATURES, NO_LABEL, CatalogueEncoderModule, CatalogueImages
 
 #: What a picture should tell: garment, in fine and in coarse, colour and pattern.
 LABELS = ("product_type_name", "product_group_name", "colour_group_name", "graphical_appearance_name")
@@ -34,14 +35,22 @@ def label_codes(articles: pa.Table) -> tuple[np.ndarray, dict[str, int]]:
     if not classes:
         raise JobError(
             f"encoder catalogue: the articles with images have no two different values of {', '.join(LABELS)} "
-            "to learn from; use --encoder resnet152"
+            "to learn from; use --encoder efficientnet_lite0"
         )
     return np.stack(codes, axis=1).astype(np.int64), classes
 
 
-def train(images: np.ndarray, articles: pa.Table, seed: int, logger: Logger | bool = False) -> Trained:
-    """Train on prepared images uint8 [n, HEIGHT, WIDTH, 3] and the same articles' rows, in the same order.
+def train(
+    images: np.ndarray,
+    articles: pa.Table,
+    seed: int,
+    logger: Logger | bool = False,
+    encoder: nn.Module | None = None,
+    features: int = FEATURES,
+) -> Trained:
+    """Train on prepared images uint8 [n, h, w, 3] and the same articles' rows, in the same order.
 
+    A given `encoder`, images -> features [n, features], is trained further; else a new CatalogueEncoder is trained.
     Returns the network and its accuracy per label on held-out products. Same input and seed, same network.
     Raises JobError when the articles carry no labels.
     """
@@ -50,6 +59,6 @@ def train(images: np.ndarray, articles: pa.Table, seed: int, logger: Logger | bo
     data = CatalogueImages(pixels, torch.from_numpy(labels), held_out(articles), BATCH, seed)
     steps = min(max(EPOCHS * len(data.train_dataloader()), MIN_STEPS), MAX_STEPS)
     pl.seed_everything(seed, verbose=False)
-    module = CatalogueEncoderModule(classes, steps)
+    module = CatalogueEncoderModule(classes, steps, encoder=encoder, features=features)
     figures = fit(module, data, steps, logger)
     return Trained(module.encoder.cpu(), figures)

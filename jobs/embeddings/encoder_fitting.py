@@ -15,7 +15,7 @@ import pyarrow as pa
 from pytorch_lightning.loggers import Logger
 from safetensors.torch import load_file, save_file
 
-from jobs.embeddings import autoencoder, catalogue, encoders, picture, reduction
+from jobs.embeddings import autoencoder, catalogue, encoders, fine_tuning, picture, reduction
 from jobs.embeddings.encoders import Encoder
 from jobs.embeddings.reduction import Reduction
 from jobs.embeddings.stream import Pictures
@@ -45,7 +45,11 @@ class Training(Protocol):
 
 
 #: The encoders whose networks are trained here, in their first run; all others are complete when they are opened.
-TRAINED: dict[str, Training] = {"catalogue": catalogue, "autoencoder": autoencoder}
+TRAINED: dict[str, Training] = {
+    "catalogue": catalogue,
+    "catalogue_lite0": fine_tuning,
+    "autoencoder": autoencoder,
+}
 
 
 def load(version: ModelVersion, settings: Settings) -> tuple[Encoder, Reduction]:

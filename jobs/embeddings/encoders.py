@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPException
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -26,7 +27,7 @@ from jobs.platform.errors import JobError
 from lightning_modules.autoencoder import SIZE, AutoencoderEncoder
 from lightning_modules.catalogue_encoder import HEIGHT, WIDTH, CatalogueEncoder
 
-INSTEAD = "or use --encoder catalogue, which is trained on the catalogue itself"
+INSTEAD = "or use --encoder efficientnet_lite0, whose weights are installed"
 #: torchvision's networks: their weights, and the name of the classifier that is left out (the features are its input).
 TORCHVISION = {
     "resnet152": ("ResNet152_Weights.IMAGENET1K_V2", "fc"),
@@ -93,9 +94,11 @@ def open_encoder(name: str, weights_dir: Path | None) -> Encoder:
 # ---- the catalogue's own
 
 
-def whole_on_white(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+def whole_on_white(
+    image: Image.Image, size: tuple[int, int], by: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
     """The whole picture on a white canvas, as uint8 [*size, 3]."""
-    return np.asarray(ImageOps.pad(image, size[::-1], Image.Resampling.BILINEAR, color="white"))
+    return np.asarray(ImageOps.pad(image, size[::-1], by, color="white"))
 
 
 def _of(name: str, network: nn.Module, size: tuple[int, int]) -> Encoder:
@@ -271,10 +274,20 @@ def tensors_checksum(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def _of_module(name: str) -> Callable[..., Any]:
+    """A function of a module of this package, imported when it is called: each takes seconds."""
+    module, function = name.split(":")
+    return lambda *given: getattr(import_module(f"jobs.embeddings.{module}"), function)(*given)
+
+
 _OPEN: dict[str, Callable[[Path | None], Encoder]] = {
+    "efficientnet_lite0": lambda _: _of_module("efficientnet:efficientnet_lite0")(),
+    "efficientnet_lite0_colour": lambda _: _of_module("efficientnet:efficientnet_lite0_colour")(),
     **{name: partial(torchvision_encoder, name) for name in TORCHVISION},
     "fashion_clip": fashion_clip,
+    "align": _of_module("align:align"),
     "catalogue": lambda _: catalogue(CatalogueEncoder()),
+    "catalogue_lite0": lambda _: _of_module("efficientnet:catalogue_lite0")(),
     "autoencoder": lambda _: autoencoder(AutoencoderEncoder()),
     "eigenfaces": lambda _: eigenfaces(),
 }

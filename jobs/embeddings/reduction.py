@@ -16,12 +16,14 @@ MAX_FIT_IMAGES = 40_000
 class Reduction:
     """A fitted PCA: `mean` [d], `components` [k, d], and the share of variance of each component [k], falling.
 
-    One fit serves every length: the first n components are the PCA to n dimensions.
+    One fit serves every length: the first n components are the PCA to n dimensions. Without `is_pca` the components
+    are those of `jobs.embeddings.joining`, whose vectors are compared as they are.
     """
 
     mean: np.ndarray
     components: np.ndarray
     variance_ratio: np.ndarray
+    is_pca: bool = True
 
     def apply(self, features: np.ndarray, dimensions: int) -> np.ndarray:
         """Features [n, d] as float32 [n, dimensions]."""
@@ -34,6 +36,8 @@ class Reduction:
         returns are those of the features, as far as the k components and the mean make these up: the last coordinate,
         the same for all, is the length of the mean's part that the components do not span.
         """
+        if not self.is_pca:
+            return vectors
         inside = self.components[: vectors.shape[1]] @ self.mean
         outside = np.sqrt(max(float(self.mean @ self.mean - inside @ inside), 0.0))
         return np.column_stack([vectors + inside, np.full(len(vectors), outside)]).astype(np.float32)
@@ -42,12 +46,19 @@ class Reduction:
         return float(self.variance_ratio[:dimensions].sum())
 
     def save(self, path: Path) -> None:
-        np.savez(path, mean=self.mean, components=self.components, variance_ratio=self.variance_ratio)
+        np.savez(
+            path,
+            mean=self.mean,
+            components=self.components,
+            variance_ratio=self.variance_ratio,
+            is_pca=np.array(self.is_pca),
+        )
 
 
 def load(path: Path) -> Reduction:
     with np.load(path, allow_pickle=False) as arrays:
-        return Reduction(arrays["mean"], arrays["components"], arrays["variance_ratio"])
+        is_pca = bool(arrays["is_pca"]) if "is_pca" in arrays else True  # files of earlier versions say nothing
+        return Reduction(arrays["mean"], arrays["components"], arrays["variance_ratio"], is_pca)
 
 
 def fit(features: np.ndarray, at_most: int | None = None) -> Reduction:

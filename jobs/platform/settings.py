@@ -117,12 +117,24 @@ class Settings(BaseSettings):
 
     # Of jobs that look at pictures, or at what was seen on them.
     encoder: Literal[
-        "resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue", "autoencoder", "eigenfaces"
-    ] = Field(
+        "efficientnet_lite0",
+        "efficientnet_lite0_colour",
+        "resnet152",
+        "resnet50",
+        "mobilenet_v2",
+        "fashion_clip",
+        "align",
         "catalogue",
-        description="Image encoder: resnet152, resnet50 or mobilenet_v2 (ImageNet weights through torchvision),"
-        " fashion_clip, catalogue (trained here on the catalogue's labels), autoencoder"
-        " (trained here on its images alone) or eigenfaces (PCA of grey pixels)",
+        "catalogue_lite0",
+        "autoencoder",
+        "eigenfaces",
+    ] = Field(
+        "efficientnet_lite0",
+        description="Image encoder: efficientnet_lite0 (ImageNet weights, installed), efficientnet_lite0_colour (the"
+        " same, joined with the garment's colours), resnet152, resnet50 or mobilenet_v2 (ImageNet weights through"
+        " torchvision), fashion_clip, align, catalogue (trained here on the catalogue's labels), catalogue_lite0"
+        " (likewise, from efficientnet_lite0's weights on), autoencoder (trained here on its images alone) or"
+        " eigenfaces (PCA of grey pixels)",
     )
     weights_dir: Annotated[Path | None, EmptyIsAbsent] = Field(
         None, description="Local folder with the encoders' weight files, instead of the hub"
@@ -147,14 +159,20 @@ class Settings(BaseSettings):
         (30, 50, 100), min_length=1, description="Epochs of the autoencoder's sweep, with commas between"
     )
     method: Literal[
+        "cosine_efficientnet_lite0",
+        "cosine_efficientnet_lite0_colour",
         "cosine_resnet152",
         "cosine_resnet50",
         "cosine_mobilenet_v2",
         "cosine_fashion_clip",
+        "cosine_align",
         "cosine_catalogue",
+        "cosine_catalogue_lite0",
         "euclidean_autoencoder",
         "eigenfaces",
-    ] = Field("cosine_catalogue", description="How similar articles are found: metric and image encoder")
+    ] = Field(
+        "cosine_efficientnet_lite0_colour", description="How similar articles are found: metric and image encoder"
+    )
 
     # Of jobs that look at descriptions.
     keyword_method: Literal["tfidf", "yake"] = Field(

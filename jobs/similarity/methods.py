@@ -45,13 +45,17 @@ class Method:
 
 
 METHODS = {
+    "cosine_efficientnet_lite0": Method("efficientnet_lite0", "cosine"),
+    "cosine_efficientnet_lite0_colour": Method("efficientnet_lite0_colour", "cosine"),
     "cosine_resnet152": Method("resnet152", "cosine"),
     # "Fashion product tagging and similarity": six recommendations by ResNet50 and cosine.
     "cosine_resnet50": Method("resnet50", "cosine", picks=6),
     # The twentytoo paper compares MobileNetV2's 1280 features by cosine.
     "cosine_mobilenet_v2": Method("mobilenet_v2", "cosine"),
     "cosine_fashion_clip": Method("fashion_clip", "cosine"),
+    "cosine_align": Method("align", "cosine"),
     "cosine_catalogue": Method("catalogue", "cosine"),
+    "cosine_catalogue_lite0": Method("catalogue_lite0", "cosine"),
     # "Autoencoder and KNN": the most similar by Euclidean distance of the latent features.
     "euclidean_autoencoder": Method("autoencoder", "euclidean"),
     # Eigenfaces (30 components) of the tagging paper take a picture for the same below a tolerance, which is not given.

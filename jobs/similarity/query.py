@@ -139,7 +139,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         " encoder.\nSettings that are not given come from ATELIER_*, as for every job.",
     )
     parser.add_argument("--image", type=Path, required=True, help="the picture: JPEG, PNG, WEBP, GIF, BMP or TIFF")
-    parser.add_argument("--method", help=f"{described['method']} (default: cosine_catalogue)")
+    parser.add_argument("--method", help=f"{described['method']} (default: {Settings.model_fields['method'].default})")
     parser.add_argument("--top", type=int, default=10, help=f"articles to find, 1 to {MOST} (default: 10)")
     parser.add_argument("--out", type=Path, default=Path("similar.png"), help="the sheet (default: similar.png)")
     for name in ("warehouse", "data", "mapping", "weights_dir", "embedding_dim", "mlflow_tracking_uri"):
