@@ -65,7 +65,7 @@ class CatalogueEncoderModule(pl.LightningModule):
         classes: label -> number of its classes; label columns come in this order.
         steps: optimiser steps of the whole training, for the one-cycle learning rate.
         learning_rate: the highest.
-        encoder: images -> features [n, features], trained further at a tenth of that rate; None: a new CatalogueEncoder.
+        encoder: images -> features [n, features], trained further at a tenth of that rate; None: a CatalogueEncoder.
         features: length of its features.
     """
 

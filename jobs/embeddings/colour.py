@@ -76,7 +76,7 @@ class ColourHistogram(nn.Module):
 
 
 def garment(lab: Tensor, rgb: Tensor) -> Tensor:
-    """Mask [n, h, w] of the pixels that are garment: all within the white margins where no plain background is found."""
+    """Mask [n, h, w] of the garment's pixels: all within the white margins where no plain background is found."""
     inside = within_margins(rgb)
     rim = inside & ~_eroded(inside, 2)
     distance, noise, is_plain = from_background(lab, rim)

@@ -6,6 +6,7 @@ Lite is EfficientNet without squeeze-and-excitation and with ReLU6: quick on pro
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import partial
 from importlib import resources
 from io import BytesIO
@@ -63,6 +64,27 @@ def _on_square(kind: str, network: nn.Module, checksum: str) -> Encoder:
 def efficientnet_lite0() -> Encoder:
     """The whole picture, padded white, as EfficientNet-Lite0's pooled features; JobError without the package."""
     return _on_square(KINDS["efficientnet_lite0"], lite0(), SHA256)
+
+
+class WithColours(nn.Module):
+    """Uint8 images [n, 3, h, w] -> the garment's features of length 1, and its colours' (ColourHistogram), [n, d]."""
+
+    def __init__(self, garment: nn.Module) -> None:
+        super().__init__()
+        self.garment, self.colours = garment, ColourHistogram()
+
+    def forward(self, images: Tensor) -> Tensor:
+        garment = nn.functional.normalize(self.garment(images).float(), dim=1)
+        return torch.cat([garment, self.colours(images)], dim=1)
+
+
+def efficientnet_lite0_colour() -> Encoder:
+    """The features of efficientnet_lite0 and the garment's colours, to be joined in its fit (jobs.embeddings.joining).
+
+    Raises JobError without the package.
+    """
+    encoder = _on_square(KINDS["efficientnet_lite0_colour"], WithColours(lite0()), SHA256)
+    return replace(encoder, joined=FEATURES)
 
 
 #: The portrait, height x width, that it is trained further on: four tenths of the work of a square of SIZE.

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pytorch_lightning.loggers import Logger
 from safetensors.torch import load_file, save_file
 
-from jobs.embeddings import autoencoder, catalogue, encoders, fine_tuning, picture, reduction
+from jobs.embeddings import autoencoder, catalogue, encoders, fine_tuning, joining, picture, reduction
 from jobs.embeddings.encoders import Encoder
 from jobs.embeddings.reduction import Reduction
 from jobs.embeddings.stream import Pictures
@@ -103,10 +103,14 @@ def register(
     words. Raises JobError when there are fewer than MIN_IMAGES.
     """
     require(len(features))
-    pca = reduction.fit(features, encoder.components)
+    chosen: dict[str, float] = {}
+    if encoder.joined:
+        pca, chosen = joining.fit(features, encoder.joined, articles, settings.seed)
+    else:
+        pca = reduction.fit(features, encoder.components)
     dimensions = min(settings.embedding_dim, len(pca.components))
     kept = pca.variance_kept(dimensions)
-    figures = {**(trained.figures if trained else {}), "pca/variance_kept": kept}
+    figures = {**(trained.figures if trained else {}), **chosen, "pca/variance_kept": kept}
     mlflow.log_params({"encoder": encoder.kind, "weights": encoder.weights, "dimensions": dimensions})
     mlflow.log_metrics(figures)
     with tempfile.TemporaryDirectory() as scratch:
@@ -126,7 +130,8 @@ def register(
     version = fitted_encoder(settings)
     assert version is not None, "registered a moment ago"
     held_out = [f"{k[4:].replace('_', ' ')} {v:.3g}" for k, v in sorted(figures.items()) if k.startswith("val/")]
-    words = [f"PCA {features.shape[1]} to {dimensions} keeps {kept:.1%} of the variance"]
+    how = "PCA" if pca.is_pca else f"colour weighed {chosen['colour_weight']:g}, joined"
+    words = [f"{how} {features.shape[1]} to {dimensions} keeps {kept:.1%} of the variance"]
     words += [f"held-out {', '.join(held_out)}"] if held_out else []
     words += [f"pictures in {mlflow.get_artifact_uri(registry_name(settings))}: {drawings}"] if drawings else []
     return version, pca, "; ".join(words)

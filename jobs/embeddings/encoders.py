@@ -54,6 +54,7 @@ class Encoder:
         at_least: a JPEG is decoded no smaller than this (width, height).
         weights: SHA-256 of what the network was loaded from, or of its tensors.
         components: PCA keeps no more of them; None: as many as it finds.
+        joined: so many features are of the garment, the others of its colour (jobs.embeddings.joining); 0: all are one.
         is_pixels: the features are those of a grey picture of that size, and so are PCA's components.
     """
 
@@ -64,6 +65,7 @@ class Encoder:
     at_least: tuple[int, int]
     weights: str
     components: int | None = None
+    joined: int = 0
     is_pixels: bool = False
 
 

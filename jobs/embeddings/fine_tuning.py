@@ -1,4 +1,4 @@
-"""Fine-tuning: EfficientNet-Lite0 trained further on the catalogue's own labels, as `jobs.embeddings.catalogue` trains."""
+"""Fine-tuning: EfficientNet-Lite0 trained further on the catalogue's own labels (jobs.embeddings.catalogue)."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
 """Features of garment and of colour joined into one vector, fitted once per encoder on the catalogue's own labels.
 
-Each block is reduced by PCA and then made round within its groups (within-class covariance normalisation, Hatch and
-others 2006): what differs between two colours of one product says little about the garment, what differs within a
-colour group says little about the colour. Covariances are shrunk towards those of all pictures, the more the fewer
-groups have two members; without labels this is whitening. How much the colour counts is chosen on products that the
-maps were not fitted on: the weight with the greatest product of three shares, of nearest articles of the same type, of
-the same colour, and of the same product.
+Each block is reduced by PCA and then weighed as in probabilistic linear discriminant analysis (Ioffe 2006): what
+differs between two colours of one product says little about the garment, what differs within a colour group says little
+about the colour. So axes are scaled to the same spread within groups, and by the share of their variance that lies
+between groups. The spread within is shrunk towards that of all pictures, the more the fewer groups have two members;
+without labels this is whitening. How much the colour counts is chosen on products that the maps were not fitted on: the
+weight with the greatest product of three shares, of nearest articles of the same type, of the same colour, and of the
+same product.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -22,25 +21,15 @@ from jobs.embeddings.reduction import Reduction
 COMPONENTS = (192, 48)
 #: A component of less than this share of its block's variance is rounding.
 LEAST_VARIANCE = 1e-7
+#: An axis keeps at least this much of its scale, so that no vector is zero.
+LEAST_SIGNAL = 0.02
 #: What the colour may count beside the garment, and what it counts where no labels say.
-WEIGHTS, USUAL = (0.3, 0.4, 0.5, 0.6, 0.75, 1.0), 0.5
+WEIGHTS, USUAL = (0.4, 0.5, 0.6, 0.75, 1.0), 0.5
 #: The weight is chosen on at most so many articles.
 MAX_CHOICE = 3_000
 #: The labels that it is chosen by: silver/articles' columns.
 GROUPS, LABELS = ("product_code", "colour_group_name"), ("product_type_name", "colour_group_name", "product_code")
 NONE = -1
-
-
-@dataclass(frozen=True)
-class Joined:
-    """What a fit leaves: the map from features to vectors, the weight of colour, and how it did on held-out products.
-
-    `shares` are those of the nearest articles with the same label, by metric name; empty where nothing could be chosen.
-    """
-
-    reduction: Reduction
-    weight: float
-    shares: dict[str, float]
 
 
 def codes(articles: pa.Table, column: str) -> np.ndarray:
@@ -49,8 +38,12 @@ def codes(articles: pa.Table, column: str) -> np.ndarray:
     return pc.fill_null(values.indices, NONE).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def fit(features: np.ndarray, first: int, articles: pa.Table, seed: int) -> Joined:
-    """Fit on features [n, d], n >= 2, of these articles: `first` of the garment, then those of the colour."""
+def fit(features: np.ndarray, first: int, articles: pa.Table, seed: int) -> tuple[Reduction, dict[str, float]]:
+    """Fit on features [n, d], n >= 2, of these articles: `first` of the garment, then those of the colour.
+
+    Returns the map to vectors; and as `colour_weight` what the colour counts beside the garment, with the shares
+    (`val/same_...`) that it was chosen by, where there were products to choose on.
+    """
     labels = {name: codes(articles, name) for name in {*GROUPS, *LABELS}}
     rng = np.random.default_rng(seed)
     product = labels["product_code"]
@@ -59,12 +52,16 @@ def fit(features: np.ndarray, first: int, articles: pa.Table, seed: int) -> Join
     seen, unseen = np.flatnonzero(half), np.flatnonzero(~half)[:MAX_CHOICE]
     if min(len(seen), len(unseen)) >= 2:
         maps = _maps(features[seen], first, {name: values[seen] for name, values in labels.items()})
-        blocks = [(part - mean) @ linear for part, (mean, linear) in zip(_parts(features[unseen], first), maps, strict=True)]
+        blocks = [
+            (part - mean) @ linear for part, (mean, linear) in zip(_parts(features[unseen], first), maps, strict=True)
+        ]
         found = {w: _shares(np.hstack([blocks[0], w * blocks[1]]), labels, unseen) for w in WEIGHTS}
         weight = max(found, key=lambda w: (np.prod([max(share, 1e-3) for share in found[w].values()]), -abs(w - USUAL)))
-        shares = found[weight]
+        shares = {
+            f"val/same_{name.removesuffix('_name').removesuffix('_code')}": x for name, x in found[weight].items()
+        }
     maps = _maps(features, first, labels)
-    return Joined(_joined(features, first, maps, weight), weight, shares)
+    return _joined(features, first, maps, weight), {"colour_weight": weight, **shares}
 
 
 def _parts(features: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,10 +71,10 @@ def _parts(features: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
 def _maps(features: np.ndarray, first: int, labels: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Mean [d] and linear map [d, k] of each block, whose images have a mean square length of 1."""
     parts = zip(_parts(features, first), GROUPS, COMPONENTS, strict=True)
-    return [_round_within(part, labels[name], components) for part, name, components in parts]
+    return [_weighed(part, labels[name], components) for part, name, components in parts]
 
 
-def _round_within(features: np.ndarray, group: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
+def _weighed(features: np.ndarray, group: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
     mean = features.mean(axis=0, dtype=np.float64)
     centred = (features - mean).astype(np.float32)
     variance, directions = np.linalg.eigh(np.cov(centred.T, bias=True).astype(np.float64))
@@ -91,7 +88,9 @@ def _round_within(features: np.ndarray, group: np.ndarray, components: int) -> t
     if np.trace(within) > 0:
         total = (1 - share) * within + share * total * np.trace(within) / np.trace(total)
     spread, axes = np.linalg.eigh(total)
-    linear = directions[:, kept] @ (axes / np.sqrt(spread))
+    round_ = directions[:, kept] @ (axes / np.sqrt(spread))
+    variance, axes = np.linalg.eigh(np.cov((centred @ round_).T, bias=True).reshape(len(kept), -1))
+    linear = round_ @ (axes * (1 - 1 / np.maximum(variance, 1)).clip(min=LEAST_SIGNAL))
     return mean, linear / np.sqrt(((centred @ linear) ** 2).sum(axis=1).mean())
 
 
@@ -121,9 +120,7 @@ def _shares(vectors: np.ndarray, labels: dict[str, np.ndarray], rows: np.ndarray
     return found
 
 
-def _joined(
-    features: np.ndarray, first: int, maps: list[tuple[np.ndarray, np.ndarray]], weight: float
-) -> Reduction:
+def _joined(features: np.ndarray, first: int, maps: list[tuple[np.ndarray, np.ndarray]], weight: float) -> Reduction:
     """Both maps side by side, turned so that the first n components keep as much of the vectors as n can."""
     (mean, garment), (mean_colour, colour) = maps
     linear = np.zeros((features.shape[1], garment.shape[1] + colour.shape[1]))
