@@ -33,7 +33,7 @@ def test_labels_are_numbered_by_name_and_missing_ones_marked() -> None:
 
 
 def test_no_labels_is_one_clear_line() -> None:
-    with pytest.raises(JobError, match=r"no two different values of product_type_name.*--encoder resnet152"):
+    with pytest.raises(JobError, match=r"no two different values of product_type_name.*--encoder efficientnet_lite0"):
         catalogue.label_codes(articles(colour_group_name=["Red", None, "Red"]))
 
 
