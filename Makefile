@@ -130,7 +130,7 @@ bench-increments: setup ## the next week, and a year of snapshots, beside comput
 bench-upkeep: setup ## queries before and after housekeeping of the tables [SCALE=0.1]
 	$(JOBS) -m benchmarks upkeep $(call flag,scale,SCALE)
 
-bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=resnet50 IMAGES=96]
+bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=efficientnet_lite0 IMAGES=96]
 	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
 
 bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/results/ [DATA= EPOCHS=3]

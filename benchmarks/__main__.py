@@ -45,7 +45,9 @@ def features(
 
 @app.command()
 def embeddings(
-    encoder: Annotated[str, typer.Option(help="resnet152, resnet50 or mobilenet_v2")] = "resnet50",
+    encoder: Annotated[
+        str, typer.Option(help="efficientnet_lite0, efficientnet_lite0_colour, resnet50, ...")
+    ] = "efficientnet_lite0",
     images: Annotated[int, typer.Option(min=64, help="JPEGs to draw and embed")] = 96,
     width: Annotated[int, typer.Option(min=32, help="Of the JPEGs, in pixels")] = 1166,
     height: Annotated[int, typer.Option(min=32, help="Of the JPEGs, in pixels")] = 1750,

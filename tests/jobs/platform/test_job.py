@@ -67,7 +67,7 @@ def test_what_a_person_can_mend_is_one_line_and_code_2(outcome, kind):
         (("--as-of-date", "2020-09-16", "--warehouse", "shop #1"), "'#' in a folder's name is read as something else"),
         (("--as-of-date", "2020-09-16", "--warehouse", "a?b"), "'?' in a folder's name is read as something else"),
         (("--as-of-date", "2020-09-16", "--run-id", "r" * 300), "run_id: String should have at most 250 characters"),
-        (("--as-of-date", "2020-09-16", "--encoder", "vgg"), "encoder: Input should be 'resnet152', 'resnet50'"),
+        (("--as-of-date", "2020-09-16", "--encoder", "vgg"), "encoder: Input should be 'efficientnet_lite0', "),
         (
             ("--as-of-date", "2020-09-16", "--nonsense", "1"),
             "ERROR features.customers: unrecognized arguments",

@@ -35,7 +35,7 @@ def cli(*arguments: str) -> Settings:
         ("seed", [0], [-1]),
         ("backtest_weeks", [0, 52], [-1, 53]),
         ("backtest_week", [1, 52], [0, 53]),
-        ("encoder", ["resnet152", "resnet50", "mobilenet_v2", "fashion_clip", "catalogue"], ["vgg"]),
+        ("encoder", ["efficientnet_lite0", "efficientnet_lite0_colour", "resnet152", "align", "catalogue"], ["vgg"]),
         ("extra_sources", [(), "", "als", "gru,als"], ["bpr", "als,bpr", "gru_features", 1]),
         ("as_of_date", ["2020-09-16"], ["2020-13-01", "yesterday"]),
     ],

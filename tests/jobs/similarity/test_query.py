@@ -33,7 +33,8 @@ def ask(embedded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
             "--out",
             str(tmp_path / "sheet.png"),
         ]
-        code = query.main(["--image", str(image), *places, *arguments])
+        method = ["--method", "cosine_catalogue"]
+        code = query.main(["--image", str(image), *places, *method, *arguments])
         said = capsys.readouterr()
         return code, said.out.splitlines(), said.err
 
@@ -85,7 +86,7 @@ def test_what_is_no_picture_is_said_in_one_line(ask, tmp_path: Path, content: by
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--method", "by_smell"], "--method by_smell: unknown; one of cosine_resnet152, "),
+        (["--method", "by_smell"], "--method by_smell: unknown; one of cosine_efficientnet_lite0, "),
         (["--method", "cosine_resnet50"], "method cosine_resnet50: its encoder resnet50 was never fitted"),
         (["--embedding-dim", "3"], f"has no vector of encoder {KINDS['catalogue']}-"),
         (["--embedding-dim", "many"], "--embedding-dim: Input should be a valid integer"),
@@ -123,10 +124,24 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         query.main(["--help"])
     said = capsys.readouterr().out
-    assert "--image photo.jpg" in said and "methods: cosine_resnet152" in said and "eigenfaces" in said
+    assert "--image photo.jpg" in said and "methods: cosine_efficientnet_lite0" in said and "eigenfaces" in said
 
 
 def test_a_sheet_of_many_has_rows_and_of_none_its_query_only() -> None:
     assert draw_sheet([Tile(None, ("x" * 200,))] * 12).height > 2 * HEIGHT
     assert draw_sheet([Tile(None, ())]).size == draw_sheet([Tile(None, ())] * 2).size
     assert draw_sheet([Tile(b"no picture", ())] * 2).getpixel((GAP + WIDTH, GAP + 50)) == PALE
+
+
+def test_the_default_method_sees_garment_and_colour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Joined vectors from the job to the answer: of 12 drawn articles those first that have both."""
+    drawn.publish_articles(tmp_path, range(12))
+    for i in range(12):
+        drawn.draw(tmp_path, i)
+    said = drawn.run(tmp_path, encoder="efficientnet_lite0_colour")
+    assert "12 newly embedded; colour weighed 0.5, joined 1489 to" in said
+    places = ["--warehouse", str(tmp_path / "warehouse"), "--data", str(tmp_path), "--out", str(tmp_path / "sheet.png")]
+    assert query.main(["--image", str(drawn.image_path(tmp_path, 1)), *places, "--top", "2"]) == 0
+    first, second = (line.split() for line in capsys.readouterr().out.splitlines()[1:3])
+    assert first[1] == drawn.article_id(1) and float(first[-1]) == pytest.approx(1, abs=1e-3)
+    assert second[1] == drawn.article_id(7)
