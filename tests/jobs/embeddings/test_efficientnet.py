@@ -15,8 +15,9 @@ import timm
 import torch
 from PIL import Image
 
-from jobs.embeddings import efficientnet, encoders
+from jobs.embeddings import catalogue, efficientnet, encoder_fitting, encoders
 from jobs.embeddings.stream import features_of
+from jobs.embeddings.versions import fitted_encoder
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
 from tests.jobs.embeddings import drawn
@@ -76,3 +77,33 @@ def test_it_is_the_default_and_the_job_runs_with_it(tmp_path: Path) -> None:
         "4 newly embedded; PCA 1280 to 3 keeps 100.0%" in summary and "encoder efficientnet_lite0-imagenet-" in summary
     )
     assert drawn.run(tmp_path, encoder="efficientnet_lite0").endswith(": up to date")
+
+
+def test_fine_tuning_goes_on_from_the_weights_and_comes_back_from_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "MIN_STEPS", 2)
+    monkeypatch.setattr(catalogue, "EPOCHS", 1)
+    drawn.publish_articles(tmp_path, range(12))
+    for i in range(12):
+        drawn.draw(tmp_path, i)
+    assert "12 newly embedded" in drawn.run(tmp_path, encoder="catalogue_lite0")
+    drawn.draw(tmp_path, 0, colour="Blue")
+    assert "1 newly embedded" in drawn.run(tmp_path, encoder="catalogue_lite0")
+    settings = drawn.settings(tmp_path, encoder="catalogue_lite0")
+    tuned, _ = encoder_fitting.load(fitted_encoder(settings), settings)
+    begun = efficientnet.lite0().state_dict()["network.conv_stem.weight"]
+    moved = (tuned.network.state_dict()["network.conv_stem.weight"] - begun).abs()
+    assert 0 < float(moved.max()) < 0.05 and float(begun.abs().max()) > 0.5
+
+
+def test_the_joined_encoder_has_both_in_a_picture(tmp_path: Path) -> None:
+    encoder = encoders.open_encoder("efficientnet_lite0_colour", None)
+    alone = encoders.open_encoder("efficientnet_lite0", None)
+    drawn.draw(tmp_path, 1)
+    with Image.open(drawn.image_path(tmp_path, 1)) as picture:
+        pixels = torch.from_numpy(encoder.prepare(picture.convert("RGB")).copy())[None]
+    found = features_of(encoder, pixels)[0]
+    garment = torch.nn.functional.normalize(features_of(alone, pixels)[0], dim=0)
+    assert found[: encoder.joined].numpy() == pytest.approx(garment.numpy(), abs=1e-5)
+    assert float(found[encoder.joined :].norm()) == pytest.approx(1, abs=1e-3)
