@@ -106,7 +106,7 @@ def test_a_copy_whose_midnight_is_elsewhere(spark: SparkSession, tmp_path: Path)
     publish_parents(tmp_path)
     deliver(tmp_path, "1", bought(*range(1, 22, 2)))
     deliver(tmp_path, "2", bought(*range(2, 23, 2)))
-    with pytest.raises(JobError, match="^transactions_1.csv a day later and transactions_2.csv have 22 of 22"):
+    with pytest.raises(JobError, match=r"^transactions_1.csv a day later and transactions_2.csv have 22 of 22"):
         take_in(spark, tmp_path)
     deliver(tmp_path, "2", bought(*range(2, 19, 2)))
     assert take_in(spark, tmp_path).startswith("40 units")
