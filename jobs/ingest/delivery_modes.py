@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from expectations.transactions import TRANSACTIONS
 from jobs.ingest.deliveries import Plan
 from jobs.ingest.mapping import TransactionsMapping
-from jobs.ingest.overlap import LINE, Span, meeting, newest, overlaps, refuse_doubled, refuse_incomplete
+from jobs.ingest.overlap import LINE, Span, a_day_apart, meeting, newest, overlaps, refuse_doubled, refuse_incomplete
 from jobs.ingest.plausibility import Counts
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
@@ -60,7 +60,10 @@ def counted_once(
     together = meeting(new, spans)
     if not together:
         return steps, ""
-    return steps, refuse_doubled(overlaps(purchases(together), new & together), spans, mapping.max_overlap)
+    rows, new = purchases(together), new & together
+    remark = refuse_doubled(overlaps(rows, new), spans, mapping.max_overlap)
+    refuse_doubled(a_day_apart(rows, together, new), spans, mapping.max_overlap)
+    return steps, remark
 
 
 def _spans(job: Job, names: Collection[str]) -> dict[str, Span]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LINE = ("t_dat", "customer_key", "article_key")
 #: What all other files together are called.
 OTHERS = "other files"
+#: Behind the name of a file whose purchases are moved to the day after.
+_LATER = " a day later"
 #: As few lines may be alike by chance: a second unit that came in a later file.
 _CHANCE = 1
 #: Fewer lines in common than this part of a file may be those of a day that two files were cut in.
@@ -112,6 +114,27 @@ def overlaps(rows: DataFrame, new: Collection[str]) -> list[Overlap]:
     return [Overlap(**row.asDict()) for row in rows_found]
 
 
+def a_day_apart(rows: DataFrame, names: Collection[str], new: Collection[str]) -> list[Overlap]:
+    """As `overlaps`, of a file's purchases moved to the day after with those of another one.
+
+    A system that writes midnight in another time zone delivers them so. Some _DAY_LINES of them at least: what few
+    customers buy every day says nothing.
+
+    Args:
+        rows: purchases: source_file and LINE.
+        names: of all files among them.
+        new: those of which one is new, or both are.
+    """
+    from pyspark.sql import functions as F
+
+    file, day = F.concat("source_file", F.lit(_LATER)).alias("source_file"), F.date_add("t_dat", 1).alias("t_dat")
+    moved = rows.select(file, day, *LINE[1:])
+    found = overlaps(rows.select("source_file", *LINE).union(moved), {f"{name}{_LATER}" for name in names})
+    pairs = ((o, o.file.removesuffix(_LATER)) for o in found)
+    pairs = ((o, name) for o, name in pairs if o.other in names and o.other != name and {o.other, name} & set(new))
+    return [o for o, _ in pairs if o.shared >= _DAY_LINES]
+
+
 def refuse_doubled(found: Iterable[Overlap], spans: Mapping[str, Span], limit: float) -> str:
     """In words, what files have in common that are taken in nevertheless.
 
@@ -129,7 +152,8 @@ def refuse_doubled(found: Iterable[Overlap], spans: Mapping[str, Span], limit: f
     found = sorted(found, key=lambda overlap: (overlap.other == OTHERS, -overlap.shared))
     if doubled := [o for o in found if counts_twice(o)]:
         first = doubled[0]
-        files = {name for o in doubled for name in (o.file, o.other)} - {first.file, first.other, OTHERS}
+        files = {name.removesuffix(_LATER) for o in doubled for name in (o.file, o.other)}
+        files -= {first.file.removesuffix(_LATER), first.other, OTHERS}
         further = f"; also {', '.join(sorted(files))}" if files else ""
         raise JobError(
             f"{first}, by day, customer and article: they would count twice (limit {limit:.0%}){further}; nothing"

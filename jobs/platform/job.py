@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import time
 import traceback
@@ -22,7 +21,7 @@ from pydantic_settings import CliApp, SettingsError
 from expectations.contract import Contract
 from jobs.platform import machine, storage
 from jobs.platform.data_files import DataFile
-from jobs.platform.errors import JobError, TableChangedError
+from jobs.platform.errors import JobError, TableChangedError, headline, permanent
 from jobs.platform.settings import WEDNESDAY, Settings, problems
 from jobs.platform.staging import Slice, Staged
 from jobs.platform.warehouse import ARROW_ROWS, Warehouse
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
 
 #: Exit codes: of a fault that a retry may mend, and of a failure that it cannot.
 EXIT_FAULT, EXIT_JOB_ERROR = 1, 2
-
-#: What the operating system says, through every library, when nothing more can be written.
-_DISK_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded", "File too large")
-
-#: What it says, likewise, where a file or folder may not be read or written.
-_FORBIDDEN = ("Permission denied", "Read-only file system")
 
 #: So often what follows from a table is derived again because another run changed the table.
 TRANSACTION_ATTEMPTS = 5
@@ -274,26 +267,12 @@ def run(
     except JobError as error:
         _fail(name, str(error), EXIT_JOB_ERROR)
     except Exception as error:
-        if any(words in str(error) for words in _FORBIDDEN):
-            _fail(
-                name, f"{_headline(error)}; let user {os.getuid()} do so there, or name another place", EXIT_JOB_ERROR
-            )
+        if line := permanent(error):
+            _fail(name, line, EXIT_JOB_ERROR)
         frames = "".join(traceback.format_tb(error.__traceback__))
-        _fail(name, f"{_headline(error)}\n{frames}", EXIT_FAULT)
+        _fail(name, f"{headline(error)}\n{frames}", EXIT_FAULT)
     print(f"{name}: {summary} ({time.monotonic() - started:.0f} s)", flush=True)
     sys.exit(0)
-
-
-def _headline(error: Exception) -> str:
-    """The fault in one line: Spark's exceptions bring a page of Java frames, of which the deepest cause is kept."""
-    where = getattr(error, "__notes__", [])[:1]
-    if full := [words for words in _DISK_FULL if words.lower() in str(error).lower()]:
-        advice = "the tables are as they were; free some space there and run again"
-        return " ".join([*full[:1], *where]) + f"; {advice}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    said = " ".join([lines[0], *(line for line in lines[1:2] if line.startswith(": "))])
-    causes = [line for line in lines if line.startswith("Caused by: ") and line.removeprefix("Caused by: ") not in said]
-    return " ".join([f"{type(error).__name__}: {said}", *causes[-1:], *where])
 
 
 def _fail(name: str, message: str, code: int) -> NoReturn:

@@ -101,6 +101,17 @@ def test_both_new(spark: SparkSession, tmp_path: Path) -> None:
     assert units(tmp_path) == []
 
 
+def test_a_copy_whose_midnight_is_elsewhere(spark: SparkSession, tmp_path: Path) -> None:
+    """Each day of it is the one after. A few such lines are what somebody buys daily."""
+    publish_parents(tmp_path)
+    deliver(tmp_path, "1", bought(*range(1, 22, 2)))
+    deliver(tmp_path, "2", bought(*range(2, 23, 2)))
+    with pytest.raises(JobError, match=r"^transactions_1.csv a day later and transactions_2.csv have 22 of 22"):
+        take_in(spark, tmp_path)
+    deliver(tmp_path, "2", bought(*range(2, 19, 2)))
+    assert take_in(spark, tmp_path).startswith("40 units")
+
+
 def test_parts_cut_otherwise(spark: SparkSession, tmp_path: Path) -> None:
     """No two files have more than half in common, but all of one is in the others."""
     publish_parents(tmp_path)

@@ -134,6 +134,25 @@ def test_a_fault_in_spark_brings_no_page_of_java(outcome, spark):
     assert len(err.splitlines()) < 20
 
 
+def test_what_a_worker_finds_is_said_as_if_the_job_had(outcome, spark):
+    """Once as no rerun mends it, once as one may."""
+
+    def failing(error: Exception):
+        def kernel(batches):
+            raise error
+
+        def main(job: Job) -> str:
+            spark.range(3).mapInArrow(kernel, "id bigint").collect()
+            return "never"
+
+        return main
+
+    code, _, err = outcome(failing(JobError("articles.parquet: damaged; deliver it again")))
+    assert (code, err) == (2, "ERROR features.customers: articles.parquet: damaged; deliver it again\n")
+    code, _, err = outcome(failing(ConnectionError("no store at s3://shop")))
+    assert code == 1 and err.splitlines()[0].endswith("ConnectionError: no store at s3://shop")
+
+
 def test_publish_and_read_through_a_job(outcome, spark):
     def main(job: Job) -> str:
         count = job.publish(THINGS, arrow(day(DAY, 1.0)), {"as_of_date": [DAY]})

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.platform import tracking
 from jobs.platform.code import ROOT
-from jobs.platform.job import _headline
+from jobs.platform.errors import headline
 from jobs.platform.lightning import RunLogger, fit
 from jobs.platform.mlflow_runs import ABANDONED_DAYS, PROCESS, this_process
 from jobs.platform.settings import Settings
@@ -118,14 +118,14 @@ def test_a_locked_store_is_named(settings: Settings, monkeypatch: pytest.MonkeyP
             tracking.find_versions("any")
         other.execute("ROLLBACK")
     words = f"database is locked in MLflow's store sqlite:///{file}; another process holds it, run again once that"
-    assert words in " ".join(_headline(raised.value).split())
+    assert words in " ".join(headline(raised.value).split())
 
 
 def test_a_full_disk_of_the_store_is_named(settings: Settings) -> None:
     full = OperationalError("INSERT", None, sqlite3.OperationalError("database or disk is full"))
     with pytest.raises(OperationalError) as raised, tracking.start_run(settings, "test.full"):
         raise full
-    assert _headline(raised.value) == (
+    assert headline(raised.value) == (
         f"database or disk is full in MLflow's store {settings.tracking_uri}; the tables are as they were; "
         "free some space there and run again"
     )
