@@ -158,9 +158,11 @@ def stamped(rows: pl.DataFrame, contract: Contract, job: Job) -> pa.Table:
     return every.select(contract.column_names).to_arrow().cast(arrow_schema(contract))
 
 
-def rules_by_level(baskets: Baskets, catalogue: Catalogue, settings: Settings) -> dict[str, dict[int, pl.DataFrame]]:
-    """Level -> items of a rule -> rules by code."""
-    found = {"article": mined_rules(baskets, settings, settings.itemset_size)}
+def rules_by_level(
+    baskets: Baskets, catalogue: Catalogue, settings: Settings, itemset_size: int = 2
+) -> dict[str, dict[int, pl.DataFrame]]:
+    """Level -> items of a rule -> rules by code; those of articles have up to `itemset_size` items."""
+    found = {"article": mined_rules(baskets, settings, itemset_size)}
     for level in LEVELS[1:]:
         of_level = baskets.of(catalogue.groups[level], len(catalogue.names[level]))
         found[level] = mined_rules(of_level, settings, 2)
@@ -223,7 +225,7 @@ def main(job: Job) -> str:
     baskets = baskets_of(*lines, articles, settings.max_basket_size)
     if baskets.set_aside:
         _LOG.warning("%d baskets of more than %d articles set aside", baskets.set_aside, settings.max_basket_size)
-    rules = rules_by_level(baskets, catalogue, settings)
+    rules = rules_by_level(baskets, catalogue, settings, settings.itemset_size)
     units = np.bincount(lines.article, minlength=articles).astype(np.int32)
     shelf = Shelf(units, catalogue.is_listed, catalogue.groups)
     names = catalogue.names["article"]
