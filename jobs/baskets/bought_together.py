@@ -23,7 +23,7 @@ from expectations.transactions import TRANSACTIONS
 from jobs.baskets.baskets import NO_ITEM, Baskets, baskets_of
 from jobs.baskets.itemsets import frequent_itemsets, min_count_of
 from jobs.baskets.lists import Shelf, lists
-from jobs.baskets.rules import Rules, rules_of
+from jobs.baskets.rules import Rules, both_in_words, rules_of
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
@@ -196,11 +196,6 @@ def in_words(pairs: pl.DataFrame, names: pl.Series) -> str:
         return "no two articles were bought together often enough"
     most = pairs.sort("customer_count", "left_0", "consequent", descending=[True, False, False]).row(0, named=True)
     return f"{both_in_words(most['customer_count'])} {names[most['left_0']]} and {names[most['consequent']]}"
-
-
-def both_in_words(customers: int) -> str:
-    """What a row says to a shopper."""
-    return f"{customers:,} customers bought both"
 
 
 def publish(job: Job, rules: dict[str, dict[int, pl.DataFrame]], names: dict[str, pl.Series]) -> int:

@@ -97,6 +97,11 @@ def formable(items: int, size: int) -> float:
     return float(comb(items, size) * (size if size > 2 else 1))
 
 
+def both_in_words(customers: int) -> str:
+    """What a row says to a shopper."""
+    return f"{customers:,} customers bought both"
+
+
 def lift(both: Longs, left: Longs, right: Longs, baskets: int) -> Floats:
     """The lift of rules; arguments as for `measures`."""
     return both * float(baskets) / (left.astype(np.float64) * right)
