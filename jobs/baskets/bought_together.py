@@ -55,11 +55,12 @@ GROUPS = {"product": "product_code", "product_type": "product_type_name"}
 
 
 class Lines(NamedTuple):
-    """Purchases of the window, one element per unit: surrogate keys, and days since 1970-01-01."""
+    """Purchases of the window, one element per unit: surrogate keys, days since 1970-01-01, numbers of visits."""
 
     customer: Ints
     day: Ints
     article: Ints
+    visit: Ints
 
 
 class Catalogue(NamedTuple):
@@ -78,15 +79,18 @@ class Catalogue(NamedTuple):
 
 def lines_of(job: Job, start: date, end: date) -> Lines:
     """The purchases of start <= t_dat < end."""
-    columns = ["customer_key", "t_dat", "article_key"]
+    columns = ["customer_key", "t_dat", "article_key", "basket_id"]
     parts = [
         pl.DataFrame(file.read(columns)).filter(pl.col("t_dat").is_between(start, end, closed="left"))
         for file in job.data_files(TRANSACTIONS)
         if file.is_since("t_dat", start) and file.is_before("t_dat", end)
     ]
     if not parts:
-        return Lines(*np.zeros((3, 0), dtype=np.int32))
-    return Lines(*(column.cast(pl.Int32).to_numpy() for column in pl.concat(parts).select(columns)))
+        return Lines(*np.zeros((4, 0), dtype=np.int32))
+    without = pl.DataFrame(schema={"basket_id": pl.String})  # as a file is that is older than the column
+    rows = pl.concat([without, *parts], how="diagonal")
+    visit = rows["basket_id"].rank("dense").cast(pl.Int32).fill_null(0) - 1
+    return Lines(*(rows[name].cast(pl.Int32).to_numpy() for name in columns[:3]), visit.to_numpy())
 
 
 def catalogue_of(articles: pa.Table, as_of_date: date) -> Catalogue:
@@ -217,7 +221,7 @@ def main(job: Job) -> str:
     lines, articles = lines_of(job, end - settings.basket_weeks * WEEK, end), len(catalogue.is_listed)
     if (unknown := int(lines.article.max(initial=-1))) >= articles:
         raise JobError(f"{TRANSACTIONS.path}: article_key {unknown} is not in {ARTICLES.path}; rerun ingest")
-    baskets = baskets_of(*lines, articles, settings.max_basket_size)
+    baskets = baskets_of(*lines[:3], articles, settings.max_basket_size, lines.visit)
     if baskets.set_aside:
         _LOG.warning("%d baskets of more than %d articles set aside", baskets.set_aside, settings.max_basket_size)
     rules = rules_by_level(baskets, catalogue, settings, settings.itemset_size)
