@@ -84,6 +84,10 @@ model-systems: setup ## judge recommender systems, into docs/results/ [SYSTEMS="
 		$(MODEL_SYSTEMS) $(JOBS) -m jobs.evaluation.recommender_report --write-docs true; \
 		[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
+bought-together: setup ## what is bought together as of AS_OF, and how much of later baskets that finds, into docs/results/ [AS_OF= WAREHOUSE=]
+	@$(JOBS) -m jobs.baskets.bought_together --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,warehouse,WAREHOUSE)
+	@$(JOBS) -m jobs.evaluation.basket_completion --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,warehouse,WAREHOUSE) --write-docs true
+
 conformance: setup ## where DATA is the complete real H&M files: counts and baselines beside the published ones [DATA= WAREHOUSE=]
 	@$(JOBS) -m jobs.evaluation.conformance --as-of-date 2020-09-23 $(call flag,data,DATA) $(call flag,warehouse,WAREHOUSE)
 
@@ -135,6 +139,9 @@ bench-embeddings: setup ## images a second of the embedding job beside its bare 
 
 bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/results/ [DATA= EPOCHS=3]
 	$(JOBS) -m benchmarks fashion-mnist $(call flag,data,DATA) $(call flag,epochs,EPOCHS)
+
+bench-baskets: setup ## pairs bought together in twelve weeks beside Spark, a matrix product and mlxtend [DATA= SCALE=1.0]
+	$(JOBS) -m benchmarks baskets $(call flag,data,DATA) $(call flag,scale,SCALE)
 
 bench-collaborative: setup ## alternating least squares by Spark MLlib beside implicit [DATA= SCALE=0.02]
 	$(JOBS) -m benchmarks collaborative $(call flag,data,DATA) $(call flag,scale,SCALE)

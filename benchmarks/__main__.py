@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks import baskets as baskets_
 from benchmarks import clean_exits as clean_exits_
 from benchmarks import cluster as cluster_
 from benchmarks import collaborative as collaborative_
@@ -79,6 +80,15 @@ def collaborative(
 ) -> None:
     """Alternating least squares by Spark MLlib beside `implicit`: seconds, memory, recall of a held-out week."""
     collaborative_.run(data, scale)
+
+
+@app.command()
+def baskets(
+    data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 1.0,
+) -> None:
+    """Pairs bought together in twelve weeks: counted by sorting, by Spark, as a matrix product, by mlxtend."""
+    baskets_.run(data, scale)
 
 
 @app.command()

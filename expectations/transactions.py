@@ -25,6 +25,12 @@ TRANSACTIONS = Contract(
             maximum=MAX_PRICE,
         ),
         Column("sales_channel_id", "int", "1 store, 2 online"),
+        Column(
+            "basket_id",
+            "string",
+            "The retailer's own number of the visit or receipt, of one customer; null where it has none",
+            nullable=True,
+        ),
         Column("source_file", "string", "Name of the file the row came in"),
         Column("source_checksum", "string", "SHA-256 of that file: a file is taken in once"),
     ),

@@ -1,4 +1,4 @@
-"""Baskets: the distinct articles that a customer bought on one day."""
+"""Baskets: the distinct articles that a customer bought on one day, or in one visit where the retailer numbers them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Baskets:
     """Distinct items by basket, one element each, ordered by (basket, item).
 
     Attributes:
-        basket: number of the basket, (n,); baskets are numbered by customer, then by day.
+        basket: number of the basket, (n,); baskets are numbered by customer.
         item: code of the item, (n,).
         customer, day: of each basket, (baskets,); days are counted from any day.
         items: number of item codes, sold or not.
@@ -54,7 +54,7 @@ class Baskets:
         return replace(self, basket=basket, item=item, items=items)
 
 
-def baskets_of(customer: Ints, day: Ints, item: Ints, items: int, max_size: int) -> Baskets:
+def baskets_of(customer: Ints, day: Ints, item: Ints, items: int, max_size: int, visit: Ints | None = None) -> Baskets:
     """The baskets of these lines, which are in any order; several units of an article are one.
 
     Args:
@@ -62,12 +62,18 @@ def baskets_of(customer: Ints, day: Ints, item: Ints, items: int, max_size: int)
         items: number of item codes.
         max_size: baskets with more distinct items are set aside: who buys half the shop says nothing of what goes
             together, and pairs grow with the square of a basket.
+        visit: number of each line's visit, -1 where it has none; None: no line has one. A visit has the day it began.
 
     Raises:
         JobError: customers, days and items are so many that a line does not fit a number of 64 bits.
     """
     first = int(day.min()) if len(day) else 0
     age = day.astype(np.int64) - first
+    begun = first + np.arange(int(age.max(initial=-1)) + 1)  # on which day each visit began: first those that are days
+    if visit is not None:
+        own = np.full(int(visit.max(initial=-1)) + 1, np.iinfo(np.int32).max)
+        np.minimum.at(own, visit[visit >= 0], day[visit >= 0])
+        age, begun = np.where(visit >= 0, visit + len(begun), age), np.concatenate([begun, own])
     bits = [int(codes.max(initial=0)).bit_length() for codes in (customer, age, item)]
     if sum(bits) > 63:
         raise JobError(
@@ -76,16 +82,16 @@ def baskets_of(customer: Ints, day: Ints, item: Ints, items: int, max_size: int)
     packed = (customer.astype(np.int64) << bits[1] | age) << bits[2] | item
     packed.sort()
     packed = packed[_is_first(packed)]
-    visit, item = packed >> bits[2], (packed & (1 << bits[2]) - 1).astype(np.int32)
-    starts = np.flatnonzero(_is_first(visit))
-    size = np.diff(starts, append=len(visit))
+    number, item = packed >> bits[2], (packed & (1 << bits[2]) - 1).astype(np.int32)
+    starts = np.flatnonzero(_is_first(number))
+    size = np.diff(starts, append=len(number))
     is_kept = size <= max_size
-    visit, size, item = visit[starts][is_kept], size[is_kept], item[np.repeat(is_kept, size)]
+    number, size, item = number[starts][is_kept], size[is_kept], item[np.repeat(is_kept, size)]
     return Baskets(
-        basket=np.repeat(np.arange(len(visit), dtype=np.int32), size),
+        basket=np.repeat(np.arange(len(number), dtype=np.int32), size),
         item=item,
-        customer=(visit >> bits[1]).astype(np.int32),
-        day=((visit & (1 << bits[1]) - 1) + first).astype(np.int32),
+        customer=(number >> bits[1]).astype(np.int32),
+        day=begun[number & (1 << bits[1]) - 1].astype(np.int32),
         items=items,
         set_aside=int((~is_kept).sum()),
     )

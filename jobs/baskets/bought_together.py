@@ -23,7 +23,7 @@ from expectations.transactions import TRANSACTIONS
 from jobs.baskets.baskets import NO_ITEM, Baskets, baskets_of
 from jobs.baskets.itemsets import frequent_itemsets, min_count_of
 from jobs.baskets.lists import Shelf, lists
-from jobs.baskets.rules import Rules, rules_of
+from jobs.baskets.rules import Rules, both_in_words, rules_of
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
@@ -55,11 +55,12 @@ GROUPS = {"product": "product_code", "product_type": "product_type_name"}
 
 
 class Lines(NamedTuple):
-    """Purchases of the window, one element per unit: surrogate keys, and days since 1970-01-01."""
+    """Purchases of the window, one element per unit: surrogate keys, days since 1970-01-01, numbers of visits."""
 
     customer: Ints
     day: Ints
     article: Ints
+    visit: Ints
 
 
 class Catalogue(NamedTuple):
@@ -78,15 +79,18 @@ class Catalogue(NamedTuple):
 
 def lines_of(job: Job, start: date, end: date) -> Lines:
     """The purchases of start <= t_dat < end."""
-    columns = ["customer_key", "t_dat", "article_key"]
+    columns = ["customer_key", "t_dat", "article_key", "basket_id"]
     parts = [
         pl.DataFrame(file.read(columns)).filter(pl.col("t_dat").is_between(start, end, closed="left"))
         for file in job.data_files(TRANSACTIONS)
         if file.is_since("t_dat", start) and file.is_before("t_dat", end)
     ]
     if not parts:
-        return Lines(*np.zeros((3, 0), dtype=np.int32))
-    return Lines(*(column.cast(pl.Int32).to_numpy() for column in pl.concat(parts).select(columns)))
+        return Lines(*np.zeros((4, 0), dtype=np.int32))
+    without = pl.DataFrame(schema={"basket_id": pl.String})  # as a file is that is older than the column
+    rows = pl.concat([without, *parts], how="diagonal")
+    visit = rows["basket_id"].rank("dense").cast(pl.Int32).fill_null(0) - 1
+    return Lines(*(rows[name].cast(pl.Int32).to_numpy() for name in columns[:3]), visit.to_numpy())
 
 
 def catalogue_of(articles: pa.Table, as_of_date: date) -> Catalogue:
@@ -158,9 +162,11 @@ def stamped(rows: pl.DataFrame, contract: Contract, job: Job) -> pa.Table:
     return every.select(contract.column_names).to_arrow().cast(arrow_schema(contract))
 
 
-def rules_by_level(baskets: Baskets, catalogue: Catalogue, settings: Settings) -> dict[str, dict[int, pl.DataFrame]]:
-    """Level -> items of a rule -> rules by code."""
-    found = {"article": mined_rules(baskets, settings, settings.itemset_size)}
+def rules_by_level(
+    baskets: Baskets, catalogue: Catalogue, settings: Settings, itemset_size: int = 2
+) -> dict[str, dict[int, pl.DataFrame]]:
+    """Level -> items of a rule -> rules by code; those of articles have up to `itemset_size` items."""
+    found = {"article": mined_rules(baskets, settings, itemset_size)}
     for level in LEVELS[1:]:
         of_level = baskets.of(catalogue.groups[level], len(catalogue.names[level]))
         found[level] = mined_rules(of_level, settings, 2)
@@ -196,11 +202,6 @@ def in_words(pairs: pl.DataFrame, names: pl.Series) -> str:
     return f"{both_in_words(most['customer_count'])} {names[most['left_0']]} and {names[most['consequent']]}"
 
 
-def both_in_words(customers: int) -> str:
-    """What a row says to a shopper."""
-    return f"{customers:,} customers bought both"
-
-
 def publish(job: Job, rules: dict[str, dict[int, pl.DataFrame]], names: dict[str, pl.Series]) -> int:
     """Publish every rule; returns how many."""
     rows = pl.concat(
@@ -220,10 +221,10 @@ def main(job: Job) -> str:
     lines, articles = lines_of(job, end - settings.basket_weeks * WEEK, end), len(catalogue.is_listed)
     if (unknown := int(lines.article.max(initial=-1))) >= articles:
         raise JobError(f"{TRANSACTIONS.path}: article_key {unknown} is not in {ARTICLES.path}; rerun ingest")
-    baskets = baskets_of(*lines, articles, settings.max_basket_size)
+    baskets = baskets_of(*lines[:3], articles, settings.max_basket_size, lines.visit)
     if baskets.set_aside:
         _LOG.warning("%d baskets of more than %d articles set aside", baskets.set_aside, settings.max_basket_size)
-    rules = rules_by_level(baskets, catalogue, settings)
+    rules = rules_by_level(baskets, catalogue, settings, settings.itemset_size)
     units = np.bincount(lines.article, minlength=articles).astype(np.int32)
     shelf = Shelf(units, catalogue.is_listed, catalogue.groups)
     names = catalogue.names["article"]

@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from expectations.articles import ARTICLES
+from expectations.baskets import BOUGHT_TOGETHER
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
@@ -24,6 +25,7 @@ from expectations.features import CUSTOMER_FEATURES
 from expectations.recommendations import BASELINE, RECOMMENDATIONS
 from expectations.registry import CONTRACTS
 from expectations.transactions import QUARANTINE
+from jobs.baskets.rules import both_in_words
 from jobs.evaluation.funnel import CEILING
 from jobs.evaluation.funnel import PREFIX as CANDIDATES_PREFIX
 from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K
@@ -228,6 +230,26 @@ def examples(job: Job) -> RenderableType:
     return grid("customer", "rank", "article", "name", "reason", "source", "model", rows=rows, numbers=(1,))
 
 
+def together(job: Job) -> RenderableType:
+    """Of the five articles that most customers bought beside another, with whom."""
+    if not job.exists(BOUGHT_TOGETHER):
+        return "Not looked at: run baskets.bought_together."
+    columns = ["article_id", "other_article_id", "customer_count", "last_date"]
+    where = {"as_of_date": [job.settings.as_of_date], "level": ["article"]}
+    rows = job.read_arrow(BOUGHT_TOGETHER, columns, where=where)
+    pairs = rows.filter(pc.less(rows["article_id"], rows["other_article_id"]))  # each stands there both ways, mostly
+    order = [("customer_count", "descending"), ("article_id", "ascending"), ("other_article_id", "ascending")]
+    most = pairs.take(pc.sort_indices(pairs, order)[:5]).to_pylist()
+    if not most:
+        return "No two articles were bought together often enough."
+    wanted = list({row[name] for row in most for name in columns[:2]})
+    names = job.read_arrow(ARTICLES, ["article_id", "prod_name"], where={"article_id": wanted}).to_pylist()
+    named = {row["article_id"]: f"{row['article_id']} {row['prod_name'] or ''}".strip() for row in names}
+    said = [[*(named[row[name]] for name in columns[:2]), both_in_words(row["customer_count"]), row["last_date"]]
+            for row in most]  # fmt: skip
+    return grid("article", "beside it", "why", "last on", rows=said)
+
+
 def snippet(job: Job) -> str:
     """Python that queries the recommendations with DuckDB, without Spark and without the network."""
     return f'''import duckdb
@@ -281,6 +303,7 @@ def main(job: Job) -> str:
         "Images": images(job),
         "Quarantined rows": quarantine(job),
         "Ten recommendations": examples(job),
+        "Bought together": together(job),
         "Next steps": going_on(job),
     }
     for title, content in sections.items():

@@ -196,6 +196,18 @@ def test_one_customer(tmp_path: Path) -> None:
     assert [row["customer_count"] for row in rows(tmp_path, ASSOCIATION_RULES, level="article")] == [1, 1]
 
 
+def test_baskets_of_the_retailer_where_it_numbers_them(tmp_path: Path) -> None:
+    """Two visits on one day; without their numbers articles 0 and 2 would be in one basket."""
+    shop(tmp_path, LINES)
+    bought = {"t_dat": on(9), "customer_id": "c4", "customer_key": 4}
+    lines = [(0, "x"), (1, "x"), (2, "y"), (3, "y")]
+    rows_ = [bought | {"article_id": f"a{a:02d}", "article_key": a, "basket_id": basket} for a, basket in lines]
+    put(tmp_path, TRANSACTIONS, rows_, accept_drift=True)
+    run(tmp_path)
+    found = {(r["antecedent"], r["consequent"]) for r in rows(tmp_path, ASSOCIATION_RULES, level="article")}
+    assert found == {("a00", "a01"), ("a01", "a00"), ("a02", "a03"), ("a03", "a02")}
+
+
 def test_large_baskets_are_set_aside_with_a_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         said = run(shop(tmp_path, LINES), max_basket_size=2)

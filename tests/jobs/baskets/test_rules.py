@@ -231,6 +231,15 @@ def test_large_baskets_are_set_aside_and_counted() -> None:
     assert baskets(lines, max_size=4).set_aside == 0
 
 
+def test_visits_where_the_retailer_numbers_them() -> None:
+    """Customer 0 goes twice on day 5, the second time over midnight; what has no number is a basket of its day."""
+    lines = [(0, 5, 0, 7), (0, 5, 1, 7), (0, 5, 2, 3), (0, 6, 3, 3), (0, 5, 4, -1), (0, 6, 4, -1), (1, 6, 0, 7)]
+    customer, day, item, visit = np.array(lines, dtype=np.int32).T
+    of = baskets_of(customer, day, item, 5, 100, visit)
+    held = {(int(of.customer[b]), int(of.day[b]), tuple(of.item[of.basket == b].tolist())) for b in range(len(of))}
+    assert held == {(0, 5, (0, 1)), (0, 5, (2, 3)), (0, 5, (4,)), (0, 6, (4,)), (1, 5, (0,))}
+
+
 def test_products_of_a_basket_count_once() -> None:
     of = baskets([(0, 0, 0), (0, 0, 1), (0, 0, 2), (1, 0, 3), (1, 1, 1)]).of(
         np.array([0, 0, 1, NO_ITEM, 0, 0, 0, 0]), 2

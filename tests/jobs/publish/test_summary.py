@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from expectations.baskets import BOUGHT_TOGETHER
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
 from expectations.features import CUSTOMER_FEATURES
@@ -68,6 +69,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put(root, QUARANTINE, [bad | {"source_line": line} for line in (2, 5)])
     statuses = enumerate(["ok"] * 6 + ["missing", "broken"])
     encoder = {"encoder": "catalogue-v1-abc-8d"}
+    pair = as_of | {"level": "article", "rank": 1, "basket_count": 19, "customer_count": 17}
+    put(root, BOUGHT_TOGETHER, [pair | {"article_id": "a01", "other_article_id": "a05"}])
     put(root, ARTICLE_EMBEDDINGS, [encoder | {"article_id": f"a{i:02d}", "image_status": s} for i, s in statuses])
     return root
 
@@ -77,6 +80,7 @@ def test_the_summary_says_what_the_tables_hold(warehouse: Path, capsys: pytest.C
     text = capsys.readouterr().out
     lines = [line.split() for line in text.splitlines()]
     assert ["gold/recommendations", "25", "50"] in [line[:3] for line in lines]
+    assert "a01 Shirt 1  a05 Shirt 5  17 customers bought both" in text
     assert ["silver/transactions", "12"] in [line[:2] for line in lines]
     assert "Label weeks from 2020-09-20: 3 buyers" in text
     assert any(line[:5] == ["week", "from", "2020-09-20", "0.6111", "0.4167"] for line in lines)

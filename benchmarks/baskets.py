@@ -1,0 +1,78 @@
+"""Pairs of articles bought together: the jobs' own counting beside other ways, which must find the same."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from benchmarks.contest import Result, measure, publish
+from benchmarks.features import AS_OF
+from benchmarks.shop_files import generated
+from jobs.baskets.baskets import baskets_of
+
+WEEKS = 12
+#: Baskets that hold a pair: of all of them, and of a sample of SAMPLE baskets, as many as mlxtend can hold.
+MIN_COUNT, SAMPLE, SAMPLE_COUNT = 5, 10_000, 3
+OWN = "atelier"
+ALL = (OWN, "sparse product", "Spark self-join", "Spark FP-Growth")
+SAMPLED = (OWN, "mlxtend FP-Growth", "mlxtend Apriori")
+
+
+def run(data: Path | None, scale: float) -> None:
+    """Time every way in a process of its own, and publish the result; AssertionError where two do not agree.
+
+    Args:
+        data: folder with H&M-shaped files; None: generated for this run.
+        scale: size of what is generated.
+    """
+    with tempfile.TemporaryDirectory(prefix="atelier-bench-", dir=Path.cwd()) as folder:
+        data = data or generated(Path(folder, "data"), scale)
+        lines = pl.scan_csv(data / "transactions*.csv", schema_overrides={"article_id": pl.String, "t_dat": pl.Date})
+        since = AS_OF - timedelta(weeks=WEEKS)
+        known = (
+            lines.filter(pl.col("t_dat") >= since, pl.col("t_dat") < AS_OF)
+            .select(
+                pl.col("customer_id").rank("dense").cast(pl.Int32),
+                pl.col("t_dat").cast(pl.Int32),
+                pl.col("article_id").rank("dense").cast(pl.Int32) - 1,
+            )
+            .collect()
+        )
+        columns = [known[name].to_numpy() for name in known.columns]
+        baskets = baskets_of(*columns, int(columns[2].max()) + 1, max_size=100)
+        files = {}
+        for name, chosen in (("all", slice(None)), ("sample", baskets.basket < SAMPLE)):
+            files[name] = Path(folder, f"{name}.parquet")
+            rows = {"basket": baskets.basket[chosen], "item": baskets.item[chosen]}
+            whose = {column: getattr(baskets, column)[rows["basket"]] for column in ("customer", "day")}
+            pl.DataFrame(rows | whose).write_parquet(files[name])
+        results = contest(files["all"], MIN_COUNT, ALL, "")
+        results |= contest(files["sample"], SAMPLE_COUNT, SAMPLED, f"{SAMPLE:,} baskets, ")
+    note = (
+        f"Pairs in at least {MIN_COUNT} of {len(baskets):,} baskets of {WEEKS} weeks: {len(known):,} lines, of"
+        f" {np.count_nonzero(np.bincount(baskets.item)):,} articles. mlxtend takes a table of baskets by articles, so"
+        f" it gets {SAMPLE:,} baskets, and pairs in at least {SAMPLE_COUNT}. All find the same pairs in as many"
+        f" baskets; atelier alone counts customers and keeps the dates as well. Seconds and memory are of the whole"
+        " process, its start, Java and reading included. efficient-apriori and pyfim are not among the locked packages."
+    )
+    publish("baskets", "make bench-baskets", results, OWN, note)
+
+
+def contest(file: Path, min_count: int, methods: Sequence[str], prefix: str) -> dict[str, Result]:
+    """Method -> what it took."""
+    results, told = {}, {}
+    for method in methods:
+        said = file.with_suffix(".json")
+        command = [sys.executable, "-m", "benchmarks.baskets_contestants", method, str(file), str(min_count), str(said)]
+        results[prefix + method] = measure(command)
+        told[method] = json.loads(said.read_text())
+        print(f"{prefix}{method}: {told[method]}", flush=True)
+    assert len({tuple(found) for found in told.values()}) == 1, f"the methods do not agree: {told}"
+    return results
