@@ -31,7 +31,7 @@ _MEASURES = (
         minimum=0,
         maximum=1,
     ),
-    Column("score", "double", "confidence * log2(lift), in bits: what lists are ordered by"),
+    Column("score", "double", "confidence * (1 - 1 / lift), what lists are ordered by", minimum=-1, maximum=1),
 )
 _RUN = Column("run_id", "string", "Run that wrote the row")
 

@@ -90,7 +90,7 @@ def lines_of(job: Job, start: date, end: date) -> Lines:
     without = pl.DataFrame(schema={"basket_id": pl.String})  # as a file is that is older than the column
     rows = pl.concat([without, *parts], how="diagonal")
     visit = rows["basket_id"].rank("dense").cast(pl.Int32).fill_null(0) - 1
-    return Lines(*(rows[name].cast(pl.Int32).to_numpy() for name in columns[:3]), visit.to_numpy())
+    return Lines(*(column.cast(pl.Int32).to_numpy() for column in [*rows.select(columns[:3]), visit]))
 
 
 def catalogue_of(articles: pa.Table, as_of_date: date) -> Catalogue:

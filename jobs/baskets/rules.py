@@ -9,9 +9,9 @@ N baskets; of them n(X) hold all of X, n(y) hold y, n(X, y) both.
   where it never fails.
 - p_value: Fisher's exact test, one-sided: so many baskets with both, or more, if X and y had nothing to do with one
   another; times the number of rules that could be formed (Bonferroni), at most 1.
-- score, the order of lists: confidence * log2(lift), the bits that X tells about y being bought: what y adds to the
-  J-measure of Smyth and Goodman (IEEE TKDE 4(4), 1992). Confidence alone puts best sellers first, lift alone what was
-  bought a few times.
+- score, the order of lists: confidence * (1 - 1 / lift), which is confidence - n(y) / N: of the baskets with X the
+  share that hold y and would not by chance ("added value", Sahar and Mansour, SPIE 3695, 1999). Confidence alone puts
+  best sellers beside everything, lift alone what was bought a few times (docs/results/baskets.md).
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def measures(both: Longs, left: Longs, right: Longs, baskets: int, tests: float)
         "leverage": both / total - left / total * share,
         "conviction": np.divide(1 - share, fails, where=both < left, out=np.full(len(both), np.nan)),
         "p_value": np.minimum(chance(both, left, right, baskets) * tests, 1.0),
-        "score": confidence * np.log2(ratio),
+        "score": confidence - share,
     }
 
 
