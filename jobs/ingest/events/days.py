@@ -15,8 +15,8 @@ import polars as pl
 from expectations.events import EVENTS
 from jobs.ingest.events.mapping import EventsMapping
 
-#: Of rows with the same time: those that state their customer, then by where they are from.
-_ORDER = ("event_time", "source_file", "source_line", "article_id")
+#: In which rows stand, and which of several that are one event stays: where they are from decides between equals.
+_ORDER = ("event_time", "source_file", "source_line", "article_id", "event_id")
 _COUNTED = pl.col("event_type") != "impression"
 
 

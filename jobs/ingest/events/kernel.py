@@ -125,7 +125,7 @@ def read_blocks(
                 "facts": facts.write(as_table(found.facts, VISITOR_FACTS, **source), **source)
                 if len(found.facts)
                 else None,
-                "refused": quarantine.write(as_table(found.bad, QUARANTINE, **refused, **source), **refused)
+                "refused": quarantine.write(as_table(found.bad, QUARANTINE, **(source | refused)), **refused)
                 if len(found.bad)
                 else None,
                 "days": list(parts),
@@ -197,11 +197,11 @@ def _new_rows(todo: DayWork, incoming: Incoming) -> pl.DataFrame:
     for name, group in todo.incoming:
         groups.setdefault(name, []).append(group)
     parts = [incoming.read(name, of_file) for name, of_file in groups.items()]
-    return _with_date(pl.concat([_EMPTY, *(part.cast(dict(_EMPTY.schema)) for part in parts)]))
+    return _with_date(pl.concat([_EMPTY, *(part.cast(_EMPTY.schema) for part in parts)]))
 
 
 def _stored_rows(files: Sequence[DataFile], replaced: Sequence[str]) -> pl.DataFrame:
-    parts = [pl.DataFrame(pl.from_arrow(file.read(_SCHEMA.names))).cast(dict(_EMPTY.schema)) for file in files]
+    parts = [pl.DataFrame(pl.from_arrow(file.read(_SCHEMA.names))).cast(_EMPTY.schema) for file in files]
     return _with_date(pl.concat([_EMPTY, *parts]).filter(~pl.col("source_file").is_in(list(replaced))))
 
 
@@ -210,7 +210,7 @@ def _signed_before(todo: DayWork, incoming: Incoming, replaced: Sequence[str], h
     first = pl.lit(todo.day - _DAY_BEFORE - horizon)
     day = pl.col("event_time").dt.date()
     found = [_EMPTY.select(_SIGN_IN)]
-    found += [incoming.read(name).cast(dict(found[0].schema)) for name in todo.sign_ins]
+    found += [incoming.read(name).cast(found[0].schema) for name in todo.sign_ins]
     for file in todo.earlier:
         rows = pl.DataFrame(pl.from_arrow(file.read([*_SIGN_IN, "is_signed_in", "source_file"])))
         is_kept = pl.col("is_signed_in") & pl.col("visitor_id").is_not_null()
