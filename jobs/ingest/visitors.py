@@ -27,9 +27,13 @@ MIN_ANSWERS = 100
 _OLDEST = max(last for _, last in AGE_GROUPS.values()) - 1
 #: Of the answers one in so many is kept back, to measure the error on.
 _HELD_OUT = 5
-_WHO = F.coalesce("visitor_id", "customer_id").alias("visitor_id")
 _NUMBERS = (*(f"{kind}_count" for kind in EVENT_TYPES), "event_days", "article_count", "mean_price", "mean_hour")
 _CATEGORIES = ("city", "region")
+
+
+def _who() -> Column:
+    """The device, or where there is none the customer."""
+    return F.coalesce("visitor_id", "customer_id").alias("visitor_id")
 
 
 class Error(NamedTuple):
@@ -52,8 +56,8 @@ def transform(events: DataFrame, facts: DataFrame, as_of_date: date) -> tuple[Da
     events = events.where(before)
     facts = facts.where(before)
     visitors = (
-        events.select(_WHO, "customer_id", "event_time")
-        .unionByName(facts.select(_WHO, "customer_id", "event_time"))
+        events.select(_who(), "customer_id", "event_time")
+        .unionByName(facts.select(_who(), "customer_id", "event_time"))
         .groupBy("visitor_id")
         .agg(
             F.max_by("customer_id", F.when(F.col("customer_id").isNotNull(), F.col("event_time"))).alias("customer_id"),
@@ -73,9 +77,9 @@ def _with_fact(visitors: DataFrame, facts: DataFrame, name: str) -> DataFrame:
     """Visitors with what they stated last, and what their customer did last on any device."""
     of_name = facts.where(F.col("name") == name)
     latest = F.max_by("value", F.struct("event_time", "source_line", "value"))
-    own = of_name.groupBy(_WHO).agg(latest.alias(f"own_{name}"))
+    own = of_name.groupBy(_who()).agg(latest.alias(f"own_{name}"))
     shared = (
-        of_name.select(_WHO, "event_time", "source_line", "value")
+        of_name.select(_who(), "event_time", "source_line", "value")
         .join(visitors.select("visitor_id", "customer_id").where("customer_id is not null"), "visitor_id")
         .groupBy("customer_id")
         .agg(latest.alias(f"shared_{name}"))
@@ -123,7 +127,7 @@ def _with_ages(visitors: DataFrame) -> DataFrame:
 def features(visitors: DataFrame, events: DataFrame) -> DataFrame:
     """What ages are estimated from, for each visitor: what they did and where they are; nothing that they answered."""
     kinds = [F.log1p(F.count_if(F.col("event_type") == kind)).alias(f"{kind}_count") for kind in EVENT_TYPES]
-    acts = events.groupBy(_WHO).agg(
+    acts = events.groupBy(_who()).agg(
         *kinds,
         F.log1p(F.countDistinct("event_date")).alias("event_days"),
         F.log1p(F.approx_count_distinct("article_id")).alias("article_count"),

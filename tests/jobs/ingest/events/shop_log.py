@@ -25,8 +25,8 @@ def event(time: str, event: str = "view", article: str | None = "a1", visitor: s
 
 
 def write_log(data: Path, name: str, events: Iterable[Mapping[str, Any] | str]) -> Path:
-    data.mkdir(exist_ok=True, parents=True)
-    path = data / name
+    path = data / "events" / name
+    path.parent.mkdir(exist_ok=True, parents=True)
     path.write_text("".join((e if isinstance(e, str) else json.dumps(e)) + "\n" for e in events), encoding="utf-8")
     return path
 

@@ -61,11 +61,11 @@ def test_each_value_says_how_it_is_known(spark: SparkSession) -> None:
     future = [fact("d", "city", "Odesa", 16), fact("c", "birth_date", "1970-01-01", 17), view("a", 17)]
     future += [fact("late", "city", "Odesa", 16, line=n) for n in range(5)]
     table, error = found(spark, events, facts)
-    of = lambda name: (
-        table[[name, f"{name}_source"]]
-        .apply(lambda row: tuple(None if pd.isna(x) else x for x in row), axis=1)
-        .to_dict()
-    )
+
+    def of(name: str) -> dict[str, tuple]:
+        pairs = zip(table[name], table[f"{name}_source"], strict=True)
+        return {v: tuple(None if pd.isna(x) else x for x in pair) for v, pair in zip(table.index, pairs, strict=True)}
+
     assert of("city") | {"late": None} == {
         "a": ("Kyiv", "stated"), "b": ("Lviv", "stated"), "c": ("Lviv", "same visitor"), "d": ("Kyiv", "stated"),
         "e": ("Kyiv", "region pair"), "late": None,
