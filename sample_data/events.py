@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 VISITS_WITHOUT_PURCHASE = 1.5  # for each one with
 SHOWN = 4  # articles of a list, the one that is looked at among them
 SECONDS_AN_ARTICLE = 90
-BROKEN, TWICE, LATE = 0.02, 0.01, 0.005  # shares of a day's events
+BROKEN, TWICE, LATE = 0.02, 0.01, 0.01  # shares of a day's events
 BOT_EVENTS, BOT_SECONDS = 600, 5
 PLACES = [
     ("Stockholm", "Stockholm"), ("Uppsala", "Uppsala"), ("Malmö", "Skåne"), ("Lund", "Skåne"),
@@ -172,8 +172,10 @@ class Log:
         buys = np.flatnonzero(is_bought)
         every = np.arange(len(visit))
         kinds = {
-            "impression": (shown, at[shown], seen), "view": (every, at + 10, article), "click": (clicks, at[clicks] + 20, article[clicks]),
-            "wishlist": (wishes, at[wishes] + 30, article[wishes]), "cart": (carts, at[carts] + 40, article[carts]),
+            "impression": (shown, at[shown], seen), "view": (every, at + 10, article),
+            "click": (clicks, at[clicks] + 20, article[clicks]),
+            "wishlist": (wishes, at[wishes] + 30, article[wishes]),
+            "cart": (carts, at[carts] + 40, article[carts]),
             "purchase": (buys, end[visit[buys]] + 60, article[buys]),
         }  # fmt: skip
         parts = []

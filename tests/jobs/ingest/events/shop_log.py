@@ -41,7 +41,8 @@ def take_in(spark: SparkSession, data: Path, module: Any = shop_events, **settin
 def rows(data: Path, contract: Contract, *columns: str) -> list[tuple]:
     """The published rows as an analyst sees them, sorted."""
     table = DeltaTable(str(data / "warehouse" / contract.path)).to_pyarrow_table()
-    return sorted(pl.DataFrame(pl.from_arrow(table)).select(columns).rows(), key=str)
+    found = pl.DataFrame(pl.from_arrow(table)).select(columns).rows()
+    return sorted(found, key=lambda row: [(value is not None, value) for value in row])
 
 
 def version(data: Path, contract: Contract) -> int:
