@@ -134,7 +134,7 @@ def features(visitors: DataFrame, events: DataFrame) -> DataFrame:
         F.log1p(F.coalesce(F.avg("price"), F.lit(0.0))).alias("mean_price"),
         F.avg(F.hour("event_time")).cast("double").alias("mean_hour"),
     )
-    places = [F.coalesce(F.col(name), F.lit("")).alias(name) for name in _CATEGORIES]
+    places = [F.coalesce(F.col(name), F.lit("unknown")).alias(name) for name in _CATEGORIES]
     found = visitors.select("visitor_id", *places).join(acts, "visitor_id", "left")
     return found.select("visitor_id", *_CATEGORIES, *(F.coalesce(F.col(n), F.lit(0.0)).alias(n) for n in _NUMBERS))
 
