@@ -287,7 +287,7 @@ def damaged(text: str, way: str) -> str:
         return text[: len(text) // 2]
     if way == "no JSON":
         return "<html>503 Service Unavailable</html>"
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "no time": {"time": None},
         "unknown event": {"event": "wink"},
         "no article": {"article_id": None},

@@ -74,7 +74,14 @@ def generate(out: Path, size: Size, seed: int, image_count: int, event_days: int
         path = out / "transactions_train.csv"
         log = Log(out, shop, people, event_days, for_events)
         bought = transactions.write(
-            path, shop, people, baskets, for_lines, partial(progress.advance, bar), size.shop_lines or size.lines, log.write
+            path,
+            shop,
+            people,
+            baskets,
+            for_lines,
+            partial(progress.advance, bar),
+            size.shop_lines or size.lines,
+            log.write,
         )
         if event_days:
             log.finish()
