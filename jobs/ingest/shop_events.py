@@ -192,8 +192,10 @@ def _work(job: Job, read: Sequence[Row], stale: set[date], identity_days: int) -
         found.append(
             DayWork(
                 day,
-                tuple(each for d in (day - _DAY, day) for each in groups.get(d, ())),
-                tuple(each for d in (day - _DAY, day) for each in files.get(d, ())),
+                tuple(groups.get(day, ())),
+                tuple(groups.get(day - _DAY, ())),
+                tuple(files.get(day, ())),
+                tuple(files.get(day - _DAY, ())),
                 tuple(
                     row.sign_ins
                     for row in read

@@ -41,6 +41,11 @@ _HELD = [c for c in EVENTS.columns if c.name not in ("session_id", "event_date")
 _SCHEMA = pa.schema([pa.field(c.name, arrow_type(c)) for c in _HELD])
 _EMPTY = pl.DataFrame(pl.from_arrow(_SCHEMA.empty_table()))
 _DAY_BEFORE = timedelta(days=1)
+#: What of the day before counts for a day.
+_NARROW = (
+    *("event_id", "article_id", "event_time", "event_type", "visitor_id", "customer_id", "is_signed_in"),
+    *("source_file", "source_line"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,11 @@ class Incoming:
                 writer.write_table(table, row_group_size=max(table.num_rows, 1))
         return name
 
-    def read(self, name: str, groups: Sequence[int] | None = None) -> pl.DataFrame:
-        """The rows of a file, or of some of its row groups."""
+    def read(self, name: str, groups: Sequence[int], columns: Sequence[str]) -> pl.DataFrame:
+        """Columns of some of a file's row groups."""
         filesystem, root = storage.filesystem(self.uri)
         file = pq.ParquetFile(filesystem.open_input_file(f"{root}/{name}"))
-        return pl.DataFrame(pl.from_arrow(file.read() if groups is None else file.read_row_groups(list(groups))))
+        return pl.DataFrame(pl.from_arrow(file.read_row_groups(list(groups), columns=list(columns))))
 
     def delete(self) -> None:
         filesystem, root = storage.filesystem(self.uri)
@@ -81,15 +86,17 @@ class DayWork:
 
     Attributes:
         day: the day.
-        incoming: (file, row group) of its new rows and those of the day before.
-        stored: files of silver/events and silver/bot_events of the two days.
+        incoming: (file, row group) of its new rows; `incoming_before`: of the day before.
+        stored: its files of silver/events and silver/bot_events; `stored_before`: of the day before.
         sign_ins: files of new sign-ins.
         earlier: files of silver/events of the days before those two, as far back as sign-ins count.
     """
 
     day: date
     incoming: tuple[tuple[str, int], ...]
+    incoming_before: tuple[tuple[str, int], ...]
     stored: tuple[DataFile, ...]
+    stored_before: tuple[DataFile, ...]
     sign_ins: tuple[str, ...]
     earlier: tuple[DataFile, ...]
 
@@ -171,7 +178,9 @@ def put_days_together(
     schema = pa.schema([f for f in arrow_schema(EVENTS) if f.name not in EVENTS.partition_by])
     for position in (row for batch in tasks for row in batch["id"].to_pylist()):
         todo = work[position]
-        rows = pl.concat([_new_rows(todo, incoming), _stored_rows(todo.stored, replaced)])
+        before = _rows(todo.incoming_before, todo.stored_before, incoming, replaced, _NARROW)
+        rows = pl.concat([_rows(todo.incoming, todo.stored, incoming, replaced, _SCHEMA.names), before], how="diagonal")
+        rows = rows.with_columns(event_date=pl.col("event_time").dt.date())
         signed = _signed_before(todo, incoming, replaced, timedelta(days=mapping.identity_days))
         found = put_together(rows, signed, todo.day, mapping, gap_minutes)
         told = {
@@ -188,21 +197,23 @@ def _written(files: Staged, rows: pl.DataFrame, schema: pa.Schema, day: date) ->
     return files.write(_cast(rows, schema), event_date=day.isoformat()) if len(rows) else None
 
 
-def _with_date(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(event_date=pl.col("event_time").dt.date())
-
-
-def _new_rows(todo: DayWork, incoming: Incoming) -> pl.DataFrame:
+def _rows(
+    new: Sequence[tuple[str, int]],
+    stored: Sequence[DataFile],
+    incoming: Incoming,
+    replaced: Sequence[str],
+    columns: Sequence[str],
+) -> pl.DataFrame:
+    """These columns of a day's rows, new and stored."""
     groups: dict[str, list[int]] = {}
-    for name, group in todo.incoming:
+    for name, group in new:
         groups.setdefault(name, []).append(group)
-    parts = [incoming.read(name, of_file) for name, of_file in groups.items()]
-    return _with_date(pl.concat([_EMPTY, *(part.cast(_EMPTY.schema) for part in parts)]))
-
-
-def _stored_rows(files: Sequence[DataFile], replaced: Sequence[str]) -> pl.DataFrame:
-    parts = [pl.DataFrame(pl.from_arrow(file.read(_SCHEMA.names))).cast(_EMPTY.schema) for file in files]
-    return _with_date(pl.concat([_EMPTY, *parts]).filter(~pl.col("source_file").is_in(list(replaced))))
+    parts = [incoming.read(name, of_file, columns) for name, of_file in groups.items()]
+    for file in stored:
+        rows = pl.DataFrame(pl.from_arrow(file.read(columns)))
+        parts.append(rows.filter(~pl.col("source_file").is_in(list(replaced))))
+    empty = _EMPTY.select(columns)
+    return pl.concat([empty, *(part.cast(empty.schema) for part in parts)])
 
 
 def _signed_before(todo: DayWork, incoming: Incoming, replaced: Sequence[str], horizon: timedelta) -> pl.DataFrame:
@@ -210,7 +221,7 @@ def _signed_before(todo: DayWork, incoming: Incoming, replaced: Sequence[str], h
     first = pl.lit(todo.day - _DAY_BEFORE - horizon)
     day = pl.col("event_time").dt.date()
     found = [_EMPTY.select(_SIGN_IN)]
-    found += [incoming.read(name).cast(found[0].schema) for name in todo.sign_ins]
+    found += [incoming.read(name, [0], _SIGN_IN).cast(found[0].schema) for name in todo.sign_ins]
     for file in todo.earlier:
         rows = pl.DataFrame(pl.from_arrow(file.read([*_SIGN_IN, "is_signed_in", "source_file"])))
         is_kept = pl.col("is_signed_in") & pl.col("visitor_id").is_not_null()

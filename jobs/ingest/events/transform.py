@@ -255,17 +255,16 @@ def _facts(rows: pl.DataFrame) -> pl.DataFrame:
     """What rows state of their visitors, each fact once a day."""
     whose = ["visitor_id", "customer_id"]
     is_known = pl.col("event_time").is_not_null() & pl.any_horizontal(pl.col(whose).is_not_null())
-    stated = [c for c in ("birth_date", "city", "region") if rows[c].null_count() < len(rows)]
+    day = pl.col("event_time").dt.date().alias("day")
     usable = rows.filter(is_known & pl.col(_REFUSED).is_null())
+    first = pl.col("event_time").arg_min()
     longs = [
-        usable.filter(pl.col(name).is_not_null()).select(
-            *whose,
-            "event_time",
-            pl.lit(name).alias("name"),
-            pl.col(name).cast(pl.String).alias("value"),
-            pl.col(LINE).alias("source_line"),
-        )
-        for name in stated
+        usable.filter(pl.col(name).is_not_null())
+        .group_by(*whose, day, pl.col(name).cast(pl.String).alias("value"))
+        .agg(pl.col("event_time").get(first), pl.col(LINE).get(first).alias("source_line"))
+        .select(*whose, "event_time", pl.lit(name).alias("name"), "value", "source_line")
+        for name in ("birth_date", "city", "region")
+        if usable[name].null_count() < len(usable)
     ]
     if not longs:
         return pl.DataFrame(
@@ -274,9 +273,7 @@ def _facts(rows: pl.DataFrame) -> pl.DataFrame:
                 "name": pl.String, "value": pl.String, "source_line": pl.Int64,
             }
         )  # fmt: skip
-    day = pl.col("event_time").dt.date().alias("day")
-    first = pl.concat(longs).sort("event_time", "source_line").with_columns(day)
-    return first.unique([*whose, "day", "name", "value"], keep="first").drop("day")
+    return pl.concat(longs)
 
 
 def _bad(raw: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -35,7 +36,8 @@ def day_of(acts: list[dict[str, Any]], sign_ins: pl.DataFrame = NO_SIGN_INS, log
         pl.lit(None, dtype).alias(name) for name, dtype in (_EMPTY | {"city": pl.String, "region": pl.String}).items()
     ]
     frame = frame.with_columns(*further, pl.col("event_time").dt.date().alias("event_date"))
-    return put_together(frame, sign_ins, DAY, log, 30)
+    found = put_together(frame, sign_ins, DAY, log, 30)
+    return replace(found, events=found.events.sort("event_time", "visitor_id"))
 
 
 def sessions(found: Day) -> list[str]:
