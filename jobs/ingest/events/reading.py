@@ -33,7 +33,7 @@ def frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
         table = row_group(part.path, block.number, part.columns)
         frame = pl.DataFrame(pl.from_arrow(table))
         first = part.lines_before[block.number] + block.lines + 1
-        yield _with_lines(frame, np.arange(len(frame)) + first, pl.Series([None], dtype=pl.String))
+        yield _with_lines(frame, np.arange(len(frame)) + first, None)
     elif part.layout.is_json:
         for text, first in block.lines_of_text():
             if text:
@@ -44,8 +44,9 @@ def frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
             yield _with_lines(fields, rows.line, pl.Series(pl.from_arrow(rows.broken), dtype=pl.String))
 
 
-def _with_lines(frame: pl.DataFrame, lines: np.ndarray, broken: pl.Series) -> pl.DataFrame:
-    return frame.with_columns(pl.Series(LINE, lines, pl.Int64), broken.alias(BROKEN))
+def _with_lines(frame: pl.DataFrame, lines: np.ndarray, broken: pl.Series | None) -> pl.DataFrame:
+    no_line = pl.lit(None, pl.String) if broken is None else broken
+    return frame.with_columns(pl.Series(LINE, lines, pl.Int64), no_line.alias(BROKEN))
 
 
 def json_frame(text: bytes, first: int, columns: tuple[str, ...], records: str | None) -> pl.DataFrame:
