@@ -33,6 +33,7 @@ def frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
         table = row_group(part.path, block.number, part.columns)
         frame = pl.DataFrame(pl.from_arrow(table))
         first = part.lines_before[block.number] + block.lines + 1
+        frame = frame.select(_whole(column) if column.dtype.is_float() else column for column in frame)
         yield _with_lines(frame, np.arange(len(frame)) + first, None)
     elif part.layout.is_json:
         for text, first in block.lines_of_text():
@@ -42,6 +43,13 @@ def frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
         for rows in block.read():
             fields = pl.DataFrame(pl.from_arrow(rows.fields)).cast(pl.String)
             yield _with_lines(fields, rows.line, pl.Series(pl.from_arrow(rows.broken), dtype=pl.String))
+
+
+def _whole(values: pl.Series) -> pl.Series:
+    """Floats as whole numbers where all are: ids and counts that have gaps became floats in pandas."""
+    known = values.fill_nan(None)
+    whole = known.cast(pl.Int64, strict=False)
+    return whole if whole.null_count() == known.null_count() and (whole == known).all() else known
 
 
 def _with_lines(frame: pl.DataFrame, lines: np.ndarray, broken: pl.Series | None) -> pl.DataFrame:

@@ -104,8 +104,6 @@ def _parts(raw: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
 
 def _text(values: pl.Series, mapping: EventsMapping) -> pl.Series:
     """Texts without blanks around them, null where they are a word for nothing."""
-    if values.dtype.is_float():  # 5.0 was 5
-        values = values.cast(pl.Int64) if (values.round() == values).all() else values
     text = values.cast(pl.String).str.strip_chars()
     words = [word.lower() for word in mapping.empty_words]
     is_empty = (text == "") | ((text.str.len_bytes() <= 5) & text.str.to_lowercase().is_in(words))

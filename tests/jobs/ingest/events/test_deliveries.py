@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def test_lists_and_moments_of_parquet(tmp_path: Path) -> None:
         {
             "time": pa.array([moment, moment], pa.timestamp("ms", "Europe/Stockholm")),
             "article_id": pa.array([["a", "b", "a"], None]),
-            "visitor_id": pa.array([7.0, 8.0]),  # numbers that pandas made floats
+            "visitor_id": pa.array([7.0, math.nan]),  # numbers that pandas made floats
             "event": ["view", "view"],
             "other": pa.array([{"x": 1}, None]),
         }
@@ -76,7 +77,9 @@ def test_lists_and_moments_of_parquet(tmp_path: Path) -> None:
     assert read(tmp_path, log) == [(1, "a", "7"), (1, "b", "7")]
     (file,) = source_files(tmp_path, log)
     (frame,) = frames(blocks(indexed(file))[0], None)
-    assert transform(frame, log).bad["reason"].to_list() == ["article_id is empty"] and frame[LINE].to_list() == [1, 2]
+    assert transform(frame, log).bad["reason"].to_list() == ["neither customer_id nor visitor_id"] and frame[
+        LINE
+    ].to_list() == [1, 2]
 
 
 @pytest.mark.parametrize(

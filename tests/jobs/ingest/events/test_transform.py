@@ -179,6 +179,12 @@ def test_what_is_no_price_list_is_refused_and_never_run(text: str) -> None:
         price_rows(text)
 
 
+def test_literals_are_bounded() -> None:
+    for text, said in (("[" + "1," * 30_000 + "]", "values"), ("'" + "x" * 300_000 + "'", "characters")):
+        with pytest.raises(ValueError, match=said):
+            literal(text)
+
+
 def test_attributes_escaped_once_more() -> None:
     plain = (
         """{"_id": ObjectId("663b1f"), "sku": 7, "Clothing-Color": ["red", "blue"], "none": None, "size": {"a": 1}}"""
