@@ -19,8 +19,8 @@ _PRICE = {
     "price": pl.Float64,
     "currency": pl.String,
     "is_original": pl.Boolean,
-    "valid_from": pl.Date,
-    "valid_to": pl.Date,
+    "valid_from_date": pl.Date,
+    "valid_to_date": pl.Date,
 }
 _DAY = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?")
 
@@ -57,8 +57,8 @@ def _price(each: dict[str, Any]) -> dict[str, Any]:
         "price": float(value),
         "currency": as_text(each["currency"]) if each.get("currency") is not None else None,
         "is_original": is_original if isinstance(is_original, bool) else None,
-        "valid_from": _day(each.get("valid_from")),
-        "valid_to": _day(each.get("valid_to")),
+        "valid_from_date": _day(each.get("valid_from")),
+        "valid_to_date": _day(each.get("valid_to")),
     }
 
 

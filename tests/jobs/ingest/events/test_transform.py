@@ -151,7 +151,7 @@ def test_price_lists_of_python_and_of_json() -> None:
         ' {"value": 12, "currency": "USD", "is_original": false, "valid_from": "2023-10-01", "valid_to": null}]'
     )
     found = price_rows(text)
-    assert [(p["price"], p["is_original"], str(p["valid_from"]), p["valid_to"]) for p in found] == [
+    assert [(p["price"], p["is_original"], str(p["valid_from_date"]), p["valid_to_date"]) for p in found] == [
         (18.0, True, "2023-09-13", None),
         (12.0, False, "2023-10-01", None),
     ]
