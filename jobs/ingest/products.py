@@ -3,63 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from functools import partial
-
-import pyarrow as pa
 
 from expectations.events import ARTICLE_ATTRIBUTES, PRODUCT_PRICES
 from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE
 from jobs.ingest.deliveries import plan, record, recorded, state_text, states
-from jobs.ingest.events.kernel import as_table
-from jobs.ingest.events.mapping import ProductsMapping, load_log_mapping
-from jobs.ingest.events.product_rows import products
-from jobs.ingest.events.reading import frames
+from jobs.ingest.events.mapping import load_log_mapping
+from jobs.ingest.events.product_kernel import DONE, read_blocks
 from jobs.ingest.files import indexed, require_unchanged, source_files
 from jobs.ingest.quarantine import audit, findings_of_files
-from jobs.ingest.reading import Block, blocks
+from jobs.ingest.reading import blocks
 from jobs.platform.job import Job, run
-from jobs.platform.staging import Staged
 
 READS = ()
 WRITES = (PRODUCT_PRICES, ARTICLE_ATTRIBUTES, QUARANTINE, DELIVERIES)
 #: What it reads of the retailer's delivery.
 FILES = ("products",)
 SETTINGS = ("accept_drift", "data", "event_mapping", "max_quarantine_share")
-
-#: What a task tells of a piece of a file: its rows, and the files written.
-DONE = "source_file string, row_count bigint, prices string, attributes string, refused string"
-
-
-def read_blocks(
-    work: Sequence[Block],
-    mapping: ProductsMapping,
-    prices: Staged,
-    attributes: Staged,
-    quarantine: Staged,
-    tasks: Iterator[pa.RecordBatch],
-) -> Iterator[pa.RecordBatch]:
-    """Read the blocks whose positions are given and write their rows where they wait for their commit; see DONE."""
-    for position in (row for batch in tasks for row in batch["id"].to_pylist()):
-        block = work[position]
-        source = {"source_file": block.file.name, "source_checksum": block.file.checksum}
-        refused = {"table_name": PRODUCT_PRICES.name, "source_file": block.file.name}
-        for raw in frames(block, None):
-            found = products(raw, mapping)
-            files = [
-                staged.write(as_table(rows, staged.contract, **same), **by) if len(rows) else None
-                for staged, rows, same, by in (
-                    (prices, found.prices, source, source),
-                    (attributes, found.attributes, source, source),
-                    (quarantine, found.bad, source | refused, refused),
-                )
-            ]
-            values = [block.file.name, len(raw), *files]
-            kinds = [pa.string(), pa.int64(), pa.string(), pa.string(), pa.string()]
-            names = ["source_file", "row_count", "prices", "attributes", "refused"]
-            columns = [pa.array([value], kind) for value, kind in zip(values, kinds, strict=True)]
-            yield pa.RecordBatch.from_arrays(columns, names)
 
 
 def main(job: Job) -> str:

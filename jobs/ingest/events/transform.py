@@ -136,7 +136,7 @@ def _numbers(text: pl.Series, part: str, mapping: EventsMapping) -> pl.Series:
 def _rule_of(raw: pl.DataFrame, mapping: EventsMapping) -> pl.Series:
     """The place of the first rule that fits each row, null where none does."""
     fields = sorted({column for rule in mapping.rules for column in rule.when})
-    texts = pl.DataFrame([raw[column].cast(pl.String).fill_null("").alias(column) for column in fields])
+    texts = pl.DataFrame([_text(raw[column], mapping).fill_null("").alias(column) for column in fields])
     chain = pl.coalesce(
         *(pl.when(_fits(rule)).then(pl.lit(place, pl.UInt16)) for place, rule in enumerate(mapping.rules)),
         pl.lit(None, pl.UInt16),

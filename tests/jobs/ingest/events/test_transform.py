@@ -78,7 +78,7 @@ def test_the_papers_rules_and_its_ids_in_all_sorts_of_text() -> None:
     found = of_csv(
         [
             row("product_similar_items_clicking", "product_itself", broken_quotes, f"['{A}', '{B}']"),
-            row("product_details_page_2_view", "", f"https://shop/p/{A}?x=1"),
+            row("product_details_page_2_view", "None", f"https://shop/p/{A}?x=1"),
             row("ButtonClick", "xAddToFavoritey", f"{{'product_id': '{C}'}}"),
             row("generic_clicking", "bag_button", "", f'["{A}","{B}","{C}"]'),
             row("generic_clicking", "other", A),
