@@ -51,9 +51,9 @@ down: ## stop what `make up` started
 
 ##@ Data
 
-data: setup ## write H&M-shaped sample data, also of a sample of a shop's customers [SCALE=1.0 CUSTOMERS= OUT=data/sample SEED=]
+data: setup ## write H&M-shaped sample data and the shop's log, also of a sample of a shop's customers [SCALE=1.0 CUSTOMERS= OUT=data/sample SEED= EVENT_DAYS=14]
 	@$(JOBS) -m sample_data generate --out '$(OUT)' $(call flag,scale,SCALE) $(call flag,customers,CUSTOMERS) \
-		$(call flag,seed,SEED)
+		$(call flag,seed,SEED) $(call flag,event-days,EVENT_DAYS)
 
 data-report: setup ## compare the moments of DATA with the real H&M data's [DATA=data/sample]
 	@$(JOBS) -m sample_data report --data '$(or $(DATA),$(OUT))'
@@ -136,6 +136,9 @@ bench-upkeep: setup ## queries before and after housekeeping of the tables [SCAL
 
 bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=efficientnet_lite0 IMAGES=96]
 	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
+
+bench-events: setup ## the shop's log to tables beside DuckDB and Polars [EVENTS=30000000]
+	$(JOBS) -m benchmarks events $(call flag,events,EVENTS)
 
 bench-fashion-mnist: setup ## quality of autoencoder, Eigenfaces and pixels, into docs/results/ [DATA= EPOCHS=3]
 	$(JOBS) -m benchmarks fashion-mnist $(call flag,data,DATA) $(call flag,epochs,EPOCHS)

@@ -14,6 +14,7 @@ from benchmarks import clean_exits as clean_exits_
 from benchmarks import cluster as cluster_
 from benchmarks import collaborative as collaborative_
 from benchmarks import embeddings as embeddings_
+from benchmarks import events as events_
 from benchmarks import fashion_mnist as fashion_mnist_
 from benchmarks import features as features_
 from benchmarks import increments as increments_
@@ -56,6 +57,14 @@ def embeddings(
 ) -> None:
     """Embed JPEGs of the size of H&M's; a GPU is used where there is one, and wants some ten thousand images."""
     embeddings_.run(encoder, images, width, height, weights_dir)
+
+
+@app.command()
+def events(
+    events: Annotated[int, typer.Option(min=10_000, help="Events to write and take in")] = 30_000_000,
+) -> None:
+    """Take in the shop's log from JSON lines; 30 million events take 20 GB of disk."""
+    events_.run(events)
 
 
 @app.command()

@@ -24,7 +24,7 @@ def run(data: str, warehouse: str, as_of_date: str, snapshots: str = "1", with_g
     dates = [as_of - n * WEEK for n in range(int(snapshots))]
     settings = Settings(as_of_date=as_of, data=data, warehouse=warehouse)
     if with_gates == "0":
-        _without_gates()
+        without_gates()
 
     def job(module, main: Callable[[Job], object]) -> Callable[[], None]:
         name = module.__name__.removeprefix("jobs.")
@@ -44,7 +44,7 @@ def run(data: str, warehouse: str, as_of_date: str, snapshots: str = "1", with_g
                 done.result()
 
 
-def _without_gates() -> None:
+def without_gates() -> None:
     """From here on rows are committed unchecked."""
     from jobs.platform.gates import Audit
 

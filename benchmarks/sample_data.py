@@ -37,7 +37,19 @@ def run(lines: int) -> None:
     """Time generator and peer on `lines` transaction lines and publish the result."""
     with tempfile.TemporaryDirectory() as folder:
         scale = str(lines / FULL_SIZE)
-        generate = ["-m", "sample_data", "generate", "--scale", scale, "--images", "none", "--out", folder]
+        generate = [
+            "-m",
+            "sample_data",
+            "generate",
+            "--scale",
+            scale,
+            "--images",
+            "none",
+            "--event-days",
+            "0",
+            "--out",
+            folder,
+        ]
         results = {
             "atelier": measure([sys.executable, *generate], cores=1),
             "random lines (Polars)": measure(

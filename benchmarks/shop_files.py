@@ -17,7 +17,19 @@ _MEMORY = Path("/dev/shm")
 
 def generated(folder: Path, scale: float) -> Path:
     """H&M-shaped files of this size in the folder, which is given back."""
-    command = ["-m", "sample_data", "generate", "--scale", str(scale), "--images", "none", "--out", str(folder)]
+    command = [
+        "-m",
+        "sample_data",
+        "generate",
+        "--scale",
+        str(scale),
+        "--images",
+        "none",
+        "--event-days",
+        "0",
+        "--out",
+        str(folder),
+    ]
     subprocess.run([sys.executable, *command], check=True)
     return folder
 

@@ -92,7 +92,9 @@ def run(scale: float) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="atelier-bench-", dir=Path.cwd()) as folder:
         root = Path(folder) / "warehouse"
-        _call("sample_data", "generate", "--scale", str(scale), "--images", "none", "--out", folder)
+        _call(
+            "sample_data", "generate", "--scale", str(scale), "--images", "none", "--event-days", "0", "--out", folder
+        )
         for job in JOBS:
             _job(job, WEEKS[-1], folder, root)
         for week in WEEKS:

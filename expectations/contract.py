@@ -15,6 +15,7 @@ from typing import Any
 TYPES = (
     "string",
     "date",
+    "timestamp",
     "int",
     "bigint",
     "double",

@@ -17,6 +17,15 @@ from expectations.evaluation import (
     SIMILARITY_METRICS,
     SYSTEM_METRICS,
 )
+from expectations.events import (
+    ARTICLE_ATTRIBUTES,
+    BOT_EVENTS,
+    EVENT_FILES,
+    EVENTS,
+    PRODUCT_PRICES,
+    VISITOR_FACTS,
+    VISITORS,
+)
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
 from expectations.images import IMAGE_FEATURES
 from expectations.keywords import ARTICLE_KEYWORDS
@@ -32,6 +41,13 @@ CONTRACTS = contracts_by_name(
         TRANSACTIONS,
         QUARANTINE,
         DELIVERIES,
+        EVENTS,
+        BOT_EVENTS,
+        VISITOR_FACTS,
+        EVENT_FILES,
+        PRODUCT_PRICES,
+        ARTICLE_ATTRIBUTES,
+        VISITORS,
         CUSTOMER_FEATURES,
         ARTICLE_FEATURES,
         INTERACTION_FEATURES,

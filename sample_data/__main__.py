@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sample_data.calendar import DAYS
 from sample_data.generate import PRESETS, Size, generate
 from sample_data.report import report_table
 
@@ -59,6 +60,10 @@ def generate_command(
         str | None,
         typer.Option(help=f"Articles to draw: a number, 'all' or 'none'; without it all, at most {MOST_IMAGES:,}."),
     ] = None,
+    event_days: Annotated[
+        int,
+        typer.Option(min=0, max=DAYS, help=f"Last days of which the shop's log is written; {DAYS}: all of them."),
+    ] = 14,
 ) -> None:
     """Write articles.csv, customers.csv, transactions_train.csv and images/010/0108775001.jpg, ...
 
@@ -71,7 +76,7 @@ def generate_command(
         size = PRESETS[preset] if scale is None else Size.of_scale(scale, customers)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    done = generate(out, size, seed, image_count(images, size.articles))
+    done = generate(out, size, seed, image_count(images, size.articles), event_days)
     console.print(
         f"{out}: {size.articles:,} articles, {size.customers:,} customers, {size.lines:,} lines "
         f"({size.lines / done.line_seconds:,.0f} lines/s), {done.images:,} images"

@@ -10,6 +10,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sample_data import catalogue, customers, images, transactions, visits
+from sample_data.events import Log
 from sample_data.files import atomic
 
 FULL_LINES = 31_788_324
@@ -53,15 +54,16 @@ class Done(NamedTuple):
     line_seconds: float
 
 
-def generate(out: Path, size: Size, seed: int, image_count: int) -> Done:
+def generate(out: Path, size: Size, seed: int, image_count: int, event_days: int = 0) -> Done:
     """Write articles.csv, customers.csv, transactions_train.csv and pictures of `image_count` articles below `out`.
 
-    A sample of customers has pictures of what these have bought.
+    A sample of customers has pictures of what these have bought. Of the last `event_days` days the shop's log is
+    written, too (sample_data.events).
 
     The same size and seed give the same bytes; each file appears only when it is complete, the long one first: a
     generation killed on the way leaves an earlier sample as it was.
     """
-    for_articles, for_customers, for_visits, for_lines = np.random.SeedSequence(seed).spawn(4)
+    for_articles, for_customers, for_visits, for_lines, for_events = np.random.SeedSequence(seed).spawn(5)
     columns = (TextColumn("{task.description:<17}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         bar = progress.add_task("transaction lines", total=size.lines)
@@ -70,9 +72,19 @@ def generate(out: Path, size: Size, seed: int, image_count: int) -> Done:
         start = perf_counter()
         baskets = visits.build(people, size.lines, for_visits)
         path = out / "transactions_train.csv"
+        log = Log(out, shop, people, event_days, for_events)
         bought = transactions.write(
-            path, shop, people, baskets, for_lines, partial(progress.advance, bar), size.shop_lines or size.lines
+            path,
+            shop,
+            people,
+            baskets,
+            for_lines,
+            partial(progress.advance, bar),
+            size.shop_lines or size.lines,
+            log.write,
         )
+        if event_days:
+            log.finish()
         seconds = perf_counter() - start
         for name, frame in (("articles.csv", shop.frame), ("customers.csv", people.frame)):
             with atomic(out / name) as file:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sample_data.calendar import DATES, DAYS, summer
 from sample_data.catalogue import STYLE, Catalogue
 from sample_data.customers import Customers, section_demand
+from sample_data.events import Sales
 from sample_data.files import atomic
 from sample_data.visits import Visits
 
@@ -161,8 +162,9 @@ def fill_baskets(shop: Shop, customers: Customers, memory: Memory, basket: Ints,
 
 
 def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits, seed: np.random.SeedSequence,
-          progress: Callable[[int], None], shop_lines: int) -> NDArray[np.bool_]:  # fmt: skip
-    """Write the file, a day at a time; `progress` is told the lines of each day.
+          progress: Callable[[int], None], shop_lines: int,
+          told: Callable[[int, Sales], None] | None = None) -> NDArray[np.bool_]:  # fmt: skip
+    """Write the file, a day at a time; `progress` is told the lines of each day, `told` the day and its sales.
 
     The shelves are those of a shop that sells `shop_lines`. Returns which articles (n,) were bought.
     """
@@ -195,4 +197,7 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
                 "sales_channel_id": channel[basket],
             }).write_csv(file, include_header=False)  # fmt: skip
             progress(len(basket))
+            if told:
+                cents = np.round(shop.price[article] * offer[basket]).astype(np.int64)
+                told(day, Sales(buyer.astype(np.int64), channel == 2, basket, article, cents, shop.on_sale))
     return bought

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -28,6 +29,9 @@ class FileFormat(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)
+
+    #: Whether the table's files may be JSON lines, or Parquet with lists.
+    takes_json: ClassVar[bool] = False
 
     sep: str = ","
     quote: str = '"'

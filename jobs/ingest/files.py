@@ -17,7 +17,7 @@ import pyarrow.fs as pafs
 from jobs.ingest.header import NoRowsError, columns_of
 from jobs.ingest.layout import PLAIN, Layout, layout_of, opened, utf8_chunks
 from jobs.ingest.listing import is_folder, partition_of, parts_of, source_paths, warn_of_gaps
-from jobs.ingest.mapping import TableMapping
+from jobs.ingest.mapping import Delivered
 from jobs.ingest.parquet_rows import parquet_file
 from jobs.platform import storage
 from jobs.platform.errors import JobError
@@ -78,7 +78,7 @@ class SourceFile:
 Known = Mapping[str, Sequence[str | int]]
 
 
-def source_files(data: str | Path, table: TableMapping, known: Known | None = None) -> list[SourceFile]:
+def source_files(data: str | Path, table: Delivered, known: Known | None = None) -> list[SourceFile]:
     """The table's files below `data`, by name; raises JobError unless each has the columns and at least one row.
 
     Files that are as they were when they became `known` are not read again, and have no `lines_before`.
@@ -86,7 +86,7 @@ def source_files(data: str | Path, table: TableMapping, known: Known | None = No
     return [_inspected(path, table, known or {}) for path in source_paths(data, table)]
 
 
-def _inspected(path: str, table: TableMapping, known: Known) -> SourceFile:
+def _inspected(path: str, table: Delivered, known: Known) -> SourceFile:
     state, paths = state_of(path), parts_of(path) if is_folder(path) else [path]
     warn_of_gaps(path, paths)
     found = []
@@ -104,7 +104,7 @@ def _inspected(path: str, table: TableMapping, known: Known) -> SourceFile:
     return indexed(file)
 
 
-def _looked_into(path: str, partition: tuple[tuple[str, str], ...], table: TableMapping) -> SourceFile:
+def _looked_into(path: str, partition: tuple[tuple[str, str], ...], table: Delivered) -> SourceFile:
     """The file with its columns; nothing else is known of it yet."""
     if _info(path).size == 0:
         raise NoRowsError(f"{path}: empty (0 bytes); deliver the file again")

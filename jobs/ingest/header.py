@@ -37,7 +37,9 @@ def columns_of(path: str, layout: Layout, required: Mapping[str, str], table: st
         if file.metadata.num_rows == 0:
             raise NoRowsError(f"{path}: no rows; deliver the file again")
         _require(path, _as_mapped(column_names(file), required), required, table, layout)
-        return mapped_columns(path, file, list(required), layout.time_zone), 0
+        return mapped_columns(path, file, list(required), layout), 0
+    if layout.is_json:  # fields that a line lacks are empty
+        return tuple(required), 0
     header = _csv_header(path, layout)
     unnamed = len(header) - max((place + 1 for place, name in enumerate(header) if name), default=0)
     names = _as_mapped(header[: len(header) - unnamed], required)

@@ -62,7 +62,9 @@ class Layout:
     """How a file is read.
 
     Attributes:
-        is_parquet: else it is CSV, as the rest says.
+        is_parquet: else it is text, as the rest says.
+        is_json: a JSON object on each line, else CSV.
+        has_lists: Parquet whose columns may hold lists.
         packing: what compressed it, None: nothing.
         encoding: Python's name of the codec.
         ends_in_cr: lines end in CR alone, some at least.
@@ -77,6 +79,8 @@ class Layout:
     quote: str = '"'
     escape: str = ""
     time_zone: str | None = None
+    is_json: bool = False
+    has_lists: bool = False
 
     @property
     def is_utf8(self) -> bool:
@@ -112,13 +116,15 @@ def layout_of(path: str, declared: FileFormat | None = None) -> Layout:
     with _damage(path, None), opened(path) as raw:
         start = raw.read(8)
     if start.startswith(b"PAR1"):
-        return Layout(is_parquet=True, time_zone=said.time_zone)
+        return Layout(is_parquet=True, time_zone=said.time_zone, has_lists=said.takes_json)
     if path.endswith(".parquet"):
         raise JobError(f"{path}: not a Parquet file (it does not begin with PAR1); deliver the file again")
     packing = next((name for magic, name in _PACKED.items() if start.startswith(magic)), None)
     with _damage(path, packing), opened(path) as raw:
         head = _unpacked(raw, packing).read(_HEAD_BYTES)
-    _refuse_foreign(path, head, packing)
+    is_json = said.takes_json and _is_json(path, head)
+    if not is_json:
+        _refuse_foreign(path, head, packing)
     encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), said.encoding)
     start = head[:64]
     if encoding == "utf-8" and start.count(0) > len(start) / 4:
@@ -129,7 +135,17 @@ def layout_of(path: str, declared: FileFormat | None = None) -> Layout:
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
     line_end = re.search(r"\r\n|\r|\n", text)
     ends_in_cr = line_end is not None and line_end[0] == "\r" and text != text[: line_end.end()]
-    return Layout(False, packing, encoding, ends_in_cr, said.sep, said.quote, said.escape)
+    return Layout(False, packing, encoding, ends_in_cr, said.sep, said.quote, said.escape, is_json=is_json)
+
+
+def _is_json(path: str, head: bytes) -> bool:
+    """By what it is, or by its name where its first line is broken; raises JobError on one document of many lines."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"["):
+        raise JobError(f"{path}: a JSON array; deliver JSON lines, one object a line (jq -c '.[]')")
+    if re.match(rb"\{[ \t]*\r?\n", start):
+        raise JobError(f"{path}: JSON objects over several lines; deliver JSON lines, one object a line (jq -c .)")
+    return start.startswith(b"{") or re.search(r"\.(jsonl|ndjson|json)(\.\w+)?$", path) is not None
 
 
 def _refuse_foreign(path: str, head: bytes, packing: str | None) -> None:
@@ -206,12 +222,12 @@ def utf8_chunks(path: str, layout: Layout, size: int) -> Iterator[bytes]:
 
 
 def pieces(path: str, layout: Layout, size: int) -> Iterator[tuple[bytes, int]]:
-    """A CSV file's lines after the header in pieces of about `size` bytes, and the number of each piece's first line.
+    """A text file's lines in pieces of about `size` bytes, and the number of each piece's first line.
 
-    Every line ends in LF.
+    Every line ends in LF. The header of CSV is not among them.
     """
     held: list[bytes] = []
-    length, number, has_header = 0, 1, True
+    length, number, has_header = 0, 1, not layout.is_json
     for chunk in utf8_chunks(path, layout, min(size, 4 << 20)):
         held, length = [*held, chunk], length + len(chunk)
         end = chunk.rfind(b"\n") + 1

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pyarrow.fs as pafs
 
-from jobs.ingest.mapping import TableMapping
+from jobs.ingest.mapping import Delivered
 from jobs.platform import storage
 from jobs.platform.errors import JobError
 
@@ -22,7 +22,7 @@ _TABLES = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table", "metadata":
 _SHOWN = 8
 
 
-def source_paths(data: str | Path, table: TableMapping) -> list[str]:
+def source_paths(data: str | Path, table: Delivered) -> list[str]:
     """The table's files and folders below `data`, not looked into; raises JobError when there are none."""
     filesystem, root = storage.filesystem(storage.normalized(data) if storage.is_uri(data) else str(data))
     if filesystem.get_file_info(root).type != pafs.FileType.Directory:

@@ -70,16 +70,16 @@ class ColumnSource(_Model):
         return self
 
 
-class TableMapping(FileFormat):
-    """One silver table: its file (a name, or a glob for transactions) below the data folder, and its columns.
+class Delivered(FileFormat):
+    """Files of one kind: `file` is a name, or a glob, below the data folder.
 
-    `file` may be there compressed (with .gz, say, after its name), or be a folder of files.
+    It may be there compressed (with .gz, say, after its name), or be a folder of files.
     """
 
+    #: The table that the files are for.
     contract: ClassVar[Contract]
 
     file: str
-    columns: dict[str, ColumnSource]
 
     @field_validator("file")
     @classmethod
@@ -88,6 +88,17 @@ class TableMapping(FileFormat):
         if not path.name or _leaves(file) or re.search(r"[*?\[]", str(path.parent)):
             raise ValueError("must be a file or folder below the data folder, with wildcards in its name only")
         return file.rstrip("/")
+
+    @property
+    def source_columns(self) -> dict[str, str]:
+        """Column of the file -> the part it plays, for every column the file must have."""
+        raise NotImplementedError
+
+
+class TableMapping(Delivered):
+    """One silver table: its file (a glob for transactions), and its columns."""
+
+    columns: dict[str, ColumnSource]
 
     @field_validator("columns")
     @classmethod

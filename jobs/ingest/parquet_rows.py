@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs.ingest.layout import opened
+from jobs.ingest.layout import Layout, opened
 from jobs.ingest.raw_rows import TEXT, RawRows, encoded
 from jobs.platform.errors import JobError
 
@@ -40,19 +40,21 @@ def column_names(file: pq.ParquetFile) -> list[str]:
     return _flat(file.schema_arrow.empty_table()).column_names
 
 
-def mapped_columns(path: str, file: pq.ParquetFile, wanted: Sequence[str], time_zone: str | None) -> tuple[str, ...]:
+def mapped_columns(path: str, file: pq.ParquetFile, wanted: Sequence[str], layout: Layout) -> tuple[str, ...]:
     """Those of the wanted columns that the file has, in its order.
 
-    Raises JobError where one holds lists or the like.
+    Raises JobError where one holds lists or the like, unless the layout has them.
     """
     schema = _flat(file.schema_arrow.empty_table()).schema
     places = {place: column for column in wanted if (place := column_place(schema.names, column)) is not None}
     for place, column in places.items():
         kind = schema.field(place).type
-        if pa.types.is_nested(kind):
+        if pa.types.is_nested(kind) and not (layout.has_lists and pa.types.is_list(kind)):
             raise JobError(f"{path}: column {column} is of type {kind}; name a column of single values")
-        if pa.types.is_timestamp(kind) and kind.tz:
-            logging.info("%s: %s is taken as days of %s (timeZone of the mapping)", path, column, time_zone or kind.tz)
+        if pa.types.is_timestamp(kind) and kind.tz and not layout.has_lists:
+            logging.info(
+                "%s: %s is taken as days of %s (timeZone of the mapping)", path, column, layout.time_zone or kind.tz
+            )
     return tuple(places[place] for place in sorted(places))
 
 
@@ -73,14 +75,7 @@ def parquet_rows(path: str, group: int, first: int, columns: Sequence[str], time
         columns: those to read, by the names that the mapping gives them.
         time_zone: whose day a moment is taken as; None: that of the column, UTC where it has none.
     """
-    file = parquet_file(path)
-    names = column_names(file)
-    wanted = [place for column in columns if (place := column_place(names, column)) is not None]
-    try:
-        table = _flat(file.read_row_group(group, columns=[names[place] for place in wanted]))
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise JobError(f"{path}: damaged in row group {group + 1} ({reason}); deliver the file again") from None
+    table = row_group(path, group, columns)
     texts = []
     for column, values in zip(columns, table.columns, strict=True):
         try:
@@ -90,6 +85,18 @@ def parquet_rows(path: str, group: int, first: int, columns: Sequence[str], time
             raise JobError(f"{path}: column {column} is no text ({values.type}: {error}); deliver it as text") from None
     line = np.arange(table.num_rows) + first
     return RawRows(pa.table(texts, list(columns)), line, pa.nulls(table.num_rows, pa.string()))
+
+
+def row_group(path: str, group: int, columns: Sequence[str]) -> pa.Table:
+    """These columns of a row group, in their order, with the file's types. Raises JobError where it is damaged."""
+    file = parquet_file(path)
+    names = column_names(file)
+    wanted = [names[place] for column in columns if (place := column_place(names, column)) is not None]
+    try:
+        return _flat(file.read_row_group(group, columns=wanted)).select(wanted).rename_columns(list(columns))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise JobError(f"{path}: damaged in row group {group + 1} ({reason}); deliver the file again") from None
 
 
 def _as_text(column: pa.ChunkedArray, time_zone: str | None) -> pa.Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,9 @@ from jobs.ingest.files import SourceFile
 from jobs.ingest.typed import TypedRows
 from jobs.platform.errors import JobError
 from jobs.platform.schemas import arrow_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 _SHOWN = 160
 
@@ -77,6 +80,24 @@ def findings(file: SourceFile, rows: int, bad: pa.Table) -> Findings:
             first[group["values"].as_py()] = First(group["counts"].as_py(), line, raw_row[:_SHOWN])
     found.add(rows, first)
     return found
+
+
+def findings_of_files(rows_read: Mapping[str, int], refused: DataFrame | None) -> list[Findings]:
+    """What was found in each file.
+
+    Args:
+        rows_read: name of a file -> its rows.
+        refused: rows of the quarantine, if there are any.
+    """
+    from pyspark.sql import functions as F
+
+    found = {name: Findings(name, rows) for name, rows in rows_read.items()}
+    if refused is not None:
+        first = F.min(F.struct("source_line", "raw_row")).alias("first")
+        for row in refused.groupBy("source_file", "reason").agg(F.count("*").alias("rows"), first).collect():
+            reason = First(row.rows, row.first.source_line, row.first.raw_row[:_SHOWN])
+            found[row.source_file].add(0, {row.reason: reason})
+    return list(found.values())
 
 
 def audit(parts: Iterable[Findings], max_share: float) -> int:

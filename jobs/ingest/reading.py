@@ -42,6 +42,16 @@ class Block:
         """Its rows, in pieces that fit in memory. A quoted field of a CSV file cannot hold a line break here."""
         return (_placed(rows, self.part, self.lines) for rows in _block_rows(self.part, self.number))
 
+    def lines_of_text(self) -> Iterator[tuple[bytes, int]]:
+        """Its whole lines, each ended by LF, in pieces that fit in memory, and the number of each piece's first."""
+        part = self.part
+        found = (
+            [_lines(part, self.number)]
+            if part.layout.has_blocks
+            else pieces(part.path, part.layout, delivered.BLOCK_BYTES)
+        )
+        return ((text, first + self.lines) for text, first in found)
+
 
 def blocks(file: SourceFile) -> list[Block]:
     """All blocks of what was delivered under one name."""
@@ -124,9 +134,10 @@ def _lines(part: SourceFile, number: int) -> tuple[bytes, int]:
             end = stream.tell()
         stream.seek(max(start - 1, 0))
         # The line that a block begins in belongs to the block before; the header to none.
-        if not (skipped := stream.readline()).endswith(b"\n") or stream.tell() >= end:
-            return b"", first
-        if start == 0 or len(skipped) > 1:
-            first += 1
+        if start > 0 or not part.layout.is_json:
+            if not (skipped := stream.readline()).endswith(b"\n") or stream.tell() >= end:
+                return b"", first
+            if start == 0 or len(skipped) > 1:
+                first += 1
         found = stream.read(end - stream.tell())
     return ended(found) if end == size else found, first

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import Row
 
 from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE, TRANSACTIONS
@@ -30,7 +29,7 @@ from jobs.ingest.key_lookup import KeyLookup
 from jobs.ingest.mapping import Mapping, load_mapping
 from jobs.ingest.overlap import warn_of_odd_names
 from jobs.ingest.plausibility import Usual
-from jobs.ingest.quarantine import Findings, First, audit
+from jobs.ingest.quarantine import audit, findings_of_files
 from jobs.ingest.reading import Block, blocks
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
@@ -173,7 +172,7 @@ def ingest(job: Job, mapping: Mapping, steps: Plan, taken: dict[str, str]) -> tu
         rows_read: dict[str, int] = {}
         for block in done:
             rows_read[block.source_file] = rows_read.get(block.source_file, 0) + block.row_count
-        found = findings(rows_read, quarantine.read_spark(job.spark, refused) if refused else None)
+        found = findings_of_files(rows_read, quarantine.read_spark(job.spark, refused) if refused else None)
         audit(found, job.settings.max_quarantine_share)
         require_unchanged(steps.take)
         steps, remark = counted_once(job, mapping.transactions, steps, taken, files, done)
@@ -187,17 +186,6 @@ def ingest(job: Job, mapping: Mapping, steps: Plan, taken: dict[str, str]) -> tu
         count = job.publish_staged(files, good, replace, derived_from=[TRANSACTIONS, *PARENTS.values()])
     bad = sum(of_file.bad for of_file in found if of_file.file in names)
     return f"{count:,} units from {', '.join(names)}; {bad:,} rows in quarantine{remark}", steps
-
-
-def findings(rows_read: dict[str, int], refused: DataFrame | None) -> list[Findings]:
-    """What was found in each file: its rows, and of each reason to refuse one how many it has and the first of them."""
-    found = {name: Findings(name, rows) for name, rows in rows_read.items()}
-    if refused is not None:
-        first = F.min(F.struct("source_line", "raw_row")).alias("first")
-        for row in refused.groupBy("source_file", "reason").agg(F.count("*").alias("rows"), first).collect():
-            reason = First(row.rows, row.first.source_line, row.first.raw_row)
-            found[row.source_file].add(0, {row.reason: reason})
-    return list(found.values())
 
 
 def note_deliveries(

@@ -229,10 +229,12 @@ def run(
     writes: Sequence[Contract],
     settings: Sequence[str],
     argv: Sequence[str] | None = None,
+    any_day: bool = False,
 ) -> NoReturn:
     """Run a job from the command line and leave with its exit code.
 
-    The command line takes the job's own settings and COMMON's; any other flag is a bad parameter.
+    The command line takes the job's own settings and COMMON's; any other flag is a bad parameter. The as-of date is a
+    Wednesday, unless the job is for `any_day` or of maintenance.
     `main` returns the one-line summary of what it did. A JobError or a bad parameter ends with its one line and code 2;
     anything else is a fault worth a retry and ends with one line, the Python frames that led there, and code 1.
     """
@@ -249,7 +251,7 @@ def run(
     started = time.monotonic()
     try:
         given = CliApp.run(Settings.of(name, settings, script.__doc__), cli_args=list(argv))
-        if not name.startswith("maintenance."):
+        if not any_day and not name.startswith("maintenance."):
             require_week_end(given.as_of_date)
         job = Job(name, given, reads, writes)
         storage.require_reachable(given.warehouse)

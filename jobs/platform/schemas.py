@@ -11,6 +11,7 @@ from expectations.contract import Column, Contract
 _ARROW = {
     "string": pa.string(),
     "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
     "int": pa.int32(),
     "bigint": pa.int64(),
     "double": pa.float64(),
@@ -21,6 +22,7 @@ _ARROW = {
 _DELTA: dict[str, PrimitiveType | ArrayType] = {
     "string": PrimitiveType("string"),
     "date": PrimitiveType("date"),
+    "timestamp": PrimitiveType("timestamp"),
     "int": PrimitiveType("integer"),
     "bigint": PrimitiveType("long"),
     "double": PrimitiveType("double"),

@@ -111,6 +111,13 @@ class Settings(BaseSettings):
     mapping: str = Field(
         "hm", description="Which file and column plays which part: hm, completejourney, or a TOML file"
     )
+    event_mapping: str = Field(
+        "atelier",
+        description="Fields of the shop's log: atelier, twentytoo, otto, retailrocket, rees46, or a .toml file",
+    )
+    session_gap_minutes: int = Field(
+        30, ge=1, le=24 * 60, description="A longer pause between two events of a visitor ends a session"
+    )
     max_quarantine_share: float = Field(
         0.05, ge=0, le=1, description="Stop when more than this share of a file's rows is bad"
     )

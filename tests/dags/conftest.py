@@ -27,6 +27,7 @@ collect_ignore = (
             "catalogue_intelligence",
             "maintenance",
             "model_systems",
+            "shop_events",
             "operators",
             "weekly_recommendations",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dags import backtest, catalogue_intelligence, maintenance, model_systems, weekly_recommendations
+from dags import backtest, catalogue_intelligence, maintenance, model_systems, shop_events, weekly_recommendations
 
 
 def described(dag):  # type: ignore[no-untyped-def]
@@ -23,5 +23,5 @@ def described(dag):  # type: ignore[no-untyped-def]
     }
 
 
-MODULES = (weekly_recommendations, catalogue_intelligence, backtest, model_systems, maintenance)
+MODULES = (weekly_recommendations, catalogue_intelligence, backtest, model_systems, maintenance, shop_events)
 print(json.dumps({module.dag.dag_id: described(module.dag) for module in MODULES}))

@@ -64,7 +64,7 @@ def unwritten(dags: dict[str, dict[str, Any]], name: str, modules: dict[str, dic
     return {task: tables for task, tables in missing.items() if tables}
 
 
-WITH_LINEAGE = ("weekly_recommendations", "catalogue_intelligence", "backtest", "model_systems")
+WITH_LINEAGE = ("weekly_recommendations", "catalogue_intelligence", "backtest", "model_systems", "shop_events")
 
 
 @pytest.mark.parametrize("name", WITH_LINEAGE)

@@ -14,7 +14,10 @@ from jobs.platform.settings import Settings
 OWN = {"backtest": {"backtest_weeks": {"default": 12, "minimum": 1}}}
 
 
-@pytest.fixture(params=["weekly_recommendations", "catalogue_intelligence", "backtest", "model_systems", "maintenance"])
+DAGS = ("weekly_recommendations", "catalogue_intelligence", "backtest", "model_systems", "maintenance", "shop_events")
+
+
+@pytest.fixture(params=DAGS)
 def dag(dags: dict[str, dict[str, Any]], request: pytest.FixtureRequest) -> dict[str, Any]:
     """Each DAG in turn, without what is no setting: which systems a run takes."""
     dag = dags[request.param]

@@ -32,7 +32,7 @@ def ancestors(task_id: str) -> set[str]:
 def test_the_dags_folder_loads() -> None:
     bag = DagBag(dag_folder=str(ROOT / "dags"), known_pools={"heavy"})
     assert bag.import_errors == {}
-    others = ["backtest", "catalogue_intelligence", "maintenance", "model_systems"]
+    others = ["backtest", "catalogue_intelligence", "maintenance", "model_systems", "shop_events"]
     assert sorted(bag.dags) == [*others, "weekly_recommendations"]
     assert DagSerialization.to_dict(dag)["dag"]["dag_id"] == "weekly_recommendations"
 
@@ -40,7 +40,7 @@ def test_the_dags_folder_loads() -> None:
 def test_loading_it_imports_nothing_heavy() -> None:
     code = (
         "import sys, dags.backtest, dags.catalogue_intelligence, dags.maintenance, dags.model_systems;"
-        " import dags.weekly_recommendations; print(*{m.split('.')[0] for m in sys.modules})"
+        " import dags.shop_events, dags.weekly_recommendations; print(*{m.split('.')[0] for m in sys.modules})"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     outcome = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

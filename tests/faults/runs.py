@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib import import_module
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -63,6 +63,7 @@ def _values(column: Column, contract: Contract, day: date, count: int, random: n
     return {
         "string": lambda: [random.bytes(32).hex() for _ in range(count)],
         "date": lambda: [day] * count,
+        "timestamp": lambda: [datetime(day.year, day.month, day.day, tzinfo=UTC)] * count,
         "boolean": lambda: random.integers(2, size=count).astype(bool).tolist(),
         "double": lambda: random.uniform(low, high, count).tolist(),
         "array<float>": lambda: random.random((count, 4)).tolist(),

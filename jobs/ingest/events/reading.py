@@ -1,0 +1,124 @@
+"""Blocks of a log's files as frames: a row an event, fields as they came, each with the line that it is from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from jobs.ingest.parquet_rows import row_group
+from jobs.ingest.reading import Block
+
+#: Columns beside the log's own: where the row is from, and the whole line where it cannot be read.
+LINE, BROKEN = "source line", "broken line"
+_SHOWN = 2_000
+_MARK = b"\xef\xbb\xbf"
+
+
+def frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
+    """The block's rows in pieces that fit in memory: the columns that the mapping names, LINE and BROKEN.
+
+    Args:
+        block: of a file.
+        records: the field with a list of events, if the log has one.
+    """
+    part = block.part
+    if part.is_parquet:
+        table = row_group(part.path, block.number, part.columns)
+        frame = pl.DataFrame(pl.from_arrow(table))
+        first = part.lines_before[block.number] + block.lines + 1
+        frame = frame.select(_whole(column) if column.dtype.is_float() else column for column in frame)
+        yield _with_lines(frame, np.arange(len(frame)) + first, None)
+    elif part.layout.is_json:
+        for text, first in block.lines_of_text():
+            if text:
+                yield json_frame(text, first, part.columns, records)
+    else:
+        for rows in block.read():
+            fields = pl.DataFrame(pl.from_arrow(rows.fields)).cast(pl.String)
+            yield _with_lines(fields, rows.line, pl.Series(pl.from_arrow(rows.broken), dtype=pl.String))
+
+
+def _whole(values: pl.Series) -> pl.Series:
+    """Floats as whole numbers where all are: ids and counts that have gaps became floats in pandas."""
+    known = values.fill_nan(None)
+    whole = known.cast(pl.Int64, strict=False)
+    return whole if whole.null_count() == known.null_count() and (whole == known).all() else known
+
+
+def _with_lines(frame: pl.DataFrame, lines: np.ndarray, broken: pl.Series | None) -> pl.DataFrame:
+    no_line = pl.lit(None, pl.String) if broken is None else broken
+    return frame.with_columns(pl.Series(LINE, lines, pl.Int64), no_line.alias(BROKEN))
+
+
+def json_frame(text: bytes, first: int, columns: tuple[str, ...], records: str | None) -> pl.DataFrame:
+    """Lines with a JSON object each as a frame; fields that are no text are their JSON.
+
+    Args:
+        text: whole lines; blank ones are no rows.
+        first: the number of the first line.
+        columns: fields; those within others have dots in their names.
+        records: the field with a list, of which each item is a row.
+    """
+    lines, is_text = _lines(text)
+    shape = _literal(json.dumps(_shape(columns, records)))
+    is_object = "is_text AND starts_with(ltrim(line), '{')"
+    with duckdb.connect() as database:
+        database.execute("SET threads = 1")  # a task has one core
+        database.register("lines", pa.table({"line": lines, "is_text": is_text, LINE: np.arange(len(lines)) + first}))
+        parsed = f"CASE WHEN {is_object} THEN try(from_json(line, {shape})) END AS o"
+        query = f'SELECT "{LINE}", line, {parsed} FROM lines'  # noqa: S608 the shape is quoted
+        found = pl.DataFrame(pl.from_arrow(database.sql(query).to_arrow_table()))
+    is_read = pl.col("o").is_not_null()
+    if records:
+        is_read &= pl.col("o").struct.field(records).is_not_null()
+    good, bad = found.filter(is_read), found.filter(~is_read & (pl.col("line").str.strip_chars() != ""))
+    if records:
+        good = good.with_columns(r=pl.col("o").struct.field(records)).explode("r").filter(pl.col("r").is_not_null())
+    good = good.select(LINE, *(_field(column, records).alias(column) for column in columns))
+    return pl.concat([good, bad.select(LINE, pl.col("line").alias(BROKEN))], how="diagonal")
+
+
+def _field(column: str, records: str | None) -> pl.Expr:
+    """The value of a field of the object `o`, or of a record `r`."""
+    first, *rest = column.split(".")
+    value, steps = (pl.col("r"), rest) if first == records else (pl.col("o"), [first, *rest])
+    for step in steps:
+        value = value.struct.field(step)
+    return value
+
+
+def _lines(text: bytes) -> tuple[pa.Array, np.ndarray]:
+    """The lines, and whether each is UTF-8."""
+    text = text[len(_MARK) :] if text.startswith(_MARK) else text
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")).astype(np.int32) + 1
+    offsets = np.concatenate([np.zeros(1, np.int32), ends])
+    found = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
+    try:
+        return found.cast(pa.string()), np.ones(len(ends), bool)
+    except pa.ArrowInvalid:
+        texts = [line.decode("utf-8", "replace") for line in found.to_pylist()]
+        return pa.array(texts), np.array(["\ufffd" not in line for line in texts])
+
+
+@lru_cache
+def _shape(columns: tuple[str, ...], records: str | None) -> Any:
+    """The fields as DuckDB's from_json is told of them."""
+    shape: dict[str, Any] = {}
+    for column in columns:
+        within = shape
+        *path, last = column.split(".")
+        for step in path:
+            within = within.setdefault(step, {})
+        within[last] = "VARCHAR"
+    return {name: [inner] if name == records else inner for name, inner in shape.items()}
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

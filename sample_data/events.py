@@ -1,0 +1,296 @@
+"""The shop's log, a file a day, consistent with the purchases; and the same days as an app's analytics export.
+
+Of every basket that was bought online there is a visit: lists of articles seen, articles looked at, put in the cart,
+bought. Others come and buy nothing. Devices are signed in from some moment on. What is wrong with the files is put in
+by number, and truth.json says how much of what: lines that are broken, delivered twice, a day late, or of bots.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sample_data.calendar import DATES, DAYS
+from sample_data.catalogue import Catalogue
+from sample_data.customers import Customers
+from sample_data.files import atomic
+
+Ints = NDArray[np.int64]
+VISITS_WITHOUT_PURCHASE = 1.5  # for each one with
+SHOWN = 4  # articles of a list, the one that is looked at among them
+SECONDS_AN_ARTICLE = 90
+BROKEN, TWICE, LATE = 0.02, 0.01, 0.01  # shares of a day's events
+BOT_EVENTS, BOT_SECONDS = 600, 5
+PLACES = [
+    ("Stockholm", "Stockholm"), ("Uppsala", "Uppsala"), ("Malmö", "Skåne"), ("Lund", "Skåne"),
+    ("Göteborg", "Västra Götaland"), (None, None),
+]  # fmt: skip
+DAMAGES = ("cut short", "no JSON", "no time", "unknown event", "no article", "before all time")
+#: Event -> name and button in the app's export; what is not here is not in it.
+APP_NAMES = {
+    "view": ("product_details_page_View", ""),
+    "click": ("product_similar_items_clicking", "product_itself"),
+    "wishlist": ("generic_clicking", "heart_button"),
+    "cart": ("generic_clicking", "bag_button"),
+}
+APP_COLUMNS = [
+    "time",
+    "event_name",
+    "distinct_id",
+    "carrier",
+    "city",
+    "device_id",
+    "model",
+    "region",
+    "duration",
+    "Page_Name",
+    "User_ID",
+    "products_Number",
+    "ae_session_length",
+    "Popup_Name",
+    "Choice",
+    "Answer",
+    "product_package",
+    "Rating_Result",
+    "from_where",
+    "sort_values",
+    "Filter_Values",
+    "product_ids",
+    "session_time",
+    "question",
+    "value",
+    "section_category",
+    "section_name",
+    "button_name1",
+    "event_category",
+    "screen_name",
+    "event_month",
+    "event_week",
+    "event_day",
+    "event_year",
+    "event_date",
+    "view_section_category",
+    "view_section_name",
+    "explore_section_name",
+    "order_id",
+    "order_status",
+    "number_of_items",
+    "order_price",
+    "order_refund",
+    "unique_id",
+]
+
+
+@dataclass(frozen=True)
+class Sales:
+    """A day's baskets: `buyer` and `online` (m,), and of each line `basket`, `article` and `cents` (n,)."""
+
+    buyer: Ints
+    online: NDArray[np.bool_]
+    basket: Ints
+    article: Ints
+    cents: Ints
+    on_sale: NDArray[np.bool_]
+
+
+class Log:
+    """Writes a day's files when it is told the day's sales; only what is delivered a day late is kept meanwhile."""
+
+    def __init__(self, out: Path, shop: Catalogue, people: Customers, days: int, seed: np.random.SeedSequence) -> None:
+        self._out, self._first_day = out, DAYS - days
+        self._rng = np.random.default_rng(seed)
+        self._articles, self._customers = shop.frame["article_id"], people.frame["customer_id"]
+        self._age = people.frame["age"].fill_null(40).to_numpy()
+        self._late = pl.DataFrame()
+        self._truth: Counter[str] = Counter()
+        self._app_truth: Counter[str] = Counter()
+
+    def write(self, day: int, sales: Sales) -> None:
+        if day < self._first_day:
+            return
+        events = self._events(day, sales)
+        late = self._rng.random(len(events)) < (LATE if day < DAYS - 1 else 0)
+        self._truth.update(
+            events=len(events), late=int(late.sum()), purchases=int((events["event"] == "purchase").sum())
+        )
+        today = pl.concat([self._late, events.filter(~late)]) if len(self._late) else events.filter(~late)
+        self._late = events.filter(late)
+        bots = self._bots(day, sales)
+        today = pl.concat([today, bots]).sort("time")
+        texts = today.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+        again = texts.sample(fraction=TWICE, seed=int(self._rng.integers(2**32)))
+        broken = self._broken(texts, round(BROKEN * len(texts)))
+        self._truth.update(duplicates=len(again), broken=len(broken))
+        with atomic(self._out / "events" / f"events_{DATES[day]}.jsonl") as file:
+            pl.DataFrame({"line": pl.concat([texts, again, broken])}).sample(
+                fraction=1.0, shuffle=True, seed=day
+            ).write_csv(file, include_header=False, quote_style="never", separator="\x01")
+        self._write_app(day, events)
+
+    def finish(self) -> None:
+        """Write what was put into the files."""
+        for folder, truth in (("events", self._truth), ("app_log", self._app_truth)):
+            with atomic(self._out / folder / "truth.json") as file:
+                file.write(json.dumps(truth, indent=1).encode())
+
+    def _events(self, day: int, sales: Sales) -> pl.DataFrame:
+        """A day's true events, in the log's columns."""
+        rng = self._rng
+        online = np.flatnonzero(sales.online[sales.basket])
+        baskets, bought_in = np.unique(sales.basket[online], return_inverse=True)
+        idle = round(VISITS_WITHOUT_PURCHASE * len(baskets))
+        looked_at = 1 + rng.poisson(3, idle)
+        visit = np.r_[bought_in, len(baskets) + np.repeat(np.arange(idle), looked_at)]
+        who = np.r_[sales.buyer[baskets], rng.integers(0, len(self._customers), idle)]
+        on_sale = np.flatnonzero(sales.on_sale)
+        article = np.r_[sales.article[online], rng.choice(on_sale, looked_at.sum())]
+        cents = np.r_[sales.cents[online], np.zeros(looked_at.sum(), np.int64)]
+        is_bought = np.arange(len(visit)) < len(online)
+        order = np.lexsort((rng.random(len(visit)), visit))
+        visit, article, cents, is_bought = visit[order], article[order], cents[order], is_bought[order]
+        first = np.flatnonzero(np.r_[True, visit[1:] != visit[:-1]])
+        place = np.arange(len(visit)) - np.repeat(first, np.diff(np.r_[first, len(visit)]))
+        start = rng.integers(7 * 3600, 21 * 3600, len(who))
+        at = start[visit] + place * SECONDS_AN_ARTICLE
+        end = start + np.bincount(visit, minlength=len(who)) * SECONDS_AN_ARTICLE
+        # Signed in from the start, from the first thing put in the cart, or never.
+        signed = np.where(rng.random(len(who)) < 0.5, start, end - SECONDS_AN_ARTICLE // 2)
+        signed[len(baskets) :] = np.where(rng.random(idle) < 0.4, signed[len(baskets) :], 10**9)
+        device = 2 * who + (rng.random(len(who)) < 0.2)
+        in_list = rng.integers(0, SHOWN, len(visit))
+        shown = np.repeat(np.arange(len(visit)), SHOWN)
+        slot = np.tile(np.arange(SHOWN), len(visit))
+        seen = np.where(slot == in_list[shown], article[shown], rng.choice(on_sale, len(shown)))
+        carts = np.flatnonzero(is_bought | (rng.random(len(visit)) < 0.08))
+        wishes = np.flatnonzero(rng.random(len(visit)) < 0.05)
+        clicks = np.flatnonzero(rng.random(len(visit)) < 0.3)
+        buys = np.flatnonzero(is_bought)
+        every = np.arange(len(visit))
+        kinds = {
+            "impression": (shown, at[shown], seen), "view": (every, at + 10, article),
+            "click": (clicks, at[clicks] + 20, article[clicks]),
+            "wishlist": (wishes, at[wishes] + 30, article[wishes]),
+            "cart": (carts, at[carts] + 40, article[carts]),
+            "purchase": (buys, end[visit[buys]] + 60, article[buys]),
+        }  # fmt: skip
+        parts = []
+        names = np.array(["search", "category", "recommendations"])[rng.integers(0, 3, len(visit))]
+        for kind, (line, second, what) in kinds.items():
+            of = visit[line]
+            is_signed = second >= signed[of]
+            is_first = is_signed & (kind == "view") & (place[line] == 0)
+            is_shown = kind in ("impression", "click")
+            parts.append(
+                self._frame(
+                    day, second, kind, what, device[of], np.where(is_signed, who[of], -1), who[of],
+                    list_=pl.Series(names[line]) if is_shown else None,
+                    position=pl.Series(slot if kind == "impression" else in_list[line]) if is_shown else None,
+                    cents=pl.Series(cents[line]) if kind == "purchase" else None,
+                    birth=pl.Series(is_first & (rng.random(len(line)) < 0.3)),
+                )
+            )  # fmt: skip
+        events = pl.concat(parts)
+        ids = pl.Series([f"{day:03x}"]).new_from_index(0, len(events)) + pl.int_range(len(events), eager=True).cast(
+            pl.String
+        )
+        return events.with_columns(event_id=ids)
+
+    def _frame(
+        self, day: int, second: Ints, kind: str, article: Ints, device: Ints, customer: Ints, who: Ints, *,
+        list_: pl.Series | None, position: pl.Series | None, cents: pl.Series | None, birth: pl.Series,
+    ) -> pl.DataFrame:  # fmt: skip
+        n = len(second)
+        moment = pl.Series(np.datetime64(DATES[day], "ms") + (second * 1000).astype("timedelta64[ms]"))
+        cities, regions = (pl.Series([each[k] for each in PLACES], dtype=pl.String) for k in (0, 1))
+        place = who % len(PLACES)
+        born = pl.Series(2019 - self._age[who]).cast(pl.String) + "-06-15"
+        nothing = pl.Series([None]).new_from_index(0, n)
+        is_told = self._rng.random(n) < 0.7
+        return pl.DataFrame({
+            "event_id": nothing.cast(pl.String),
+            "time": moment.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"),
+            "event": pl.Series([kind]).new_from_index(0, n),
+            "visitor_id": "d" + pl.Series(device).cast(pl.String),
+            "customer_id": self._customers.gather(np.maximum(customer, 0)).set(pl.Series(customer < 0), None),
+            "article_id": self._articles.gather(article),
+            "list": nothing.cast(pl.String) if list_ is None else list_,
+            "position": nothing.cast(pl.Int64) if position is None else position.cast(pl.Int64),
+            "quantity": pl.Series([1 if kind == "purchase" else None], dtype=pl.Int64).new_from_index(0, n),
+            "price": nothing.cast(pl.Float64) if cents is None else cents / 100,
+            "currency": pl.Series(["SEK" if kind == "purchase" else None], dtype=pl.String).new_from_index(0, n),
+            "city": cities.gather(place).set(pl.Series(~is_told), None),
+            "region": regions.gather(place),
+            "birth_date": born.set(~birth, None),
+        })  # fmt: skip
+
+    def _bots(self, day: int, sales: Sales) -> pl.DataFrame:
+        """The views of a bot, some thousand an hour."""
+        second = 3 * 3600 + np.arange(BOT_EVENTS) * BOT_SECONDS
+        article = self._rng.choice(np.flatnonzero(sales.on_sale), BOT_EVENTS)
+        none, zero = np.full(BOT_EVENTS, -1), np.zeros(BOT_EVENTS, np.int64)
+        frame = self._frame(
+            day, second, "view", article, none, none, zero,
+            list_=None, position=None, cents=None, birth=pl.Series(np.zeros(BOT_EVENTS, bool)),
+        )  # fmt: skip
+        self._truth.update(bots=1, bot_events=BOT_EVENTS)
+        ids = pl.Series([f"b{day:03x}-"]).new_from_index(0, BOT_EVENTS) + pl.int_range(BOT_EVENTS, eager=True).cast(
+            pl.String
+        )
+        return frame.with_columns(event_id=ids, visitor_id=pl.lit(f"bot{day}"))
+
+    def _broken(self, texts: pl.Series, count: int) -> pl.Series:
+        """Lines that nobody can believe, each damaged in one of the DAMAGES."""
+        of = texts.sample(count, with_replacement=True, seed=int(self._rng.integers(2**32))).to_list()
+        ways = [DAMAGES[n % len(DAMAGES)] for n in range(count)]
+        return pl.Series([damaged(text, way) for text, way in zip(of, ways, strict=True)], dtype=pl.String)
+
+    def _write_app(self, day: int, events: pl.DataFrame) -> None:
+        """The day in the app's export: seconds since 1970, ids in texts, and much that is of no use."""
+        kept = events.filter(pl.col("event").is_in(list(APP_NAMES))).sort("time")
+        names = {kind: name for kind, (name, _) in APP_NAMES.items()}
+        buttons = {kind: button for kind, (_, button) in APP_NAMES.items()}
+        hexadecimal = pl.col("article_id").str.zfill(32)
+        is_even = pl.int_range(pl.len()) % 2 == 0
+        package = pl.concat_str(
+            pl.lit('{"product_id": "'), hexadecimal, pl.lit('", "product_brand": "Premoda, "website": "tfk"}')
+        )
+        url = pl.concat_str(pl.lit("https://shop.example/product/"), hexadecimal, pl.lit("?from=app"))
+        rows = kept.select(
+            pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ").dt.epoch("s").cast(pl.String).alias("time"),
+            pl.col("event").replace_strict(names).alias("event_name"),
+            pl.col("event").replace_strict(buttons).alias("button_name1"),
+            pl.col("visitor_id").alias("distinct_id"), pl.col("customer_id").alias("User_ID"), "city", "region",
+            pl.when(pl.col("birth_date").is_not_null())
+            .then(pl.concat_str(pl.lit("born on "), pl.col("birth_date").str.to_date().dt.strftime("%d-%m-%Y")))
+            .alias("Answer"),
+            pl.when(is_even).then(package).otherwise(url).alias("product_package"),
+            pl.when(is_even).then(pl.concat_str(pl.lit("['"), hexadecimal, pl.lit("']"))).alias("product_ids"),
+        )  # fmt: skip
+        useless = rows.head(len(rows) // 3).with_columns(event_name=pl.lit("app_open"), button_name1=pl.lit(""))
+        wrong = rows.head(round(BROKEN * len(rows))).with_columns(time=pl.lit("yesterday"))
+        self._app_truth.update(events=len(rows), left_out=len(useless), broken=len(wrong))
+        blank = [pl.lit(None, pl.String).alias(name) for name in APP_COLUMNS if name not in rows.columns]
+        whole = pl.concat([rows, useless, wrong]).with_columns(*blank).select(APP_COLUMNS)
+        with atomic(self._out / "app_log" / f"events_{DATES[day]}.csv") as file:
+            whole.write_csv(file)
+
+
+def damaged(text: str, way: str) -> str:
+    """A line of the log, damaged."""
+    event: dict[str, Any] = json.loads(text)
+    if way == "cut short":
+        return text[: len(text) // 2]
+    if way == "no JSON":
+        return "<html>503 Service Unavailable</html>"
+    changes: dict[str, dict[str, Any]] = {
+        "no time": {"time": None},
+        "unknown event": {"event": "wink"},
+        "no article": {"article_id": None},
+        "before all time": {"time": "1970-01-01T00:00:00.000Z"},
+    }
+    return json.dumps(event | changes[way])

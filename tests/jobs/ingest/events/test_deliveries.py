@@ -1,0 +1,138 @@
+"""Files as they come: packed, in pieces, with types of their own, damaged; and runs that were killed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from expectations.events import BOT_EVENTS, EVENTS
+from expectations.transactions import QUARANTINE
+from jobs.ingest import files, shop_events
+from jobs.ingest.events.mapping import EventsMapping, load_log_mapping
+from jobs.ingest.events.reading import LINE, frames
+from jobs.ingest.events.transform import transform
+from jobs.ingest.files import indexed, source_files
+from jobs.ingest.reading import blocks
+from jobs.platform.errors import JobError
+from jobs.platform.job import Job
+from tests.jobs.ingest.events.shop_log import event, rows, take_in, write_log
+
+LOG = load_log_mapping("atelier").events
+
+
+def read(data: Path, mapping: EventsMapping = LOG) -> list[tuple[int, str, str]]:
+    """Line, article and visitor of all events of the one file."""
+    (file,) = source_files(data, mapping)
+    found = [transform(frame, mapping) for block in blocks(indexed(file)) for frame in frames(block, mapping.records)]
+    return [row for part in found for row in part.events.select("source_line", "article_id", "visitor_id").rows()]
+
+
+LINES = [json.dumps(event(f"10:00:{n:02d}", article=f"a{n}", visitor=f"é{n}"), ensure_ascii=False) for n in range(40)]
+WANTED = [(n + 1, f"a{n}", f"é{n}") for n in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("events.jsonl", "\n".join(LINES).encode()),  # without a line end
+        ("events.jsonl", ("\n".join(LINES) + "\n").encode("utf-8-sig")),
+        ("events.jsonl", ("\r\n".join(LINES) + "\r\n").encode()),
+        ("events.jsonl", ("\r".join(LINES) + "\r").encode()),
+        ("events.jsonl", ("\n".join(LINES) + "\n").encode("utf-16")),
+        ("events.jsonl.gz", gzip.compress(("\n".join(LINES) + "\n").encode())),
+    ],
+)
+def test_json_lines_however_they_are_written(
+    tmp_path: Path, name: str, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events" / name
+    path.parent.mkdir()
+    path.write_bytes(content)
+    for size in (64 << 20, 1_000, 150, 90):  # blocks longer and shorter than lines
+        monkeypatch.setattr(files, "BLOCK_BYTES", size)
+        assert read(tmp_path) == WANTED
+
+
+def test_lists_and_moments_of_parquet(tmp_path: Path) -> None:
+    log = LOG.model_copy(update={"file": "events.parquet", "columns": {"visitor_id": LOG.columns["visitor_id"]}})
+    moment = datetime(2020, 9, 1, 10, tzinfo=UTC)
+    table = pa.table(
+        {
+            "time": pa.array([moment, moment], pa.timestamp("ms", "Europe/Stockholm")),
+            "article_id": pa.array([["a", "b", "a"], None]),
+            "visitor_id": pa.array([7.0, math.nan]),  # numbers that pandas made floats
+            "event": ["view", "view"],
+            "other": pa.array([{"x": 1}, None]),
+        }
+    )
+    pq.write_table(table, tmp_path / "events.parquet")
+    assert read(tmp_path, log) == [(1, "a", "7"), (1, "b", "7")]
+    (file,) = source_files(tmp_path, log)
+    (frame,) = frames(blocks(indexed(file))[0], None)
+    assert transform(frame, log).bad["reason"].to_list() == ["neither customer_id nor visitor_id"] and frame[
+        LINE
+    ].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[{"a": 1}, {"a": 2}]', "a JSON array; deliver JSON lines"),
+        ('{\n  "a": 1\n}\n', "JSON objects over several lines"),
+        ("", r"empty \(0 bytes\)"),
+        ("a,b\n1,2\n", None),
+    ],
+)
+def test_files_that_are_something_else(tmp_path: Path, text: str, said: str | None) -> None:
+    path = write_log(tmp_path, "events.jsonl", [])
+    path.write_text(text)
+    if said is None:
+        assert read(tmp_path) == []  # by its name JSON: every line is a broken one
+        return
+    with pytest.raises(JobError, match=f"events.jsonl: {said}"):
+        read(tmp_path)
+
+
+def test_one_clock_that_is_years_ahead(spark: SparkSession, tmp_path: Path) -> None:
+    log = [event(f"10:00:{n:02d}") for n in range(30)] + [event("2035-01-01T00:00:00Z")]
+    write_log(tmp_path, "events.jsonl", log)
+    take_in(spark, tmp_path)
+    assert {row[0].year for row in rows(tmp_path, EVENTS, "event_time")} == {2020}
+    assert rows(tmp_path, QUARANTINE, "source_line", "reason") == [
+        (31, "event_time is more than 92 days after the rest of its file: a clock is ahead")
+    ]
+
+
+def test_a_run_killed_between_two_tables_is_made_good(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bot's events are committed, the others are not; the next run finds both right."""
+    fast = [event(f"10:00:{n // 10:02d}.{n % 10}", article=f"a{n}", visitor="bot") for n in range(210)]
+    write_log(tmp_path, "events_1.jsonl", [event("09:00:00")])
+    take_in(spark, tmp_path)
+    write_log(tmp_path, "events_2.jsonl", [*fast, event("09:01:00")])
+    publish = Job.publish_staged
+
+    def killed(self: Job, files: object, *args: object, **kwargs: object) -> int:
+        if files.contract is EVENTS:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+        return publish(self, files, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Job, "publish_staged", killed)
+    with pytest.raises(KeyboardInterrupt):
+        take_in(spark, tmp_path)
+    assert len(rows(tmp_path, EVENTS, "event_id")) == 1
+    monkeypatch.setattr(Job, "publish_staged", publish)
+    take_in(spark, tmp_path)
+    assert (len(rows(tmp_path, EVENTS, "event_id")), len(rows(tmp_path, BOT_EVENTS, "event_id"))) == (202, 10)
+    assert "nothing to do" in take_in(spark, tmp_path)
+    left = [path for path in (tmp_path / "warehouse" / "silver" / "events").iterdir() if path.name.endswith("incoming")]
+    assert left == [] and shop_events.WRITES

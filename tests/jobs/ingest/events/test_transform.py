@@ -1,0 +1,202 @@
+"""What rows of a log mean, in each of the shapes that ship."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from jobs.ingest.events.literals import MAX_DEPTH, literal
+from jobs.ingest.events.mapping import EventsMapping, Time, load_log_mapping
+from jobs.ingest.events.product_rows import attribute_rows, price_rows
+from jobs.ingest.events.reading import BROKEN, LINE, json_frame
+from jobs.ingest.events.transform import Understood, transform
+
+A, B, C = "a1" * 16, "b2" * 16, "c3" * 20
+
+
+def mapped(name: str, **changes: Any) -> EventsMapping:
+    return load_log_mapping(name).events.model_copy(update=changes)
+
+
+def understood(lines: Sequence[str | dict], mapping: EventsMapping) -> Understood:
+    """JSON lines, the first of which is line 1."""
+    text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    return transform(json_frame(text.encode(), 1, tuple(mapping.source_columns), mapping.records), mapping)
+
+
+def of_csv(rows: Sequence[dict[str, str]], mapping: EventsMapping) -> Understood:
+    """Rows of a CSV file, the first of which is on line 2."""
+    frame = pl.DataFrame([{c: row.get(c) for c in mapping.source_columns} for row in rows], infer_schema_length=None)
+    frame = frame.cast(pl.String).with_columns(
+        pl.int_range(2, len(rows) + 2, eager=True).alias(LINE), pl.lit(None, pl.String).alias(BROKEN)
+    )
+    return transform(frame, mapping)
+
+
+def test_each_fault_has_its_reason_and_line() -> None:
+    good = {"time": "2020-09-01T10:00:00Z", "event": "view", "article_id": "1", "visitor_id": "v"}
+    lines_and_reasons: list[tuple[str | dict, str | None]] = [
+        (good, None),
+        ('{"time": "2020', "broken line"),
+        ("[1, 2]", "broken line"),
+        ("", None),  # a blank line is no row
+        (good | {"event": "wink"}, "no rule"),
+        (good | {"event": None}, "no rule"),
+        (good | {"time": "yesterday"}, "event_time is not a moment (iso in UTC)"),
+        (good | {"time": None}, "event_time is empty"),
+        (good | {"time": "1970-01-01T00:00:00Z"}, "event_time is before 2000-01-01"),
+        (good | {"visitor_id": "NULL"}, "neither customer_id nor visitor_id"),
+        (good | {"article_id": ""}, "article_id is empty"),
+        (good | {"price": "__import__('os').system('x')"}, "price unreadable, left empty"),
+        (good | {"price": -1}, "price unreadable, left empty"),
+        (good | {"price": 12.5, "quantity": 2, "position": 0}, None),
+        (good | {"quantity": 1.5}, "quantity unreadable, left empty"),
+    ]
+    found = understood([line for line, _ in lines_and_reasons], mapped("atelier"))
+    reasons = dict(found.bad.select("source_line", "reason").iter_rows())
+    wanted = {n: reason for n, (_, reason) in enumerate(lines_and_reasons, start=1) if reason}
+    assert reasons.keys() == wanted.keys()
+    assert [n for n in wanted if not reasons[n].startswith(wanted[n])] == []
+    assert found.events["source_line"].to_list() == [1, 12, 13, 14, 15]  # what lost a price alone is kept
+    assert found.counts["refused_count"] == len(wanted) - 3 and found.counts["row_count"] == 14
+    assert json.loads(found.bad.filter(pl.col("source_line") == 2)["raw_row"].item()) == {"line": '{"time": "2020\n'}
+
+
+def test_the_papers_rules_and_its_ids_in_all_sorts_of_text() -> None:
+    def row(name: str, button: str = "", package: str = "", ids: str = "", **more: str) -> dict[str, str]:
+        return {
+            "time": "1693562400", "event_name": name, "button_name1": button, "product_package": package,
+            "product_ids": ids, "distinct_id": "d1", **more,
+        }  # fmt: skip
+
+    broken_quotes = f'{{"product_id": "{A}", "product_brand": "Premoda, "website": "tfk"}}'
+    found = of_csv(
+        [
+            row("product_similar_items_clicking", "product_itself", broken_quotes, f"['{A}', '{B}']"),
+            row("product_details_page_2_view", "None", f"https://shop/p/{A}?x=1"),
+            row("ButtonClick", "xAddToFavoritey", f"{{'product_id': '{C}'}}"),
+            row("generic_clicking", "bag_button", "", f'["{A}","{B}","{C}"]'),
+            row("generic_clicking", "other", A),
+            row("shopping_bag_clicking", "plus_button", ""),
+            row("question", "", "", "", Answer="my birthday: 13-09-1990", city="Kyiv", User_ID="u1"),
+        ],
+        mapped("twentytoo"),
+    )
+    kept = found.events.select("source_line", "article_id", "event_type", "weight").rows()
+    assert kept == [
+        (2, A, "click", 1.0), (2, B, "click", 1.0),  # named in both columns: still one; no cross product
+        (3, A, "view", 1.0), (4, C, "wishlist", 2.0),
+        (5, A, "cart", 3.0), (5, B, "cart", 3.0), (5, C, "cart", 3.0),
+    ]  # fmt: skip
+    assert found.counts | {"rows": len(kept)} == {
+        "row_count": 7, "left_out_count": 2, "without_article_count": 1, "refused_count": 0, "rows": 7,
+    }  # fmt: skip
+    assert found.left_out == {
+        '{"button_name1":"other","event_name":"generic_clicking"}': 1,
+        '{"button_name1":"","event_name":"question"}': 1,
+    }
+    facts = found.facts.select("visitor_id", "customer_id", "name", "value").rows()  # of an event that is left out
+    assert sorted(facts) == [("d1", "u1", "birth_date", "1990-09-13"), ("d1", "u1", "city", "Kyiv")]
+
+
+@pytest.mark.parametrize(
+    ("said", "time_zone", "value", "moment"),
+    [
+        ("iso", None, "2020-09-01T10:00:00.123Z", "2020-09-01T10:00:00.123"),
+        ("iso", None, "2020-09-01 10:00:00+02:00", "2020-09-01T08:00:00"),
+        ("iso", "Europe/Stockholm", "2020-07-01 10:00:00", "2020-07-01T08:00:00"),
+        ("iso", "Europe/Stockholm", "2020-10-25 02:30:00", "2020-10-25T00:30:00"),  # passed twice: the first
+        ("iso", "Europe/Stockholm", "2020-03-29 02:30:00", None),  # left out
+        ("epoch_millis", None, "1598954400123", "2020-09-01T10:00:00.123"),
+        ("epoch_second", None, "1598954400.5", "2020-09-01T10:00:00.500"),
+        ("epoch_second", None, "1e30", None),
+        ("dd/MM/yyyy HH:mm", "Europe/Stockholm", "01/09/2020 12:00", "2020-09-01T10:00:00"),
+        ("yyyy-MM-dd HH:mm:ss 'UTC'", None, "2020-09-01 10:00:00 UTC", "2020-09-01T10:00:00"),
+    ],
+)
+def test_moments(said: str, time_zone: str | None, value: str, moment: str | None) -> None:
+    log = mapped("atelier", time_zone=time_zone)
+    log = log.model_copy(update={"time": log.time.model_copy(update={"format": said})})
+    line = {"event": "view", "article_id": "1", "visitor_id": "v"}
+    found = understood([line | {"time": value}, line | {"time": "2020-09-01T00:00:00Z"}], log)
+    times = found.events["event_time"].to_list()[:-1]
+    assert times == ([datetime.fromisoformat(moment).replace(tzinfo=UTC)] if moment else [])
+
+
+def test_a_clock_that_is_ahead_of_the_servers() -> None:
+    log = mapped("atelier", received=Time(column="at"))
+    line = {"event": "view", "article_id": "1", "visitor_id": "v", "at": "2020-09-01T10:00:00Z"}
+    found = understood([line | {"time": f"2020-09-01T{t}:00Z"} for t in ("09:00", "10:09", "10:11")], log)
+    assert found.events["source_line"].to_list() == [1, 2]
+    assert found.bad["reason"].to_list() == ["event_time is more than 10 minutes after its receipt: a clock is ahead"]
+
+
+def test_the_digest_of_an_event_is_that_of_its_content() -> None:
+    line = {"time": "2020-09-01T10:00:00Z", "event": "view", "article_id": "1", "visitor_id": "v"}
+    others = [line | {"article_id": "2"}, line | {"visitor_id": None, "customer_id": "v"}, line | {"position": 0}]
+    one = understood([line, *others, dict(reversed(line.items()))], mapped("atelier")).events["event_id"].to_list()
+    assert one[0] == one[4] and len(set(one)) == 4
+    assert one[0] == understood([others[0], line], mapped("atelier")).events["event_id"][1]
+    assert one[0] == "ce1985311ac682e1e18d621d61606a37"  # whatever the version: a later delivery must be known again
+
+
+def test_price_lists_of_python_and_of_json() -> None:
+    text = (
+        "[{'value': 18.0, 'currency': 'USD', 'is_original': True, 'valid_from': '2023/09/13', 'valid_to': False},"
+        ' {"value": 12, "currency": "USD", "is_original": false, "valid_from": "2023-10-01", "valid_to": null}]'
+    )
+    found = price_rows(text)
+    assert [(p["price"], p["is_original"], str(p["valid_from_date"]), p["valid_to_date"]) for p in found] == [
+        (18.0, True, "2023-09-13", None),
+        (12.0, False, "2023-10-01", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('touch /tmp/atelier-was-here')",
+        "[{'value': (lambda: 1)()}]",
+        "[{'value': 1} for _ in range(10**9)]",
+        "[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2),
+        "[" * 100_000,
+        "[" + "1," * 30_000 + "]",
+        "'" + "x" * 300_000 + "'",
+        "[{'value': 10**100}]",
+        "[{'value': 'free'}]",
+        "[{'value': 1e999}]",
+        "[{'value': 1} , ",
+        "",
+    ],
+)
+def test_what_is_no_price_list_is_refused_and_never_run(text: str) -> None:
+    with pytest.raises(ValueError):
+        price_rows(text)
+
+
+def test_literals_are_bounded() -> None:
+    for text, said in (("[" + "1," * 30_000 + "]", "values"), ("'" + "x" * 300_000 + "'", "characters")):
+        with pytest.raises(ValueError, match=said):
+            literal(text)
+
+
+def test_attributes_escaped_once_more() -> None:
+    plain = (
+        """{"_id": ObjectId("663b1f"), "sku": 7, "Clothing-Color": ["red", "blue"], "none": None, "size": {"a": 1}}"""
+    )
+    wanted = [
+        ("_id", "663b1f"),
+        ("sku", "7"),
+        ("Clothing-Color", "red"),
+        ("Clothing-Color", "blue"),
+        ("size", '{"a": 1}'),
+    ]
+    for text in (plain, json.dumps(plain)):
+        assert [(row["name"], row["value"]) for row in attribute_rows(text, "x")] == wanted
+    assert attribute_rows("cotton", "material") == [{"name": "material", "value": "cotton"}]
+    assert literal(r"'it\'s \u00e9'") == "it's é"
