@@ -39,16 +39,23 @@ SIZE, CHARACTERS = (144, 216), 21
 HEADER = 2 * LINE
 
 
-def choose(picks: Mapping[str, Sequence[Mapping[str, Any]]], warm: set[str]) -> list[str]:
-    """WARM customers with purchases, those with most different reasons first, then one without."""
+def choose(
+    picks: Mapping[str, Sequence[Mapping[str, Any]]], warm: set[str], counts: tuple[int, int] = (WARM, 1)
+) -> list[str]:
+    """Customers with purchases, those with most different reasons first, then some without; so many of each."""
     ordered = sorted(picks, key=lambda c: (-len({pick["reason"] for pick in picks[c]}), c))
-    return [c for c in ordered if c in warm][:WARM] + [c for c in ordered if c not in warm][:1]
+    return [c for c in ordered if c in warm][: counts[0]] + [c for c in ordered if c not in warm][: counts[1]]
 
 
-def rows(settings: Settings) -> dict[str, list[Tile]]:
+def rows(settings: Settings, counts: tuple[int, int] = (WARM, 1)) -> dict[str, list[Tile]]:
     """Per customer, as a heading, the article bought last and the first PICKS recommendations.
 
-    Raises JobError where nothing was published for the as-of date.
+    Args:
+        settings: as of when, and where.
+        counts: of customers with purchases, and without.
+
+    Raises:
+        JobError: nothing was published for the as-of date.
     """
     warehouse = Warehouse(settings.warehouse, {})
     where: dict[str, Any] = {"bucket": list(BUCKETS), "rank": list(range(1, PICKS + 1))}
@@ -66,7 +73,7 @@ def rows(settings: Settings) -> dict[str, list[Tile]]:
     bought = warehouse.read_arrow(TRANSACTIONS, fields, where=of_these, before=earlier)
     in_order = bought.sort_by([(field, "ascending") for field in fields]).to_pylist()
     last = {line["customer_id"]: line["article_id"] for line in in_order}
-    chosen = choose(picks, set(last))
+    chosen = choose(picks, set(last), counts)
     wanted = {pick["article_id"] for c in chosen for pick in picks[c]} | {last[c] for c in chosen if c in last}
     named = warehouse.read_arrow(ARTICLES, ["article_id", "prod_name"], where={"article_id": sorted(wanted)})
     name = {a["article_id"]: a["prod_name"] or a["article_id"] for a in named.to_pylist()}
