@@ -11,7 +11,7 @@ SEGMENT_TYPES = {
     "club_status": "club membership as last delivered",
     "lifecycle": "new: first purchase in this week; returning: bought before",
     "channel": "sales channel: store, online",
-    "department": "department of the article",
+    "department": "department of the article; only in the slices that a run of that date wrote",
     "bucket": "A/B bucket of the customer, of recommendation metrics",
     "cohort": "month of a customer's first purchase, YYYY-MM",
     "recency_band": "days since the last purchase, of the churn probability",

@@ -74,13 +74,13 @@ def sell_through(sold: DataFrame) -> DataFrame:
     )
 
 
-def department_customers(lines: DataFrame, articles: DataFrame, weeks: int) -> DataFrame:
-    """Customers of each department in the newest weeks: weeks_ago, department, customers."""
+def department_customers(lines: DataFrame, articles: DataFrame) -> DataFrame:
+    """Customers of each department in the newest week: weeks_ago, department, customers."""
     department = F.coalesce("department_name", F.lit(UNKNOWN)).alias("department")
     return (
-        lines.where(F.col("days_before") <= 7 * weeks)
+        lines.where(F.col("days_before") <= 7)
         .join(F.broadcast(articles.select("article_key", department)), "article_key")
-        .groupBy(weeks_ago(F.col("days_before")).alias("weeks_ago"), "department")
+        .groupBy(F.lit(0).alias("weeks_ago"), "department")
         .agg(F.count_distinct("customer_key").alias("customers"))
     )
 

@@ -114,11 +114,11 @@ def _environment() -> Environment:
     return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True)
 
 
-def render(as_of_date: str, lead: str, sections: Sequence[Section]) -> str:
+def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     """The whole page, which needs nothing but itself."""
     css = Markup(_CSS.read_text(encoding="utf-8"))
     return (
         _environment()
         .get_template("run.html")
-        .render(as_of_date=as_of_date, lead=lead, sections=[s for s in sections if s.blocks], css=css)
+        .render(title=title, lead=lead, sections=[s for s in sections if s.blocks], css=css)
     )

@@ -141,7 +141,7 @@ def main(job: Job) -> str:
     with kept(assortment.article_weeks(lines)) as sold:
         departments = polars(assortment.department_counts(sold, articles))
         through = polars(assortment.sell_through(sold))
-        people = polars(assortment.department_customers(lines, articles, max(wanted) + 1))
+        people = polars(assortment.department_customers(lines, articles))
         metrics.append(figures.assortment_metrics(departments, through, people, weeks))
         rows = descriptive.statistics(described(lines, sold, daily, by_baskets, job), as_of, run_id)
     job.publish(DESCRIPTIVE_STATISTICS, _arrow(rows, DESCRIPTIVE_STATISTICS), own)

@@ -27,7 +27,7 @@ _Z = 1.959963984540054
 _DECIMALS = 9
 
 
-def _long(wide: pl.DataFrame, segment_type: str, values: Mapping[str, pl.Expr], customers: pl.Expr) -> pl.DataFrame:
+def long(wide: pl.DataFrame, segment_type: str, values: Mapping[str, pl.Expr], customers: pl.Expr) -> pl.DataFrame:
     """A row for each week, segment and metric whose value is a number.
 
     Args:
@@ -35,8 +35,8 @@ def _long(wide: pl.DataFrame, segment_type: str, values: Mapping[str, pl.Expr], 
         customers: whom the values are about.
     """
     made = wide.select("weeks_ago", "segment", customers.cast(pl.Int64).alias("customer_count"), **values)
-    long = made.unpivot(index=["weeks_ago", "segment", "customer_count"], variable_name="metric", value_name="value")
-    return long.filter(pl.col("value").is_finite()).select(
+    rows = made.unpivot(index=["weeks_ago", "segment", "customer_count"], variable_name="metric", value_name="value")
+    return rows.filter(pl.col("value").is_finite()).select(
         pl.col("weeks_ago").cast(pl.Int32),
         pl.lit(segment_type).alias("segment_type"),
         pl.col("segment").cast(pl.String),
@@ -114,13 +114,13 @@ def customer_metrics(weekly: pl.DataFrame, churn: pl.DataFrame, weeks: int) -> p
             "churn_rate_90d": _share("churned", "lately_before"),
         }
         found += [
-            _long(wide, kind, sales | counts, pl.col("active")),
-            _long(wide, kind, {"retention_7d": _share("retained", "active_before")}, pl.col("active_before")),
-            _long(wide, kind, known, pl.col("known")),
-            _long(wide, kind, churned, pl.col("lately_before")),
+            long(wide, kind, sales | counts, pl.col("active")),
+            long(wide, kind, {"retention_7d": _share("retained", "active_before")}, pl.col("active_before")),
+            long(wide, kind, known, pl.col("known")),
+            long(wide, kind, churned, pl.col("lately_before")),
         ]
     lifecycle = pl.when(pl.col("is_new")).then(pl.lit("new")).otherwise(pl.lit("returning"))
-    return pl.concat([*found, _long(every_week(_by(weekly, lifecycle), weeks), "lifecycle", sales, pl.col("active"))])
+    return pl.concat([*found, long(every_week(_by(weekly, lifecycle), weeks), "lifecycle", sales, pl.col("active"))])
 
 
 def cohort_metrics(cohorts: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
@@ -185,9 +185,9 @@ def assortment_metrics(
     }
     return pl.concat(
         [
-            _long(every, ALL, depth | coverage, nobody),
-            _long(through.with_columns(segment=pl.lit(ALL)), ALL, after_four, nobody),
-            _long(by_department, "department", of_department | depth, pl.col("customers")),
+            long(every, ALL, depth | coverage, nobody),
+            long(through.with_columns(segment=pl.lit(ALL)), ALL, after_four, nobody),
+            long(by_department, "department", of_department | depth, pl.col("customers")),
         ]
     )
 
@@ -215,7 +215,7 @@ def channel_metrics(daily: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFram
         "unit_share": _share("units", "all_units"),
         "revenue_share": _share("revenue", "all_revenue"),
     }
-    return _long(wide, "channel", values, pl.col("customers"))
+    return long(wide, "channel", values, pl.col("customers"))
 
 
 def churn_metrics(check: pl.DataFrame) -> pl.DataFrame:
@@ -233,7 +233,7 @@ def churn_metrics(check: pl.DataFrame) -> pl.DataFrame:
         "churn_brier": _share("squared_error", "customers"),
     }
     both = ((ALL, pl.lit(ALL)), ("recency_band", band))
-    return pl.concat([_long(_by(check, segment), kind, values, pl.col("customers")) for kind, segment in both])
+    return pl.concat([long(_by(check, segment), kind, values, pl.col("customers")) for kind, segment in both])
 
 
 def wilson(successes: pl.Expr, trials: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
@@ -260,11 +260,11 @@ def recommendation_metrics(counts: pl.DataFrame) -> pl.DataFrame:
             "recommended_revenue": pl.col("revenue"),
             "recommended_revenue_share": _share("revenue", "spent"),
         }
-        found.append(_long(wide, kind, sums, pl.col("published")))
+        found.append(long(wide, kind, sums, pl.col("published")))
         for metric, trials in (("realised_hit_rate", "buyers"), ("conversion", "published")):
             low, high = wilson(pl.col("hit"), pl.col(trials))
             ends = wide.filter(pl.col(trials) > 0).select("segment", ci_low=low, ci_high=high)
-            rates = _long(wide, kind, {metric: _share("hit", trials)}, pl.col(trials)).drop("ci_low", "ci_high")
+            rates = long(wide, kind, {metric: _share("hit", trials)}, pl.col(trials)).drop("ci_low", "ci_high")
             found.append(rates.join(ends, "segment").select(*_LONG))
     return pl.concat(found)
 
@@ -278,17 +278,17 @@ def metric_rows(
         metrics: of all weeks, long.
         published: as_of_date, segment_type, segment, metric and value of weeks that the table has; they stay as they
             are, and changes are to them.
-        weeks: weeks_ago of those wanted.
+        weeks: weeks_ago of those wanted; of departments only the run's own week is.
     """
-    dated = metrics.filter(pl.col("weeks_ago").is_in(weeks)).with_columns(
-        as_of_date=pl.lit(as_of_date) - pl.duration(days=7) * pl.col("weeks_ago")
-    )
     key = ["as_of_date", *_KEY[1:]]
+    dated = metrics.with_columns(as_of_date=pl.lit(as_of_date) - pl.duration(days=7) * pl.col("weeks_ago"))
     values = pl.concat([published.select(*key, "value"), dated.select(*key, "value")]).unique(key, keep="first")
+    is_detail = (pl.col("segment_type") == "department") & (pl.col("weeks_ago") > 0)
+    rows = dated.filter(pl.col("weeks_ago").is_in(weeks) & ~is_detail)
     for column, count in (("change", 1), ("change_52w", 52)):
         earlier = values.select(pl.col("as_of_date") + count * WEEK, *_KEY[1:], pl.col("value").alias("earlier"))
-        dated = dated.join(earlier, key, how="left").with_columns((pl.col("value") - pl.col("earlier")).alias(column))
-        dated = dated.drop("earlier")
-    return dated.with_columns(week_start_date=pl.col("as_of_date") - WEEK, run_id=pl.lit(run_id)).select(
+        rows = rows.join(earlier, key, how="left").with_columns((pl.col("value") - pl.col("earlier")).alias(column))
+        rows = rows.drop("earlier")
+    return rows.with_columns(week_start_date=pl.col("as_of_date") - WEEK, run_id=pl.lit(run_id)).select(
         *BUSINESS_METRICS.column_names
     )

@@ -11,7 +11,6 @@ from typing import Any
 import mlflow
 import numpy as np
 import polars as pl
-import pyarrow.fs as pafs
 
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.operations import DELIVERIES
@@ -38,11 +37,15 @@ def verdicts(job: Job) -> list[dict[str, Any]]:
         return []
     columns = ["as_of_date", "model_version", "is_promoted", "reason", "rolled_back_date"]
     until = {"as_of_date": job.settings.as_of_date + timedelta(days=1)}
-    return (
-        job.read_arrow(MODEL_DECISIONS, columns, before=until)
-        .sort_by([("as_of_date", "descending")])
-        .to_pylist()[:VERDICTS]
-    )
+    rows = job.read_arrow(MODEL_DECISIONS, columns, before=until)
+    return rows.sort_by([("as_of_date", "descending")]).to_pylist()[:VERDICTS]
+
+
+def verdict(decision: dict[str, Any]) -> str:
+    """What the gate said, in a word or two."""
+    if decision["rolled_back_date"]:
+        return "rolled back"
+    return "promoted" if decision["is_promoted"] else "not promoted"
 
 
 def quarantined(job: Job) -> list[tuple[str, str, int]]:
@@ -108,9 +111,3 @@ def drift(metrics: pl.DataFrame, as_of_date: date) -> Iterator[tuple[str, str, f
                 index = stability(earlier, by_day[as_of_date])
                 said = "calm" if index < CALM else "moves" if index < SHIFT else "shift"
                 yield f"{metric.replace('_', ' ')} by {kind.replace('_', ' ')}", words, index, said
-
-
-def is_there(root: str, path: str) -> bool:
-    """Whether there is such a file below the warehouse."""
-    files, place = storage.filesystem(f"{root}/{path}")
-    return files.get_file_info(place).type == pafs.FileType.File

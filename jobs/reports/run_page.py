@@ -26,6 +26,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.tracking import start_run
 from jobs.reports import blocks, page_data, sections
+from jobs.reports.blocks import Section
 
 READS = (
     BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS, EVALUATION_METRICS, REALISED_PERFORMANCE,
@@ -60,7 +61,7 @@ def page(job: Job) -> str:
         sections.quality(job, every, described),
     ]
     lead = f"What was sold from {as_of - timedelta(days=7)} to {as_of - timedelta(days=1)}; run {job.settings.run_id}."
-    return blocks.render(str(as_of), lead, found)
+    return blocks.render(f"Week until {as_of}", lead, found)
 
 
 def write(root: str, path: str, text: str) -> None:
@@ -75,12 +76,23 @@ def write(root: str, path: str, text: str) -> None:
         os.replace(draft, place)
 
 
+def index(root: str) -> str:
+    """The page that lists all runs' pages, the newest first."""
+    files, place = storage.filesystem(f"{root}/{SITE}")
+    found = files.get_file_info(pafs.FileSelector(place))
+    weeks = sorted((info.base_name for info in found if info.type == pafs.FileType.Directory), reverse=True)
+    return blocks.render(
+        "Reports", "A page for each week.", [Section("runs", "", [blocks.link(f"{w}/index.html", w) for w in weeks])]
+    )
+
+
 def main(job: Job) -> str:
     settings = job.settings
     with start_run(settings, job.name):
         made = page(job)
         write(job.warehouse.root, f"{settings.as_of_date}/index.html", made)
         write(job.warehouse.root, f"{settings.as_of_date}/run.json", json.dumps([{"run_id": settings.run_id}]))
+        write(job.warehouse.root, "index.html", index(job.warehouse.root))
         mlflow.log_text(made, "run.html")
     return f"{job.warehouse.root}/{SITE}/{settings.as_of_date}/index.html ({len(made.encode()) / 2**20:.1f} MiB)"
 

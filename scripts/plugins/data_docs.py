@@ -1,6 +1,6 @@
 """Data Docs and reports in Airflow's UI: under Browse, on each run, and as pages below /data-docs and /reports.
 
-Data Docs are on each task instance, too. The pages are those of the warehouse that Airflow serves (ATELIER_WAREHOUSE), for whoever is logged in. A browser opens
+The pages are those of the warehouse that Airflow serves (ATELIER_WAREHOUSE), for whoever is logged in. A browser opens
 no file from a page that came by HTTP, so that links to the files themselves would be dead.
 """
 
@@ -112,6 +112,7 @@ class DataDocsPlugin(AirflowPlugin):
     fastapi_apps = [  # noqa: RUF012
         {"app": LoggedIn(DATA_DOCS), "url_prefix": "/data-docs", "name": "Data Docs"},
         {"app": LoggedIn(REPORTS), "url_prefix": "/reports", "name": "Reports"},
+        {"app": LoggedIn(DATA_DOCS), "url_prefix": "/data_docs", "name": "Data Docs, as reports link to them"},
     ]
     external_views = [  # noqa: RUF012
         {"name": "Data Docs", "href": "data-docs/index.html", "url_route": "data_docs", "category": "browse"},
