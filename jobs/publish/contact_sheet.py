@@ -48,7 +48,7 @@ def choose(
 
 
 def rows(settings: Settings, counts: tuple[int, int] = (WARM, 1)) -> dict[str, list[Tile]]:
-    """Per customer, as a heading, the article bought last and the first PICKS recommendations.
+    """Per customer the article bought last and the first PICKS recommendations.
 
     Args:
         settings: as of when, and where.
@@ -82,7 +82,7 @@ def rows(settings: Settings, counts: tuple[int, int] = (WARM, 1)) -> dict[str, l
     for c in chosen:
         before = tile(last[c], name[last[c]], "Bought last", folder) if c in last else Tile(None, ("No purchase yet",))
         after = [tile(p["article_id"], f"{p['rank']}. {name[p['article_id']]}", p["reason"], folder) for p in picks[c]]
-        tiles[f"Customer {c[:8]}"] = [before, *after]
+        tiles[c] = [before, *after]
     return tiles
 
 
@@ -97,9 +97,9 @@ def draw(tiles: Mapping[str, Sequence[Tile]]) -> Image.Image:
     (width, height), step = SIZE, HEADER + SIZE[1] + CAPTION_LINES * LINE + GAP
     sheet = Image.new("RGB", (GAP + (PICKS + 1) * (width + GAP) + GAP, GAP + len(tiles) * step), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=17)
-    for n, (heading, some) in enumerate(tiles.items()):
+    for n, (customer, some) in enumerate(tiles.items()):
         top = GAP + n * step
-        pen.text((GAP, top), heading, INK, font)
+        pen.text((GAP, top), f"Customer {customer[:8]}", INK, font)
         for i, one in enumerate(some):
             place(sheet, one, (GAP + i * (width + GAP) + GAP * (i > 0), top + HEADER - LINE // 2), (width, height))
     return sheet.quantize(256)

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from expectations.articles import ARTICLES
 from expectations.business import BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS
+from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
@@ -82,7 +83,7 @@ def from_baskets(made: DataFrame, customers: DataFrame, as_of_date: date) -> tup
     """Metrics of customers, cohorts and churn, long; and the number of weeks since the first purchase."""
     groups = baskets.customer_groups(customers)
     weekly = polars(baskets.weekly_counts(made, groups))
-    weeks = weekly["weeks_ago"].max() + 1  # type: ignore[operator]
+    weeks = int(weekly["weeks_ago"].to_numpy().max()) + 1
     churn = polars(baskets.churn_counts(made, groups))
     cohorts = polars(baskets.cohort_counts(made, as_of_date))
     return [figures.customer_metrics(weekly, churn, weeks), figures.cohort_metrics(cohorts, as_of_date)], weeks
@@ -153,7 +154,7 @@ def main(job: Job) -> str:
     return f"{count:,} figures of {len(wanted)} weeks until {as_of}, {segmented:,} customers in segments"
 
 
-def _arrow(rows: pl.DataFrame, contract) -> pa.Table:  # type: ignore[no-untyped-def]
+def _arrow(rows: pl.DataFrame, contract: Contract) -> pa.Table:
     return rows.to_arrow().cast(arrow_schema(contract))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -26,6 +26,8 @@ _INK = "#010203"
 _BLUE, _ORANGE, _GREEN, _GREY = "#3b82c4", "#d9772b", "#2a9d77", "#8b95a3"
 #: Years of age in a bar; days that a rolling mean is over.
 _AGE_STEP, _ROLLING = 5, 28
+#: Weeks up to which each has a mark and a label of its own.
+_FEW = 15
 _WIDE, _SMALL = (9.2, 3.0), (5.2, 3.2)
 
 
@@ -40,12 +42,11 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = _SMALL, name: 
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    ink = dict.fromkeys(
-        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), _INK
-    )
-    style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif", "font.size": 9.5}
-    style |= {"axes.spines.top": False, "axes.spines.right": False, "grid.alpha": 0.15}
-    with mpl.rc_context({**style, **ink}):
+    coloured = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}
+    style |= {"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False, "grid.alpha": 0.15}
+    style |= dict.fromkeys(coloured, _INK)
+    with mpl.rc_context(style):
         drawn: Figure = Figure(figsize=size, layout="constrained")
         drawn.patch.set_alpha(0)
         axes = drawn.subplots()
@@ -252,7 +253,7 @@ def weekly(metrics: pl.DataFrame, shown: dict[str, str], label: str, name: str) 
     def draw(axes: Axes) -> None:
         for (metric, words), colour in zip(shown.items(), (_BLUE, _ORANGE, _GREEN, _GREY), strict=False):
             line = metrics.filter(pl.col("metric") == metric).sort("as_of_date")
-            marker = "o" if len(line) < 15 else None
+            marker = "o" if len(line) < _FEW else None
             axes.plot(line["as_of_date"], line["value"], color=colour, lw=1.6, marker=marker, ms=3, label=words)
             ends = line.drop_nulls(["ci_low", "ci_high"])
             if len(ends):
@@ -263,6 +264,9 @@ def weekly(metrics: pl.DataFrame, shown: dict[str, str], label: str, name: str) 
         axes.grid(axis="y")
         axes.legend(frameon=False, ncols=4, loc="upper left", bbox_to_anchor=(0, 1.16))
         axes.xaxis.axis_date()
+        if len(days := metrics.filter(pl.col("metric").is_in(list(shown)))["as_of_date"].unique().sort()) < _FEW:
+            axes.set_xticks(days, [str(day) for day in days])
+            axes.margins(x=0.1)
         for tick in axes.get_xticklabels():
             tick.set(rotation=30, horizontalalignment="right")
 

@@ -64,19 +64,21 @@ def read(job: Job, contract: Contract, where: dict | None = None) -> pl.DataFram
     return found
 
 
-def change(value: float, by: float | None, words: str) -> str:
-    """A change beside the value that it led to, in percent."""
-    if by is None or value - by == 0:
-        return f"no value {words}" if by is None else f"0 {words}"
-    return f"{by / abs(value - by):+.1%} on {words}"
+def change(value: float, by: float | None, form: str, words: str) -> str:
+    """A change beside the value that it led to: in points where that is a share, else in percent of what was before."""
+    if by is None:
+        return f"no value {words}"
+    if "%" in form:
+        return f"{100 * by:+.1f} points on {words}"
+    return f"{by / abs(value - by):+.1%} on {words}" if value != by else f"0 {words}"
 
 
 def key_figures(mine: pl.DataFrame) -> Section:
     """The week in figures, beside last week and last year."""
     rows = {row["metric"]: row for row in mine.filter(pl.col("segment_type") == ALL).iter_rows(named=True)}
     shown = [
-        (name, form.format(row["value"]), change(row["value"], row["change"], "last week"),
-         change(row["value"], row["change_52w"], "last year"))
+        (name, form.format(row["value"]), change(row["value"], row["change"], form, "last week"),
+         change(row["value"], row["change_52w"], form, "last year"))
         for metric, name, form in KEY_FIGURES
         if (row := rows.get(metric))
     ]  # fmt: skip
@@ -84,41 +86,51 @@ def key_figures(mine: pl.DataFrame) -> Section:
 
 
 def folded(rows: list[dict[str, float]], names: list[str]) -> tuple[list[str], list[dict[str, float]]]:
-    """Segments of FOLD customers or more; the others, and if need be the smallest of these, are added up in one.
+    """The MOST_ROWS segments that are FOLD customers or more; all others, and if need be the smallest of these, in one.
 
     Args:
         rows: metric -> value of each segment, most customers first.
         names: of the segments.
     """
-    keep = sum(row.get("active_customers", 0) >= FOLD for row in rows)
-    while keep and 0 < sum(row.get("active_customers", 0) for row in rows[keep:]) < FOLD:
+    keep = min(sum(_customers(row) >= FOLD for row in rows), MOST_ROWS)
+    while keep and 0 < sum(_customers(row) for row in rows[keep:]) < FOLD:
         keep -= 1
     rest = rows[keep:]
-    total = {metric: sum(row.get(metric, 0) for row in rest) for metric, *_ in COLUMNS[:ADDITIVE]}
-    if total["active_customers"] < FOLD:
+    total = {m: sum(row.get(m, 0) for row in rest) for m, *_ in COLUMNS[:ADDITIVE] if any(m in row for row in rest)}
+    if not total.get("active_customers"):
         return names[:keep], rows[:keep]
-    if total["units"]:
+    if total.get("units"):
         total["average_price"] = total["revenue"] / total["units"]
-    total["revenue_per_customer"] = total["revenue"] / total["active_customers"]
-    return [*names[:keep], f"others (under {FOLD} each)"], [*rows[:keep], total]
+    return [*names[:keep], f"{len(rest)} others"], [*rows[:keep], total]
 
 
-def segment_table(mine: pl.DataFrame, kind: str) -> Markup:
-    """Figures of the week by segment of a type."""
+def segment_table(mine: pl.DataFrame, kind: str, *, is_of_customers: bool = True) -> Markup:
+    """Figures of the week by segment of a type.
+
+    Args:
+        mine: rows of gold/business_metrics of the week.
+        kind: the type.
+        is_of_customers: a customer is in one segment only, so that customers of several can be added up.
+    """
     values: dict[str, dict[str, float]] = {}
-    for segment, metric, value in (
-        mine.filter(pl.col("segment_type") == kind).select("segment", "metric", "value").iter_rows()
-    ):
+    own = mine.filter(pl.col("segment_type") == kind)
+    for segment, metric, value in own.select("segment", "metric", "value").iter_rows():
         values.setdefault(segment, {})[metric] = value
-    order = sorted(values, key=lambda s: (-values[s].get("active_customers", 0), s))
+    order = sorted((s for s in values if values[s].get("units", 1)), key=lambda s: (-_customers(values[s]), s))
     names, rows = folded([values[name] for name in order], order)
+    if len(rows) and rows[-1] not in values.values() and not is_of_customers:
+        rows[-1] = {metric: value for metric, value in rows[-1].items() if metric != "active_customers"}
     shown = [c for c in COLUMNS if any(c[0] in row for row in rows)]
     cells = [
         [name, *(form.format(row[metric]) if metric in row else "" for metric, _, form in shown)]
-        for name, row in zip(names[:MOST_ROWS], rows, strict=False)
+        for name, row in zip(names, rows, strict=True)
     ]
     headings = [kind.replace("_", " "), *(words for _, words, _ in shown)]
     return blocks.table(headings, cells, range(1, len(headings)))
+
+
+def _customers(row: dict[str, float]) -> float:
+    return row.get("active_customers", 0)
 
 
 def customers(job: Job, mine: pl.DataFrame, cohorts: pl.DataFrame) -> Section:
@@ -151,7 +163,7 @@ def customers(job: Job, mine: pl.DataFrame, cohorts: pl.DataFrame) -> Section:
     if len(check):
         wide = check.pivot("metric", index=["segment", "customer_count"], values="value")
         made.append(blocks.heading("Churn foretold 90 days ago, and what happened"))
-        rows = [
+        told = [
             (
                 row["segment"],
                 f"{row['customer_count']:,}",
@@ -160,7 +172,7 @@ def customers(job: Job, mine: pl.DataFrame, cohorts: pl.DataFrame) -> Section:
             )
             for row in sorted(wide.iter_rows(named=True), key=lambda row: row["churn_probability"])
         ]
-        made.append(blocks.table(("last basket then", "customers", "foretold", "happened"), rows, (1, 2, 3)))
+        made.append(blocks.table(("last basket then", "customers", "foretold", "happened"), told, (1, 2, 3)))
     return Section("customers", "Customers", made)
 
 
@@ -171,8 +183,8 @@ def sales(every: pl.DataFrame, mine: pl.DataFrame, described: pl.DataFrame) -> S
     made = [
         blocks.figure("Units a day; summers and winters shaded", pictures.daily_sales(described), is_wide=True),
         blocks.figure("Customers a week", pictures.weekly(total, shown, "customers", "weekly"), is_wide=True),
-        blocks.heading("By channel"), segment_table(mine, "channel"),
-        blocks.heading("By department"), segment_table(mine, "department"),
+        blocks.heading("By channel"), segment_table(mine, "channel", is_of_customers=False),
+        blocks.heading("By department"), segment_table(mine, "department", is_of_customers=False),
     ]  # fmt: skip
     return Section("sales", "Sales", made)
 
@@ -186,7 +198,7 @@ def recommendations(job: Job, every: pl.DataFrame, mine: pl.DataFrame) -> Sectio
         drawn = pictures.weekly(total, shown, "share, 95 % interval", "realised")
         made.append(blocks.figure("Buyers who bought one of their picks", drawn, is_wide=True))
         buckets = mine.filter((pl.col("segment_type") == "bucket") & (pl.col("metric") == "conversion"))
-        rates = buckets.filter(pl.col("customer_count") >= FOLD)["value"]
+        rates = buckets.filter(pl.col("customer_count") >= FOLD)["value"].to_numpy()
         if len(rates):
             made.append(
                 blocks.text(
@@ -236,7 +248,7 @@ def quality(job: Job, every: pl.DataFrame, described: pl.DataFrame) -> Section:
     rows = [(table, reason, f"{count:,}") for table, reason, count in page_data.quarantined(job)[:MOST_ROWS]]
     made.append(blocks.table(("table", "reason", "rows"), rows, (2,)))
     made.append(blocks.heading("Freshness"))
-    newest = described.filter(pl.col("picture") == "daily_sales")["label"].max()
+    newest = max(described.filter(pl.col("picture") == "daily_sales")["label"].to_list(), default="no day")
     made.append(blocks.text(f"The newest purchase is of {newest}; the as-of date is {as_of}."))
     made.append(blocks.table(("table", "files", "last seen so as of"), page_data.deliveries(job), (1,)))
     if times := page_data.run_times(job):

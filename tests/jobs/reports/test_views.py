@@ -52,7 +52,11 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     put(root, TRANSACTIONS, lines)
     counts = {c.name: 2 for c in ARTICLE_FEATURES.columns if c.type == "bigint"}
-    features = [{"as_of_date": day, "article_id": f"a{n}"} | counts for day, n in product(WEEKS, range(3))]
+    sold = {"first_sale_date": WEEKS[0] - timedelta(7)}
+    features = [
+        {"as_of_date": day, "article_id": f"a{n}", "last_sale_date": day - timedelta(1)} | sold | counts
+        for day, n in product(WEEKS, range(3))
+    ]
     put(root, ARTICLE_FEATURES, features)
     picks = [
         {"as_of_date": day, "customer_id": f"c{c}", "rank": rank, "article_id": f"a{rank}", "bucket": 40 * c,
