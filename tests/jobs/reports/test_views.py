@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date, timedelta
 from itertools import product
@@ -111,6 +112,17 @@ def test_outcomes_by_hand(database: duckdb.DuckDBPyConnection) -> None:
     assert sales[:2] == [("store", "20-29", 2.0), ("online", "40-49", 4.0)]
     first = "SELECT segment, as_of_date FROM v_customers ORDER BY customer_id"
     assert database.execute(first).fetchone() == ("champion", WEEKS[1])
+
+
+def test_the_notebook_runs_from_top_to_bottom(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_WAREHOUSE", str(warehouse))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    cells = json.loads(PAGE.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
+    names: dict[str, object] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)  # noqa: S102 (our own notebook)
+    assert len(names["weeks"]) == len(WEEKS)  # type: ignore[arg-type]
 
 
 def test_a_view_says_what_its_query_needs() -> None:
