@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import duckdb
 from deltalake import DeltaTable
@@ -21,6 +20,7 @@ from deltalake import DeltaTable
 from expectations.contract import Contract
 from expectations.registry import CONTRACTS
 from jobs.platform import storage
+from jobs.platform.data_files import data_files
 from jobs.platform.errors import JobError
 from jobs.platform.job import EXIT_JOB_ERROR
 from jobs.platform.tables import Tables
@@ -109,9 +109,12 @@ def possible(names: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def parquet_sql(table: DeltaTable, contract: Contract) -> str:
-    """DuckDB's SQL of a table by its Parquet files; without a row where it has none."""
+    """DuckDB's SQL of a table by its Parquet files; without a row where it has none.
+
+    Raises JobError where rows were deleted from a file by a vector beside it.
+    """
     columns = ", ".join(f'"{name}"' for name in contract.column_names)
-    files = [unquote(file) if "%" in file else file for file in table.file_uris()]
+    files = [file.uri for file in data_files(table)]
     if not files:
         empty = ", ".join(f'NULL::{_DUCKDB_TYPES.get(c.type, c.type)} AS "{c.name}"' for c in contract.columns)
         return f"SELECT {empty} WHERE false"

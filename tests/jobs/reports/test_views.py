@@ -109,6 +109,7 @@ def test_outcomes_by_hand(database: duckdb.DuckDBPyConnection) -> None:
     sql = "SELECT as_of_date, customer_id, rank, units_bought, revenue_bought FROM v_outcomes WHERE units_bought > 0"
     assert database.execute(sql).fetchall() == [(WEEKS[0], "c0", 1, 2, 7.0)]
     sales = database.execute("SELECT channel, age_band, price FROM v_sales ORDER BY t_dat, price").fetchall()
+    assert database.execute("SELECT DISTINCT source_file FROM transactions").fetchall() == [("trans actions.csv",)]
     assert sales[:2] == [("store", "20-29", 2.0), ("online", "40-49", 4.0)]
     first = "SELECT segment, as_of_date FROM v_customers ORDER BY customer_id"
     assert database.execute(first).fetchone() == ("champion", WEEKS[1])
