@@ -134,6 +134,9 @@ bench-increments: setup ## the next week, and a year of snapshots, beside comput
 bench-upkeep: setup ## queries before and after housekeeping of the tables [SCALE=0.1]
 	$(JOBS) -m benchmarks upkeep $(call flag,scale,SCALE)
 
+bench-reports: setup ## business metrics of every week, and of the next one, beside DuckDB [DATA= SCALE=1.0]
+	$(JOBS) -m benchmarks reports $(call flag,data,DATA) $(call flag,scale,SCALE)
+
 bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=efficientnet_lite0 IMAGES=96]
 	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
 

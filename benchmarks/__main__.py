@@ -18,6 +18,7 @@ from benchmarks import events as events_
 from benchmarks import fashion_mnist as fashion_mnist_
 from benchmarks import features as features_
 from benchmarks import increments as increments_
+from benchmarks import reports as reports_
 from benchmarks import sample_data as sample_data_
 from benchmarks import scoring as scoring_
 from benchmarks import sequences as sequences_
@@ -127,6 +128,15 @@ def increments(
 ) -> None:
     """The run of a further week, and a year of snapshots, beside computing all anew; 25 GB of disk at full size."""
     increments_.run(data, scale)
+
+
+@app.command()
+def reports(
+    data: Annotated[Path | None, typer.Option(help="Folder with H&M-shaped files; else generated")] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of what is generated: 1.0 is 31,788,324 lines")] = 1.0,
+) -> None:
+    """Business metrics of every week, and of the next one, beside DuckDB."""
+    reports_.run(data, scale)
 
 
 @app.command()

@@ -18,6 +18,9 @@ line that says what to do, and there is no retry. Anything else is retried twice
 **Tasks.** A task id is a module: `features.customers` runs `jobs/features/customers.py`. Each takes a slot of the pool
 `heavy` (one slot by default), so that heavy tasks never share a small machine.
 
+**Report.** After the picks are published the week's business metrics are added to `gold/business_metrics`, and the page
+of the run is written: a tab of the run, or *Browse*, *Reports*.
+
 **Tables.** Each is an asset: its events tell of Delta version, rows, as-of date and the page of its checks. Those of
 `silver/articles` and `silver/transactions` start the DAG `catalogue_intelligence`.
 """
@@ -74,6 +77,10 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
         ("ranking.score", JobOperator, ["evaluation.gate"]),
         ("publish.recommendations", JobOperator, ["ranking.score"]),
         ("baskets.bought_together", JobOperator, ["ingest.transactions"]),
+    ],
+    "report": [
+        ("reports.business_metrics", SparkJobOperator, ["publish.recommendations"]),
+        ("reports.run_page", JobOperator, ["reports.business_metrics", "evaluation.realised_performance"]),
     ],
 }
 

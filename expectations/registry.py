@@ -2,6 +2,7 @@
 
 from expectations.articles import ARTICLES
 from expectations.baskets import ASSOCIATION_RULES, BOUGHT_TOGETHER
+from expectations.business import BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS
 from expectations.contract import contracts_by_name
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
@@ -60,6 +61,9 @@ CONTRACTS = contracts_by_name(
         CANDIDATES,
         RECOMMENDATIONS,
         REALISED_PERFORMANCE,
+        BUSINESS_METRICS,
+        CUSTOMER_SEGMENTS,
+        DESCRIPTIVE_STATISTICS,
         BACKTEST_METRICS,
         BACKTEST_BUYERS,
         SIMILAR_ARTICLES,

@@ -39,16 +39,23 @@ SIZE, CHARACTERS = (144, 216), 21
 HEADER = 2 * LINE
 
 
-def choose(picks: Mapping[str, Sequence[Mapping[str, Any]]], warm: set[str]) -> list[str]:
-    """WARM customers with purchases, those with most different reasons first, then one without."""
+def choose(
+    picks: Mapping[str, Sequence[Mapping[str, Any]]], warm: set[str], counts: tuple[int, int] = (WARM, 1)
+) -> list[str]:
+    """Customers with purchases, those with most different reasons first, then some without; so many of each."""
     ordered = sorted(picks, key=lambda c: (-len({pick["reason"] for pick in picks[c]}), c))
-    return [c for c in ordered if c in warm][:WARM] + [c for c in ordered if c not in warm][:1]
+    return [c for c in ordered if c in warm][: counts[0]] + [c for c in ordered if c not in warm][: counts[1]]
 
 
-def rows(settings: Settings) -> dict[str, list[Tile]]:
-    """Per customer, as a heading, the article bought last and the first PICKS recommendations.
+def rows(settings: Settings, counts: tuple[int, int] = (WARM, 1)) -> dict[str, list[Tile]]:
+    """Per customer the article bought last and the first PICKS recommendations.
 
-    Raises JobError where nothing was published for the as-of date.
+    Args:
+        settings: as of when, and where.
+        counts: of customers with purchases, and without.
+
+    Raises:
+        JobError: nothing was published for the as-of date.
     """
     warehouse = Warehouse(settings.warehouse, {})
     where: dict[str, Any] = {"bucket": list(BUCKETS), "rank": list(range(1, PICKS + 1))}
@@ -66,7 +73,7 @@ def rows(settings: Settings) -> dict[str, list[Tile]]:
     bought = warehouse.read_arrow(TRANSACTIONS, fields, where=of_these, before=earlier)
     in_order = bought.sort_by([(field, "ascending") for field in fields]).to_pylist()
     last = {line["customer_id"]: line["article_id"] for line in in_order}
-    chosen = choose(picks, set(last))
+    chosen = choose(picks, set(last), counts)
     wanted = {pick["article_id"] for c in chosen for pick in picks[c]} | {last[c] for c in chosen if c in last}
     named = warehouse.read_arrow(ARTICLES, ["article_id", "prod_name"], where={"article_id": sorted(wanted)})
     name = {a["article_id"]: a["prod_name"] or a["article_id"] for a in named.to_pylist()}
@@ -75,7 +82,7 @@ def rows(settings: Settings) -> dict[str, list[Tile]]:
     for c in chosen:
         before = tile(last[c], name[last[c]], "Bought last", folder) if c in last else Tile(None, ("No purchase yet",))
         after = [tile(p["article_id"], f"{p['rank']}. {name[p['article_id']]}", p["reason"], folder) for p in picks[c]]
-        tiles[f"Customer {c[:8]}"] = [before, *after]
+        tiles[c] = [before, *after]
     return tiles
 
 
@@ -90,9 +97,9 @@ def draw(tiles: Mapping[str, Sequence[Tile]]) -> Image.Image:
     (width, height), step = SIZE, HEADER + SIZE[1] + CAPTION_LINES * LINE + GAP
     sheet = Image.new("RGB", (GAP + (PICKS + 1) * (width + GAP) + GAP, GAP + len(tiles) * step), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=17)
-    for n, (heading, some) in enumerate(tiles.items()):
+    for n, (customer, some) in enumerate(tiles.items()):
         top = GAP + n * step
-        pen.text((GAP, top), heading, INK, font)
+        pen.text((GAP, top), f"Customer {customer[:8]}", INK, font)
         for i, one in enumerate(some):
             place(sheet, one, (GAP + i * (width + GAP) + GAP * (i > 0), top + HEADER - LINE // 2), (width, height))
     return sheet.quantize(256)

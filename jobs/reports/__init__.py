@@ -1,0 +1,1 @@
+"""Business metrics, customer segments, descriptive pictures, and the page of a run."""

@@ -1,0 +1,118 @@
+"""Rows of gold/descriptive_statistics from counts: what the pictures of paper 000 and some more are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from expectations.business import DESCRIPTIVE_STATISTICS
+from jobs.reports.assortment import BINS_PER_DECADE, TOGETHER_GROUPS
+from jobs.reports.baskets import ONLINE, STORE
+
+#: Labels that a ranking shows, baskets that a customer's count ends at, and weeks that an article's lifetime ends at.
+TOP, MOST_BASKETS, MOST_WEEKS = 20, 20, 52
+CHANNELS = {STORE: "store", ONLINE: "online"}
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+#: Ranking -> the column that it is of.
+RANKINGS = {
+    "product_type": "product_type_name", "product_group": "product_group_name", "colour_group": "colour_group_name"
+}  # fmt: skip
+
+Row = tuple[str, str, int, str, float]
+
+
+def daily_rows(daily: pl.DataFrame, as_of_date: date) -> Iterable[Row]:
+    """Units and revenue of each day, units by price, and by weekday and channel.
+
+    Args:
+        daily: see assortment.daily_counts.
+    """
+    days = daily.group_by("days_before").agg(pl.col("units", "revenue").sum()).sort("days_before", descending=True)
+    first = days["days_before"].max()
+    for row in days.iter_rows(named=True):
+        day = as_of_date - timedelta(days=row["days_before"])
+        for series in ("units", "revenue"):
+            yield "daily_sales", series, first - row["days_before"], day.isoformat(), round(float(row[series]), 6)
+    prices = daily.drop_nulls("price_bin").group_by("price_bin").agg(pl.col("units").sum()).sort("price_bin")
+    least = prices["price_bin"].min()
+    for price_bin, units in prices.iter_rows():
+        yield "price", "units", price_bin - least, f"{10 ** (price_bin / BINS_PER_DECADE):.6g}", units
+    weekday = (as_of_date.weekday() - pl.col("days_before")) % 7
+    by_weekday = daily.group_by("sales_channel_id", weekday.alias("weekday")).agg(pl.col("units").sum())
+    for channel, number, units in by_weekday.iter_rows():
+        yield "weekday", CHANNELS[channel], number, WEEKDAYS[number], units
+
+
+def ranking_rows(units: pl.DataFrame) -> Iterable[Row]:
+    """The labels that sold most in the last year.
+
+    Args:
+        units: see assortment.label_units.
+    """
+    for picture, column in RANKINGS.items():
+        top = units.filter(pl.col("label_of") == column).sort(["units", "label"], descending=[True, False]).head(TOP)
+        for place, (label, sold) in enumerate(top.select("label", "units").iter_rows()):
+            yield picture, "units", place, label, sold
+
+
+def capped_rows(picture: str, counts: pl.DataFrame, most: int) -> Iterable[Row]:
+    """Counts by a whole number from 1 on, all from `most` on in one.
+
+    Args:
+        counts: that number, and the count.
+    """
+    number, count = counts.columns
+    for value, found in (
+        counts.group_by(pl.col(number).clip(1, most).cast(pl.Int64)).agg(pl.col(count).sum()).sort(number).iter_rows()
+    ):
+        yield picture, count, value, f"{value} or more" if value == most else str(value), found
+
+
+def age_rows(ages: pl.DataFrame) -> Iterable[Row]:
+    """Customers by year of age.
+
+    Args:
+        ages: age and customers.
+    """
+    for age, customers in ages.drop_nulls().sort("age").iter_rows():
+        yield "age", "customers", age, str(age), customers
+
+
+def together_rows(pairs: pl.DataFrame) -> Iterable[Row]:
+    """Of baskets with a product group the share that has each other one: a row of the matrix is a series.
+
+    Args:
+        pairs: see assortment.sold_together.
+    """
+    alone = pairs.filter(pl.col("one") == pl.col("other")).sort(["baskets", "one"], descending=[True, False])
+    size = dict(alone.head(TOGETHER_GROUPS).select("one", "baskets").iter_rows())
+    both = {(one, other): baskets for one, other, baskets in pairs.select("one", "other", "baskets").iter_rows()}
+    for one in size:
+        for place, other in enumerate(size):
+            yield "sold_together", one, place, other, both.get((one, other), 0) / size[one]
+
+
+def missing_rows(shares: Mapping[str, Mapping[str, float]], left_out: Sequence[str] = ()) -> Iterable[Row]:
+    """Of each table's columns with missing values the share of rows.
+
+    Args:
+        shares: table -> column -> share.
+        left_out: columns whose null is no missing value.
+    """
+    for table, columns in shares.items():
+        missing = sorted(((share, c) for c, share in columns.items() if share and c not in left_out), reverse=True)
+        for place, (share, column) in enumerate(missing):
+            yield "missing_values", table, place, column, share
+
+
+def statistics(rows: Iterable[Row], as_of_date: date, run_id: str) -> pl.DataFrame:
+    """gold/descriptive_statistics."""
+    schema = {
+        "picture": pl.String, "series": pl.String, "position": pl.Int32, "label": pl.String, "value": pl.Float64
+    }  # fmt: skip
+    table = pl.DataFrame(list(rows), schema=schema, orient="row", strict=False)
+    return table.with_columns(as_of_date=pl.lit(as_of_date), run_id=pl.lit(run_id)).select(
+        *DESCRIPTIVE_STATISTICS.column_names
+    )

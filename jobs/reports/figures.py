@@ -1,0 +1,294 @@
+"""From counts by week and segment to the rows of gold/business_metrics: stocks, rates, intervals and changes.
+
+Frames of metrics are long: weeks_ago, segment_type, segment, metric, value, customer_count, ci_low, ci_high.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+import polars as pl
+
+from expectations.business import ALL, BUSINESS_METRICS, RETENTION
+from jobs.platform.settings import WEEK
+from jobs.reports.assortment import NEW_WEEKS
+from jobs.reports.baskets import ONLINE, PERIOD_DAYS, RECENCY_BANDS, STORE
+
+_KEY = ["weeks_ago", "segment_type", "segment", "metric"]
+_LONG = {
+    "weeks_ago": pl.Int32, "segment_type": pl.String, "segment": pl.String, "metric": pl.String, "value": pl.Float64,
+    "customer_count": pl.Int64, "ci_low": pl.Float64, "ci_high": pl.Float64,
+}  # fmt: skip
+#: Normal quantile of a two-sided 95 % interval.
+_Z = 1.959963984540054
+#: Decimals of a value: sums of prices differ beyond them by the order that they are added in.
+_DECIMALS = 9
+
+
+def long(wide: pl.DataFrame, segment_type: str, values: Mapping[str, pl.Expr], customers: pl.Expr) -> pl.DataFrame:
+    """A row for each week, segment and metric whose value is a number.
+
+    Args:
+        wide: weeks_ago, segment, and what the expressions need.
+        customers: whom the values are about.
+    """
+    made = wide.select("weeks_ago", "segment", customers.cast(pl.Int64).alias("customer_count"), **values)
+    rows = made.unpivot(index=["weeks_ago", "segment", "customer_count"], variable_name="metric", value_name="value")
+    return rows.filter(pl.col("value").is_finite()).select(
+        pl.col("weeks_ago").cast(pl.Int32),
+        pl.lit(segment_type).alias("segment_type"),
+        pl.col("segment").cast(pl.String),
+        "metric",
+        pl.col("value").round(_DECIMALS),
+        "customer_count",
+        pl.lit(None, pl.Float64).alias("ci_low"),
+        pl.lit(None, pl.Float64).alias("ci_high"),
+    )
+
+
+def _share(part: str, whole: str) -> pl.Expr:
+    return pl.col(part) / pl.col(whole)
+
+
+def every_week(counts: pl.DataFrame, weeks: int) -> pl.DataFrame:
+    """Counts of each segment in each of the weeks, the oldest first; 0 where there is no row."""
+    grid = pl.DataFrame({"weeks_ago": range(weeks)}, schema={"weeks_ago": pl.Int32}).join(
+        counts.select("segment").unique(), how="cross"
+    )
+    full = grid.join(counts.with_columns(pl.col("weeks_ago").cast(pl.Int32)), ["weeks_ago", "segment"], how="left")
+    return full.fill_null(0).sort("segment", "weeks_ago", descending=[False, True])
+
+
+def _by(counts: pl.DataFrame, segment: pl.Expr) -> pl.DataFrame:
+    return (
+        counts.with_columns(segment.alias("segment"))
+        .group_by("weeks_ago", "segment")
+        .agg(pl.col(pl.Int64, pl.Float64).sum())
+    )
+
+
+def customer_metrics(weekly: pl.DataFrame, churn: pl.DataFrame, weeks: int) -> pl.DataFrame:
+    """Metrics of all customers, by age band, club status, and new or returning.
+
+    Args:
+        weekly: see baskets.weekly_counts.
+        churn: see baskets.churn_counts.
+        weeks: since the first purchase.
+    """
+    sales = {
+        "active_customers": pl.col("active").cast(pl.Float64),
+        "baskets": pl.col("baskets").cast(pl.Float64),
+        "units": pl.col("units").cast(pl.Float64),
+        "revenue": pl.col("revenue"),
+        "units_per_basket": _share("units", "baskets"),
+        "revenue_per_basket": _share("revenue", "baskets"),
+        "baskets_per_customer": _share("baskets", "active"),
+        "revenue_per_customer": _share("revenue", "active"),
+        "average_price": _share("revenue", "units"),
+    }
+    new = pl.when(pl.col("is_new")).then(pl.col("active")).otherwise(0).alias("new")
+    weekly = weekly.with_columns(new)
+    found = []
+    for kind, segment in ((ALL, pl.lit(ALL)), ("age_band", pl.col("age_band")), ("club_status", pl.col("club_status"))):
+        gone = _by(churn, segment)
+        wide = every_week(_by(weekly, segment).join(gone, ["weeks_ago", "segment"], how="full", coalesce=True), weeks)
+        bought_lately = (pl.col("new") + pl.col("won_back") - pl.col("churned")).cum_sum().over("segment")
+        wide = wide.with_columns(
+            known=pl.col("new").cum_sum().over("segment"),
+            repeaters=pl.col("second_baskets").cum_sum().over("segment"),
+            active_before=pl.col("active").shift(1).over("segment"),
+            lately_before=bought_lately.shift(1).over("segment"),
+        )
+        counts = {
+            "new_customers": pl.col("new").cast(pl.Float64),
+            "returning_customers": (pl.col("active") - pl.col("new")).cast(pl.Float64),
+            "won_back_customers": pl.col("won_back").cast(pl.Float64),
+        }
+        known = {
+            "known_customers": pl.col("known").cast(pl.Float64), "repeat_purchase_rate": _share("repeaters", "known")
+        }  # fmt: skip
+        churned = {
+            "churned_customers": pl.col("churned").cast(pl.Float64),
+            "churn_rate_90d": _share("churned", "lately_before"),
+        }
+        found += [
+            long(wide, kind, sales | counts, pl.col("active")),
+            long(wide, kind, {"retention_7d": _share("retained", "active_before")}, pl.col("active_before")),
+            long(wide, kind, known, pl.col("known")),
+            long(wide, kind, churned, pl.col("lately_before")),
+        ]
+    lifecycle = pl.when(pl.col("is_new")).then(pl.lit("new")).otherwise(pl.lit("returning"))
+    return pl.concat([*found, long(every_week(_by(weekly, lifecycle), weeks), "lifecycle", sales, pl.col("active"))])
+
+
+def cohort_metrics(cohorts: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
+    """Retention of each cohort in each 30-day period, in the week in which its last customer had it behind them.
+
+    Args:
+        cohorts: see baskets.cohort_counts.
+    """
+    size = {row["cohort"]: row["customers"] for row in cohorts.filter(pl.col("period") == 0).to_dicts()}
+    bought = {(row["cohort"], row["period"]): row["customers"] for row in cohorts.to_dicts()}
+    rows = []
+    for cohort, customers in size.items():
+        year, month = map(int, cohort.split("-"))
+        last = date(year, month, calendar.monthrange(year, month)[1])
+        period = 1
+        while (over := last + timedelta(days=PERIOD_DAYS * (period + 1))) <= as_of_date:
+            value = bought.get((cohort, period), 0) / customers
+            week = (as_of_date - over).days // 7
+            rows.append(
+                (week, "cohort", cohort, f"{RETENTION}_{period}", round(value, _DECIMALS), customers, None, None)
+            )
+            period += 1
+    return pl.DataFrame(rows, schema=_LONG, orient="row")
+
+
+def assortment_metrics(
+    departments: pl.DataFrame, through: pl.DataFrame, customers: pl.DataFrame, weeks: int
+) -> pl.DataFrame:
+    """Metrics of the assortment, of all and by department.
+
+    Args:
+        departments: see assortment.department_counts.
+        through: see assortment.sell_through.
+        customers: see assortment.department_customers.
+        weeks: since the first purchase.
+    """
+    every = every_week(_by(departments, pl.lit(ALL)), weeks).with_columns(
+        ever_sold=pl.col("new_articles").cum_sum().over("segment")
+    )
+    depth = {
+        "discount_depth": 1 - _share("revenue", "at_highest"),
+        "articles_sold": pl.col("articles_sold").cast(pl.Float64),
+        "new_articles": pl.col("new_articles").cast(pl.Float64),
+        "new_article_unit_share": _share("new_article_units", "units"),
+    }
+    nobody = pl.lit(None, pl.Int64)
+    coverage = {"catalogue_coverage": _share("articles_sold", "ever_sold")}
+    after_four = {
+        f"new_article_sell_through_{NEW_WEEKS}w": _share("sold_through", "articles"),
+        f"new_article_units_{NEW_WEEKS}w": _share("units", "articles"),
+    }
+    total = every.select("weeks_ago", all_units="units", all_revenue="revenue")
+    by_department = every_week(_by(departments, pl.col("department")), weeks).join(total, "weeks_ago")
+    people = customers.select(pl.col("weeks_ago").cast(pl.Int32), segment="department", customers="customers")
+    by_department = by_department.join(people, ["weeks_ago", "segment"], how="left").filter(pl.col("units") > 0)
+    of_department = {
+        "active_customers": pl.col("customers").cast(pl.Float64),
+        "units": pl.col("units").cast(pl.Float64),
+        "revenue": pl.col("revenue"),
+        "average_price": _share("revenue", "units"),
+        "revenue_share": _share("revenue", "all_revenue"),
+    }
+    return pl.concat(
+        [
+            long(every, ALL, depth | coverage, nobody),
+            long(through.with_columns(segment=pl.lit(ALL)), ALL, after_four, nobody),
+            long(by_department, "department", of_department | depth, pl.col("customers")),
+        ]
+    )
+
+
+def channel_metrics(daily: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+    """Metrics of each channel.
+
+    Args:
+        daily: see assortment.daily_counts.
+        customers: see baskets.channel_customers.
+    """
+    week = ((pl.col("days_before") - 1) // 7).cast(pl.Int32).alias("weeks_ago")
+    name = pl.col("sales_channel_id").replace_strict({STORE: "store", ONLINE: "online"}, return_dtype=pl.String)
+    sums = daily.group_by(week, name.alias("segment")).agg(pl.col("units", "revenue").sum())
+    totals = sums.group_by("weeks_ago").agg(all_units=pl.col("units").sum(), all_revenue=pl.col("revenue").sum())
+    people = customers.unpivot(["store", "online"], index="weeks_ago", variable_name="segment", value_name="customers")
+    wide = sums.join(totals, "weeks_ago").join(
+        people.with_columns(pl.col("weeks_ago").cast(pl.Int32)), ["weeks_ago", "segment"]
+    )
+    values = {
+        "active_customers": pl.col("customers").cast(pl.Float64),
+        "units": pl.col("units").cast(pl.Float64),
+        "revenue": pl.col("revenue"),
+        "average_price": _share("revenue", "units"),
+        "unit_share": _share("units", "all_units"),
+        "revenue_share": _share("revenue", "all_revenue"),
+    }
+    return long(wide, "channel", values, pl.col("customers"))
+
+
+def churn_metrics(check: pl.DataFrame) -> pl.DataFrame:
+    """The churn probabilities of 90 days ago beside what happened, of all and by recency then.
+
+    Args:
+        check: see baskets.churn_check.
+    """
+    check = check.with_columns(weeks_ago=pl.lit(0, pl.Int32))
+    limits = [f"up to {limit} days" for limit in RECENCY_BANDS] + [f"over {RECENCY_BANDS[-1]} days"]
+    band = pl.col("recency_band").replace_strict(dict(enumerate(limits)), return_dtype=pl.String)
+    values = {
+        "churn_probability": _share("probability", "customers"),
+        "churn_realised": _share("churned", "customers"),
+        "churn_brier": _share("squared_error", "customers"),
+    }
+    both = ((ALL, pl.lit(ALL)), ("recency_band", band))
+    return pl.concat([long(_by(check, segment), kind, values, pl.col("customers")) for kind, segment in both])
+
+
+def wilson(successes: pl.Expr, trials: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Wilson's 95 % interval of a rate (Wilson, JASA 22, 1927)."""
+    share = successes / trials
+    middle = (share + _Z**2 / (2 * trials)) / (1 + _Z**2 / trials)
+    half = _Z / (1 + _Z**2 / trials) * (share * (1 - share) / trials + _Z**2 / (4 * trials**2)).sqrt()
+    return (middle - half).clip(0.0), (middle + half).clip(upper_bound=1.0)
+
+
+def recommendation_metrics(counts: pl.DataFrame) -> pl.DataFrame:
+    """Metrics of the recommendations for the week, of all, by bucket and by age band.
+
+    Args:
+        counts: see recommended.recommendation_counts.
+    """
+    counts = counts.with_columns(weeks_ago=pl.lit(0, pl.Int32))
+    found = []
+    for kind, segment in ((ALL, pl.lit(ALL)), ("bucket", pl.col("bucket")), ("age_band", pl.col("age_band"))):
+        wide = _by(counts.with_columns(pl.col("bucket").cast(pl.String)), segment)
+        sums = {
+            "published_customers": pl.col("published").cast(pl.Float64),
+            "recommended_units": pl.col("units").cast(pl.Float64),
+            "recommended_revenue": pl.col("revenue"),
+            "recommended_revenue_share": _share("revenue", "spent"),
+        }
+        found.append(long(wide, kind, sums, pl.col("published")))
+        for metric, trials in (("realised_hit_rate", "buyers"), ("conversion", "published")):
+            low, high = wilson(pl.col("hit"), pl.col(trials))
+            ends = wide.filter(pl.col(trials) > 0).select("segment", ci_low=low, ci_high=high)
+            rates = long(wide, kind, {metric: _share("hit", trials)}, pl.col(trials)).drop("ci_low", "ci_high")
+            found.append(rates.join(ends, "segment").select(*_LONG))
+    return pl.concat(found)
+
+
+def metric_rows(
+    metrics: pl.DataFrame, published: pl.DataFrame, as_of_date: date, run_id: str, weeks: list[int]
+) -> pl.DataFrame:
+    """Rows of gold/business_metrics of some weeks, with the changes to the weeks before.
+
+    Args:
+        metrics: of all weeks, long.
+        published: as_of_date, segment_type, segment, metric and value of weeks that the table has; they stay as they
+            are, and changes are to them.
+        weeks: weeks_ago of those wanted; of departments only the run's own week is.
+    """
+    key = ["as_of_date", *_KEY[1:]]
+    dated = metrics.with_columns(as_of_date=pl.lit(as_of_date) - pl.duration(days=7) * pl.col("weeks_ago"))
+    values = pl.concat([published.select(*key, "value"), dated.select(*key, "value")]).unique(key, keep="first")
+    is_detail = (pl.col("segment_type") == "department") & (pl.col("weeks_ago") > 0)
+    rows = dated.filter(pl.col("weeks_ago").is_in(weeks) & ~is_detail)
+    for column, count in (("change", 1), ("change_52w", 52)):
+        earlier = values.select(pl.col("as_of_date") + count * WEEK, *_KEY[1:], pl.col("value").alias("earlier"))
+        rows = rows.join(earlier, key, how="left").with_columns((pl.col("value") - pl.col("earlier")).alias(column))
+        rows = rows.drop("earlier")
+    return rows.with_columns(week_start_date=pl.col("as_of_date") - WEEK, run_id=pl.lit(run_id)).select(
+        *BUSINESS_METRICS.column_names
+    )

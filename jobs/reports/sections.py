@@ -1,0 +1,284 @@
+"""The sections of a run's page: what each shows, and how small groups are folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import polars as pl
+from markupsafe import Markup
+
+from expectations.business import ALL, CUSTOMER_SEGMENTS, RFM_SEGMENTS
+from expectations.contract import Contract
+from expectations.evaluation import EVALUATION_METRICS, POOLED, REALISED_PERFORMANCE
+from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K
+from jobs.platform.data_docs import site
+from jobs.platform.job import Job
+from jobs.publish import contact_sheet
+from jobs.reports import blocks, page_data, pictures
+from jobs.reports.blocks import Section
+from jobs.reports.pictures import FOLD
+
+#: Key figures: metric, name, how it is written.
+KEY_FIGURES = (
+    ("revenue", "Revenue", "{:,.4g}"),
+    ("units", "Units", "{:,.0f}"),
+    ("baskets", "Baskets", "{:,.0f}"),
+    ("active_customers", "Active customers", "{:,.0f}"),
+    ("new_customers", "New customers", "{:,.0f}"),
+    ("retention_7d", "Bought again within a week", "{:.1%}"),
+    ("churn_rate_90d", "Churn (90 days)", "{:.2%}"),
+    ("repeat_purchase_rate", "Repeat purchase rate", "{:.1%}"),
+    ("revenue_per_basket", "Revenue per basket", "{:,.4g}"),
+    ("average_price", "Average price", "{:,.4g}"),
+    ("discount_depth", "Discount depth", "{:.1%}"),
+    ("catalogue_coverage", "Catalogue that sold", "{:.1%}"),
+    ("realised_hit_rate", "Hit rate of the picks", "{:.1%}"),
+    ("conversion", "Conversion of the picks", "{:.2%}"),
+    ("recommended_revenue_share", "Revenue from picks", "{:.1%}"),
+)
+#: Columns of a table of segments; the first four can be added up where small groups are folded.
+COLUMNS = (
+    ("active_customers", "customers", "{:,.0f}"),
+    ("baskets", "baskets", "{:,.0f}"),
+    ("units", "units", "{:,.0f}"),
+    ("revenue", "revenue", "{:,.4g}"),
+    ("revenue_per_customer", "per customer", "{:,.4g}"),
+    ("average_price", "average price", "{:,.4g}"),
+    ("retention_7d", "again in a week", "{:.1%}"),
+    ("churn_rate_90d", "churn", "{:.2%}"),
+    ("revenue_share", "of revenue", "{:.1%}"),
+)
+ADDITIVE = 4
+#: Customers on the page with and without purchases, and rows of the longest tables.
+PEOPLE, MOST_ROWS = (8, 2), 25
+
+
+def read(job: Job, contract: Contract, where: dict | None = None) -> pl.DataFrame:
+    """Rows of an as-of table until the run's date; none where there is no table."""
+    if not job.exists(contract):
+        return pl.DataFrame(schema={name: pl.Null for name in contract.column_names})
+    until = {"as_of_date": job.settings.as_of_date + timedelta(days=1)}
+    found = pl.from_arrow(job.read_arrow(contract, contract.column_names, where, until))
+    assert isinstance(found, pl.DataFrame)
+    return found
+
+
+def change(value: float, by: float | None, form: str, words: str) -> str:
+    """A change beside the value that it led to: in points where that is a share, else in percent of what was before."""
+    if by is None:
+        return f"no value {words}"
+    if "%" in form:
+        return f"{100 * by:+.1f} points on {words}"
+    return f"{by / abs(value - by):+.1%} on {words}" if value != by else f"0 {words}"
+
+
+def key_figures(mine: pl.DataFrame) -> Section:
+    """The week in figures, beside last week and last year."""
+    rows = {row["metric"]: row for row in mine.filter(pl.col("segment_type") == ALL).iter_rows(named=True)}
+    shown = [
+        (name, form.format(row["value"]), change(row["value"], row["change"], form, "last week"),
+         change(row["value"], row["change_52w"], form, "last year"))
+        for metric, name, form in KEY_FIGURES
+        if (row := rows.get(metric))
+    ]  # fmt: skip
+    return Section("key", "Key figures", [blocks.tiles(shown)])
+
+
+def folded(rows: list[dict[str, float]], names: list[str]) -> tuple[list[str], list[dict[str, float]]]:
+    """The MOST_ROWS segments that are FOLD customers or more; all others, and if need be the smallest of these, in one.
+
+    Args:
+        rows: metric -> value of each segment, most customers first.
+        names: of the segments.
+    """
+    keep = min(sum(_customers(row) >= FOLD for row in rows), MOST_ROWS)
+    while keep and 0 < sum(_customers(row) for row in rows[keep:]) < FOLD:
+        keep -= 1
+    rest = rows[keep:]
+    total = {m: sum(row.get(m, 0) for row in rest) for m, *_ in COLUMNS[:ADDITIVE] if any(m in row for row in rest)}
+    if not total.get("active_customers"):
+        return names[:keep], rows[:keep]
+    if total.get("units"):
+        total["average_price"] = total["revenue"] / total["units"]
+    return [*names[:keep], f"{len(rest)} others"], [*rows[:keep], total]
+
+
+def segment_table(mine: pl.DataFrame, kind: str, *, is_of_customers: bool = True) -> Markup:
+    """Figures of the week by segment of a type.
+
+    Args:
+        mine: rows of gold/business_metrics of the week.
+        kind: the type.
+        is_of_customers: a customer is in one segment only, so that customers of several can be added up.
+    """
+    values: dict[str, dict[str, float]] = {}
+    own = mine.filter(pl.col("segment_type") == kind)
+    for segment, metric, value in own.select("segment", "metric", "value").iter_rows():
+        values.setdefault(segment, {})[metric] = value
+    order = sorted((s for s in values if values[s].get("units", 1)), key=lambda s: (-_customers(values[s]), s))
+    names, rows = folded([values[name] for name in order], order)
+    if len(rows) and rows[-1] not in values.values() and not is_of_customers:
+        rows[-1] = {metric: value for metric, value in rows[-1].items() if metric != "active_customers"}
+    shown = [c for c in COLUMNS if any(c[0] in row for row in rows)]
+    cells = [
+        [name, *(form.format(row[metric]) if metric in row else "" for metric, _, form in shown)]
+        for name, row in zip(names, rows, strict=True)
+    ]
+    headings = [kind.replace("_", " "), *(words for _, words, _ in shown)]
+    return blocks.table(headings, cells, range(1, len(headings)))
+
+
+def _customers(row: dict[str, float]) -> float:
+    return row.get("active_customers", 0)
+
+
+def customers(job: Job, mine: pl.DataFrame, cohorts: pl.DataFrame) -> Section:
+    """Who buys: by group, by cohort, by segment, and how well churn was foretold."""
+    made = [blocks.heading("By age band"), segment_table(mine, "age_band")]
+    made += [blocks.heading("By club membership"), segment_table(mine, "club_status")]
+    made += [blocks.heading("New and returning"), segment_table(mine, "lifecycle")]
+    if len(cohorts.filter(pl.col("customer_count") >= FOLD)):
+        caption = "Of the customers of a month, % who bought again in each 30 days after their first purchase"
+        made.append(blocks.figure(caption, pictures.cohorts(cohorts), is_wide=True))
+    made.append(blocks.heading("Segments by recency, frequency and money"))
+    columns = ["segment", "recency_days", "basket_count", "revenue", "churn_probability"]
+    own = {"as_of_date": [job.settings.as_of_date]}
+    groups = (
+        job.read_arrow(CUSTOMER_SEGMENTS, columns, own)
+        .group_by("segment")
+        .aggregate([("segment", "count"), *((column, "mean") for column in columns[1:]), ("revenue", "sum")])
+    )
+    found = {row["segment"]: row for row in groups.to_pylist()}
+    rows = [
+        (name, f"{row['segment_count']:,}", f"{row['revenue_sum']:,.4g}", f"{row['recency_days_mean']:.0f}",
+         f"{row['basket_count_mean']:.1f}",
+         "" if row["churn_probability_mean"] is None else f"{row['churn_probability_mean']:.0%}")
+        for name in RFM_SEGMENTS
+        if (row := found.get(name)) and row["segment_count"] >= FOLD
+    ]  # fmt: skip
+    headings = ("segment", "customers", "revenue until now", "days since last basket", "baskets", "churn probability")
+    made.append(blocks.table(headings, rows, range(1, 6)))
+    check = mine.filter((pl.col("segment_type") == "recency_band") & (pl.col("customer_count") >= FOLD))
+    if len(check):
+        wide = check.pivot("metric", index=["segment", "customer_count"], values="value")
+        made.append(blocks.heading("Churn foretold 90 days ago, and what happened"))
+        told = [
+            (
+                row["segment"],
+                f"{row['customer_count']:,}",
+                f"{row['churn_probability']:.1%}",
+                f"{row['churn_realised']:.1%}",
+            )
+            for row in sorted(wide.iter_rows(named=True), key=lambda row: row["churn_probability"])
+        ]
+        made.append(blocks.table(("last basket then", "customers", "foretold", "happened"), told, (1, 2, 3)))
+    return Section("customers", "Customers", made)
+
+
+def sales(every: pl.DataFrame, mine: pl.DataFrame, described: pl.DataFrame) -> Section:
+    """What was sold: over time, by channel, by department."""
+    total = every.filter(pl.col("segment_type") == ALL)
+    shown = {"active_customers": "active", "returning_customers": "returning", "new_customers": "new"}
+    made = [
+        blocks.figure("Units a day; summers and winters shaded", pictures.daily_sales(described), is_wide=True),
+        blocks.figure("Customers a week", pictures.weekly(total, shown, "customers", "weekly"), is_wide=True),
+        blocks.heading("By channel"), segment_table(mine, "channel", is_of_customers=False),
+        blocks.heading("By department"), segment_table(mine, "department", is_of_customers=False),
+    ]  # fmt: skip
+    return Section("sales", "Sales", made)
+
+
+def recommendations(job: Job, every: pl.DataFrame, mine: pl.DataFrame) -> Section:
+    """What the picks brought in, how good the models are over time, and what the gate said."""
+    made = []
+    total = every.filter(pl.col("segment_type") == ALL)
+    if len(mine.filter(pl.col("metric") == "conversion")):
+        shown = {"realised_hit_rate": "hit rate", "recommended_revenue_share": "share of revenue"}
+        drawn = pictures.weekly(total, shown, "share, 95 % interval", "realised")
+        made.append(blocks.figure("Buyers who bought one of their picks", drawn, is_wide=True))
+        buckets = mine.filter((pl.col("segment_type") == "bucket") & (pl.col("metric") == "conversion"))
+        rates = buckets.filter(pl.col("customer_count") >= FOLD)["value"].to_numpy()
+        if len(rates):
+            made.append(
+                blocks.text(
+                    f"Conversion by A/B bucket: {rates.min():.2%} to {rates.max():.2%} over {len(rates)} buckets;"
+                    " gold/business_metrics has each with its interval."
+                )
+            )
+    else:
+        made.append(blocks.text("Nothing was published for this week, so that nothing is known of what picks brought."))
+    headline = {"metric": ["map"], "slice": [ALL_BUYERS], "k": [HEADLINE_K]}
+    systems = {"published": "published", "popularity_7d": "best sellers"}
+    realised = read(job, REALISED_PERFORMANCE, headline).select(
+        "as_of_date", "value", "ci_low", "ci_high", pl.col("system").cast(pl.String).alias("metric")
+    )
+    if len(realised):
+        drawn = pictures.weekly(realised, systems, f"MAP@{HEADLINE_K}", "map")
+        made.append(blocks.figure("Published picks against what was then bought, 95 % interval", drawn, is_wide=True))
+    judged = read(job, EVALUATION_METRICS, headline | {"fold": [POOLED]}).select(
+        "as_of_date", "value", "ci_low", "ci_high", pl.col("system").cast(pl.String).alias("metric")
+    )
+    if len(judged):
+        systems = {"two_stage": "this week's model", "champion": "champion", "popularity_7d": "best sellers"}
+        drawn = pictures.weekly(judged, systems, f"MAP@{HEADLINE_K}", "judged")
+        made.append(
+            blocks.figure("Models as each run judged them on the weeks before, 95 % interval", drawn, is_wide=True)
+        )
+    made.append(blocks.heading(f"The gate's last {page_data.VERDICTS} verdicts"))
+    rows = [(v["as_of_date"], v["model_version"], page_data.verdict(v), v["reason"]) for v in page_data.verdicts(job)]
+    made.append(blocks.table(("as of", "version", "verdict", "why"), rows))
+    return Section("recommendations", "Recommendations", made)
+
+
+def quality(job: Job, every: pl.DataFrame, described: pl.DataFrame) -> Section:
+    """Whether the data can be believed: checks, drift, quarantine, freshness; and how long tasks took."""
+    root, as_of = job.warehouse.root, job.settings.as_of_date
+    folder = site(root, job.settings.run_id).removeprefix(root)
+    made = []
+    if records := page_data.checks(job):
+        others = [(r["table"], r["verdict"], "; ".join(r["said"])) for r in records if r["verdict"] != "passed"]
+        made.append(blocks.text(f"{len(records)} tables were checked, {len(others)} did not simply pass."))
+        made.append(blocks.link(f"../..{folder}/index.html", "Data Docs of this run"))
+        made.append(blocks.table(("table", "verdict", "what was found"), others))
+    made.append(blocks.heading("Drift: population stability index"))
+    moved = [(what, since, f"{index:.3f}", said) for what, since, index, said in page_data.drift(every, as_of)]
+    made.append(blocks.table(("of", "since", "index", "which is"), moved, (2,)))
+    made.append(blocks.heading("Rows in quarantine"))
+    rows = [(table, reason, f"{count:,}") for table, reason, count in page_data.quarantined(job)[:MOST_ROWS]]
+    made.append(blocks.table(("table", "reason", "rows"), rows, (2,)))
+    made.append(blocks.heading("Freshness"))
+    newest = max(described.filter(pl.col("picture") == "daily_sales")["label"].to_list(), default="no day")
+    made.append(blocks.text(f"The newest purchase is of {newest}; the as-of date is {as_of}."))
+    made.append(blocks.table(("table", "files", "last seen so as of"), page_data.deliveries(job), (1,)))
+    if times := page_data.run_times(job):
+        made.append(blocks.heading("Run time by task, of those that MLflow records"))
+        made.append(blocks.table(("task", "seconds"), [(name, f"{seconds:,.0f}") for name, seconds in times], (1,)))
+    return Section("quality", "Data quality and run", made)
+
+
+def people(job: Job) -> Section:
+    """Ten customers' picks with pictures, without the customers' ids."""
+    rows = contact_sheet.rows(job.settings, PEOPLE)
+    made = [blocks.text("Some customers, each with the article bought last and the first picks for the week ahead.")]
+    made += [blocks.picks(f"Customer {n}", tiles) for n, tiles in enumerate(rows.values(), start=1)]
+    return Section("picks", "Picks", made)
+
+
+def descriptive(rows: pl.DataFrame) -> Section:
+    """The pictures of what is sold, to whom, and when."""
+    made: Iterator[tuple[str, str]] = iter(
+        [
+            ("Customers by age", pictures.age(rows)),
+            ("Units by price", pictures.price(rows)),
+            ("Product types", pictures.ranking(rows, "product_type")),
+            ("Product groups", pictures.ranking(rows, "product_group")),
+            ("Colours", pictures.ranking(rows, "colour_group")),
+            ("Units by weekday and channel", pictures.weekday(rows)),
+            ("Customers by number of baskets", pictures.purchases(rows)),
+            ("Articles by weeks on sale", pictures.lifetime(rows)),
+            ("Sold together: % of a row's baskets that has the column's, last 28 days", pictures.sold_together(rows)),
+            ("Missing values", pictures.missing_values(rows)),
+        ]
+    )
+    return Section("pictures", "What is sold, and to whom", [blocks.grid(blocks.figure(*one) for one in made)])
