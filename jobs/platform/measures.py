@@ -121,20 +121,34 @@ def unknown_rows(rows: DataFrame, reference: Reference, known: DataFrame) -> Dat
         reference: which.
         known: the parent's rows, in its `parent_columns`.
     """
-    return rows.where(_is_unknown(reference, known))
+    from pyspark.sql import functions as F
+
+    hashed = rows.where(F.col(reference.column).isNotNull()).withColumn(_HASH, _hash(reference))
+    return hashed.join(_known_hashes(reference, known), _HASH, "left_anti").drop(_HASH)
 
 
 def _is_unknown(reference: Reference, known: DataFrame) -> Column:
-    """Whether a row's value, or its key for its id, is not among those of the parent's rows; see unknown_rows.
+    """Whether a row is one of those that `unknown_rows` gives: a column, so that one pass counts those of them all."""
+    from pyspark.sql import functions as F
 
-    They are compared by one 64-bit hash: ids need not travel, and the hashes of some million customers fit every task.
-    That of a wrong value is among a million others once in 10^13.
+    return F.col(reference.column).isNotNull() & ~_hash(reference).isin(_known_hashes(reference, known))
+
+
+def _hash(reference: Reference) -> Column:
+    """A row's value, or its key and id, as one number of 64 bits.
+
+    Ids need not travel then, and the numbers of some million customers fit every task. A wrong value has that of one
+    among a million others once in 10^13.
     """
     from pyspark.sql import functions as F
 
-    values = [reference.column, *([reference.id_column] if reference.id_column else [])]
-    is_known: Column = F.xxhash64(*values).isin(known.select(F.xxhash64(*reference.parent_columns)))
-    return F.col(reference.column).isNotNull() & ~is_known
+    return F.xxhash64(reference.column, *([reference.id_column] if reference.id_column else []))
+
+
+def _known_hashes(reference: Reference, known: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return known.select(F.xxhash64(*reference.parent_columns).alias(_HASH))
 
 
 def repeated_keys(rows: DataFrame, key: Iterable[str]) -> DataFrame:
