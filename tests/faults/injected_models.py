@@ -83,6 +83,6 @@ FAULTS = (
     _model("all files gone", damaged(Path.unlink), PASSED_OVER),
     _model("MLflow's store lost", lose_store, refused("MLflow store")),
     _young("twenty purchases", fewer(purchases=20)),
-    _young("one customer", fewer(customers=1)),
+    _young("one customer", fewer(customers=1, purchases=30)),
     _young("five articles", fewer(articles=5)),
 )
