@@ -84,11 +84,12 @@ def test_fine_tuning_goes_on_from_the_weights_and_comes_back_from_the_registry(
 ) -> None:
     monkeypatch.setattr(catalogue, "MIN_STEPS", 2)
     monkeypatch.setattr(catalogue, "EPOCHS", 1)
+    monkeypatch.setattr(efficientnet, "TUNED_SIZE", (48, 32))
     drawn.publish_articles(tmp_path, range(12))
     for i in range(12):
         drawn.draw(tmp_path, i)
     assert "12 newly embedded" in drawn.run(tmp_path, encoder="catalogue_lite0")
-    drawn.draw(tmp_path, 0, colour="Blue")
+    drawn.draw(tmp_path, 0, colour="Green")
     assert "1 newly embedded" in drawn.run(tmp_path, encoder="catalogue_lite0")
     settings = drawn.settings(tmp_path, encoder="catalogue_lite0")
     tuned, _ = encoder_fitting.load(fitted_encoder(settings), settings)
