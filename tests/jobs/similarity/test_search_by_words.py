@@ -134,7 +134,7 @@ def torch_row(features: np.ndarray):
 @pytest.mark.parametrize(
     ("method", "question", "complaint"),
     [
-        ("minilm", {"image": b"x"}, "method minilm takes no image; one that does: cosine_resnet152, "),
+        ("minilm", {"image": b"x"}, "method minilm takes no image; one that does: cosine_efficientnet_lite0, "),
         ("minilm", {}, "nothing to look for: give a text, a picture or both"),
         ("minilm", {"text": " \n"}, "nothing to look for: the text is empty"),
         ("minilm", {"text": "x", "top": 101}, "top 101: not from 1 to 100"),
