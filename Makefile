@@ -158,6 +158,9 @@ bench-sequences: setup ## sequences a second through Lightning beside the bare l
 bench-training: setup ## examples a second through Lightning beside the bare loop's [PAIRS=400000]
 	$(JOBS) -m benchmarks training $(call flag,pairs,PAIRS)
 
+bench-search: setup ## search by words and picks by text at full size, into docs/results/ [ARTICLES=105542]
+	$(JOBS) -m benchmarks search $(call flag,articles,ARTICLES)
+
 bench-two-tower: setup ## what each choice in the towers' training does, into docs/results/ [WAREHOUSE= AS_OF= DATA= WEEKS=6 SEEDS=2]
 	$(JOBS) -m benchmarks two-tower --warehouse '$(or $(WAREHOUSE),warehouse)' --as-of '$(or $(AS_OF),2020-09-23)' \
 		$(call flag,data,DATA) $(call flag,weeks,WEEKS) $(call flag,seeds,SEEDS)

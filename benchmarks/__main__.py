@@ -21,6 +21,7 @@ from benchmarks import increments as increments_
 from benchmarks import reports as reports_
 from benchmarks import sample_data as sample_data_
 from benchmarks import scoring as scoring_
+from benchmarks import search as search_
 from benchmarks import sequences as sequences_
 from benchmarks import training as training_
 from benchmarks import two_tower as two_tower_
@@ -180,6 +181,14 @@ def two_tower(
 ) -> None:
     """Retrieval with each choice in the towers' training changed, on a held-out week, into docs/results/."""
     two_tower_.run(data, warehouse, as_of.date(), weeks, epochs, seeds)
+
+
+@app.command()
+def search(
+    articles: Annotated[int, typer.Option(min=2_000, help="Articles of the catalogue")] = 105_542,
+) -> None:
+    """Questions in words on one core, and picks by text on all, at full size; takes some minutes."""
+    search_.run(articles)
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """# Catalogue intelligence
 
-What the pictures of the catalogue say: their colours and outlines, embeddings of each image encoder, similar articles
-by each method, and how good those are, measured on the last whole week before the as-of date.
+What pictures and texts of the catalogue say: colours and outlines, embeddings of each image and text encoder, the joint
+space of both, similar articles by each method, and how good those are, measured on the last whole week before the as-of
+date.
 
 **When.** After the weekly DAG has taken in articles and transactions: it updates the assets `silver/articles` and
 `silver/transactions`, and once both are new this DAG runs. By hand after pictures arrived between two weeks.
@@ -33,8 +34,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from dags.common import IN_BETWEEN, LATEST_WEEK, TASK_DEFAULTS, arguments, field, form, table
 from dags.operators import JobOperator
 
-# Method -> the image encoder it needs, as in jobs.similarity.methods; a test holds the two together.
-METHODS = {
+# Method -> the encoder it needs, as in jobs.similarity.methods; a test holds the two together.
+BY_IMAGE = {
     "cosine_efficientnet_lite0_colour": "efficientnet_lite0_colour",
     "cosine_efficientnet_lite0": "efficientnet_lite0",
     "cosine_catalogue": "catalogue",
@@ -46,6 +47,18 @@ METHODS = {
     "eigenfaces": "eigenfaces",
     "cosine_resnet152": "resnet152",
 }
+BY_TEXT = {
+    "minilm": "minilm",
+    "tfidf": "tfidf",
+    "roberta": "roberta",
+    "fashion_clip_text": "fashion_clip",
+    "align_text": "align",
+}
+# Method -> the encoder whose image and text half it needs.
+BY_BOTH = {"fashion_clip_both": "fashion_clip", "align_both": "align"}
+# The joint space is of MiniLM and of the image encoder that sees colours, too.
+BY_JOINT = ("joint", "joint_image", "joint_text")
+JOINT_ENCODER = "efficientnet_lite0_colour"
 
 PARAMS = {
     "as_of_date": field(
@@ -81,6 +94,11 @@ def command_line(job: str, **given: str) -> list[str]:
     return arguments(job, PARAMS, template.format, **given)
 
 
+def task(job: str, variant: str | None, trigger_rule: str = "all_success", **given: str) -> JobOperator:
+    """A job's task."""
+    return JobOperator(task_id=job, variant=variant, arguments=command_line(job, **given), trigger_rule=trigger_rule)
+
+
 with DAG(
     "catalogue_intelligence",
     description="Describe and embed the catalogue's pictures, find similar articles, measure them",
@@ -96,16 +114,15 @@ with DAG(
 ) as dag:
     describe = "features.image_features"  # colours and outlines need no encoder
     JobOperator(task_id=describe, arguments=command_line(describe))
-    quality = JobOperator(
-        task_id="similarity.quality", arguments=command_line("similarity.quality"), trigger_rule="all_done"
-    )
-    for method, encoder in METHODS.items():
-        embed = JobOperator(
-            task_id="embeddings.images", variant=encoder, arguments=command_line("embeddings.images", encoder=encoder)
-        )
-        find = JobOperator(
-            task_id="similarity.similar_articles",
-            variant=method,
-            arguments=command_line("similarity.similar_articles", method=method),
-        )
-        embed >> find >> quality
+    quality = task("similarity.quality", None, trigger_rule="all_done")
+    images = {name: task("embeddings.images", name, encoder=name) for name in dict.fromkeys(BY_IMAGE.values())}
+    texts = {name: task("embeddings.texts", name, text_encoder=name) for name in dict.fromkeys(BY_TEXT.values())}
+    joint = task("embeddings.joint", None, encoder=JOINT_ENCODER)
+    [images[JOINT_ENCODER], texts["minilm"]] >> joint
+    needs = {method: [images[encoder]] for method, encoder in BY_IMAGE.items()}
+    needs |= {method: [texts[encoder]] for method, encoder in BY_TEXT.items()}
+    needs |= {method: [joint] for method in BY_JOINT}
+    needs |= {method: [images[encoder], texts[encoder]] for method, encoder in BY_BOTH.items()}
+    needs["fused"] = [joint, texts["minilm"], texts["tfidf"]]
+    for method, embedded in needs.items():
+        embedded >> task("similarity.similar_articles", method, method=method) >> quality

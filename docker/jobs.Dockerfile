@@ -7,8 +7,8 @@ ENV PYTHONUNBUFFERED=1 \
     UV_NO_CACHE=1
 WORKDIR /opt/atelier
 
-# The same set-up as on a machine: hash-locked environment, Java (by apt), Delta's jars.
-COPY scripts/setup.sh scripts/fetch_delta_jars.py scripts/
+# The same set-up as on a machine: hash-locked environment, Java (by apt), Delta's jars, MiniLM.
+COPY scripts/setup.sh scripts/fetch_jars.py scripts/
 COPY requirements requirements
 RUN scripts/setup.sh jobs && rm -rf /var/lib/apt/lists/*
 

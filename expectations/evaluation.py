@@ -132,12 +132,13 @@ BACKTEST_BUYERS = Contract(
 SIMILARITY_METRICS = Contract(
     layer="gold",
     name="similarity_metrics",
-    description="How good each method's similar articles are: how many are of the same type, colour and product, and "
-    "how well they find what is new for the buyers of the last whole week before the as-of date.",
+    description="How good each method's similar articles are: how many are of the same type, colour, department "
+    "and product, and how well they find what is new for the buyers of the last whole week before the as-of date.",
     columns=_metric_columns(
         system="Method of similar_articles, or a baseline of the new articles",
         group="'articles': all with picks; otherwise the group of buyers",
-        metric="same_product_type, same_colour_group, same_product (and each _by_chance), with_picks, recall, ...",
+        metric="same_product_type, same_colour_group, same_department, same_product (and each _by_chance), with_picks, "
+        "coverage, hubness, recall, ...",
         value="Mean over the articles or buyers of the slice",
     ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),

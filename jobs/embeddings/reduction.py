@@ -42,6 +42,16 @@ class Reduction:
         outside = np.sqrt(max(float(self.mean @ self.mean - inside @ inside), 0.0))
         return np.column_stack([vectors + inside, np.full(len(vectors), outside)]).astype(np.float32)
 
+    def coordinates(self, features: np.ndarray, dimensions: int) -> np.ndarray:
+        """Features [n, d] of anything in the space, float32 [n, dimensions + 1], so that products with what `uncentred`
+        returns are those with pictures: along each component, and along the mean's part that these do not span.
+        """
+        components = self.components[:dimensions]
+        outside = self.mean - (components @ self.mean) @ components
+        length = np.linalg.norm(outside)
+        direction = outside / length if length > 0 else outside
+        return (features @ np.vstack([components, direction]).T).astype(np.float32)
+
     def variance_kept(self, dimensions: int) -> float:
         return float(self.variance_ratio[:dimensions].sum())
 

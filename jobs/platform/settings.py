@@ -176,11 +176,29 @@ class Settings(BaseSettings):
         "cosine_catalogue",
         "euclidean_autoencoder",
         "eigenfaces",
+        "tfidf",
+        "minilm",
+        "roberta",
+        "fashion_clip_text",
+        "fashion_clip_both",
+        "align_text",
+        "align_both",
+        "joint",
+        "joint_image",
+        "joint_text",
+        "fused",
     ] = Field(
-        "cosine_efficientnet_lite0_colour", description="How similar articles are found: metric and image encoder"
+        "cosine_efficientnet_lite0_colour",
+        description="How similar articles are found: by pictures (metric and image encoder), by texts (tfidf, minilm,"
+        " ...), in the joint space of both (joint: their sum), or by the fused ranks of joint, minilm and tfidf",
     )
 
     # Of jobs that look at descriptions.
+    text_encoder: Literal["minilm", "tfidf", "roberta", "fashion_clip", "align"] = Field(
+        "minilm",
+        description="Text encoder: minilm (a sentence encoder that the set-up fetches), tfidf (words and letters,"
+        " fitted on the catalogue), roberta, or the text towers of fashion_clip and align (from the hub)",
+    )
     keyword_method: Literal["tfidf", "yake"] = Field(
         "tfidf", description="How keywords of descriptions are found; yake is an optional package of licence GPL-3.0"
     )

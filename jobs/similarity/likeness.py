@@ -1,4 +1,4 @@
-"""Do similar articles share their labels in the catalogue: product type, colour, product?"""
+"""Do similar articles share their labels in the catalogue: product type, colour, department, product?"""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from jobs.evaluation.protocol import Figure
 LABELS = {
     "same_product_type": "product_type_name",
     "same_colour_group": "colour_group_name",
+    "same_department": "department_name",
     "same_product": "product_code",
 }
-#: Suffix of a metric at its chance level: all other articles with a picture are equally likely picks.
+#: Of the first HUB_K picks of all articles: the share of articles that are among any, and the share of the articles
+#: whose picks have the most frequent one among them.
+COVERAGE, HUBNESS, HUB_K = "coverage", "hubness", 10
+#: Suffix of a metric at its chance level: all other articles that can be picked are equally likely.
 BY_CHANCE = "_by_chance"
 WITH_PICKS, ARTICLES_MEASURED = "with_picks", "articles"
 #: The slice of these figures.
@@ -40,7 +44,7 @@ def neighbour_matrix(picks: pa.Table, article_ids: pa.StringArray) -> np.ndarray
 
 
 def likeness(method: str, picks: pa.Table, articles: pa.Table, article_ids: pa.StringArray) -> list[Figure]:
-    """Precision@k of each label beside its chance level, and the share of articles that have picks.
+    """Precision@k of each label beside its chance level, the share of articles that have picks, coverage and hubness.
 
     Precision@k of an article is the share of its first k picks that have its label, of those that it has where they are
     fewer; means are over the articles with label and picks. A pick without a label is a miss.
@@ -49,7 +53,7 @@ def likeness(method: str, picks: pa.Table, articles: pa.Table, article_ids: pa.S
         method: name of the method.
         picks: article_id, rank, similar_article_id.
         articles: article_id and the columns of LABELS.
-        article_ids: the articles with a readable picture.
+        article_ids: the articles that have what the method compares.
     """
     matrix = neighbour_matrix(picks, article_ids)
     has_picks = (matrix != NONE).any(axis=1)
@@ -57,6 +61,10 @@ def likeness(method: str, picks: pa.Table, articles: pa.Table, article_ids: pa.S
         Figure(method, SLICE, ARTICLES_MEASURED, 0, float(len(article_ids))),
         Figure(method, SLICE, WITH_PICKS, 0, float(has_picks.mean())),
     ]
+    first = matrix[:, :HUB_K]
+    picked = np.bincount(first[first != NONE], minlength=1)
+    figures.append(Figure(method, SLICE, COVERAGE, HUB_K, float((picked > 0).sum() / max(len(article_ids), 1))))
+    figures.append(Figure(method, SLICE, HUBNESS, HUB_K, float(picked.max() / max(has_picks.sum(), 1))))
     rows = articles.take(pc.index_in(article_ids, value_set=articles["article_id"].combine_chunks()))
     for metric, column in LABELS.items():
         values = rows[column].combine_chunks().dictionary_encode()

@@ -6,7 +6,7 @@ most like what they bought last, and what they bought of the new articles in tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -21,10 +21,13 @@ from jobs.platform.settings import WEEK
 from jobs.retrieval.baselines import first_distinct
 from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.repurchase import RecentPurchases
+from jobs.similarity.fusion import fuse
 from jobs.similarity.methods import Method
 from jobs.similarity.search import NO_NEIGHBOUR, nearest
 from jobs.similarity.vectors import Vectors
 
+#: What a method compares: one kind of vectors, or several, whose lists are fused.
+Parts = Sequence[tuple[Method, Vectors]]
 #: New articles per buyer, and how many of the articles bought last they should look like.
 PLACES, RECENT = 12, 10
 POPULAR, RANDOM = "popular_new", "random_new"
@@ -78,7 +81,7 @@ def _is_within(scores: np.ndarray, vectors: Vectors, method: Method) -> np.ndarr
 
 
 def new_article_figures(
-    methods: Mapping[str, tuple[Method, Vectors]], history: Purchases, labels: Purchases, start: date, seed: int
+    methods: Mapping[str, Parts], history: Purchases, labels: Purchases, start: date, seed: int
 ) -> list[Figure]:
     """recall@12 of the methods, of the best sellers among the new, and by chance; means over the buyers of any new one.
 
@@ -86,7 +89,7 @@ def new_article_figures(
     any; 95 % customer bootstraps. None where nobody bought anything new.
 
     Args:
-        methods: name -> the method and what it compares.
+        methods: name -> what it compares.
         history: purchases before `start`.
         labels: purchases of the week from `start`.
         start: first day of the label week.
@@ -104,8 +107,9 @@ def new_article_figures(
     lists = {POPULAR: np.full((len(truth.customers), PLACES), NO_ARTICLE, dtype=np.int32)}
     lists[POPULAR][:, : len(popular)] = popular
     recent = RecentPurchases(history).of(truth.customers, RECENT)
-    for name, (method, vectors) in methods.items():
-        lists[name] = similar_new(recent, new, history.article_ids, vectors, method)
+    for name, parts in methods.items():
+        some = [similar_new(recent, new, history.article_ids, vectors, method) for method, vectors in parts]
+        lists[name] = some[0] if len(some) == 1 else fuse(some, PLACES)[0].astype(np.int32)
     found = {}
     for name, ranked in lists.items():
         check_lists(name, ranked, history.articles_sold(), history)

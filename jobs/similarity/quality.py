@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import mlflow
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations.articles import ARTICLES
-from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import SIMILARITY_METRICS
 from expectations.similarity import SIMILAR_ARTICLES
 from jobs.evaluation.figures import figures_table
@@ -21,25 +22,27 @@ from jobs.platform.settings import WEEK
 from jobs.platform.tracking import start_run
 from jobs.retrieval.purchases import PURCHASE_TABLES, load_purchases
 from jobs.similarity.likeness import LABELS, likeness
-from jobs.similarity.methods import METHODS, Method, method_of
-from jobs.similarity.newness import PLACES, POPULAR, new_article_figures
-from jobs.similarity.vectors import Vectors, load_vectors
+from jobs.similarity.methods import METHODS, parts_of
+from jobs.similarity.newness import PLACES, POPULAR, Parts, new_article_figures
+from jobs.similarity.vectors import VECTOR_TABLES, load_vectors
 
-READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS, SIMILAR_ARTICLES), (SIMILARITY_METRICS,)
+READS, WRITES = (*PURCHASE_TABLES, *VECTOR_TABLES[1:], SIMILAR_ARTICLES), (SIMILARITY_METRICS,)
 SETTINGS = ("accept_drift", "mapping", "embedding_dim", "seed", "mlflow_tracking_uri")
 
 _COLUMNS = ("article_id", "rank", "similar_article_id", "encoder")
 
 
-def measure(job: Job, name: str) -> tuple[list[Figure], Method, Vectors]:
+def measure(job: Job, name: str) -> tuple[list[Figure], Parts]:
     """A method's figures on the catalogue, and what it compares; JobError when its picks are of other vectors."""
-    method, settings = method_of(job.settings.model_copy(update={"method": name}))
-    vectors = load_vectors(job.read_arrow, method, settings)
+    asked = parts_of(job.settings.model_copy(update={"method": name}))
+    parts = [(method, load_vectors(job.read_arrow, method, settings)) for method, settings in asked]
+    encoder = "+".join(vectors.encoder for _, vectors in parts)
     picks = job.read_arrow(SIMILAR_ARTICLES, list(_COLUMNS), where={"method": [name]})
-    if others := set(picks["encoder"].unique().to_pylist()) - {vectors.encoder}:
+    if others := set(picks["encoder"].unique().to_pylist()) - {encoder}:
         raise JobError(f"method {name}: its picks are of encoder {others.pop()}; run similarity.similar_articles again")
     articles = job.read_arrow(ARTICLES, ["article_id", *LABELS.values()])
-    return likeness(name, picks, articles, vectors.article_ids), method, vectors
+    ids = pc.unique(pa.concat_arrays([vectors.article_ids for _, vectors in parts])).sort()
+    return likeness(name, picks, articles, ids), parts
 
 
 def log_figures(figures: Sequence[Figure]) -> None:
@@ -51,13 +54,12 @@ def main(job: Job) -> str:
     settings = job.settings
     start = settings.as_of_date - WEEK
     there = {partition["method"] for partition in job.partitions(SIMILAR_ARTICLES)}
-    figures, methods, remarks = list[Figure](), dict[str, tuple[Method, Vectors]](), list[str]()
+    figures, methods, remarks = list[Figure](), dict[str, Parts](), list[str]()
     with start_run(settings, job.name):
         for name in (name for name in METHODS if name in there):
             try:
-                found, method, vectors = measure(job, name)
+                found, methods[name] = measure(job, name)
                 figures += found
-                methods[name] = method, vectors
             except JobError as error:  # what can be measured is
                 remarks.append(f"not measured: {error}")
         if not methods:

@@ -14,7 +14,17 @@ from jobs.evaluation.docs_section import write_section
 from jobs.evaluation.protocol import NEW_ARTICLES
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.similarity.likeness import ARTICLES_MEASURED, BY_CHANCE, KS, LABELS, SLICE, WITH_PICKS
+from jobs.similarity.likeness import (
+    ARTICLES_MEASURED,
+    BY_CHANCE,
+    COVERAGE,
+    HUB_K,
+    HUBNESS,
+    KS,
+    LABELS,
+    SLICE,
+    WITH_PICKS,
+)
 from jobs.similarity.methods import METHODS
 from jobs.similarity.newness import PLACES, POPULAR, RANDOM
 
@@ -39,6 +49,10 @@ def _likeness(figures: Figures, name: str) -> list[str]:
     return cells
 
 
+def _share(row: Mapping[str, float | None] | None) -> str:
+    return "-" if row is None else f"{row['value']:.4f}"
+
+
 def _recall(row: Mapping[str, float | None] | None) -> str:
     if row is None:
         return "-"
@@ -50,19 +64,21 @@ def table(rows: list[dict]) -> str:
     figures = {(row["system"], row["slice"], row["metric"], row["k"]): row for row in rows}
     methods = [name for name in METHODS if (name, SLICE, WITH_PICKS, 0) in figures]
     heads = [metric.replace("_", " ") + " @" + "/".join(map(str, KS)) for metric in LABELS]
-    lines = [_row("method", [*heads, "articles with picks", f"recall@{PLACES} of new articles"]), "|---" * 6 + "|"]
+    lines = [
+        _row("method", [*heads, f"coverage @{HUB_K}", f"hubness @{HUB_K}", f"recall@{PLACES} of new articles"]),
+        "|---" * (len(heads) + 4) + "|",
+    ]
     for name in methods:
-        share = f"{figures[name, SLICE, WITH_PICKS, 0]['value']:.3f}"
+        spread = [_share(figures.get((name, SLICE, metric, HUB_K))) for metric in (COVERAGE, HUBNESS)]
         recall = _recall(figures.get((name, NEW_ARTICLES, "recall", PLACES)))
-        lines.append(_row(name, [*_likeness(figures, name), share, recall]))
+        lines.append(_row(name, [*_likeness(figures, name), *spread, recall]))
     chance = [f"{figures[methods[0], SLICE, metric + BY_CHANCE, 0]['value']:.3f}" for metric in LABELS]
-    lines.append(_row("by chance", [*chance, "", _recall(figures.get((RANDOM, NEW_ARTICLES, "recall", PLACES)))]))
+    lines.append(_row("by chance", [*chance, "", "", _recall(figures.get((RANDOM, NEW_ARTICLES, "recall", PLACES)))]))
     popular = _recall(figures.get((POPULAR, NEW_ARTICLES, "recall", PLACES)))
-    lines.append(_row("best sellers among the new", ["", "", "", "", popular]))
-    count = figures[methods[0], SLICE, ARTICLES_MEASURED, 0]["value"]
-    said = (
-        f"As-of date {rows[0]['as_of_date']}, label week from {rows[0]['fold']}; {count:,.0f} articles with a picture"
-    )
+    lines.append(_row("best sellers among the new", [*([""] * (len(heads) + 2)), popular]))
+    counts = [figures.get((name, SLICE, ARTICLES_MEASURED, 0)) for name in methods]
+    count = max(row["value"] or 0 for row in counts if row)
+    said = f"As-of date {rows[0]['as_of_date']}, label week from {rows[0]['fold']}; {count:,.0f} articles to pick from"
     if (RANDOM, NEW_ARTICLES, "buyers", 0) in figures:
         new, buyers = (figures[RANDOM, NEW_ARTICLES, metric, 0]["value"] for metric in ("new_articles", "buyers"))
         said += f", {new:,.0f} new ones before the label week, {buyers:,.0f} buyers of those in it"

@@ -1,6 +1,8 @@
-"""Articles that look like any picture, as a table and as a sheet of pictures.
+"""Articles like some words, like any picture, or like both, as a table and as a sheet of pictures.
 
+    python -m jobs.similarity.query --text "red summer dress" --method joint --top 10
     python -m jobs.similarity.query --image photo.jpg
+    python -m jobs.similarity.query --image photo.jpg --text "in blue" --method joint
     python -m jobs.similarity.query --image photo.jpg --method cosine_resnet50 --top 6 --out sheet.png
 
 Not a task of a DAG: it reads tables and the model registry, and writes the sheet only.
@@ -9,36 +11,32 @@ Not a task of a DAG: it reads tables and the model registry, and writes the shee
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 from pydantic import ValidationError
 
 from expectations.articles import ARTICLES
-from expectations.embeddings import ARTICLE_EMBEDDINGS
-from jobs.embeddings import encoder_fitting
+from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
 from jobs.embeddings.decode import open_rgb, read
-from jobs.embeddings.encoders import Encoder
-from jobs.embeddings.stream import features_of
 from jobs.embeddings.versions import image_folder
 from jobs.platform.errors import JobError
 from jobs.platform.job import EXIT_JOB_ERROR
 from jobs.platform.settings import LAST_DAY, Settings
 from jobs.platform.warehouse import Warehouse
-from jobs.similarity.methods import METHODS, method_of
-from jobs.similarity.search import NO_NEIGHBOUR, nearest
+from jobs.similarity.catalogue_search import MOST, CatalogueSearch, check_top
+from jobs.similarity.methods import METHODS, parts_of
 from jobs.similarity.sheet import Tile, draw_sheet
-from jobs.similarity.vectors import comparable, encoder_of, load_vectors
 
-MOST = 100
+#: Methods where none is named: for words alone, and for words and a picture.
+BY_WORDS, BY_BOTH = "minilm", "joint"
 #: Columns of the printed table: of silver/articles, and their headings.
 SHOWN = {"article_id": "article", "prod_name": "name", "product_type_name": "type", "colour_group_name": "colour"}
 
@@ -53,7 +51,7 @@ class Pick:
 
 
 def picture_of(path: Path) -> bytes:
-    """The file's content; JobError when there is none to read."""
+    """The file's content; JobError when it is no image."""
     try:
         root = path.resolve().parent
     except (OSError, ValueError, RuntimeError) as error:  # a null byte; links in a circle
@@ -61,49 +59,32 @@ def picture_of(path: Path) -> bytes:
     file, content = read(path, [root])
     if file.status != "ok":
         raise JobError(f"{path}: {file.error or 'no such file'}")
+    try:
+        open_rgb(content, (1, 1))
+    except ValueError as error:
+        raise JobError(f"{path}: {error}") from None
     return content
 
 
-def vector_of(content: bytes, path: Path, encoder: Encoder) -> np.ndarray:
-    """The encoder's features of an image file, float32 [1, d]; JobError when it is no image."""
-    import torch
+def find(settings: Settings, top: int, text: str | None = None, image: bytes | None = None) -> list[Pick]:
+    """The `top` articles most like a text, a picture (a file's content) or both, by the method of the settings.
 
-    try:
-        image, _ = open_rgb(content, encoder.at_least)
-    except ValueError as error:
-        raise JobError(f"{path}: {error}") from None
-    pixels = torch.from_numpy(np.array(encoder.prepare(image)))[None]
-    return features_of(encoder, pixels).numpy()
-
-
-def find(path: Path, content: bytes, top: int, settings: Settings) -> list[Pick]:
-    """The `top` articles that look most like the picture (a file and its content), by the method of the settings.
-
-    Raises JobError: `top` is not from 1 to MOST; the file is no usable image; tables, encoder or its weights are
+    Raises JobError: `top` is not from 1 to MOST; the method takes no such question; tables, encoder or its weights are
     missing.
     """
-    if isinstance(top, bool) or not isinstance(top, Integral) or not 1 <= top <= MOST:
-        raise JobError(f"top {top!r}: not from 1 to {MOST}")
+    check_top(top)
     warehouse = Warehouse(settings.warehouse, {})
-    if not warehouse.exists(ARTICLE_EMBEDDINGS):
-        raise JobError(f"{warehouse.uri(ARTICLE_EMBEDDINGS)}: no such table; name another --warehouse, or run the DAG")
-    method, settings = method_of(settings)
-    vectors = load_vectors(warehouse.read_arrow, method, settings)
-    fitted = encoder_of(settings)
-    encoder, pca = encoder_fitting.load(fitted, settings)
-    features = vector_of(content, path, encoder)
-    dimensions = min(settings.embedding_dim, len(pca.components))
-    query = comparable(pca.apply(features, dimensions), method.metric, pca)
-    found, scores = (part[0] for part in nearest(query, vectors.values, top, method.metric))
-    is_pick = found != NO_NEIGHBOUR
-    if method.within is not None:
-        is_pick &= scores <= method.limit(vectors.values)
-    ids = vectors.article_ids.take(pa.array(found[is_pick]))
+    for method, _ in parts_of(settings):
+        for table, needed in ((ARTICLE_EMBEDDINGS, method.takes_image), (ARTICLE_TEXT_EMBEDDINGS, method.takes_text)):
+            if needed and not warehouse.exists(table):
+                raise JobError(f"{warehouse.uri(table)}: no such table; name another --warehouse, or run the DAG")
+    hits = CatalogueSearch.load(warehouse.read_arrow, settings).search(text, image, top)
+    ids = pa.array([hit.article_id for hit in hits], pa.string())
     articles = warehouse.read_arrow(ARTICLES, list(SHOWN), where={"article_id": ids.to_pylist()})
     articles = articles.take(pc.index_in(ids, value_set=articles["article_id"].combine_chunks()))
     return [
-        Pick(rank, float(score), article)
-        for rank, (score, article) in enumerate(zip(scores[is_pick], articles.to_pylist(), strict=True), 1)
+        Pick(rank, hit.score, article)
+        for rank, (hit, article) in enumerate(zip(hits, articles.to_pylist(), strict=True), 1)
     ]
 
 
@@ -115,10 +96,10 @@ def table(picks: Sequence[Pick]) -> str:
     return "\n".join("  ".join(text.ljust(n) for text, n in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def sheet(content: bytes, picks: Sequence[Pick], settings: Settings) -> Image.Image:
-    """The picture and, beside it, those of the picks."""
+def sheet(content: bytes | None, text: str | None, picks: Sequence[Pick], settings: Settings) -> Image.Image:
+    """What was asked and, beside it, the pictures of the picks."""
     folder = image_folder(settings)
-    tiles = [Tile(content, ("your picture",))]
+    tiles = [Tile(content, (f'"{text}"' if text else "your picture",))]
     for pick in picks:
         article = pick.article
         picture = read(folder.path(article["article_id"]), folder.roots)[1] if folder else None
@@ -136,10 +117,16 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"methods: {', '.join(METHODS)}\nEach can be used once the DAG catalogue_intelligence has fitted its"
-        " encoder.\nSettings that are not given come from ATELIER_*, as for every job.",
+        " encoders; those of texts and the joint ones\ntake --text. Settings that are not given come from ATELIER_*, as"
+        " for every job.",
     )
-    parser.add_argument("--image", type=Path, required=True, help="the picture: JPEG, PNG, WEBP, GIF, BMP or TIFF")
-    parser.add_argument("--method", help=f"{described['method']} (default: {Settings.model_fields['method'].default})")
+    parser.add_argument("--text", help="what is looked for, in words")
+    parser.add_argument("--image", type=Path, help="a picture of it: JPEG, PNG, WEBP, GIF, BMP or TIFF")
+    default = Settings.model_fields["method"].default
+    parser.add_argument(
+        "--method",
+        help=f"{described['method']} (default: {default}; with --text {BY_WORDS}, with both {BY_BOTH})",
+    )
     parser.add_argument("--top", type=int, default=10, help=f"articles to find, 1 to {MOST} (default: 10)")
     parser.add_argument("--out", type=Path, default=Path("similar.png"), help="the sheet (default: similar.png)")
     for name in ("warehouse", "data", "mapping", "weights_dir", "embedding_dim", "mlflow_tracking_uri"):
@@ -153,7 +140,9 @@ def settings_of(given: argparse.Namespace) -> Settings:
         raise JobError(f"--method {given.method}: unknown; one of {', '.join(METHODS)}")
     if given.out.suffix.lower() != ".png" or not given.out.resolve().parent.is_dir():
         raise JobError(f"--out {given.out}: not a .png file in a folder that exists")
-    fields = {name: value for name, value in vars(given).items() if name not in ("image", "top", "out")}
+    fields = {name: value for name, value in vars(given).items() if name not in ("text", "image", "top", "out")}
+    if given.method is None and given.text is not None and "ATELIER_METHOD" not in os.environ:
+        fields["method"] = BY_BOTH if given.image else BY_WORDS
     try:  # pictures have no date, and what is delisted by now is found no more
         return Settings(as_of_date=LAST_DAY, **{name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
@@ -164,11 +153,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     given = arguments(argv)
     try:
+        if given.text is None and given.image is None:
+            raise JobError("nothing to look for: give --text, --image or both")
         settings = settings_of(given)
-        content = picture_of(given.image)
-        picks = find(given.image, content, given.top, settings)
+        content = picture_of(given.image) if given.image else None
+        picks = find(settings, given.top, given.text, content)
         print(table(picks))
-        sheet(content, picks, settings).save(given.out)
+        sheet(content, given.text, picks, settings).save(given.out)
     except (JobError, OSError) as error:
         print(f"ERROR similarity.query: {error}", file=sys.stderr)
         return EXIT_JOB_ERROR

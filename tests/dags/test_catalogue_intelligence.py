@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
 from dags import weekly_recommendations
-from dags.catalogue_intelligence import METHODS, PARAMS, dag, parameter
+from dags.catalogue_intelligence import BY_IMAGE, BY_JOINT, BY_TEXT, JOINT_ENCODER, PARAMS, dag, parameter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,15 +26,18 @@ def test_it_runs_once_articles_and_transactions_are_both_new() -> None:
 
 
 def test_a_task_per_encoder_and_method_then_the_figures() -> None:
-    for method, encoder in METHODS.items():
-        find, embed = (
-            dag.get_task(f"similarity.similar_articles.{method}"),
-            dag.get_task(f"embeddings.images.{encoder}"),
-        )
-        assert find.upstream_task_ids == {embed.task_id} and not embed.upstream_task_ids
-        assert f"--method={method}" in find.arguments and f"--encoder={encoder}" in embed.arguments
+    for job, flag, methods in (("images", "encoder", BY_IMAGE), ("texts", "text-encoder", BY_TEXT)):
+        for method, encoder in methods.items():
+            find = dag.get_task(f"similarity.similar_articles.{method}")
+            embed = dag.get_task(f"embeddings.{job}.{encoder}")
+            assert find.upstream_task_ids == {embed.task_id} and not embed.upstream_task_ids
+            assert f"--method={method}" in find.arguments and f"--{flag}={encoder}" in embed.arguments
+    joint = dag.get_task("embeddings.joint")
+    assert joint.upstream_task_ids == {f"embeddings.images.{JOINT_ENCODER}", "embeddings.texts.minilm"}
+    assert {f"similarity.similar_articles.{method}" for method in (*BY_JOINT, "fused")} == joint.downstream_task_ids
     quality = dag.get_task("similarity.quality")
-    assert quality.upstream_task_ids == {f"similarity.similar_articles.{method}" for method in METHODS}
+    finding = {task.task_id for task in dag.tasks if task.job == "similarity.similar_articles"}
+    assert quality.upstream_task_ids == finding
     assert quality.trigger_rule == "all_done"  # a method that fails stops no other
 
 

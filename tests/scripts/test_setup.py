@@ -45,6 +45,9 @@ class Machine:
             environment = self.repository / ".venv" / name
             environment.mkdir(parents=True)
             shutil.copy(ROOT / "requirements" / f"{name}.txt", environment / ".lock")
+        self.sentence_encoder = self.repository / ".venv" / "jobs" / "models" / "all-minilm-l6-v2" / "model.onnx"
+        self.sentence_encoder.parent.mkdir(parents=True)
+        self.sentence_encoder.touch()
 
     def has(self, name: str, body: str, folder: Path | None = None) -> None:
         """Put a shell script of this name on the machine."""
@@ -112,6 +115,18 @@ def test_java_is_installed_where_apt_may(machine: Machine, tmp_path: Path) -> No
     assert outcome.returncode == 0, outcome.stderr
     assert "installing openjdk-17-jre-headless with apt" in outcome.stdout
     assert machine.java == str(tmp_path / "debian")
+
+
+def test_a_sentence_encoder_that_is_missing_is_fetched(machine: Machine, tmp_path: Path) -> None:
+    home = machine.has_java("17", tmp_path / "jdk17")
+    machine.has("python", f'echo "$*" && touch {machine.sentence_encoder}', machine.repository / ".venv/jobs/bin")
+    assert "fetch_jars" not in machine.set_up("jobs", JAVA_HOME=str(home)).stdout
+    machine.sentence_encoder.unlink()
+    outcome = machine.set_up("jobs", JAVA_HOME=str(home))
+    assert outcome.returncode == 0 and "scripts/fetch_jars.py minilm" in outcome.stdout, outcome.stderr
+    machine.sentence_encoder.unlink()
+    machine.has("python", "exit 1", machine.repository / ".venv/jobs/bin")
+    assert machine.set_up("jobs", JAVA_HOME=str(home)).returncode == 1
 
 
 def test_a_second_run_does_nothing(machine: Machine, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.jobs.similarity.conftest import N
 def ask(embedded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Run the command; its exit code, lines and complaint."""
 
-    def asked(image: Path, *arguments: str) -> tuple[int, list[str], str]:
+    def asked(image: Path | None, *arguments: str) -> tuple[int, list[str], str]:
         places = [
             "--warehouse",
             str(embedded / "warehouse"),
@@ -34,7 +34,8 @@ def ask(embedded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
             str(tmp_path / "sheet.png"),
         ]
         method = ["--method", "cosine_catalogue"]
-        code = query.main(["--image", str(image), *places, *method, *arguments])
+        asked = ["--image", str(image)] if image else []
+        code = query.main([*asked, *places, *method, *arguments])
         said = capsys.readouterr()
         return code, said.out.splitlines(), said.err
 
@@ -107,7 +108,7 @@ def test_what_cannot_be_asked_is_said_in_one_line(ask, embedded: Path, arguments
 @pytest.mark.parametrize("top", [0, -1, 101, True, 2.5, None, "3"])
 def test_find_takes_no_other_number(top: object) -> None:
     with pytest.raises(JobError, match=re.escape(f"top {top!r}: not from 1 to 100")):
-        query.find(Path("photo.jpg"), b"", top, Settings(as_of_date=date(2020, 9, 16)))  # type: ignore[arg-type]
+        query.find(Settings(as_of_date=date(2020, 9, 16)), top, image=b"")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", ["", ".", "/dev/null", "a\0b", "x" * 5000, "circle"])

