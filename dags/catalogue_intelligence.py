@@ -1,7 +1,9 @@
 """# Catalogue intelligence
 
 What the pictures of the catalogue say: their colours and outlines, embeddings of each image encoder, similar articles
-by each method, and how good those are, measured on the last whole week before the as-of date.
+by each method, and how good those are, measured on the last whole week before the as-of date; tags of every label, and
+labels that pictures contradict. A catalogue without customers has this DAG alone (`make catalogue`): its list of
+articles is taken in here, which is nothing to do where the weekly DAG did.
 
 **When.** After the weekly DAG has taken in articles and transactions: it updates the assets `silver/articles` and
 `silver/transactions`, and once both are new this DAG runs. By hand after pictures arrived between two weeks.
@@ -11,7 +13,8 @@ the weekly run that updated them last. Triggered by hand they are the form's; an
 `as_of_date` is the newest whole week in the tables, where `make up` found one.
 
 **When a task fails.** A method whose weights are missing fails by the one line that says which, and stops no other;
-what has picks is measured (`similarity.quality`). A rerun computes only what is new.
+what has picks is measured (`similarity.quality`). A rerun computes only what is new. The tagger is fitted again where
+pictures or labels changed, and replaces the one before only if it is better on held-out products.
 
 **Tasks.** A task id is a module and, where the module runs once per encoder or method, its name:
 `similarity.similar_articles.cosine_catalogue` runs
@@ -30,7 +33,7 @@ from typing import Any
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags.common import IN_BETWEEN, LATEST_WEEK, TASK_DEFAULTS, arguments, field, form, table
+from dags.common import IN_BETWEEN, LATEST_WEEK, SETTINGS, TASK_DEFAULTS, arguments, field, form, table
 from dags.operators import JobOperator
 
 # Method -> the image encoder it needs, as in jobs.similarity.methods; a test holds the two together.
@@ -46,6 +49,8 @@ METHODS = {
     "eigenfaces": "eigenfaces",
     "cosine_resnet152": "resnet152",
 }
+#: The encoder whose vectors articles are tagged by.
+TAGGED_BY = SETTINGS["encoder"]["default"]
 
 PARAMS = {
     "as_of_date": field(
@@ -55,7 +60,8 @@ PARAMS = {
         description="Nothing dated on or after this day touches the run; empty: the date that the assets "
         "bring, or by hand the newest whole week in the tables",
     ),
-    **form("data", "warehouse", "mapping", "weights_dir", "accept_drift", "seed"),
+    **form("data", "warehouse", "mapping", "max_quarantine_share", "weights_dir", "accept_drift", "seed"),
+    **form("predicted_property"),
 }
 
 
@@ -94,8 +100,9 @@ with DAG(
     tags=["images", "asset-triggered"],
     default_args=TASK_DEFAULTS | {"priority_weight": IN_BETWEEN},
 ) as dag:
+    listed = JobOperator(task_id="ingest.articles", arguments=command_line("ingest.articles"))
     describe = "features.image_features"  # colours and outlines need no encoder
-    JobOperator(task_id=describe, arguments=command_line(describe))
+    listed >> JobOperator(task_id=describe, arguments=command_line(describe))
     quality = JobOperator(
         task_id="similarity.quality", arguments=command_line("similarity.quality"), trigger_rule="all_done"
     )
@@ -108,4 +115,13 @@ with DAG(
             variant=method,
             arguments=command_line("similarity.similar_articles", method=method),
         )
-        embed >> find >> quality
+        listed >> embed >> find >> quality
+        if encoder == TAGGED_BY:
+            train, tag, audit = (
+                JobOperator(task_id=job, arguments=command_line(job))
+                for job in ("tagging.train", "tagging.tag", "tagging.audit")
+            )
+            embed >> train >> tag
+            embed >> audit
+            job = "tagging.properties"  # with pictures or without
+            embed >> JobOperator(task_id=job, arguments=command_line(job), trigger_rule="all_done")

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
 from dags import weekly_recommendations
-from dags.catalogue_intelligence import METHODS, PARAMS, dag, parameter
+from dags.catalogue_intelligence import METHODS, PARAMS, TAGGED_BY, dag, parameter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,11 +31,19 @@ def test_a_task_per_encoder_and_method_then_the_figures() -> None:
             dag.get_task(f"similarity.similar_articles.{method}"),
             dag.get_task(f"embeddings.images.{encoder}"),
         )
-        assert find.upstream_task_ids == {embed.task_id} and not embed.upstream_task_ids
+        assert find.upstream_task_ids == {embed.task_id} and embed.upstream_task_ids == {"ingest.articles"}
         assert f"--method={method}" in find.arguments and f"--encoder={encoder}" in embed.arguments
     quality = dag.get_task("similarity.quality")
     assert quality.upstream_task_ids == {f"similarity.similar_articles.{method}" for method in METHODS}
     assert quality.trigger_rule == "all_done"  # a method that fails stops no other
+
+
+def test_tags_follow_the_default_encoder() -> None:
+    embed = f"embeddings.images.{TAGGED_BY}"
+    assert dag.get_task("tagging.train").upstream_task_ids == {embed}
+    assert dag.get_task("tagging.tag").upstream_task_ids == {"tagging.train"}
+    assert dag.get_task("tagging.audit").upstream_task_ids == {embed}
+    assert not [flag for flag in dag.get_task("tagging.train").arguments if flag.startswith("--encoder")]
 
 
 def test_a_task_id_begins_with_its_module() -> None:
