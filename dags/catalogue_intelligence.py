@@ -33,7 +33,7 @@ from typing import Any
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags.common import IN_BETWEEN, LATEST_WEEK, SETTINGS, TASK_DEFAULTS, arguments, field, form, table
+from dags.common import IN_BETWEEN, LATEST_WEEK, TASK_DEFAULTS, arguments, field, form, table
 from dags.operators import JobOperator
 
 # Method -> the image encoder it needs, as in jobs.similarity.methods; a test holds the two together.
@@ -49,8 +49,8 @@ METHODS = {
     "eigenfaces": "eigenfaces",
     "cosine_resnet152": "resnet152",
 }
-#: The encoder whose vectors articles are tagged by.
-TAGGED_BY = SETTINGS["encoder"]["default"]
+# The encoder whose vectors articles are tagged by: the garment says its type, and its colours their names.
+TAGGED_BY = "efficientnet_lite0_colour"
 
 PARAMS = {
     "as_of_date": field(
@@ -117,11 +117,12 @@ with DAG(
         )
         listed >> embed >> find >> quality
         if encoder == TAGGED_BY:
-            train, tag, audit = (
-                JobOperator(task_id=job, arguments=command_line(job))
-                for job in ("tagging.train", "tagging.tag", "tagging.audit")
+            train, audit = (
+                JobOperator(task_id=job, arguments=command_line(job, encoder=encoder))
+                for job in ("tagging.train", "tagging.audit")
             )
-            embed >> train >> tag
+            embed >> train >> JobOperator(task_id="tagging.tag", arguments=command_line("tagging.tag"))
             embed >> audit
             job = "tagging.properties"  # with pictures or without
-            embed >> JobOperator(task_id=job, arguments=command_line(job), trigger_rule="all_done")
+            told = command_line(job, encoder=encoder)
+            embed >> JobOperator(task_id=job, arguments=told, trigger_rule="all_done")

@@ -38,12 +38,13 @@ def test_a_task_per_encoder_and_method_then_the_figures() -> None:
     assert quality.trigger_rule == "all_done"  # a method that fails stops no other
 
 
-def test_tags_follow_the_default_encoder() -> None:
+def test_tags_follow_their_encoder() -> None:
     embed = f"embeddings.images.{TAGGED_BY}"
     assert dag.get_task("tagging.train").upstream_task_ids == {embed}
     assert dag.get_task("tagging.tag").upstream_task_ids == {"tagging.train"}
     assert dag.get_task("tagging.audit").upstream_task_ids == {embed}
-    assert not [flag for flag in dag.get_task("tagging.train").arguments if flag.startswith("--encoder")]
+    for job in ("tagging.train", "tagging.audit", "tagging.properties"):
+        assert f"--encoder={TAGGED_BY}" in dag.get_task(job).arguments
 
 
 def test_a_task_id_begins_with_its_module() -> None:
