@@ -43,6 +43,10 @@ demo: setup ## run the weekly DAG through Airflow and print what came out [DATA=
 	@$(AIRFLOW) -m scripts.demo $(call flag,data,DATA) $(call flag,as-of-date,AS_OF) $(call flag,warehouse,WAREHOUSE) \
 		$(call flag,mapping,MAPPING) $(call flag,encoder,ENCODER)
 
+catalogue: setup ## run the catalogue DAG: articles and pictures alone, without customers [DATA= MAPPING=fashion_product_images AS_OF= WAREHOUSE=]
+	@$(AIRFLOW) -m scripts.catalogue $(call flag,data,DATA) $(call flag,as-of-date,AS_OF) $(call flag,warehouse,WAREHOUSE) \
+		$(call flag,mapping,MAPPING)
+
 up: setup ## start Airflow (with Data Docs) and MLflow on 127.0.0.1; the forms offer what is given [WAREHOUSE= DATA= MAPPING= ENCODER= TARGET=]
 	@$(call env,DATA,DATA) $(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(AIRFLOW) -m scripts.services up $(call flag,warehouse,WAREHOUSE)
 
@@ -51,9 +55,9 @@ down: ## stop what `make up` started
 
 ##@ Data
 
-data: setup ## write H&M-shaped sample data and the shop's log, also of a sample of a shop's customers [SCALE=1.0 CUSTOMERS= OUT=data/sample SEED= EVENT_DAYS=14]
-	@$(JOBS) -m sample_data generate --out '$(OUT)' $(call flag,scale,SCALE) $(call flag,customers,CUSTOMERS) \
-		$(call flag,seed,SEED) $(call flag,event-days,EVENT_DAYS)
+data: setup ## write H&M-shaped sample data and the shop's log, also of a sample of a shop's customers; STYLES: a catalogue [SCALE=1.0 CUSTOMERS= OUT=data/sample SEED= EVENT_DAYS=14 STYLES=2000]
+	@$(JOBS) -m sample_data $(if $(STYLES),styles --articles '$(STYLES)',generate $(call flag,scale,SCALE) \
+		$(call flag,customers,CUSTOMERS) $(call flag,event-days,EVENT_DAYS)) --out '$(OUT)' $(call flag,seed,SEED)
 
 data-report: setup ## compare the moments of DATA with the real H&M data's [DATA=data/sample]
 	@$(JOBS) -m sample_data report --data '$(or $(DATA),$(OUT))'
@@ -154,6 +158,9 @@ bench-collaborative: setup ## alternating least squares by Spark MLlib beside im
 
 bench-sequences: setup ## sequences a second through Lightning beside the bare loop's, and everybody's top 100 [CUSTOMERS=2000]
 	$(JOBS) -m benchmarks sequences $(call flag,customers,CUSTOMERS)
+
+bench-tagging: setup ## articles a second of the tagger's training through Lightning beside the bare loop's [ARTICLES=35000]
+	$(JOBS) -m benchmarks tagging $(call flag,articles,ARTICLES)
 
 bench-training: setup ## examples a second through Lightning beside the bare loop's [PAIRS=400000]
 	$(JOBS) -m benchmarks training $(call flag,pairs,PAIRS)

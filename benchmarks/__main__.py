@@ -23,6 +23,7 @@ from benchmarks import sample_data as sample_data_
 from benchmarks import scoring as scoring_
 from benchmarks import search as search_
 from benchmarks import sequences as sequences_
+from benchmarks import tagging as tagging_
 from benchmarks import training as training_
 from benchmarks import two_tower as two_tower_
 from benchmarks import upkeep as upkeep_
@@ -158,6 +159,14 @@ def sequences(
 ) -> None:
     """Sequences a second of recurrent and self-attentive networks through Lightning, beside the bare loop's."""
     sequences_.run(customers)
+
+
+@app.command()
+def tagging(
+    articles: Annotated[int, typer.Option(min=1_000, help="Of an epoch; batches are as large as the job's")] = 35_000,
+) -> None:
+    """Articles a second of the tagger's heads through Lightning, beside the bare loop's."""
+    tagging_.run(articles)
 
 
 @app.command()

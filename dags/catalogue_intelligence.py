@@ -2,7 +2,8 @@
 
 What pictures and texts of the catalogue say: colours and outlines, embeddings of each image and text encoder, the joint
 space of both, similar articles by each method, and how good those are, measured on the last whole week before the as-of
-date.
+date; tags of every label, and labels that pictures contradict. A catalogue without customers has this DAG alone
+(`make catalogue`): its list of articles is taken in here, which is nothing to do where the weekly DAG did.
 
 **When.** After the weekly DAG has taken in articles and transactions: it updates the assets `silver/articles` and
 `silver/transactions`, and once both are new this DAG runs. By hand after pictures arrived between two weeks.
@@ -12,7 +13,8 @@ the weekly run that updated them last. Triggered by hand they are the form's; an
 `as_of_date` is the newest whole week in the tables, where `make up` found one.
 
 **When a task fails.** A method whose weights are missing fails by the one line that says which, and stops no other;
-what has picks is measured (`similarity.quality`). A rerun computes only what is new.
+what has picks is measured (`similarity.quality`). A rerun computes only what is new. The tagger is fitted again where
+pictures or labels changed, and replaces the one before only if it is better on held-out products.
 
 **Tasks.** A task id is a module and, where the module runs once per encoder or method, its name:
 `similarity.similar_articles.cosine_catalogue` runs
@@ -56,9 +58,10 @@ BY_TEXT = {
 }
 # Method -> the encoder whose image and text half it needs.
 BY_BOTH = {"fashion_clip_both": "fashion_clip", "align_both": "align"}
-# The joint space is of MiniLM and of the image encoder that sees colours, too.
+# The joint space is of MiniLM and of the image encoder that sees colours, too: words name both garment and colour, and
+# so do tags.
 BY_JOINT = ("joint", "joint_image", "joint_text")
-JOINT_ENCODER = "efficientnet_lite0_colour"
+JOINT_ENCODER = TAGGED_BY = "efficientnet_lite0_colour"
 
 PARAMS = {
     "as_of_date": field(
@@ -68,7 +71,8 @@ PARAMS = {
         description="Nothing dated on or after this day touches the run; empty: the date that the assets "
         "bring, or by hand the newest whole week in the tables",
     ),
-    **form("data", "warehouse", "mapping", "weights_dir", "accept_drift", "seed"),
+    **form("data", "warehouse", "mapping", "max_quarantine_share", "weights_dir", "accept_drift", "seed"),
+    **form("predicted_property"),
 }
 
 
@@ -112,11 +116,12 @@ with DAG(
     tags=["images", "asset-triggered"],
     default_args=TASK_DEFAULTS | {"priority_weight": IN_BETWEEN},
 ) as dag:
-    describe = "features.image_features"  # colours and outlines need no encoder
-    JobOperator(task_id=describe, arguments=command_line(describe))
+    listed = task("ingest.articles", None)
+    described = task("features.image_features", None)  # colours and outlines need no encoder
     quality = task("similarity.quality", None, trigger_rule="all_done")
     images = {name: task("embeddings.images", name, encoder=name) for name in dict.fromkeys(BY_IMAGE.values())}
     texts = {name: task("embeddings.texts", name, text_encoder=name) for name in dict.fromkeys(BY_TEXT.values())}
+    listed >> [described, *images.values(), *texts.values()]
     joint = task("embeddings.joint", None, encoder=JOINT_ENCODER)
     [images[JOINT_ENCODER], texts["minilm"]] >> joint
     needs = {method: [images[encoder]] for method, encoder in BY_IMAGE.items()}
@@ -126,3 +131,7 @@ with DAG(
     needs["fused"] = [joint, texts["minilm"], texts["tfidf"]]
     for method, embedded in needs.items():
         embedded >> task("similarity.similar_articles", method, method=method) >> quality
+    tagged = images[TAGGED_BY]
+    tagged >> task("tagging.train", None, encoder=TAGGED_BY) >> task("tagging.tag", None)
+    tagged >> task("tagging.audit", None, encoder=TAGGED_BY)
+    tagged >> task("tagging.properties", None, "all_done", encoder=TAGGED_BY)  # with pictures or without

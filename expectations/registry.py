@@ -33,6 +33,7 @@ from expectations.keywords import ARTICLE_KEYWORDS
 from expectations.operations import DELIVERIES, FEATURE_SLICES
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS, SYSTEM_RECOMMENDATIONS
 from expectations.similarity import SIMILAR_ARTICLES
+from expectations.tagging import ARTICLE_TAGS, LABEL_AUDIT, TAGGING_METRICS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 
 CONTRACTS = contracts_by_name(
@@ -72,6 +73,9 @@ CONTRACTS = contracts_by_name(
         ASSOCIATION_RULES,
         BOUGHT_TOGETHER,
         BASKET_METRICS,
+        ARTICLE_TAGS,
+        LABEL_AUDIT,
+        TAGGING_METRICS,
         PAPER_TRACK_METRICS,
         SYSTEM_METRICS,
         SYSTEM_RECOMMENDATIONS,

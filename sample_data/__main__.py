@@ -1,4 +1,4 @@
-"""python -m sample_data generate | report"""
+"""python -m sample_data generate | styles | report"""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from sample_data.calendar import DAYS
 from sample_data.generate import PRESETS, Size, generate
 from sample_data.report import report_table
+from sample_data.styles import write as write_styles
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="H&M-shaped sample data, of any size.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Made-up sample data, of any size.")
 console = Console()
 MOST_IMAGES = 2_000
 
@@ -81,6 +83,19 @@ def generate_command(
         f"{out}: {size.articles:,} articles, {size.customers:,} customers, {size.lines:,} lines "
         f"({size.lines / done.line_seconds:,.0f} lines/s), {done.images:,} images"
     )
+
+
+@app.command("styles")
+def styles_command(
+    out: Annotated[Path, typer.Option(help="Directory to write to; files of the same names are replaced.")],
+    articles: Annotated[int, typer.Option(min=2, help="How many styles.")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and size give the same bytes.")] = 20200916,
+) -> None:
+    """Write styles.csv and images/1163.jpg, ...: a catalogue without customers, shaped as Fashion Product Images is."""
+    with Progress() as progress:
+        bar = progress.add_task("styles", total=articles)
+        images = write_styles(out, articles, seed, lambda n: progress.advance(bar, n))
+    console.print(f"{out}: {articles:,} styles, {images:,} pictures")
 
 
 @app.command("report")

@@ -41,7 +41,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder with the retailer's files (default: a generated sample)")
     parser.add_argument("--as-of-date", type=date.fromisoformat, default=date(2020, 9, 23), help="a Wednesday")
     parser.add_argument("--warehouse", default=WAREHOUSE, help="root of the tables: a folder or a URI")
-    parser.add_argument("--mapping", default="hm", help="hm, completejourney, or a TOML file")
+    parser.add_argument("--mapping", default="hm", help="a mapping's name, or a TOML file")
     parser.add_argument("--encoder", choices=ENCODER["enum"], default=ENCODER["default"], help="image encoder")
     arguments = parser.parse_args(argv)
     if arguments.as_of_date.weekday() != WEDNESDAY:
@@ -106,12 +106,17 @@ def line(task: dict[str, Any]) -> str:
     return f"{task['task_id']:<34}{task['duration'] or 0:6.1f} s  {words[task['state']]}"
 
 
-def explain(api: AirflowApi, run_id: str) -> None:
+def log_of(dag_id: str, run_id: str, task: dict[str, Any]) -> Path:
+    """The log of a task's last try."""
+    folder = HOME / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task['task_id']}"
+    return folder / f"attempt={task['try_number']}.log"
+
+
+def explain(api: AirflowApi, run_id: str, dag_id: str = DAG_ID) -> None:
     """Which task failed, the job's own last words, and where its log is."""
     for task in api.tasks(run_id):
         if task["state"] == "failed":
-            folder = HOME / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}" / f"task_id={task['task_id']}"
-            log = folder / f"attempt={task['try_number']}.log"
+            log = log_of(dag_id, run_id, task)
             console.print(f"\n[red]{task['task_id']} failed:[/] {last_words(log)}\nIts log: {log}", soft_wrap=True)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psutil
 
-from scripts.airflow_api import AirflowApi, open_local
+from scripts.airflow_api import DAG_ID, AirflowApi, open_local
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / os.environ.get("ATELIER_AIRFLOW_HOME", ".airflow")
@@ -185,12 +185,12 @@ def mlflow_page(port: int) -> str:
     return f"{url}/#/{place}?workflowType=machine_learning"
 
 
-def connect(services: Services) -> AirflowApi:
+def connect(services: Services, dag_id: str = DAG_ID) -> AirflowApi:
     """Airflow's API, once everything is up and the DAG can be run. ServiceError when that does not happen."""
     port = services.running()["api-server"].port
     assert port is not None
     wait(services, AIRFLOW_SERVICES, lambda: _healthy(port))
-    api = AirflowApi(port, password())
+    api = AirflowApi(port, password(), dag_id)
     try:
         api.prepare()
     except TimeoutError as error:

@@ -17,7 +17,7 @@ from expectations.contract import key_of
 from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
 from jobs.ingest.key_lookup import KeyLookup
-from jobs.ingest.mapping import Mapping, TransactionsMapping
+from jobs.ingest.mapping import ShopMapping, TransactionsMapping
 from jobs.ingest.plausibility import COUNTS, Counts, Usual, refuse_purchases
 from jobs.ingest.quarantine import bad_rows
 from jobs.ingest.raw_rows import RawRows
@@ -45,7 +45,7 @@ def unknown(column: str) -> str:
     return f"{column} is not in {PARENTS[column].path}"
 
 
-def transform(raw: RawRows, mapping: Mapping, keys: Dictionary[str, Keys], usual: Usual | None = None) -> TypedRows:
+def transform(raw: RawRows, mapping: ShopMapping, keys: Dictionary[str, Keys], usual: Usual | None = None) -> TypedRows:
     """Typed purchases from raw rows, with surrogate keys, and the number of `units` of each.
 
     Args:
@@ -104,7 +104,7 @@ def purchases(rows: TypedRows) -> pa.Table:
 
 def ingest_blocks(
     blocks: Sequence[Block],
-    mapping: Mapping,
+    mapping: ShopMapping,
     lookups: dict[str, KeyLookup],
     files: Staged,
     quarantine: Staged,

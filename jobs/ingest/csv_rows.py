@@ -45,7 +45,27 @@ def _even_rows(lines: bytes, columns: Sequence[str], layout: Layout) -> RawRows 
     if fields.num_rows + len(wrong) != lines.count(b"\n"):
         return None
     line = np.setdiff1d(np.arange(1, fields.num_rows + len(wrong) + 1), list(wrong), assume_unique=True)
-    return _with_broken(fields, line, wrong)
+    further, numbers = _with_rest(wrong, columns, layout)
+    return _with_broken(pa.concat_tables([fields, further]), np.concatenate([line, numbers]), wrong)
+
+
+def _with_rest(wrong: dict[int, str], columns: Sequence[str], layout: Layout) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+    """Records and numbers of the lines whose last column takes the rest; they are wrong no more."""
+    mended = {}
+    if layout.last_column_takes_rest:
+        records_ = {number: _record(text.encode(), layout) for number, text in wrong.items()}
+        whole = {number: _fitted(found, len(columns), layout) for number, found in records_.items() if found}
+        mended = {number: found for number, found in whole.items() if len(found) == len(columns)}
+    for number in mended:
+        del wrong[number]
+    return _fields(list(mended.values()), columns), np.array(list(mended), dtype=np.int64)
+
+
+def _fitted(record: list[str], width: int, layout: Layout) -> list[str]:
+    """The record, fields beyond the last column joined to it where the mapping says that they are part of it."""
+    if not layout.last_column_takes_rest or len(record) <= width:
+        return record
+    return [*record[: width - 1], layout.sep.join(record[width - 1 :])]
 
 
 def _is_quoted_plainly(lines: bytes, layout: Layout) -> bool:
@@ -77,10 +97,12 @@ def _rows_with_odd_lines(lines: bytes, columns: Sequence[str], layout: Layout) -
         else:
             broken[number] = line.decode(errors="replace")
     fields, wrong = _parsed(b"".join(line + b"\n" for line in even), columns, layout)
-    broken |= {numbers[n - 1]: text for n, text in wrong.items()}
-    numbers = [number for number in numbers if number not in broken]
-    further = _fields(odd, columns)
-    return _with_broken(pa.concat_tables([fields, further]), np.array(numbers + odd_numbers, dtype=np.int64), broken)
+    too_long = {numbers[n - 1]: text for n, text in wrong.items()}
+    numbers = [number for number in numbers if number not in too_long]
+    mended, mended_numbers = _with_rest(too_long, columns, layout)
+    broken |= too_long
+    lines_ = np.concatenate([np.array(numbers + odd_numbers, dtype=np.int64), mended_numbers])
+    return _with_broken(pa.concat_tables([fields, _fields(odd, columns), mended]), lines_, broken)
 
 
 def _records_of(line: bytes, width: int, layout: Layout) -> list[list[str]]:
@@ -89,6 +111,7 @@ def _records_of(line: bytes, width: int, layout: Layout) -> list[list[str]]:
     for part in line.split(b"\r"):
         if part.strip() or b"\r" not in line:
             found.append(_record(part, layout) if b"\0" not in part else None)
+    found = [record and _fitted(record, width, layout) for record in found]
     return [record for record in found if record] if all(record and len(record) == width for record in found) else []
 
 
@@ -182,6 +205,7 @@ def record_batches(path: str, columns: Sequence[str], layout: Layout) -> Iterato
     """
     found = _numbered_records(path, layout)
     while chunk := list(islice(found, _RECORDS_PER_BATCH)):
+        chunk = [(line, _fitted(record, len(columns), layout)) for line, record in chunk]
         whole = [
             (line, record) for line, record in chunk if len(record) == len(columns) and "\0" not in "".join(record)
         ]

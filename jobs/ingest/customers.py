@@ -13,7 +13,7 @@ from expectations.transactions import QUARANTINE
 from jobs.ingest.deliveries import version_at_start
 from jobs.ingest.entities import digest, is_ingested, publish_entities, refuse_overtaken, single_file
 from jobs.ingest.files import SourceFile, source_files
-from jobs.ingest.mapping import Mapping, load_mapping
+from jobs.ingest.mapping import ShopMapping, require_purchases
 from jobs.ingest.plausibility import empty_ages
 from jobs.ingest.raw_rows import RawRows
 from jobs.ingest.reading import blocks, read_rows
@@ -27,7 +27,7 @@ FILES = ("customers", "transactions")
 SETTINGS = ("accept_drift", "data", "mapping", "max_quarantine_share")
 
 
-def transform(raw: RawRows, mapping: Mapping) -> TypedRows:
+def transform(raw: RawRows, mapping: ShopMapping) -> TypedRows:
     """Typed customers from the customers file's raw rows."""
     customers = mapping.customers
     rows = empty_ages(typed(raw, customers, customers.id_pattern, customers.id_width), customers)
@@ -35,7 +35,7 @@ def transform(raw: RawRows, mapping: Mapping) -> TypedRows:
     return rows.with_column("fashion_news_frequency", pc.utf8_upper(frequency))
 
 
-def buyers(files: Sequence[SourceFile], mapping: Mapping) -> pa.Array:
+def buyers(files: Sequence[SourceFile], mapping: ShopMapping) -> pa.Array:
     """Distinct well-formed customer ids in the transactions files."""
     source = mapping.transactions.columns["customer_id"].column
     assert source is not None, "a customer id is never a constant"
@@ -56,7 +56,7 @@ def main(job: Job) -> str:
 
 def ingest(job: Job, since: int) -> str:
     """Publish the customers file unless it is taken in already; returns the job's summary."""
-    mapping = load_mapping(job.settings.mapping)
+    mapping = require_purchases(job.settings.mapping)
     file = single_file(job.settings.data, mapping.customers)
     further = source_files(job.settings.data, mapping.transactions) if mapping.customers.also_from_transactions else []
     source = digest(mapping, [file, *further])

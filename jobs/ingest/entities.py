@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.contract import Contract, gone_on_of, key_of
+from expectations.events import ARTICLE_ATTRIBUTES
 from expectations.transactions import QUARANTINE
 from jobs.ingest.deliveries import every_record, next_key, overtaken_by, record, recorded, reserve_keys
 from jobs.ingest.files import SourceFile, require_unchanged, source_files
@@ -109,6 +110,7 @@ def publish_entities(
     source: str,
     unlisted: pa.Array | None = None,
     renamed: Mapping[str, str] | None = None,
+    attributes: pa.Table | None = None,
 ) -> str:
     """Quarantine and publish rows as the whole table; returns the job's summary.
 
@@ -122,6 +124,7 @@ def publish_entities(
         source: digest of the files and the mapping.
         unlisted: ids of which nothing else is known, to be added where the file does not have them.
         renamed: id -> the newer one that it goes by: it is no longer listed, even where the file has it.
+        attributes: rows of article_attributes that the file has besides.
     """
     (entity_id,) = contract.key
     is_repeated = refuse_clashes(rows, contract)
@@ -151,6 +154,8 @@ def publish_entities(
     reserve_keys(job, contract, files[0], free)
     job.publish(QUARANTINE, bad, {"table_name": [contract.name]})
     count = job.publish(contract, table, {}, derived_from=[contract])
+    if attributes is not None:
+        job.publish(ARTICLE_ATTRIBUTES, attributes.take(_first_rows(attributes)), {"source_file": [files[0].name]})
     taken = {
         "source_file": files[0].name,
         "source_checksum": files[0].checksum,
@@ -165,6 +170,12 @@ def publish_entities(
         further += f"; in place of a list that a run of {seen_on} found, a later date"
     from_files = ", ".join(file.name for file in files)
     return f"{listed:,} rows from {from_files}; {bad.num_rows:,} rows in quarantine{further}"
+
+
+def _first_rows(attributes: pa.Table) -> pa.Array:
+    """Rows but for those of lines that only repeat an earlier one."""
+    facts = attributes.select(["article_id", "name", "value"]).append_column("n", pa.array(range(len(attributes))))
+    return facts.group_by(["article_id", "name", "value"]).aggregate([("n", "min")])["n_min"].combine_chunks()
 
 
 def with_gone(rows: pa.Table, contract: Contract, gone_on: pa.Array | pa.ChunkedArray) -> pa.Table:

@@ -26,6 +26,7 @@ class FileFormat(BaseModel):
         time_zone: whose days are meant where a moment has a time zone; None: that of the column in Parquet, else UTC.
         decimal, thousands: marks in numbers. Blanks and apostrophes before groups of three digits are always read.
         currency: sign that may precede or follow a number.
+        last_column_takes_rest: fields beyond the last column are part of it: names with commas that nobody quoted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)
@@ -43,6 +44,7 @@ class FileFormat(BaseModel):
     decimal: str = Field(default=".", pattern=r"^[.,]$")
     thousands: str = Field(default="", pattern=r"^[.,]?$")
     currency: str = ""
+    last_column_takes_rest: bool = False
 
     @property
     def empty_words(self) -> tuple[str, ...]:

@@ -27,6 +27,12 @@ FILLED = (
     *("is_delisted", "delisted_date", "replaced_by", "has_left", "left_date"),
 )
 
+#: What pictures are tagged with where a mapping does not say.
+LABELS = (
+    *("product_type_name", "product_group_name", "colour_group_name", "graphical_appearance_name"),
+    *("index_group_name", "garment_group_name"),
+)
+
 
 def _pattern(text: str) -> str:
     try:
@@ -124,6 +130,7 @@ class ArticlesMapping(TableMapping):
     """`renamed`: old id -> the id that an article goes by now; several old ones are merged by giving the same.
 
     `id_width`: number of digits of ids that are digits alone; those that lost zeros at their front get them back.
+    `attributes`: name -> column of the file, into silver/article_attributes: what silver/articles has no column for.
     """
 
     contract: ClassVar[Contract] = ARTICLES
@@ -131,6 +138,18 @@ class ArticlesMapping(TableMapping):
     id_pattern: Pattern | None = None
     id_width: int | None = Field(None, ge=1, le=64)
     renamed: dict[str, str] = Field(default_factory=dict)
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def source_columns(self) -> dict[str, str]:
+        return {column: name for name, column in self.attributes.items()} | super().source_columns
+
+    @field_validator("attributes")
+    @classmethod
+    def _attributes_have_names_of_their_own(cls, attributes: dict[str, str]) -> dict[str, str]:
+        if taken := sorted(set(attributes) & set(cls.contract.column_names)):
+            raise ValueError(f"{', '.join(taken)}: a column of {cls.contract.path}; give it under columns")
+        return attributes
 
     @model_validator(mode="after")
     def _renamed_are_ids(self) -> ArticlesMapping:
@@ -196,13 +215,30 @@ class Mapping(_Model):
     `images` is the path of an article's picture below the data folder, a `str.format` template of `article_id` and
     `prefix` (its first three characters); None: the retailer has no images. `image_links` is a folder that pictures
     may be links into, a path as the data folder's or one below it: a cache beside the data, as DVC and git-annex have.
+    `labels` are columns of silver/articles and attributes that pictures are tagged with (jobs.tagging). A catalogue has
+    neither customers nor transactions, a shop has both.
     """
 
     images: str | None = None
     image_links: str | None = None
+    labels: tuple[str, ...] = LABELS
     articles: ArticlesMapping
-    customers: CustomersMapping
-    transactions: TransactionsMapping
+    customers: CustomersMapping | None = None
+    transactions: TransactionsMapping | None = None
+
+    @model_validator(mode="after")
+    def _shop_or_catalogue(self) -> Mapping:
+        if (self.customers is None) != (self.transactions is None):
+            raise ValueError("give customers and transactions, or neither: then it is a catalogue without customers")
+        texts = [column.name for column in ARTICLES.columns if column.type == "string" and column.name not in FILLED]
+        if unknown := [name for name in self.labels if name not in (*texts, *self.articles.attributes)]:
+            raise ValueError(f"labels: {', '.join(unknown)}: neither a text of {ARTICLES.path} nor an attribute")
+        return self
+
+    @property
+    def has_purchases(self) -> bool:
+        """False where it is a catalogue without customers."""
+        return self.transactions is not None
 
     @field_validator("images")
     @classmethod
@@ -217,12 +253,40 @@ class Mapping(_Model):
     @property
     def digest(self) -> str:
         """Changes with everything that decides how files become tables."""
-        text = self.model_dump_json(exclude={"images": True, "image_links": True, "transactions": {"max_overlap"}})
+        # What a mapping does not use leaves its digest as it was before there was such an option.
+        unused: dict[str, Any] = {
+            name: {"last_column_takes_rest"} for name in ("articles", "customers", "transactions")
+        }
+        for name, options in unused.items():
+            if (table := getattr(self, name)) is not None and table.last_column_takes_rest:
+                options.clear()
+        unused["transactions"] |= {"max_overlap"}
+        unused["articles"] |= set() if self.articles.attributes else {"attributes"}
+        absent = {name: True for name in ("customers", "transactions") if getattr(self, name) is None}
+        text = self.model_dump_json(exclude={"images": True, "image_links": True, "labels": True, **unused, **absent})
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+class ShopMapping(Mapping):
+    """A retailer with customers and purchases."""
+
+    customers: CustomersMapping
+    transactions: TransactionsMapping
+
+
+def require_purchases(name: str) -> ShopMapping:
+    """The mapping of a shop; JobError where it is a catalogue without customers, which has nothing for who asks."""
+    mapping = load_mapping(name)
+    if mapping.customers is None or mapping.transactions is None:
+        raise JobError(
+            f"mapping {name} has articles and pictures only: there are no customers and no purchases to learn from;"
+            " run the DAG catalogue_intelligence (make catalogue), or name customers and transactions in the mapping"
+        )
+    return ShopMapping(**dict(mapping))
+
+
 def load_mapping(name_or_path: str) -> Mapping:
-    """The mapping of that built-in name (hm, completejourney), or in that TOML file.
+    """The mapping of that built-in name (hm, completejourney, fashion_product_images), or in that TOML file.
 
     Raises JobError, naming file and key, when there is no such mapping or it says something that means nothing.
     """

@@ -26,7 +26,7 @@ from jobs.ingest.delivery_modes import counted_once
 from jobs.ingest.files import SourceFile, indexed, require_unchanged, source_files
 from jobs.ingest.judging import read_and_judged
 from jobs.ingest.key_lookup import KeyLookup
-from jobs.ingest.mapping import Mapping, load_mapping
+from jobs.ingest.mapping import ShopMapping, require_purchases
 from jobs.ingest.overlap import warn_of_odd_names
 from jobs.ingest.plausibility import Usual
 from jobs.ingest.quarantine import audit, findings_of_files
@@ -134,7 +134,7 @@ def ingest_delivered(job: Job, since: int, held: dict[str, str]) -> str:
         job: the running job.
         since, held: the table's version when this run began, and the files that it held then.
     """
-    mapping = load_mapping(job.settings.mapping)
+    mapping = require_purchases(job.settings.mapping)
     known = recorded(job, TRANSACTIONS)
     delivered = source_files(job.settings.data, mapping.transactions, states(known))
     facts: dict[str, str | int] = {"mapping_digest": mapping.digest}
@@ -153,7 +153,7 @@ def ingest_delivered(job: Job, since: int, held: dict[str, str]) -> str:
     return said + "".join(f"; {name} is {kind} {other}, not ingested" for name, other in steps.copies.items())
 
 
-def ingest(job: Job, mapping: Mapping, steps: Plan, taken: dict[str, str]) -> tuple[str, Plan]:
+def ingest(job: Job, mapping: ShopMapping, steps: Plan, taken: dict[str, str]) -> tuple[str, Plan]:
     """Read the plan's files and commit their rows, refused ones first: a kill in between leaves the rest to a rerun.
 
     Returns what was done in words, and the plan as it was carried out: of cumulative files only the newest is taken.

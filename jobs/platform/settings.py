@@ -109,7 +109,9 @@ class Settings(BaseSettings):
         "data/sample", description="The retailer's files, and images/ if any: a folder or an object-store URI"
     )
     mapping: str = Field(
-        "hm", description="Which file and column plays which part: hm, completejourney, or a TOML file"
+        "hm",
+        description="Which file and column plays which part: hm, completejourney, fashion_product_images,"
+        " or a TOML file",
     )
     event_mapping: str = Field(
         "atelier",
@@ -242,6 +244,12 @@ class Settings(BaseSettings):
         "two_stage",
     ] = Field("als", description="Which recommender system is fitted and judged")
     system_epochs: int = Field(10, ge=1, le=200, description="Passes of a sequence network over the purchases")
+    tagging_epochs: int = Field(
+        10, ge=1, le=200, description="Passes of the tagging paper's networks over the pictures"
+    )
+    predicted_property: str = Field(
+        "", description="Column of silver/articles, or attribute, that is predicted from the others; empty: none"
+    )
     seed: int = Field(20200916, ge=0, description="Seed of every random choice")
 
     # Of baskets.

@@ -5,7 +5,8 @@ Measured are all methods with picks in similar_articles, whichever of them this 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 import mlflow
 import pyarrow as pa
@@ -16,6 +17,7 @@ from expectations.evaluation import SIMILARITY_METRICS
 from expectations.similarity import SIMILAR_ARTICLES
 from jobs.evaluation.figures import figures_table
 from jobs.evaluation.protocol import Figure
+from jobs.ingest.mapping import load_mapping
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
@@ -50,6 +52,19 @@ def log_figures(figures: Sequence[Figure]) -> None:
     mlflow.log_metrics({f"{f.system}/{f.metric}" + (f"_at_{f.k}" if f.k else ""): f.value for f in figures})
 
 
+def of_new_articles(
+    job: Job, methods: Mapping[str, tuple[Method, Vectors]], start: date
+) -> tuple[list[Figure], str | None]:
+    """Figures on the new articles bought from `start` on, or why there are none."""
+    settings = job.settings
+    if not load_mapping(settings.mapping).has_purchases:
+        return [], f"mapping {settings.mapping} has no purchases: whether new articles are found is not measured"
+    purchases = load_purchases(job, before=settings.as_of_date)
+    history, labels = purchases.before(start), purchases.between(start, settings.as_of_date)
+    found = new_article_figures(methods, history, labels, start, settings.seed) if len(labels) else []
+    return found, None if found else f"nobody bought anything new from {start} to {settings.as_of_date}"
+
+
 def main(job: Job) -> str:
     settings = job.settings
     start = settings.as_of_date - WEEK
@@ -64,9 +79,7 @@ def main(job: Job) -> str:
                 remarks.append(f"not measured: {error}")
         if not methods:
             return "; ".join(remarks) or "no method has picks yet: nothing to measure"
-        purchases = load_purchases(job, before=settings.as_of_date)
-        history, labels = purchases.before(start), purchases.between(start, settings.as_of_date)
-        of_new = new_article_figures(methods, history, labels, start, settings.seed) if len(labels) else []
+        of_new, why_none = of_new_articles(job, methods, start)
         figures += of_new
         log_figures(figures)
         table = figures_table(
@@ -80,7 +93,7 @@ def main(job: Job) -> str:
         said = [f"{name} {value[name, 'recall', PLACES]:.4f}" for name in (*methods, POPULAR)]
         words += f"; recall@{PLACES} of new articles from {start}: {', '.join(said)}"
     else:
-        words += f"; nobody bought anything new from {start} to {settings.as_of_date}"
+        words += f"; {why_none}"
     return "; ".join([words, *remarks])
 
 

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
 from dags import weekly_recommendations
-from dags.catalogue_intelligence import BY_IMAGE, BY_JOINT, BY_TEXT, JOINT_ENCODER, PARAMS, dag, parameter
+from dags.catalogue_intelligence import BY_IMAGE, BY_JOINT, BY_TEXT, JOINT_ENCODER, PARAMS, TAGGED_BY, dag, parameter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def test_a_task_per_encoder_and_method_then_the_figures() -> None:
         for method, encoder in methods.items():
             find = dag.get_task(f"similarity.similar_articles.{method}")
             embed = dag.get_task(f"embeddings.{job}.{encoder}")
-            assert find.upstream_task_ids == {embed.task_id} and not embed.upstream_task_ids
+            assert find.upstream_task_ids == {embed.task_id} and embed.upstream_task_ids == {"ingest.articles"}
             assert f"--method={method}" in find.arguments and f"--{flag}={encoder}" in embed.arguments
     joint = dag.get_task("embeddings.joint")
     assert joint.upstream_task_ids == {f"embeddings.images.{JOINT_ENCODER}", "embeddings.texts.minilm"}
@@ -39,6 +39,15 @@ def test_a_task_per_encoder_and_method_then_the_figures() -> None:
     finding = {task.task_id for task in dag.tasks if task.job == "similarity.similar_articles"}
     assert quality.upstream_task_ids == finding
     assert quality.trigger_rule == "all_done"  # a method that fails stops no other
+
+
+def test_tags_follow_their_encoder() -> None:
+    embed = f"embeddings.images.{TAGGED_BY}"
+    assert dag.get_task("tagging.train").upstream_task_ids == {embed}
+    assert dag.get_task("tagging.tag").upstream_task_ids == {"tagging.train"}
+    assert dag.get_task("tagging.audit").upstream_task_ids == {embed}
+    for job in ("tagging.train", "tagging.audit", "tagging.properties"):
+        assert f"--encoder={TAGGED_BY}" in dag.get_task(job).arguments
 
 
 def test_a_task_id_begins_with_its_module() -> None:

@@ -10,7 +10,9 @@ from typing import Any, get_args
 
 import pytest
 
+from expectations.events import ARTICLE_ATTRIBUTES
 from expectations.operations import DELIVERIES, FEATURE_SLICES
+from expectations.tagging import TAGGING_METRICS
 from expectations.transactions import QUARANTINE
 from jobs.platform.settings import Settings
 from jobs.recommenders.registry import SYSTEMS
@@ -111,8 +113,8 @@ def test_the_way_from_the_delivery_to_the_recommendations_has_no_gap(dag: dict[s
 
 
 def test_a_table_has_one_writer(modules: dict[str, dict[str, ModuleType]]) -> None:
-    """But for the tables that jobs keep about their own runs, each in partitions of its own."""
-    shared = {QUARANTINE.name, DELIVERIES.name, FEATURE_SLICES.name}
+    """But for the tables that jobs keep about their own runs, figures and files, each in partitions of its own."""
+    shared = {QUARANTINE.name, DELIVERIES.name, FEATURE_SLICES.name, TAGGING_METRICS.name, ARTICLE_ATTRIBUTES.name}
     jobs = {module for name in WITH_LINEAGE for module in modules[name].values()}
     writers = Counter(table for module in jobs for table in names(module, "WRITES"))
     assert [table for table, count in writers.items() if count > 1 and table not in shared] == []

@@ -111,6 +111,8 @@ def first(stack: Stack) -> dict[str, pl.DataFrame]:
 def test_every_table_is_there_and_opens_without_spark(first: dict[str, pl.DataFrame]) -> None:
     may_be_empty = {"quarantine", "realised_performance"}  # clean data, and no week before
     may_be_empty |= {"image_features", "similar_articles", "similarity_metrics"}  # another DAG's
+    may_be_empty |= {"article_tags", "label_audit", "tagging_metrics"}  # likewise
+    may_be_empty.add("article_attributes")  # H&M's mapping names none
     may_be_empty |= {"paper_track_metrics", "backtest_metrics", "backtest_buyers"}  # by hand
     may_be_empty |= {
         "article_keywords",
@@ -248,6 +250,7 @@ def test_what_was_taken_in_starts_the_catalogue_dag(stack: Stack, first: dict[st
     stack.wait(run_id, name, may_fail)
     tables = stack.tables()
     assert set(tables["image_features"]["article_id"]) == set(tables["articles"]["article_id"])
+    assert {"article_tags", "label_audit", "tagging_metrics"} <= tables.keys()
     similar, figures = tables["similar_articles"], tables["similarity_metrics"]
     assert "cosine_efficientnet_lite0_colour" in set(similar["method"]) and figures[
         "as_of_date"

@@ -71,7 +71,10 @@ def test_a_mistake_is_one_line_naming_file_and_key(tmp_path: Path, change: tuple
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(JobError, match=r"mapping zara: no such mapping; give one of completejourney, hm, or a .toml"):
+    with pytest.raises(
+        JobError,
+        match=r"mapping zara: no such mapping; give one of completejourney, fashion_product_images, hm, or a .toml",
+    ):
         load_mapping("zara")
 
 

@@ -1,0 +1,139 @@
+"""Articles whose stated label their picture contradicts with high confidence, as a table and a sheet of pictures.
+
+Cross-fitted by product line: everybody is judged by a tagger that saw neither the article nor its variants ("Confident
+Learning", 3.1). The sheet lies in the job's MLflow run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from expectations.operations import FEATURE_SLICES
+from expectations.tagging import LABEL_AUDIT
+from jobs.embeddings.decode import read
+from jobs.embeddings.versions import image_folder
+from jobs.platform.job import Job, run
+from jobs.platform.schemas import arrow_schema
+from jobs.platform.settings import Settings
+from jobs.platform.slices import record, recorded
+from jobs.platform.tracking import start_run, use_tracking
+from jobs.similarity.sheet import CAPTION_LINES, COLUMNS, GAP, HEIGHT, LINE, WIDTH, Tile, place
+from jobs.tagging.calibration import Floats, Ints
+from jobs.tagging.examples import EXAMPLE_TABLES, Catalogue, load, why_no_pictures
+from jobs.tagging.fit import fit
+from jobs.tagging.labels import parts_of
+from jobs.tagging.tagger import Tagger
+from jobs.tagging.train import split
+from lightning_modules.tagging_heads import NO_LABEL
+
+READS, WRITES = EXAMPLE_TABLES, (LABEL_AUDIT, FEATURE_SLICES)
+SETTINGS = ("accept_drift", "data", "mapping", "encoder", "embedding_dim", "seed", "mlflow_tracking_uri")
+
+#: Taggers, each of which judges its share of the product lines.
+FOLDS = 5
+#: A picture contradicts its label where another value is at least, and the stated one at most, so probable.
+SURE, HARDLY = 0.9, 0.05
+#: Contradictions on the sheet.
+SHOWN = 30
+#: To be raised when the same examples are to give another audit.
+VERSION = 1
+_SLICE, _SHEET = "all", "label_audit.png"
+
+
+def contradictions(tagger: Tagger, catalogue: Catalogue, rows: Ints) -> list[dict[str, object]]:
+    """Rows of label_audit among these articles, without their rank."""
+    labels, found = catalogue.examples.labels, list[dict[str, object]]()
+    for block, shares in tagger.blocks(catalogue.examples.vectors[rows]):
+        here = rows[block]
+        for column, (name, values) in enumerate(labels.classes.items()):
+            codes = labels.codes[here, column]
+            said: Floats = shares[name][np.arange(len(here)), np.maximum(codes, 0)]
+            best = shares[name].argmax(1)
+            sure = shares[name].max(1)
+            for n in np.flatnonzero((codes != NO_LABEL) & (sure >= SURE) & (said <= HARDLY)):
+                found.append(
+                    {
+                        "article_id": catalogue.article_ids[here[n]].as_py(),
+                        "label": name,
+                        "stated_value": values[codes[n]],
+                        "stated_probability": float(said[n]),
+                        "value": values[best[n]],
+                        "probability": float(sure[n]),
+                        "encoder": catalogue.encoder,
+                    }
+                )
+    return found
+
+
+def audit(catalogue: Catalogue, folder: Path, seed: int) -> pa.Table:
+    """The rows of label_audit, the surest contradiction first."""
+    names = [f"audit {line}" for line in catalogue.lines]  # other folds than the trained tagger's parts
+    folds, found = parts_of(names, FOLDS), list[dict[str, object]]()
+    split(catalogue.lines)  # raises where there are too few
+    for fold in np.unique(folds):
+        others = np.flatnonzero(folds != fold)
+        if not len(others):
+            continue
+        is_validation = parts_of([catalogue.lines[row] for row in others]) == 0
+        fitted = fit(
+            catalogue.examples, others[~is_validation], others[is_validation], catalogue.encoder,
+            folder / str(fold), seed,
+        )  # fmt: skip
+        found += contradictions(fitted, catalogue, np.flatnonzero(folds == fold))
+    found.sort(key=lambda row: (row["stated_probability"] - row["probability"], row["article_id"], row["label"]))  # type: ignore[operator]
+    return pa.Table.from_pylist([{"rank": n + 1, **row} for n, row in enumerate(found)], arrow_schema(LABEL_AUDIT))
+
+
+def draw(rows: list[dict[str, object]], settings: Settings) -> Image.Image:
+    """The contact sheet: each picture with what is stated and what it says."""
+    folder = image_folder(settings)
+    assert folder is not None, "there were pictures to audit"
+    step = HEIGHT + CAPTION_LINES * LINE + GAP
+    lines = max(-(-len(rows) // COLUMNS), 1)
+    sheet = Image.new("RGB", (GAP + COLUMNS * (WIDTH + GAP), GAP + lines * step), "white")
+    for n, row in enumerate(rows):
+        content = read(folder.path(str(row["article_id"])), folder.roots)[1]
+        caption = (
+            f"{row['article_id']}: {row['label']}",
+            f"stated {row['stated_value']}",
+            f"looks {row['value']} ({row['probability']:.0%})",
+        )
+        line, column = divmod(n, COLUMNS)
+        place(sheet, Tile(content, caption), (GAP + column * (WIDTH + GAP), GAP + line * step), (WIDTH, HEIGHT))
+    return sheet
+
+
+def main(job: Job) -> str:
+    if why := why_no_pictures(job):
+        return why
+    settings = job.settings
+    use_tracking(settings)
+    catalogue = load(job)
+    sources = {catalogue.digest: 0}
+    if recorded(job, LABEL_AUDIT, VERSION).get(_SLICE) == sources:
+        return f"{len(catalogue.examples):,} articles: up to date"
+    with start_run(settings, job.name), tempfile.TemporaryDirectory() as scratch:
+        table = audit(catalogue, settings.work_dir / "tagging" / f"audit-{catalogue.digest}", settings.seed)
+        sheet = Path(scratch, _SHEET)
+        draw(table.slice(0, SHOWN).to_pylist(), settings).save(sheet)
+        mlflow.log_artifact(str(sheet))
+        mlflow.log_metric("contradictions", table.num_rows)
+        where = mlflow.get_artifact_uri(_SHEET)
+    job.publish(LABEL_AUDIT, table, {})
+    record(job, LABEL_AUDIT, VERSION, {_SLICE: sources})
+    first = [
+        f"{row['article_id']} is stated {row['stated_value']} and looks {row['value']}"
+        for row in table.slice(0, 3).to_pylist()
+    ]
+    said = f"; first: {', '.join(first)}" if first else ""
+    return f"{table.num_rows:,} contradictions among {len(catalogue.examples):,} articles{said}; sheet {where}"
+
+
+if __name__ == "__main__":
+    run(main, reads=READS, writes=WRITES, settings=SETTINGS)

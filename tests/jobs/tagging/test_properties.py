@@ -1,0 +1,53 @@
+"""A property from the others: what gives it away is found, and the rest is learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from expectations.tagging import TAGGING_METRICS
+from jobs.ingest import articles
+from jobs.platform.errors import JobError
+from jobs.tagging import properties
+from jobs.tagging.properties import information, inputs_of
+from sample_data.styles import write
+from tests.jobs.tagging.test_jobs import rows, run
+
+
+def test_what_gives_the_answer_away_and_what_does_not() -> None:
+    rng = np.random.default_rng(1)
+    target = rng.integers(2, size=3_000)
+    noisy = np.where(rng.random(3_000) < 0.9, target, 1 - target)
+    assert information(target * 3 + rng.integers(3, size=3_000), target, 1) == pytest.approx(1)
+    assert 0.4 < information(noisy, target, 1) < 0.6
+    assert abs(information(rng.integers(800, size=3_000), target, 1)) < 0.1  # many values tell by chance alone
+    table = {
+        "code": pa.chunked_array([[f"F{t}" for t in target]]),
+        "hint": pa.chunked_array([[str(n) for n in noisy]]),
+        "name": pa.chunked_array([[f"name {n}" for n in range(3_000)]]),
+        "empty": pa.chunked_array([pa.nulls(3_000, pa.string())]),
+    }
+    inputs, given_away = inputs_of(table, target, np.zeros((3_000, 0), np.float32), 1)
+    assert inputs.names == ["hint"] and list(given_away) == ["code"]
+
+
+def test_a_property_of_the_catalogue(tmp_path: Path) -> None:
+    data, warehouse = tmp_path / "data", tmp_path / "warehouse"
+    write(data, 400, seed=1)
+    for picture in (data / "images").iterdir():
+        picture.unlink()
+    run(articles, data, warehouse)
+    assert "no property named" in run(properties, data, warehouse)
+    with pytest.raises(
+        JobError, match="predicted_property isFragile: no such column or attribute of the catalogue; it"
+    ):
+        run(properties, data, warehouse, predicted_property="isFragile")
+    said = run(properties, data, warehouse, predicted_property="masterCategory", max_epochs=8)
+    assert "left out because they give it away: product_type_name (1.00)" in said and "subCategory (1.00)" in said
+    assert "without pictures" in said and "garment_group_name (1.00)" in said
+    found = {(f["system"], f["metric"]): f["value"] for f in rows(warehouse, TAGGING_METRICS)}
+    assert {system for system, _ in found} == {"network", "boosted_tree", "majority_class"}
+    assert Path(said.rpartition("loss curve file://")[2]).stat().st_size > 5_000
