@@ -6,7 +6,6 @@ import json
 
 from dags import backtest, catalogue_intelligence, maintenance, model_systems, shop_events, weekly_recommendations
 
-
 #: Operators that run a job.
 OF_JOBS = ("JobOperator", "SparkJobOperator")
 
