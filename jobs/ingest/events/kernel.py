@@ -1,6 +1,6 @@
 """What Spark's tasks do of a log: read a block of a file; put a day together. Workers import this and nothing beyond.
 
-Between the two the rows wait in files of one row group a day, which are no table's.
+Between the two the rows wait in files of one batch a day, which are no table's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from expectations.events import BOT_EVENTS, EVENTS, VISITOR_FACTS
 from expectations.transactions import QUARANTINE
@@ -28,7 +27,7 @@ from jobs.platform.schemas import arrow_schema, arrow_type
 from jobs.platform.staging import Staged
 
 #: What a task tells of a block, or of a piece of one: where its events, sign-ins, facts and bad rows wait, the days of
-#: the events (row groups) with their numbers, and the counts.
+#: the events (batches) with their numbers, and the counts.
 READ = (
     "block bigint, source_file string, incoming string, sign_ins string, facts string, refused string,"
     " days array<date>, rows array<bigint>, counts map<string,bigint>, left_out map<string,bigint>"
@@ -55,24 +54,30 @@ class Incoming:
     uri: str
 
     def write(self, parts: Sequence[pl.DataFrame]) -> str:
-        """Write frames of the same columns, each as a row group of one file; returns the file's name."""
+        """Write frames of the same columns, each as a batch of one file; returns the file's name."""
         filesystem, root = storage.filesystem(self.uri)
         filesystem.create_dir(root)
-        name = f"{uuid.uuid4()}.parquet"
-        tables = [part.to_arrow(compat_level=pl.CompatLevel.oldest()) for part in parts]
+        name = f"{uuid.uuid4()}.arrow"
+        # As Polars has them: neither here nor there a text is copied.
+        tables = [part.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).combine_chunks() for part in parts]
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
         with (
             filesystem.open_output_stream(f"{root}/{name}") as stream,
-            pq.ParquetWriter(stream, tables[0].schema, compression="lz4", write_statistics=False) as writer,
+            pa.ipc.new_file(stream, tables[0].schema, options=options) as writer,
         ):
             for table in tables:
-                writer.write_table(table, row_group_size=max(table.num_rows, 1))
+                writer.write_batch(table.to_batches()[0])
         return name
 
-    def read(self, name: str, groups: Sequence[int], columns: Sequence[str]) -> pl.DataFrame:
-        """Columns of some of a file's row groups."""
+    def read(self, name: str, batches: Sequence[int], columns: Sequence[str]) -> pl.DataFrame:
+        """Columns of some of a file's batches."""
         filesystem, root = storage.filesystem(self.uri)
-        file = pq.ParquetFile(filesystem.open_input_file(f"{root}/{name}"))
-        return pl.DataFrame(pl.from_arrow(file.read_row_groups(list(groups), columns=list(columns))))
+        with filesystem.open_input_file(f"{root}/{name}") as stream:
+            names = pa.ipc.open_file(stream).schema.names
+            options = pa.ipc.IpcReadOptions(included_fields=[names.index(column) for column in columns])
+            file = pa.ipc.open_file(stream, options=options)
+            found = pa.Table.from_batches([file.get_batch(batch) for batch in batches])
+        return pl.DataFrame(pl.from_arrow(found)).select(columns)
 
     def delete(self) -> None:
         filesystem, root = storage.filesystem(self.uri)
@@ -86,7 +91,7 @@ class DayWork:
 
     Attributes:
         day: the day.
-        incoming: (file, row group) of its new rows; `incoming_before`: of the day before.
+        incoming: (file, batch) of its new rows; `incoming_before`: of the day before.
         stored: its files of silver/events and silver/bot_events; `stored_before`: of the day before.
         sign_ins: files of new sign-ins.
         earlier: files of silver/events of the days before those two, as far back as sign-ins count.

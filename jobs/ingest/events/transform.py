@@ -154,6 +154,8 @@ def _fits(rule: Rule) -> pl.Expr:
 def _articles(raw: pl.DataFrame, mapping: EventsMapping) -> pl.Series:
     """The different products of each row, in the order in which they are named: one list of all fields together."""
     found = [_named(raw[each.column], each) for each in mapping.articles]
+    if len(found) == 1 and (found[0].list.len() <= 1).all():
+        return found[0].list.drop_nulls()
     together = pl.DataFrame([ids.alias(str(n)) for n, ids in enumerate(found)])
     lists = pl.concat_list(pl.col(c).fill_null(pl.lit([], pl.List(pl.String))) for c in together.columns)
     return together.select(lists.list.drop_nulls().list.unique(maintain_order=True)).to_series()
