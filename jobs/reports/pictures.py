@@ -44,7 +44,13 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = _SMALL, name: 
 
     coloured = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
     style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}
-    style |= {"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False, "grid.alpha": 0.15}
+    style |= {
+        "axes.axisbelow": True,
+        "font.size": 9.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.alpha": 0.15,
+    }
     style |= dict.fromkeys(coloured, _INK)
     with mpl.rc_context(style):
         drawn: Figure = Figure(figsize=size, layout="constrained")
