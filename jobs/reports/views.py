@@ -157,11 +157,16 @@ def write_duckdb(warehouse: str, out: Path) -> list[str]:
 def register(spark: SparkSession, warehouse: str) -> list[str]:
     """Make the same views temporary views of a Spark session; returns their names."""
     tables = Tables(warehouse, {})
-    made = []
-    for contract in existing(tables):
+    found = list(existing(tables))
+    for contract in found:
         tables.read_spark(spark, contract).createOrReplaceTempView(contract.name)
-        made.append(contract.name)
-    for view, sql in possible(set(made)):
+    return register_views(spark, [contract.name for contract in found])
+
+
+def register_views(spark: SparkSession, names: list[str]) -> list[str]:
+    """Make temporary views of the tables that are there by these names; returns all names."""
+    made = list(names)
+    for view, sql in possible(set(names)):
         spark.sql(sql).createOrReplaceTempView(view)
         made.append(view)
     return made
