@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from jobs.reports.descriptive import CHANNELS, WEEKDAYS
+from jobs.reports.descriptive import CHANNELS, MOST_BASKETS, MOST_WEEKS, WEEKDAYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,7 +163,7 @@ def purchases(rows: pl.DataFrame) -> str:
 
     def draw(axes: Axes) -> None:
         axes.bar([label for label, _ in bars], [count for _, count in bars], color=_BLUE)
-        axes.set(xlabel="baskets until now", ylabel="customers")
+        axes.set(xlabel=f"baskets until now ({MOST_BASKETS}: or more)", ylabel="customers")
         axes.tick_params(axis="x", labelsize=7.5)
         axes.grid(axis="y")
 
@@ -176,7 +176,7 @@ def lifetime(rows: pl.DataFrame) -> str:
 
     def draw(axes: Axes) -> None:
         axes.bar(bars["position"], bars["value"], color=_GREEN)
-        axes.set(xlabel="weeks from first to last sale (52: or more)", ylabel="articles")
+        axes.set(xlabel=f"weeks from first to last sale ({MOST_WEEKS}: or more)", ylabel="articles")
         axes.grid(axis="y")
 
     return svg(draw, name="lifetime")
