@@ -94,18 +94,18 @@ def plain(rows: list[tuple]) -> list[tuple]:
 
 
 def test_there_are_twenty_questions_and_both_engines_answer_them_alike(
-    database: duckdb.DuckDBPyConnection, warehouse: Path, spark: SparkSession
+    database: duckdb.DuckDBPyConnection, warehouse: Path, interpreted: SparkSession
 ) -> None:
     """One from the tables themselves; the others from their rows in memory, which takes Spark less time."""
-    names = views.register(spark, str(warehouse))
+    names = views.register(interpreted, str(warehouse))
     assert set(views.VIEWS) < set(names) and len(QUESTIONS) == 20
-    ask(database, spark, "15. Which reasons work?")
+    ask(database, interpreted, "15. Which reasons work?")
     tables = [name for name in names if name not in views.VIEWS]
     for name in tables:
-        spark.createDataFrame(spark.table(name).toArrow()).createOrReplaceTempView(name)
-    views.register_views(spark, tables)
+        interpreted.createDataFrame(interpreted.table(name).toArrow()).createOrReplaceTempView(name)
+    views.register_views(interpreted, tables)
     for question in QUESTIONS:
-        ask(database, spark, question)
+        ask(database, interpreted, question)
 
 
 def ask(database: duckdb.DuckDBPyConnection, spark: SparkSession, question: str) -> None:
