@@ -277,6 +277,7 @@ def up(warehouse: Path) -> None:
     print(f"Airflow    {airflow.url}   user admin, password {password()}")
     print(f"MLflow     {mlflow_page(mlflow)}   store {warehouse.resolve() / 'mlflow'}")
     print(f"Data Docs  {airflow.url}/data-docs/   files {warehouse.resolve() / 'data_docs'}")
+    print(f"Reports    {airflow.url}/reports/   files {warehouse.resolve() / 'reports'}")
     if week:
         print(f"A run triggered without a date uses the newest whole week in the tables: as-of date {week}")
     print(f"Logs in {LOGS}; stop with: make down")

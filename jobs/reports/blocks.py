@@ -80,6 +80,11 @@ def figure(caption: str, svg: str, *, is_wide: bool = False) -> Markup:
     return Markup(f"<figure{kind}><figcaption>{escape(caption)}</figcaption>{svg}</figure>")
 
 
+def photograph(caption: str, content: bytes, most: tuple[int, int] = (1000, 1000)) -> Markup:
+    """A picture of pixels with its caption, as a JPEG of no more than so many pixels."""
+    return Markup(f"<figure><figcaption>{escape(caption)}</figcaption>{_jpeg(content, most, caption)}</figure>")
+
+
 def grid(figures: Iterable[Markup]) -> Markup:
     """Pictures side by side as far as the page is wide."""
     return Markup(f'<div class="pictures">{"".join(figures)}</div>')
@@ -100,13 +105,18 @@ def picks(name: str, shown: Sequence[Tile]) -> Markup:
 def _image(content: bytes | None, words: str) -> str:
     if content is not None:
         with contextlib.suppress(ValueError):
-            image, _ = open_rgb(content, _THUMBNAIL)
-            image.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
-            small = BytesIO()
-            image.save(small, "JPEG", quality=_QUALITY, optimize=True)
-            data = base64.b64encode(small.getvalue()).decode()
-            return f'<img alt="{escape(words)}" src="data:image/jpeg;base64,{data}">'
+            return _jpeg(content, _THUMBNAIL, words)
     return '<div class="none"></div>'
+
+
+def _jpeg(content: bytes, most: tuple[int, int], words: str) -> str:
+    """An image element that holds the picture itself; raises ValueError where the content is no usable picture."""
+    image, _ = open_rgb(content, most)
+    image.thumbnail(most, Image.Resampling.LANCZOS)
+    small = BytesIO()
+    image.save(small, "JPEG", quality=_QUALITY, optimize=True)
+    data = base64.b64encode(small.getvalue()).decode()
+    return f'<img alt="{escape(words)}" src="data:image/jpeg;base64,{data}">'
 
 
 @cache

@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -23,6 +25,8 @@ from jobs.platform.tracking import EXPERIMENT
 
 #: Verdicts of the gate that are shown.
 VERDICTS = 10
+#: The map's file, and the newest runs that are looked at for it.
+MAP, MAP_RUNS = "map.png", 10
 #: What drift is told of: segment type and the metric whose shares are compared.
 DRIFTING = (
     ("department", "units"), ("channel", "units"), ("age_band", "active_customers"), ("lifecycle", "active_customers")
@@ -111,3 +115,22 @@ def drift(metrics: pl.DataFrame, as_of_date: date) -> Iterator[tuple[str, str, f
                 index = stability(earlier, by_day[as_of_date])
                 said = "calm" if index < CALM else "moves" if index < SHIFT else "shift"
                 yield f"{metric.replace('_', ' ')} by {kind.replace('_', ' ')}", words, index, said
+
+
+def picture_map(job: Job) -> bytes | None:
+    """The t-SNE map of the articles' pictures that the newest fit of an encoder until the as-of date drew; PNG."""
+    client = mlflow.MlflowClient()
+    runs = client.search_runs(
+        [mlflow.set_experiment(EXPERIMENT).experiment_id],
+        "tags.job = 'embeddings.images' AND attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=MAP_RUNS,
+    )
+    for run in (r.info.run_id for r in runs if r.data.tags.get("as_of_date", "") <= str(job.settings.as_of_date)):
+        for folder in (item.path for item in client.list_artifacts(run) if item.is_dir):
+            path = f"{folder}/{MAP}"
+            if any(item.path == path for item in client.list_artifacts(run, folder)):
+                with TemporaryDirectory() as scratch:
+                    file = mlflow.artifacts.download_artifacts(run_id=run, artifact_path=path, dst_path=scratch)
+                    return Path(file).read_bytes()
+    return None

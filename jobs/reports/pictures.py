@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from jobs.reports.descriptive import CHANNELS, WEEKDAYS
+from jobs.reports.descriptive import CHANNELS, MOST_BASKETS, MOST_WEEKS, WEEKDAYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,13 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float] = _SMALL, name: 
 
     coloured = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
     style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}
-    style |= {"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False, "grid.alpha": 0.15}
+    style |= {
+        "axes.axisbelow": True,
+        "font.size": 9.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.alpha": 0.15,
+    }
     style |= dict.fromkeys(coloured, _INK)
     with mpl.rc_context(style):
         drawn: Figure = Figure(figsize=size, layout="constrained")
@@ -157,7 +163,7 @@ def purchases(rows: pl.DataFrame) -> str:
 
     def draw(axes: Axes) -> None:
         axes.bar([label for label, _ in bars], [count for _, count in bars], color=_BLUE)
-        axes.set(xlabel="baskets until now", ylabel="customers")
+        axes.set(xlabel=f"baskets until now ({MOST_BASKETS}: or more)", ylabel="customers")
         axes.tick_params(axis="x", labelsize=7.5)
         axes.grid(axis="y")
 
@@ -170,7 +176,7 @@ def lifetime(rows: pl.DataFrame) -> str:
 
     def draw(axes: Axes) -> None:
         axes.bar(bars["position"], bars["value"], color=_GREEN)
-        axes.set(xlabel="weeks from first to last sale (52: or more)", ylabel="articles")
+        axes.set(xlabel=f"weeks from first to last sale ({MOST_WEEKS}: or more)", ylabel="articles")
         axes.grid(axis="y")
 
     return svg(draw, name="lifetime")

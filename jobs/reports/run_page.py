@@ -57,7 +57,7 @@ def page(job: Job) -> str:
         sections.customers(job, mine, cohorts),
         sections.recommendations(job, every, mine),
         sections.people(job),
-        sections.descriptive(described),
+        sections.descriptive(job, described),
         sections.quality(job, every, described),
     ]
     lead = f"What was sold from {as_of - timedelta(days=7)} to {as_of - timedelta(days=1)}; run {job.settings.run_id}."

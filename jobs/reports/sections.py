@@ -265,8 +265,8 @@ def people(job: Job) -> Section:
     return Section("picks", "Picks", made)
 
 
-def descriptive(rows: pl.DataFrame) -> Section:
-    """The pictures of what is sold, to whom, and when."""
+def descriptive(job: Job, rows: pl.DataFrame) -> Section:
+    """The pictures of what is sold, to whom, and when; and the map of the articles' own pictures."""
     made: Iterator[tuple[str, str]] = iter(
         [
             ("Customers by age", pictures.age(rows)),
@@ -281,4 +281,7 @@ def descriptive(rows: pl.DataFrame) -> Section:
             ("Missing values", pictures.missing_values(rows)),
         ]
     )
-    return Section("pictures", "What is sold, and to whom", [blocks.grid(blocks.figure(*one) for one in made)])
+    drawn = [blocks.figure(*one) for one in made]
+    if content := page_data.picture_map(job):
+        drawn.append(blocks.photograph("Articles by their pictures (t-SNE)", content))
+    return Section("pictures", "What is sold, and to whom", [blocks.grid(drawn)])

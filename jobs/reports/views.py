@@ -62,7 +62,7 @@ VIEWS = {
             r.is_fallback, r.score, r.model_version, r.bucket
         FROM recommendations r JOIN articles a ON a.article_id = r.article_id
             LEFT JOIN article_features f ON f.article_id = r.article_id AND f.as_of_date = r.as_of_date""",
-    # The same with what the customer bought of it in the week: units and revenue, 0 for nothing.
+    # The same, of weeks that are over, with what the customer bought of it in the week: 0 for nothing.
     "v_outcomes": """
         SELECT r.*, coalesce(b.units, 0) AS units_bought, coalesce(b.revenue, 0) AS revenue_bought
         FROM v_recommendations r LEFT JOIN (
@@ -70,7 +70,8 @@ VIEWS = {
             FROM transactions t JOIN (SELECT DISTINCT as_of_date FROM recommendations) p
                 ON t.t_dat >= p.as_of_date AND t.t_dat < p.as_of_date + INTERVAL 7 DAYS
             GROUP BY p.as_of_date, t.customer_id, t.article_id
-        ) b ON b.as_of_date = r.as_of_date AND b.customer_id = r.customer_id AND b.article_id = r.article_id""",
+        ) b ON b.as_of_date = r.as_of_date AND b.customer_id = r.customer_id AND b.article_id = r.article_id
+        WHERE r.as_of_date + INTERVAL 7 DAYS <= (SELECT max(t_dat) + INTERVAL 1 DAY FROM transactions)""",
     # The figures of all customers, a week to a row.
     "v_weeks": """
         SELECT week_start_date, as_of_date, max(value) FILTER (WHERE metric = 'revenue') AS revenue,
@@ -108,21 +109,26 @@ def possible(names: set[str]) -> Iterator[tuple[str, str]]:
     return ((view, sql) for view, sql in VIEWS.items() if set(NEEDS[view]) <= names)
 
 
-def parquet_sql(table: DeltaTable, contract: Contract) -> str:
-    """DuckDB's SQL of a table by its Parquet files; without a row where it has none.
+def parquet_sql(database: duckdb.DuckDBPyConnection, table: DeltaTable, contract: Contract) -> str:
+    """DuckDB's SQL of a table by its Parquet files; a column that the contract has gained since they were written is
+    null.
 
     Raises JobError where rows were deleted from a file by a vector beside it.
     """
-    columns = ", ".join(f'"{name}"' for name in contract.column_names)
-    files = [file.uri for file in data_files(table)]
+    types = {c.name: _DUCKDB_TYPES.get(c.type, c.type) for c in contract.columns}
+    files = ["'" + file.uri.replace("'", "''") + "'" for file in data_files(table)]
     if not files:
-        empty = ", ".join(f'NULL::{_DUCKDB_TYPES.get(c.type, c.type)} AS "{c.name}"' for c in contract.columns)
-        return f"SELECT {empty} WHERE false"
-    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    types = {c.name: _DUCKDB_TYPES.get(c.type, c.type) for c in contract.columns if c.name in contract.partition_by}
-    hive = ", ".join(f'"{name}": {kind}' for name, kind in types.items())
-    partitions = f", hive_partitioning = true, hive_types = {{{hive}}}" if types else ""
-    return f"SELECT {columns} FROM read_parquet([{listed}], union_by_name = true{partitions})"  # noqa: S608
+        return f"SELECT {', '.join(_null(name, kind) for name, kind in types.items())} WHERE false"
+    hive = ", ".join(f'"{name}": {kind}' for name, kind in types.items() if name in contract.partition_by)
+    partitions = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
+    source = f"read_parquet([{', '.join(files)}], union_by_name = true{partitions})"
+    there = set(database.sql(f"SELECT * FROM {source} LIMIT 0").columns)  # noqa: S608 (our own table's files)
+    columns = (f'"{name}"' if name in there else _null(name, kind) for name, kind in types.items())
+    return f"SELECT {', '.join(columns)} FROM {source}"  # noqa: S608
+
+
+def _null(name: str, kind: str) -> str:
+    return f'NULL::{kind} AS "{name}"'
 
 
 _DUCKDB_TYPES = {
@@ -147,7 +153,9 @@ def write_duckdb(warehouse: str, out: Path) -> list[str]:
     made = [contract.name for contract in found]
     with duckdb.connect(str(out)) as database:
         for contract in found:
-            database.execute(f"CREATE VIEW {contract.name} AS {parquet_sql(tables.newest(contract), contract)}")
+            database.execute(
+                f"CREATE VIEW {contract.name} AS {parquet_sql(database, tables.newest(contract), contract)}"
+            )
         for view, sql in possible(set(made)):
             database.execute(f"CREATE VIEW {view} AS {sql}")
             made.append(view)
@@ -157,11 +165,16 @@ def write_duckdb(warehouse: str, out: Path) -> list[str]:
 def register(spark: SparkSession, warehouse: str) -> list[str]:
     """Make the same views temporary views of a Spark session; returns their names."""
     tables = Tables(warehouse, {})
-    made = []
-    for contract in existing(tables):
+    found = list(existing(tables))
+    for contract in found:
         tables.read_spark(spark, contract).createOrReplaceTempView(contract.name)
-        made.append(contract.name)
-    for view, sql in possible(set(made)):
+    return register_views(spark, [contract.name for contract in found])
+
+
+def register_views(spark: SparkSession, names: list[str]) -> list[str]:
+    """Make temporary views of the tables that are there by these names; returns all names."""
+    made = list(names)
+    for view, sql in possible(set(names)):
         spark.sql(sql).createOrReplaceTempView(view)
         made.append(view)
     return made

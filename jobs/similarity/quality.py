@@ -52,9 +52,7 @@ def log_figures(figures: Sequence[Figure]) -> None:
     mlflow.log_metrics({f"{f.system}/{f.metric}" + (f"_at_{f.k}" if f.k else ""): f.value for f in figures})
 
 
-def of_new_articles(
-    job: Job, methods: Mapping[str, tuple[Method, Vectors]], start: date
-) -> tuple[list[Figure], str | None]:
+def of_new_articles(job: Job, methods: Mapping[str, Parts], start: date) -> tuple[list[Figure], str | None]:
     """Figures on the new articles bought from `start` on, or why there are none."""
     settings = job.settings
     if not load_mapping(settings.mapping).has_purchases:

@@ -38,17 +38,17 @@ def days() -> Days:
 
 
 @pytest.fixture(scope="module")
-def made(spark: SparkSession, days: Days) -> DataFrame:
+def made(interpreted: SparkSession, days: Days) -> DataFrame:
     """Baskets of those, two units each, and purchases from the as-of date on, which change nothing."""
     rows = [(day, customer, 1, 0.5, 1) for customer, found in days.items() for day in found for _ in range(2)]
     rows += [(AS_OF + timedelta(days=n), customer, 1, 9.0, 2) for customer in days for n in range(2)]
     names = "t_dat date, customer_key int, article_key int, price double, sales_channel_id int"
-    return baskets.baskets(baskets.known_lines(spark.createDataFrame(rows, names), AS_OF)).persist()
+    return baskets.baskets(baskets.known_lines(interpreted.createDataFrame(rows, names), AS_OF)).persist()
 
 
-def test_rates_of_every_week(spark: SparkSession, made: DataFrame, days: Days) -> None:
+def test_rates_of_every_week(interpreted: SparkSession, made: DataFrame, days: Days) -> None:
     """Active customers, retention, churn and repeat purchases, as of each week's end."""
-    people = spark.createDataFrame(
+    people = interpreted.createDataFrame(
         [(c, None, None) for c in days], "customer_key int, age int, club_member_status string"
     )
     groups = baskets.customer_groups(people)
@@ -100,7 +100,7 @@ def band(value: int, limits: tuple[int, ...]) -> int:
     return sum(value > limit for limit in limits)
 
 
-def test_churn_probability_and_its_check(spark: SparkSession, made: DataFrame, days: Days) -> None:
+def test_churn_probability_and_its_check(interpreted: SparkSession, made: DataFrame, days: Days) -> None:
     """Learnt from the 90 days before, told as of 90 days ago, compared with what then happened."""
 
     def cells(ago: int) -> dict[tuple[int, int], list[bool]]:
@@ -122,7 +122,7 @@ def test_churn_probability_and_its_check(spark: SparkSession, made: DataFrame, d
                 expected[cell[0]][n] += add
     found = {row["recency_band"]: [row["customers"], row["probability"], row["churned"]] for row in rows}
     assert found == {recency: pytest.approx(sums) for recency, sums in expected.items()} and len(found) > 3
-    people = spark.createDataFrame([(c, f"c{c:02d}") for c in days], "customer_key int, customer_id string")
+    people = interpreted.createDataFrame([(c, f"c{c:02d}") for c in days], "customer_key int, customer_id string")
     segmented = polars(baskets.segments(states, people, AS_OF, "r")).sort("customer_id").to_dicts()
     assert [segment_of(row) for row in segmented] == [row["segment"] for row in segmented]
     assert len({row["segment"] for row in segmented}) > 4

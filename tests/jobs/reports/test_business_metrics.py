@@ -87,7 +87,7 @@ def figures(root: Path, as_of_date: date = AS_OF) -> dict[tuple[str, str], dict[
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Path:
+def shop(tmp_path_factory: pytest.TempPathFactory, interpreted: SparkSession) -> Path:
     root = tmp_path_factory.mktemp("warehouse")
     put(root, CUSTOMERS, CUSTOMER_ROWS)
     put(root, ARTICLES, ARTICLE_ROWS)

@@ -20,6 +20,7 @@ from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
+from jobs.platform.tracking import start_run
 from jobs.reports import run_page
 from jobs.reports.page_data import stability
 from jobs.reports.pictures import folded_tail
@@ -89,6 +90,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(warehouse: Path) -> str:
+    with start_run(job_of(warehouse).settings, "embeddings.images"):
+        mlflow.log_image(Image.new("RGB", (300, 200), (30, 90, 30)), "catalogue_encoder/map.png")
     said = run_page.main(job_of(warehouse))
     assert said.startswith(f"{warehouse}/reports/2020-09-23/index.html (0.")
     return (warehouse / "reports" / "2020-09-23" / "index.html").read_text(encoding="utf-8")
@@ -114,7 +117,11 @@ def test_no_customer_is_named_and_small_groups_are_folded(page: str) -> None:
     assert page.count('class="person"') == 3  # one has bought, and two of those who have not
     assert "60-69" not in page and "30-39" not in page
     assert re.search(r"3 others</td><td[^>]*>15<", page)
-    assert page.count("data:image/jpeg;base64,") == 3  # a01 is everybody's first pick
+    assert page.count("data:image/jpeg;base64,") == 3 + 1  # a01 is everybody's first pick; and the map
+
+
+def test_the_map_and_run_times_come_from_mlflow(page: str) -> None:
+    assert '<img alt="Articles by their pictures (t-SNE)"' in page and "<td>embeddings.images</td>" in page
 
 
 def test_mlflow_and_the_list_of_pages_have_it(page: str, warehouse: Path) -> None:

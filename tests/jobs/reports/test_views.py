@@ -94,14 +94,24 @@ def plain(rows: list[tuple]) -> list[tuple]:
 
 
 def test_there_are_twenty_questions_and_both_engines_answer_them_alike(
-    database: duckdb.DuckDBPyConnection, warehouse: Path, spark: SparkSession
+    database: duckdb.DuckDBPyConnection, warehouse: Path, interpreted: SparkSession
 ) -> None:
-    views.register(spark, str(warehouse))
-    assert len(QUESTIONS) == 20
-    for question, sql in QUESTIONS.items():
-        found = plain(database.execute(sql).fetchall())
-        assert found, question
-        assert plain([tuple(row) for row in spark.sql(sql).collect()]) == found, question
+    """One from the tables themselves; the others from their rows in memory, which takes Spark less time."""
+    names = views.register(interpreted, str(warehouse))
+    assert set(views.VIEWS) < set(names) and len(QUESTIONS) == 20
+    ask(database, interpreted, "15. Which reasons work?")
+    tables = [name for name in names if name not in views.VIEWS]
+    for name in tables:
+        interpreted.createDataFrame(interpreted.table(name).toArrow()).createOrReplaceTempView(name)
+    views.register_views(interpreted, tables)
+    for question in QUESTIONS:
+        ask(database, interpreted, question)
+
+
+def ask(database: duckdb.DuckDBPyConnection, spark: SparkSession, question: str) -> None:
+    found = plain(database.execute(QUESTIONS[question]).fetchall())
+    assert found, question
+    assert plain([tuple(row) for row in spark.sql(QUESTIONS[question]).collect()]) == found, question
 
 
 def test_outcomes_by_hand(database: duckdb.DuckDBPyConnection) -> None:
