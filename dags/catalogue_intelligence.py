@@ -34,7 +34,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
 from dags.common import IN_BETWEEN, LATEST_WEEK, TASK_DEFAULTS, arguments, field, form, table
-from dags.operators import JobOperator
+from dags.operators import JobOperator, SparkJobOperator
 
 # Method -> the encoder it needs, as in jobs.similarity.methods; a test holds the two together.
 BY_IMAGE = {
@@ -116,7 +116,7 @@ with DAG(
     tags=["images", "asset-triggered"],
     default_args=TASK_DEFAULTS | {"priority_weight": IN_BETWEEN},
 ) as dag:
-    listed = task("ingest.articles", None)
+    listed = SparkJobOperator(task_id="ingest.articles", arguments=command_line("ingest.articles"))
     described = task("features.image_features", None)  # colours and outlines need no encoder
     quality = task("similarity.quality", None, trigger_rule="all_done")
     images = {name: task("embeddings.images", name, encoder=name) for name in dict.fromkeys(BY_IMAGE.values())}
