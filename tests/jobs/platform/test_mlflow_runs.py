@@ -101,7 +101,7 @@ def test_the_next_run_closes_what_a_kill_left_open(settings: Settings, capsys: p
         for process in (this_process(), f"not-{socket.gethostname()} 999999999 5")
     ]
     long_ago = int((time.time() - ABANDONED_DAYS * 86_400 - 60) * 1000)  # another host's, a container's maybe
-    for process, of in ((f"not-{socket.gethostname()} 1 5", gone), (this_process(), others)):
+    for process, of in ((f"not-{host} {pid} {started}", gone), (this_process(), others)):
         of.append(client.create_run(experiment, start_time=long_ago, tags={PROCESS: process}).info.run_id)
     with tracking.start_run(settings, "test.next") as run:
         pass
