@@ -54,7 +54,7 @@ def headline(error: Exception) -> str:
         return " ".join([*full[:1], *where]) + f"; {advice}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     said = " ".join([lines[0], *(line for line in lines[1:2] if line.startswith(": "))])
-    if "Traceback (most recent call last)" in lines:
+    if "Traceback (most recent call last):" in lines:
         workers = [": ".join(filter(None, found)) for found in _WORKERS.findall(str(error))]
         said = " ".join([said, *workers[-1:]])
     causes = [line for line in lines if line.startswith("Caused by: ") and line.removeprefix("Caused by: ") not in said]
