@@ -85,7 +85,8 @@ class WeeklyRecommender:
         if not isinstance(count, Integral) or count < 1:
             raise JobError(f"count {count}: must be at least 1")
         asked = customers[CUSTOMER]
-        ids = _ids(pd.Series(asked[0], dtype=object) if len(asked) == 1 and isinstance(asked[0], list) else asked)
+        is_one_cell = len(asked) == 1 and isinstance(asked.iloc[0], list)
+        ids = _ids(pd.Series(asked.iloc[0], dtype=object) if is_one_cell else asked)
         if not len(ids):
             return RANKED.empty_table().to_pandas()
         storage.require_reachable(settings.warehouse, by_spark=False)
