@@ -135,14 +135,14 @@ def test_a_sheet_of_many_has_rows_and_of_none_its_query_only() -> None:
 
 
 def test_the_default_method_sees_garment_and_colour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Joined vectors from the job to the answer: of 12 drawn articles those first that have both."""
+    """Joined vectors from the job to the answer: the article itself, then one of its colour (12 teach no more)."""
     drawn.publish_articles(tmp_path, range(12))
     for i in range(12):
         drawn.draw(tmp_path, i)
     said = drawn.run(tmp_path, encoder="efficientnet_lite0_colour")
-    assert "12 newly embedded; colour weighed 0.5, joined 1489 to" in said
+    assert "12 newly embedded; colour weighed 0." in said and ", joined 1489 to" in said
     places = ["--warehouse", str(tmp_path / "warehouse"), "--data", str(tmp_path), "--out", str(tmp_path / "sheet.png")]
     assert query.main(["--image", str(drawn.image_path(tmp_path, 1)), *places, "--top", "2"]) == 0
     first, second = (line.split() for line in capsys.readouterr().out.splitlines()[1:3])
     assert first[1] == drawn.article_id(1) and float(first[-1]) == pytest.approx(1, abs=1e-3)
-    assert second[1] == drawn.article_id(7)
+    assert second[1] in {drawn.article_id(i) for i in (4, 7, 10)}
