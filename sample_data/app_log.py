@@ -113,8 +113,8 @@ def write_products(path: Path, shop: Catalogue, broken: float) -> dict[str, int]
         .then(
             pl.concat_str(
                 pl.lit("[{'value': "), price,
-                pl.lit(", 'currency': 'SEK', 'is_original': True, 'valid_from': '2018/09/20', 'valid_to': '2020/06/30'},"),
-                pl.lit(" {'value': "), price * 0.5,
+                pl.lit(", 'currency': 'SEK', 'is_original': True, 'valid_from': '2018/09/20',"),
+                pl.lit(" 'valid_to': '2020/06/30'}, {'value': "), price * 0.5,
                 pl.lit(", 'currency': 'SEK', 'is_original': False, 'valid_from': '2020/07/01', 'valid_to': False}]"),
             )
         )
