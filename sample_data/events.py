@@ -82,7 +82,10 @@ class Log:
         self._app_truth.update(app_log.write_day(self._out / "app_log" / f"events_{DATES[day]}.csv", events, BROKEN))
 
     def finish(self) -> None:
-        """Write the app's products, and what was put into the files."""
+        """Write what is still to come, the app's products, and what was put into the files."""
+        if len(self._late):
+            with atomic(self._out / "events" / "events_late.jsonl") as file:
+                self._late.write_ndjson(file)
         self._app_truth.update(app_log.write_products(self._out / "app_log" / "products.csv", self._shop, BROKEN))
         for folder, truth in (("events", self._truth), ("app_log", self._app_truth)):
             with atomic(self._out / folder / "truth.json") as file:
