@@ -5,9 +5,7 @@ import json
 from pathlib import Path
 
 from sample_data.app_log import APP_COLUMNS
-from sample_data.generate import Size, generate
-
-SIZE = Size(articles=50, customers=60, lines=12_000)
+from sample_data.generate import PRESETS, generate
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -17,7 +15,7 @@ def digests(out: Path) -> dict[str, str]:
 
 def test_the_same_seed_gives_the_same_log_and_the_same_purchases_without_it(tmp_path: Path) -> None:
     for name, days in (("one", 2), ("again", 2), ("without", 0)):
-        generate(tmp_path / name, SIZE, seed=1, image_count=0, event_days=days)
+        generate(tmp_path / name, PRESETS["tiny"], seed=1, image_count=0, event_days=days)
     one, again, without = (digests(tmp_path / name) for name in ("one", "again", "without"))
     assert one == again and without == {name: one[name] for name in one if "/" not in name}
     logs = {f"events/events_2020-09-{day}.jsonl" for day in (21, 22)} | {"events/truth.json"}
