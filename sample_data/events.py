@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sample_data import app_log
 from sample_data.calendar import DATES, DAYS
 from sample_data.catalogue import Catalogue
 from sample_data.customers import Customers
@@ -31,59 +32,6 @@ PLACES = [
     ("Göteborg", "Västra Götaland"), (None, None),
 ]  # fmt: skip
 DAMAGES = ("cut short", "no JSON", "no time", "unknown event", "no article", "before all time")
-#: Event -> name and button in the app's export; what is not here is not in it.
-APP_NAMES = {
-    "view": ("product_details_page_View", ""),
-    "click": ("product_similar_items_clicking", "product_itself"),
-    "wishlist": ("generic_clicking", "heart_button"),
-    "cart": ("generic_clicking", "bag_button"),
-}
-APP_COLUMNS = [
-    "time",
-    "event_name",
-    "distinct_id",
-    "carrier",
-    "city",
-    "device_id",
-    "model",
-    "region",
-    "duration",
-    "Page_Name",
-    "User_ID",
-    "products_Number",
-    "ae_session_length",
-    "Popup_Name",
-    "Choice",
-    "Answer",
-    "product_package",
-    "Rating_Result",
-    "from_where",
-    "sort_values",
-    "Filter_Values",
-    "product_ids",
-    "session_time",
-    "question",
-    "value",
-    "section_category",
-    "section_name",
-    "button_name1",
-    "event_category",
-    "screen_name",
-    "event_month",
-    "event_week",
-    "event_day",
-    "event_year",
-    "event_date",
-    "view_section_category",
-    "view_section_name",
-    "explore_section_name",
-    "order_id",
-    "order_status",
-    "number_of_items",
-    "order_price",
-    "order_refund",
-    "unique_id",
-]
 
 
 @dataclass(frozen=True)
@@ -104,6 +52,7 @@ class Log:
     def __init__(self, out: Path, shop: Catalogue, people: Customers, days: int, seed: np.random.SeedSequence) -> None:
         self._out, self._first_day = out, DAYS - days
         self._rng = np.random.default_rng(seed)
+        self._shop = shop
         self._articles, self._customers = shop.frame["article_id"], people.frame["customer_id"]
         self._age = people.frame["age"].fill_null(40).to_numpy()
         self._late = pl.DataFrame()
@@ -130,10 +79,14 @@ class Log:
             pl.DataFrame({"line": pl.concat([texts, again, broken])}).sample(
                 fraction=1.0, shuffle=True, seed=day
             ).write_csv(file, include_header=False, quote_style="never", separator="\x01")
-        self._write_app(day, events)
+        self._app_truth.update(app_log.write_day(self._out / "app_log" / f"events_{DATES[day]}.csv", events, BROKEN))
 
     def finish(self) -> None:
-        """Write what was put into the files."""
+        """Write what is still to come, the app's products, and what was put into the files."""
+        if len(self._late):
+            with atomic(self._out / "events" / "events_late.jsonl") as file:
+                self._late.write_ndjson(file)
+        self._app_truth.update(app_log.write_products(self._out / "app_log" / "products.csv", self._shop, BROKEN))
         for folder, truth in (("events", self._truth), ("app_log", self._app_truth)):
             with atomic(self._out / folder / "truth.json") as file:
                 file.write(json.dumps(truth, indent=1).encode())
@@ -248,36 +201,6 @@ class Log:
         of = texts.sample(count, with_replacement=True, seed=int(self._rng.integers(2**32))).to_list()
         ways = [DAMAGES[n % len(DAMAGES)] for n in range(count)]
         return pl.Series([damaged(text, way) for text, way in zip(of, ways, strict=True)], dtype=pl.String)
-
-    def _write_app(self, day: int, events: pl.DataFrame) -> None:
-        """The day in the app's export: seconds since 1970, ids in texts, and much that is of no use."""
-        kept = events.filter(pl.col("event").is_in(list(APP_NAMES))).sort("time")
-        names = {kind: name for kind, (name, _) in APP_NAMES.items()}
-        buttons = {kind: button for kind, (_, button) in APP_NAMES.items()}
-        hexadecimal = pl.col("article_id").str.zfill(32)
-        is_even = pl.int_range(pl.len()) % 2 == 0
-        package = pl.concat_str(
-            pl.lit('{"product_id": "'), hexadecimal, pl.lit('", "product_brand": "Premoda, "website": "tfk"}')
-        )
-        url = pl.concat_str(pl.lit("https://shop.example/product/"), hexadecimal, pl.lit("?from=app"))
-        rows = kept.select(
-            pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ").dt.epoch("s").cast(pl.String).alias("time"),
-            pl.col("event").replace_strict(names).alias("event_name"),
-            pl.col("event").replace_strict(buttons).alias("button_name1"),
-            pl.col("visitor_id").alias("distinct_id"), pl.col("customer_id").alias("User_ID"), "city", "region",
-            pl.when(pl.col("birth_date").is_not_null())
-            .then(pl.concat_str(pl.lit("born on "), pl.col("birth_date").str.to_date().dt.strftime("%d-%m-%Y")))
-            .alias("Answer"),
-            pl.when(is_even).then(package).otherwise(url).alias("product_package"),
-            pl.when(is_even).then(pl.concat_str(pl.lit("['"), hexadecimal, pl.lit("']"))).alias("product_ids"),
-        )  # fmt: skip
-        useless = rows.head(len(rows) // 3).with_columns(event_name=pl.lit("app_open"), button_name1=pl.lit(""))
-        wrong = rows.head(round(BROKEN * len(rows))).with_columns(time=pl.lit("yesterday"))
-        self._app_truth.update(events=len(rows), left_out=len(useless), broken=len(wrong))
-        blank = [pl.lit(None, pl.String).alias(name) for name in APP_COLUMNS if name not in rows.columns]
-        whole = pl.concat([rows, useless, wrong]).with_columns(*blank).select(APP_COLUMNS)
-        with atomic(self._out / "app_log" / f"events_{DATES[day]}.csv") as file:
-            whole.write_csv(file)
 
 
 def damaged(text: str, way: str) -> str:
