@@ -61,9 +61,9 @@ def contradictions(tagger: Tagger, catalogue: Catalogue, rows: Ints) -> list[dic
                     {
                         "article_id": catalogue.article_ids[here[n]].as_py(),
                         "label": name,
-                        "stated_value": values[codes[n]],
+                        "stated_value": values[int(codes[n])],
                         "stated_probability": float(said[n]),
-                        "value": values[best[n]],
+                        "value": values[int(best[n])],
                         "probability": float(sure[n]),
                         "encoder": catalogue.encoder,
                     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -74,7 +75,7 @@ def fit_heads(
     batches = -(-len(vectors) // BATCH)
     epochs = max(EPOCHS, -(-MIN_STEPS // batches))
     frequency = np.concatenate([_frequency(codes[:, place], size) for place, size in enumerate(classes.values())])
-    own = {"hidden": 0, "balance": 0.0} if is_probe else {}
+    own: dict[str, Any] = {"hidden": 0, "balance": 0.0} if is_probe else {}
     deviation = vectors.std(axis=0)
     pl.seed_everything(seed, verbose=False)
     heads = TaggingHeads(

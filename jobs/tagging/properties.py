@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightgbm
 import mlflow
@@ -134,10 +135,10 @@ def trees(inputs: Inputs, target: Ints, parts: tuple[Ints, Ints, Ints], seed: in
     kinds = list(range(inputs.numeric.shape[1], matrix.shape[1]))
     model = lightgbm.LGBMClassifier(n_estimators=200, random_state=seed, n_jobs=2, verbosity=-1)
     held = validation[np.isin(target[validation], target[training])]  # a class that it never saw stops nothing
-    stop = [lightgbm.early_stopping(20, verbose=False)] if len(held) else []
-    judged = [(matrix[held], target[held])] if len(held) else None
+    stop: list[Any] = [lightgbm.early_stopping(20, verbose=False)] if len(held) else []
+    judged: list[Any] | None = [(matrix[held], target[held])] if len(held) else None
     model.fit(matrix[training], target[training], eval_set=judged, categorical_feature=kinds, callbacks=stop)
-    return model.predict(matrix[test]).astype(np.int64)
+    return np.asarray(model.predict(matrix[test]), np.int64)
 
 
 def draw_losses(run_id: str, path: Path, title: str) -> None:

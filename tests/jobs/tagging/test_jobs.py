@@ -91,6 +91,7 @@ def test_a_wrong_label_is_found_by_who_did_not_see_it(shop: tuple[Path, Path], m
     data, warehouse = shop
     monkeypatch.setattr(audit, "SURE", 0.5)  # a few hundred small pictures make nobody sure
     monkeypatch.setattr(audit, "HARDLY", 0.3)
+    monkeypatch.setattr(audit, "FOLDS", 2)
     said = run(audit, data, warehouse)
     found = rows(warehouse, LABEL_AUDIT)
     assert f"{len(found):,} contradictions among" in said and len(found) > 5

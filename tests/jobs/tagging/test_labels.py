@@ -89,9 +89,12 @@ def blobs(seed: int = 0) -> fit.Examples:
     return fit.Examples(vectors.astype(np.float32), labels_of({k: column(*v) for k, v in names.items()}))
 
 
-def test_a_tagger_is_as_right_as_a_linear_probe_and_knows_how_sure_it_is(tmp_path: Path) -> None:
+def test_a_tagger_is_as_right_as_a_linear_probe_and_knows_how_sure_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     examples = blobs()
     training, validation, test = np.arange(1_000), np.arange(1_000, 1_300), np.arange(1_300, 1_600)
+    monkeypatch.setattr(fit, "MIN_STEPS", 300)
     fitted = fit.fit(examples, training, validation, "e-1-20d", tmp_path / "fit", seed=1)
     value = {(f.label, f.metric): f.value for f in tag_figures("tagger", "random", fitted, examples, test)}
     majority = {
@@ -114,7 +117,11 @@ def test_a_tagger_is_as_right_as_a_linear_probe_and_knows_how_sure_it_is(tmp_pat
     assert (again.encoder, again.thresholds) == ("e-1-20d", fitted.thresholds)
 
 
-def test_weights_of_rare_classes_do_not_make_them_likelier_than_they_are(tmp_path: Path) -> None:
+def test_weights_of_rare_classes_do_not_make_them_likelier_than_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "EPOCHS", 8)
+    monkeypatch.setattr(fit, "MIN_STEPS", 1)
     rng = np.random.default_rng(3)
     # Vectors that say nothing: what is left is how frequent the classes are.
     names = rng.choice(["often", "rare"], 4_000, p=[0.95, 0.05])
@@ -125,7 +132,8 @@ def test_weights_of_rare_classes_do_not_make_them_likelier_than_they_are(tmp_pat
     assert np.exp(float(heads.log_weight[1] - heads.log_weight[0])) > 1.5  # and the weights are there
 
 
-def test_a_class_that_only_the_held_out_articles_have(tmp_path: Path) -> None:
+def test_a_class_that_only_the_held_out_articles_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "MIN_STEPS", 60)
     examples = blobs()
     codes = examples.labels.codes[:, 0]
     training = np.flatnonzero(codes != 7)[:300]
