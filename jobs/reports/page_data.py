@@ -80,19 +80,19 @@ def deliveries(job: Job) -> list[tuple[str, int, str]]:
     if not job.exists(DELIVERIES):
         return []
     rows = job.read_arrow(DELIVERIES, ["table_name", "as_of_date"]).group_by("table_name")
-    sums = rows.aggregate([("as_of_date", "max"), ("as_of_date", "count")]).sort_by("table_name")
-    return [(row["table_name"], row["as_of_date_count"], str(row["as_of_date_max"] or "")) for row in sums.to_pylist()]
+    sums = rows.aggregate([("as_of_date", "max"), ("table_name", "count")]).sort_by("table_name")
+    return [(row["table_name"], row["table_name_count"], str(row["as_of_date_max"] or "")) for row in sums.to_pylist()]
 
 
 def run_times(job: Job) -> list[tuple[str, float]]:
-    """Seconds of each job of this run that MLflow has a finished record of, in the order they began."""
+    """Seconds of each job of this run that MLflow has a finished record of, in the order they began; the last try's."""
     found = mlflow.MlflowClient().search_runs(
         [mlflow.set_experiment(EXPERIMENT).experiment_id],
         f"tags.as_of_date = '{job.settings.as_of_date}' AND attributes.status = 'FINISHED'",
         order_by=["attributes.start_time ASC"],
     )
     mine = [run for run in found if run.data.tags.get("run_id") == job.settings.run_id and run.info.end_time]
-    return [(run.data.tags["job"], (run.info.end_time - run.info.start_time) / 1000) for run in mine]
+    return list({run.data.tags["job"]: (run.info.end_time - run.info.start_time) / 1000 for run in mine}.items())
 
 
 def stability(before: dict[str, float], now: dict[str, float]) -> float:
@@ -103,8 +103,14 @@ def stability(before: dict[str, float], now: dict[str, float]) -> float:
     return float(((new - old) * np.log(new / old)).sum())
 
 
-def drift(metrics: pl.DataFrame, as_of_date: date) -> Iterator[tuple[str, str, float, str]]:
-    """How far what was sold, and to whom, has moved: what, since when, index, and in a word."""
+def by_chance(before: dict[str, float], now: dict[str, float]) -> float:
+    """What the index of two samples of one distribution comes to: bins less one, times the sum of 1 / counts."""
+    counts = [max(sum(part.values()), 1.0) for part in (before, now)]
+    return (len(before.keys() | now.keys()) - 1) * sum(1 / count for count in counts)
+
+
+def drift(metrics: pl.DataFrame, as_of_date: date) -> Iterator[tuple[str, str, float, float, str]]:
+    """How far what was sold, and to whom, has moved: what, since when, index, what chance makes of it, in a word."""
     for kind, metric in DRIFTING:
         rows = metrics.filter((pl.col("segment_type") == kind) & (pl.col("metric") == metric))
         by_day: dict[date, dict[str, float]] = {}
@@ -112,9 +118,9 @@ def drift(metrics: pl.DataFrame, as_of_date: date) -> Iterator[tuple[str, str, f
             by_day.setdefault(day, {})[segment] = value
         for weeks, words in ((1, "last week"), (52, "a year ago")):
             if (earlier := by_day.get(as_of_date - timedelta(weeks=weeks))) and as_of_date in by_day:
-                index = stability(earlier, by_day[as_of_date])
-                said = "calm" if index < CALM else "moves" if index < SHIFT else "shift"
-                yield f"{metric.replace('_', ' ')} by {kind.replace('_', ' ')}", words, index, said
+                index, chance = stability(earlier, by_day[as_of_date]), by_chance(earlier, by_day[as_of_date])
+                said = "calm" if index - chance < CALM else "moves" if index - chance < SHIFT else "shift"
+                yield f"{metric.replace('_', ' ')} by {kind.replace('_', ' ')}", words, index, chance, said
 
 
 def picture_map(job: Job) -> bytes | None:

@@ -240,10 +240,14 @@ def quality(job: Job, every: pl.DataFrame, described: pl.DataFrame) -> Section:
         others = [(r["table"], r["verdict"], "; ".join(r["said"])) for r in records if r["verdict"] != "passed"]
         made.append(blocks.text(f"{len(records)} tables were checked, {len(others)} did not simply pass."))
         made.append(blocks.link(f"../..{folder}/index.html", "Data Docs of this run"))
-        made.append(blocks.table(("table", "verdict", "what was found"), others))
+        if others:
+            made.append(blocks.table(("table", "verdict", "what was found"), others))
     made.append(blocks.heading("Drift: population stability index"))
-    moved = [(what, since, f"{index:.3f}", said) for what, since, index, said in page_data.drift(every, as_of)]
-    made.append(blocks.table(("of", "since", "index", "which is"), moved, (2,)))
+    moved = [
+        (what, since, f"{index:.3f}", f"{chance:.3f}", said)
+        for what, since, index, chance, said in page_data.drift(every, as_of)
+    ]
+    made.append(blocks.table(("of", "since", "index", "by chance alone", "which is"), moved, (2, 3)))
     made.append(blocks.heading("Rows in quarantine"))
     rows = [(table, reason, f"{count:,}") for table, reason, count in page_data.quarantined(job)[:MOST_ROWS]]
     made.append(blocks.table(("table", "reason", "rows"), rows, (2,)))

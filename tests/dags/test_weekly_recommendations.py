@@ -65,10 +65,8 @@ def test_a_task_id_is_a_module_of_jobs() -> None:
         ("ranking.score", {"evaluation.evaluate", "evaluation.gate"}),
         ("publish.recommendations", {"evaluation.gate", "ranking.score", "ingest.transactions"}),
         ("evaluation.realised_performance", {"ingest.transactions"}),
-        (
-            "reports.run_page",
-            {"reports.business_metrics", "publish.recommendations", "evaluation.realised_performance"},
-        ),
+        ("reports.run_page", {"reports.business_metrics", "evaluation.realised_performance"}),
+        ("reports.business_metrics", {"publish.recommendations"}),
     ],
 )
 def test_the_order_that_matters(task: str, waits_for: set[str]) -> None:

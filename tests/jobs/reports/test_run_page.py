@@ -22,7 +22,7 @@ from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import start_run
 from jobs.reports import run_page
-from jobs.reports.page_data import stability
+from jobs.reports.page_data import by_chance, stability
 from jobs.reports.pictures import folded_tail
 from jobs.reports.sections import folded
 from tests.jobs.evaluation.silver import put
@@ -146,6 +146,7 @@ def test_folding_by_hand() -> None:
 
 
 def test_drift_by_hand() -> None:
+    assert by_chance({"a": 5, "b": 5}, {"a": 9, "c": 11}) == pytest.approx(2 * (1 / 10 + 1 / 20))
     assert stability({"a": 5, "b": 5}, {"a": 1, "b": 1}) == 0
     assert stability({"a": 5, "b": 5}, {"a": 9, "b": 1}) == pytest.approx(
         0.4 * pl.Series([1.8]).log()[0] - 0.4 * pl.Series([0.2]).log()[0]
