@@ -19,7 +19,7 @@ from jobs.baskets.baskets import baskets_of
 
 WEEKS = 12
 #: Baskets that hold a pair: of all of them, and of a sample of SAMPLE baskets, as many as mlxtend can hold.
-MIN_COUNT, SAMPLE, SAMPLE_COUNT = 5, 10_000, 3
+MIN_COUNT, SAMPLE, SAMPLE_COUNT = 5, 2_000, 3
 OWN = "atelier"
 ALL = (OWN, "sparse product", "Spark self-join", "Spark FP-Growth")
 SAMPLED = (OWN, "mlxtend FP-Growth", "mlxtend Apriori")
