@@ -45,9 +45,10 @@ def align(weights_dir: Path | None) -> Encoder:
         raise JobError(f"{name}: no such folder; {advice}")
     try:
         processor = AutoImageProcessor.from_pretrained(name)
-        model, loaded = AlignModel.from_pretrained(name, output_loading_info=True)
+        found: Any = AlignModel.from_pretrained(name, output_loading_info=True)
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError, SafetensorError) as error:
         raise JobError(f"{name} cannot be loaded ({str(error).strip().splitlines()[0]}); {advice}") from error
+    model, loaded = found
     if missing := sorted(loaded["missing_keys"]):  # the loader would draw them at random
         raise JobError(f"{name}: {len(missing)} tensors are missing, such as {missing[0]}; {advice}")
     tower = ImageTower(model.vision_model)

@@ -47,7 +47,7 @@ def lite0() -> nn.Module:
     import timm
 
     with torch.device("meta"):  # no memory, no random numbers: every weight is the file's
-        network = timm.create_model("tf_efficientnet_lite0")
+        network: Any = timm.create_model("tf_efficientnet_lite0")
     # The package names its tensors otherwise; order and shapes are the same.
     named = dict(zip(network.state_dict(), weights().values(), strict=True))
     network.load_state_dict(named, assign=True)

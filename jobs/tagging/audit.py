@@ -80,7 +80,7 @@ def audit(catalogue: Catalogue, folder: Path, seed: int) -> pa.Table:
         others = np.flatnonzero(folds != fold)
         if not len(others):
             continue
-        is_validation = parts_of([catalogue.lines[row] for row in others]) == 0
+        is_validation = parts_of([catalogue.lines[row] for row in others.tolist()]) == 0
         fitted = fit(
             catalogue.examples, others[~is_validation], others[is_validation], catalogue.encoder,
             folder / str(fold), seed,
