@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -83,8 +82,10 @@ def test_counts_of_slices_and_unknown_ids(spark, engine):
 @pytest.mark.parametrize("engine", ["spark", "arrow"])
 def test_days_and_two_references_are_counted_together(spark, engine):
     """A key of another thing, one of none, an id of none, and nulls, which belong to nobody."""
-    shops = replace(THINGS, name="shops", columns=(Column("shop_id", "string", "Shop"),), key=("shop_id",))
-    of_things = Reference("thing_key", replace(THINGS, name="keyed", key=("thing_id",)), id_column="thing_id")
+    shops = Contract("silver", "shops", "Shops.", (Column("shop_id", "string", "Shop"),), key=("shop_id",))
+    columns = (Column("thing_key", "int", "Key"), Column("thing_id", "string", "Thing"))
+    keyed = Contract("silver", "keyed", "Things with keys.", columns, key=("thing_id",))
+    of_things = Reference("thing_key", keyed, id_column="thing_id")
     visits = Contract(
         "silver",
         "visits",
