@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import resources
 from io import BytesIO
+from typing import Any
 
 import torch
 from PIL import Image

@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 from expectations.features import INTERACTION_FEATURES
 from expectations.transactions import TRANSACTIONS
 from jobs.features.snapshots import require_fresh
-from jobs.platform.data_files import read_spark
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEDNESDAY, WEEK
 
@@ -36,9 +35,7 @@ def transform(transactions: DataFrame, weeks: Sequence[date]) -> DataFrame:
 
 def publish_weeks(job: Job, weeks: Sequence[date]) -> int:
     """Compute and publish these weeks' slices; returns the number of rows."""
-    columns = [name for name in INTERACTION_FEATURES.column_names if name in TRANSACTIONS.column_names]
-    lines = read_spark(job.spark, TRANSACTIONS, job.data_files(TRANSACTIONS), columns)
-    rows = transform(lines, weeks)
+    rows = transform(job.read_spark(TRANSACTIONS), weeks)
     return job.publish(INTERACTION_FEATURES, rows, {"week_start_date": weeks})
 
 

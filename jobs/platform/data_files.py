@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -17,12 +17,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from expectations.contract import Contract
 from jobs.platform import storage
 from jobs.platform.errors import JobError
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
 
 #: What Arrow and deltalake say of a file that is not what was written, or of a log that has lost a part.
 _DAMAGE = re.compile(
@@ -110,23 +106,6 @@ def data_files(table: DeltaTable, where: Mapping[str, Sequence[date | str]] | No
         )
         for add in found
     ]
-
-
-def read_spark(spark: SparkSession, contract: Contract, files: Sequence[DataFile], columns: Sequence[str]) -> DataFrame:
-    """Columns, none of them a partition's, of a table's files, of which there is one at least.
-
-    The log is read already. For Spark to read it takes ten processor seconds in every process, more than a small table
-    or a few days of a large one take.
-    """
-    types = {column.name: column.type for column in contract.columns}
-    reader = spark.read.schema(", ".join(f"`{name}` {types[name]}" for name in columns))
-    paths = (escaped(storage.spark_uri(file.uri)) for file in files)
-    return reader.option("recursiveFileLookup", True).parquet(*paths)
-
-
-def escaped(path: str) -> str:
-    """The path with what Spark takes for wildcards in a file's name escaped."""
-    return re.sub(r"([{}\[\]*?\\])", r"\\\1", path)
 
 
 def _of(add: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ killed run leaves them for VACUUM.
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,6 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from expectations.contract import Contract, not_null
 from jobs.platform import storage
-from jobs.platform.data_files import escaped
 from jobs.platform.errors import ContractError
 from jobs.platform.schemas import arrow_schema, delta_schema
 
@@ -135,7 +135,7 @@ class Staged:
         """The rows of the files, in the contract's columns."""
         root = storage.spark_uri(self.uri)
         reader = spark.read.schema(self.contract.ddl).option("basePath", f"{root}/{self.folder}")
-        return reader.parquet(*(f"{root}/{escaped(path)}" for path in paths)).select(*self.contract.column_names)
+        return reader.parquet(*(f"{root}/{_escaped(path)}" for path in paths)).select(*self.contract.column_names)
 
     def writer(self, session: Callable[[], SparkSession], paths: Sequence[str], replace: Slice) -> Write:
         """What puts the files in place of the slice, in one commit.
@@ -242,3 +242,8 @@ def staging(contract: Contract, uri: str) -> Iterator[Staged]:
         if is_there and not any(f"/{staged.folder}/" in file for file in table.file_uris()):
             filesystem.delete_dir(f"{root}/{staged.folder}")
         raise
+
+
+def _escaped(path: str) -> str:
+    """The path with what Spark takes for wildcards in a file's name escaped."""
+    return re.sub(r"([{}\[\]*?\\])", r"\\\1", path)

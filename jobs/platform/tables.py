@@ -13,7 +13,7 @@ from pyarrow.parquet import filters_to_expression
 
 from expectations.contract import Contract
 from jobs.platform import storage
-from jobs.platform.data_files import DataFile, data_files, dataset, naming_damage, read_spark
+from jobs.platform.data_files import DataFile, data_files, dataset, naming_damage
 from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.schemas import arrow_type
 from jobs.platform.staging import Slice
@@ -69,7 +69,8 @@ class Tables:
 
     def ids_spark(self, spark: SparkSession, contract: Contract, columns: Sequence[str]) -> DataFrame:
         """Columns of the version that this run read."""
-        return read_spark(spark, contract, data_files(self._as_read(contract)), columns)
+        reader = spark.read.format("delta").option("versionAsOf", self._as_read(contract).version())
+        return reader.load(storage.spark_uri(self.uri(contract))).select(*columns)
 
     def read_arrow(
         self,

@@ -9,10 +9,10 @@ import pytest
 from deltalake import DeltaTable
 
 from jobs.platform.code import ROOT
-from jobs.platform.data_files import dataset, read_spark
+from jobs.platform.data_files import dataset
 from jobs.platform.errors import JobError
 from jobs.platform.warehouse import Warehouse
-from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, publish
+from tests.jobs.platform.things import DAY, THINGS, arrow, day, publish
 
 
 def test_tables_are_read_through_arrows_own_file_system(tmp_path):
@@ -27,16 +27,6 @@ def test_tables_are_read_through_arrows_own_file_system(tmp_path):
 def test_jobs_read_tables_in_no_other_way():
     readers = [path for path in (ROOT / "jobs").rglob("*.py") if "to_pyarrow" in path.read_text(encoding="utf-8")]
     assert [path.name for path in readers] == ["data_files.py"]
-
-
-def test_spark_reads_the_files_of_several_publishes(spark, tmp_path):
-    """Of two slices, each in a folder of its own."""
-    warehouse = Warehouse(str(tmp_path), {})
-    publish(warehouse, arrow(day(DAY, 1.0, 2.0)), DAY)
-    publish(warehouse, spark.createDataFrame(day(WEEK_BEFORE, 3.0), THINGS.ddl), WEEK_BEFORE)
-    rows = read_spark(spark, THINGS, warehouse.data_files(THINGS), ["weight", "thing_id"])
-    assert sorted(rows.collect()) == [(1.0, "a"), (2.0, "b"), (3.0, "a")]
-    assert rows.schema.simpleString() == "struct<weight:double,thing_id:string>"
 
 
 def truncated(file: Path) -> None:
