@@ -89,7 +89,7 @@ def lines_of(job: Job, start: date, end: date) -> Lines:
         return Lines(*np.zeros((4, 0), dtype=np.int32))
     without = pl.DataFrame(schema={"basket_id": pl.String})  # as a file is that is older than the column
     rows = pl.concat([without, *parts], how="diagonal")
-    visit = rows["basket_id"].rank("dense").cast(pl.Int32).fill_null(0) - 1
+    visit = rows["basket_id"].replace("", None).rank("dense").cast(pl.Int32).fill_null(0) - 1
     return Lines(*(column.cast(pl.Int32).to_numpy() for column in [*rows.select(columns[:3]), visit]))
 
 

@@ -200,7 +200,7 @@ def test_baskets_of_the_retailer_where_it_numbers_them(tmp_path: Path) -> None:
     """Two visits on one day; without their numbers articles 0 and 2 would be in one basket."""
     shop(tmp_path, LINES)
     bought = {"t_dat": on(9), "customer_id": "c4", "customer_key": 4}
-    lines = [(0, "x"), (1, "x"), (2, "y"), (3, "y")]
+    lines = [(0, "x"), (1, "x"), (2, "y"), (3, "y"), (4, "")]  # an empty number is none
     rows_ = [bought | {"article_id": f"a{a:02d}", "article_key": a, "basket_id": basket} for a, basket in lines]
     put(tmp_path, TRANSACTIONS, rows_, accept_drift=True)
     run(tmp_path)
