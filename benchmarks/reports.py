@@ -74,7 +74,7 @@ def _compared(root: Path, out: Path) -> str:
     query = f"""
         SELECT count(*), count(*) FILTER (abs(a.value - b.value) > 1e-6 * greatest(abs(b.value), 1e-3))
         FROM metrics a JOIN ({COMPARED.format(out=out)}) b
-            ON b.metric = a.metric AND a.as_of_date = DATE '{AS_OF}' - 7 * b.week
+            ON b.metric = a.metric AND a.as_of_date = DATE '{AS_OF}' - (7 * b.week)::INTEGER
         WHERE a.segment_type = 'all'
     """  # noqa: S608
     total, differing = duckdb.sql(query).fetchall()[0]
