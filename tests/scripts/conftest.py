@@ -10,4 +10,10 @@ if find_spec("airflow") is not None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     collect_ignore = ["test_setup.py", "test_mlflow_pages.py"]
 else:
-    collect_ignore = ["test_services.py", "test_demo.py", "test_sqlite.py", "test_data_docs_plugin.py"]
+    collect_ignore = [
+        "test_services.py",
+        "test_demo.py",
+        "test_sqlite.py",
+        "test_data_docs_plugin.py",
+        "test_catalogue.py",
+    ]
