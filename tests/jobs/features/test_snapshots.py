@@ -115,9 +115,10 @@ def deliver(root: Path, name: str, lines: Sequence[Line]) -> None:
             id_, key_ = contract.key[0], f"{contract.name[:-1]}_key"
             known = empty | false | {id_: pa.array(list(ids)), key_: pa.array(map(key, ids), pa.int32())}
             warehouse.publish_arrow(contract, pa.table(known, arrow_schema(contract)), {})
-    rows = [(day, c, a, key(c), key(a), price, channel, name, name) for day, c, a, price, channel in lines]
-    table = pa.Table.from_pylist([dict(zip(TRANSACTIONS.column_names, row, strict=True)) for row in rows])
-    warehouse.publish_arrow(TRANSACTIONS, table.cast(arrow_schema(TRANSACTIONS)), {"source_file": [name]})
+    rows = [(day, c, a, key(c), key(a), price, channel, None, name, name) for day, c, a, price, channel in lines]
+    named = [dict(zip(TRANSACTIONS.column_names, row, strict=True)) for row in rows]
+    table = pa.Table.from_pylist(named, arrow_schema(TRANSACTIONS))
+    warehouse.publish_arrow(TRANSACTIONS, table, {"source_file": [name]})
     note_delivery(warehouse, name)
 
 
