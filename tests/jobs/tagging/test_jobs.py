@@ -30,7 +30,8 @@ COUNT = 260
 def run(module: ModuleType, data: Path, warehouse: Path, **more: Any) -> str:
     fields: dict[str, Any] = {"data": data, "warehouse": str(warehouse), "mapping": "fashion_product_images"}
     settings = Settings(as_of_date=date(2020, 9, 23), encoder="eigenfaces", **fields, **more)
-    return module.main(Job(module.__name__.removeprefix("jobs."), settings, module.READS, module.WRITES))
+    reads = module.READS + getattr(module, "READS_EARLIER_RUNS", ())
+    return module.main(Job(module.__name__.removeprefix("jobs."), settings, reads, module.WRITES))
 
 
 def rows(warehouse: Path, contract: Contract) -> list[dict[str, Any]]:
