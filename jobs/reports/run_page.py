@@ -34,7 +34,7 @@ READS = (
 )  # fmt: skip
 WRITES = ()
 FILES = ("images",)
-SETTINGS = ("data", "mapping", "mlflow_tracking_uri")
+SETTINGS = ("accept_drift", "data", "mapping", "mlflow_tracking_uri")
 
 #: Folder of the pages below the warehouse.
 SITE = "reports"

@@ -137,7 +137,10 @@ def test_a_setting_that_does_not_exist_cannot_be_declared():
 
 
 #: Settings that a job overwrites before anything reads them.
-OVERWRITTEN = {"similarity.quality": {"encoder", "method"}, "similarity.similar_articles": {"encoder"}}
+OVERWRITTEN = {
+    "similarity.quality": {"encoder", "text_encoder", "method"},
+    "similarity.similar_articles": {"encoder", "text_encoder"},
+}
 #: Systems that a job imports by name and that take its settings.
 IMPORTED = {"evaluation.weekly_protocol": "ranking.two_stage"}
 
