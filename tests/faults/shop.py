@@ -94,8 +94,12 @@ class Shop:
         return Run(jobs[-1], 0, said)
 
     def tables(self) -> dict[str, str]:
-        """Path of a table -> digest of its rows in an order of their own, or what keeps it from being read."""
-        return {path: digest(self.warehouse / path) for path in DATA_TABLES if (self.warehouse / path).exists()}
+        """Path of a table -> digest of its rows in an order of their own, or what keeps it from being read.
+
+        A table without rows is left out: a first publish that is refused leaves one behind, as good as none.
+        """
+        found = {path: digest(self.warehouse / path) for path in DATA_TABLES if (self.warehouse / path).exists()}
+        return {path: state for path, state in found.items() if state}
 
     def count(self, path: str) -> int:
         """Rows of a table; 0 before it exists."""
@@ -118,12 +122,17 @@ class Run:
 
 
 def digest(table: Path) -> str:
-    """Of a Delta table's rows, whatever their order; the exception's name and text where they cannot be read."""
+    """Of a Delta table's rows, whatever their order; the exception's name and text where they cannot be read.
+
+    Empty for a table without rows.
+    """
     try:
         rows = pl.from_arrow(DeltaTable(table).to_pyarrow_table())
     except Exception as error:  # whatever it is, the table is harmed
         return f"unreadable: {type(error).__name__} {error}"
     assert isinstance(rows, pl.DataFrame)
+    if rows.is_empty():
+        return ""
     rows = rows.select(sorted(name for name in rows.columns if not _OF_THE_RUN.search(name)))
     nested = [name for name, kind in rows.schema.items() if kind.is_nested()]
     rows = rows.with_columns(pl.col(name).map_elements(str, pl.String) for name in nested)
