@@ -15,12 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.evaluation import BACKTEST_BUYERS
 from jobs.evaluation.backtest import MAX_AGE
 from jobs.evaluation.funnel import MERGED
 from jobs.evaluation.protocol import CHALLENGER
 from jobs.metrics.bootstrap import bootstrap_means, interval
 from jobs.metrics.ranking_metrics import Floats, pair_keys
 from jobs.platform.codes import Ints
+from jobs.platform.errors import JobError
 from jobs.retrieval.baselines import BASELINES, popularity_7d
 
 AP, RECALL = "average_precision_at_12", "recall_at_100"
@@ -53,10 +55,13 @@ class Buyers(NamedTuple):
         return (self.key & 0xFFFFFFFF).astype(np.int32)
 
     def like(self, other: Buyers) -> Buyers:
-        """Those that `other` has, too; ValueError where one is missing."""
-        rows = np.minimum(np.searchsorted(self.key, other.key), len(self.key) - 1)
-        if not np.array_equal(self.key[rows], other.key):
-            raise ValueError("buyers are judged by one system and not by the other")
+        """Those that `other` has, too; JobError where one is missing."""
+        rows = np.searchsorted(self.key, other.key)
+        if not np.array_equal(np.append(self.key, -1)[rows], other.key):
+            raise JobError(
+                f"{BACKTEST_BUYERS.path}: some buyers are judged by one system and not by the other (a baseline that is"
+                " new, say); run evaluation.backtest for every week again"
+            )
         return Buyers(self.key[rows], self.ap[rows], self.recall[rows])
 
 
