@@ -72,7 +72,7 @@ def minilm(weights_dir: Path | None, threads: int = 0) -> TextEncoder:
     """MiniLM by onnxruntime, from `all-minilm-l6-v2` below `weights_dir`, else where the set-up put it.
 
     Args:
-        weights_dir: a folder of weights; None: the environment's.
+        weights_dir: a folder of weights, which need not hold MiniLM's; None: the environment's.
         threads: cores to use; 0: all.
 
     Raises:
@@ -101,7 +101,8 @@ def minilm(weights_dir: Path | None, threads: int = 0) -> TextEncoder:
 
 
 def _minilm_files(weights_dir: Path | None) -> dict[str, Path]:
-    folder = (weights_dir or Path(sys.prefix, "models")) / MINILM
+    own = None if weights_dir is None else weights_dir / MINILM
+    folder = own if own is not None and own.is_dir() else Path(sys.prefix, "models", MINILM)
     files = {name: folder / name for name in MINILM_FILES}
     for name, file in files.items():
         if not file.is_file():
