@@ -68,12 +68,20 @@ def run(data: Path | None, scale: float) -> None:
 
 def contest(file: Path, min_count: int, methods: Sequence[str], prefix: str) -> dict[str, Result]:
     """Method -> what it took."""
-    results, told = {}, {}
+    results, summaries = {}, {}
     for method in methods:
-        said = file.with_suffix(".json")
-        command = [sys.executable, "-m", "benchmarks.baskets_contestants", method, str(file), str(min_count), str(said)]
+        summary = file.with_suffix(".json")
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.baskets_contestants",
+            method,
+            str(file),
+            str(min_count),
+            str(summary),
+        ]
         results[prefix + method] = measure(command)
-        told[method] = json.loads(said.read_text())
-        print(f"{prefix}{method}: {told[method]}", flush=True)
-    assert len({tuple(found) for found in told.values()}) == 1, f"the methods do not agree: {told}"
+        summaries[method] = json.loads(summary.read_text())
+        print(f"{prefix}{method}: {summaries[method]}", flush=True)
+    assert len({tuple(found) for found in summaries.values()}) == 1, f"the methods do not agree: {summaries}"
     return results

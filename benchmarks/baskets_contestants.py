@@ -17,7 +17,7 @@ import polars as pl
 MODULUS = 10_007
 
 
-def told(left: np.ndarray, right: np.ndarray, count: np.ndarray) -> list[int]:
+def summary(left: np.ndarray, right: np.ndarray, count: np.ndarray) -> list[int]:
     """What all contestants must agree on; left < right."""
     weight = (left.astype(np.int64) * 31 + right) % MODULUS
     return [len(count), int(count.sum()), int((weight * count).sum())]
@@ -33,7 +33,7 @@ def atelier(rows: pl.DataFrame, min_count: int) -> list[int]:
     baskets = Baskets(basket, rows["item"].to_numpy(), customer, day, int(rows["item"].to_numpy().max()) + 1)
     mined = frequent_itemsets(baskets, min_count, 2)
     left, right = mined.codes[mined.by_size[1].items].T
-    return told(left, right, mined.by_size[1].basket_count)
+    return summary(left, right, mined.by_size[1].basket_count)
 
 
 def sparse_product(rows: pl.DataFrame, min_count: int) -> list[int]:
@@ -47,7 +47,7 @@ def sparse_product(rows: pl.DataFrame, min_count: int) -> list[int]:
         together = (by_item[start : start + 2048] @ held).tocoo()
         kept = (together.row + start < together.col) & (together.data >= min_count)
         parts.append((together.row[kept] + start, together.col[kept], together.data[kept]))
-    return told(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return summary(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def spark_self_join(file: str, min_count: int) -> list[int]:
@@ -79,7 +79,7 @@ def spark_fp_growth(file: str, min_count: int) -> list[int]:
 
 def _of_spark(found) -> list[int]:  # type: ignore[no-untyped-def]
     rows = found.toArrow()
-    return told(*(rows[name].to_numpy() for name in ("left", "right", "count")))
+    return summary(*(rows[name].to_numpy() for name in ("left", "right", "count")))
 
 
 def mlxtend(rows: pl.DataFrame, min_count: int, method: str) -> list[int]:
@@ -93,7 +93,7 @@ def mlxtend(rows: pl.DataFrame, min_count: int, method: str) -> list[int]:
     found = getattr(frequent_patterns, method)(pd.DataFrame(held), min_support=(min_count - 0.5) / baskets, max_len=2)
     found = found[found.itemsets.map(len) == 2]
     left, right = np.sort(items[np.array([list(some) for some in found.itemsets])], axis=1).T
-    return told(left, right, np.rint(found.support.to_numpy() * baskets).astype(np.int64))
+    return summary(left, right, np.rint(found.support.to_numpy() * baskets).astype(np.int64))
 
 
 def main(method: str, file: str, min_count: str, said: str) -> None:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from scripts.airflow_api import AirflowApi
-from scripts.demo import WAREHOUSE, WEDNESDAY, absolute, console, explain, follow, log_of
-from scripts.services import ServiceError, Services, connect, start_airflow
+from scripts.demo import WAREHOUSE, WEDNESDAY, absolute, console, explain, follow, log_of, timed
+from scripts.services import Services, connect, start_airflow
 
 DAG_ID = "catalogue_intelligence"
 
@@ -83,16 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main() -> None:
     """The command line."""
-    begun = time.monotonic()
-    arguments = parse()
-    try:
-        code = run(arguments)
-    except ServiceError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped")
-    console.print(f"\n{'Finished' if code == 0 else 'Stopped'} after {time.monotonic() - begun:.0f} s.")
-    sys.exit(code)
+    sys.exit(timed(run, parse()))
 
 
 if __name__ == "__main__":

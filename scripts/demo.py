@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -167,10 +168,9 @@ def make_up(arguments: argparse.Namespace) -> str:
     return " ".join(["make up", *others])
 
 
-def main() -> None:
-    """The command line."""
+def timed(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run it and print how long it took; its exit code. SystemExit with one line where services fail."""
     begun = time.monotonic()
-    arguments = parse()
     try:
         code = run(arguments)
     except ServiceError as error:
@@ -178,6 +178,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("stopped")
     console.print(f"\n{'Finished' if code == 0 else 'Stopped'} after {time.monotonic() - begun:.0f} s.")
+    return code
+
+
+def main() -> None:
+    """The command line."""
+    arguments = parse()
+    code = timed(run, arguments)
     if not Services().running():
         console.print(f"To look at the run in the browser: {make_up(arguments)}", soft_wrap=True)
     sys.exit(code)

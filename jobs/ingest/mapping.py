@@ -8,7 +8,7 @@ import tomllib
 from datetime import date
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -43,6 +43,9 @@ def _pattern(text: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
+
+#: What a mapping is read as.
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def _leaves(path: str) -> bool:
@@ -290,11 +293,25 @@ def load_mapping(name_or_path: str) -> Mapping:
 
     Raises JobError, naming file and key, when there is no such mapping or it says something that means nothing.
     """
-    path = Path(name_or_path) if name_or_path.endswith(".toml") else BUILT_IN / f"{name_or_path}.toml"
+    return read_mapping(name_or_path, BUILT_IN, Mapping)
+
+
+def read_mapping(name_or_path: str, built_in: Path, model: type[Model]) -> Model:
+    """What a mapping says.
+
+    Args:
+        name_or_path: a name among `built_in`, or a TOML file.
+        built_in: folder of the mappings that ship.
+        model: what it is checked against.
+
+    Raises:
+        JobError: naming file and key, there is no such mapping or it says something that means nothing.
+    """
+    path = Path(name_or_path) if name_or_path.endswith(".toml") else built_in / f"{name_or_path}.toml"
     try:
-        return Mapping.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError:
-        known = ", ".join(sorted(p.stem for p in BUILT_IN.glob("*.toml")))
+        known = ", ".join(sorted(p.stem for p in built_in.glob("*.toml")))
         raise JobError(f"mapping {name_or_path}: no such mapping; give one of {known}, or a .toml file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise JobError(f"mapping {path}: not a TOML file: {error}") from None

@@ -120,15 +120,15 @@ def ingest(job: Job, mapping: EventsMapping, steps: Plan, *, have_rows: bool) ->
     return _summary(steps, read, done)
 
 
-def _in_tasks(job: Job, kernel: object, tasks: int, told: str) -> list[Row]:
-    """What the tasks tell; each has one number."""
-    return job.spark.range(0, tasks, 1, tasks).mapInArrow(kernel, told).collect() if tasks else []  # type: ignore[arg-type]
+def _in_tasks(job: Job, kernel: object, tasks: int, schema: str) -> list[Row]:
+    """The rows that tasks return, of this schema: one for each block or day. A task gets one number."""
+    return job.spark.range(0, tasks, 1, tasks).mapInArrow(kernel, schema).collect() if tasks else []  # type: ignore[arg-type]
 
 
 def _read(
     job: Job, mapping: EventsMapping, steps: Plan, incoming: Incoming, facts: Staged, quarantine: Staged
 ) -> list[Row]:
-    """What is told of each block (kernel.READ), read again where some of its events are far after all others.
+    """A row for each block (kernel.READ), read again where some of its events are far after all others.
 
     Raises JobError where too many rows of a file are bad, or a file was replaced meanwhile.
     """

@@ -129,7 +129,7 @@ def read_blocks(
             days = events.partition_by("event_date", as_dict=True, include_key=False)
             parts = {day: part.select(_SCHEMA.names) for (day,), part in sorted(days.items())}
             refused = {"table_name": EVENTS.name, "source_file": block.file.name}
-            told = {
+            row = {
                 "block": position,
                 "source_file": block.file.name,
                 "incoming": incoming.write(list(parts.values())) if parts else None,
@@ -145,7 +145,7 @@ def read_blocks(
                 "counts": list((found.counts | {"event_count": len(events)}).items()),
                 "left_out": list(found.left_out.items()),
             }
-            yield _told(told, _READ_SCHEMA)
+            yield _one_row(row, _READ_SCHEMA)
 
 
 def _sign_ins(incoming: Incoming, events: pl.DataFrame) -> str | None:
@@ -188,14 +188,14 @@ def put_days_together(
         rows = rows.with_columns(event_date=pl.col("event_time").dt.date())
         signed = _signed_before(todo, incoming, replaced, timedelta(days=mapping.identity_days))
         found = put_together(rows, signed, todo.day, mapping, gap_minutes)
-        told = {
+        row = {
             "day": todo.day,
             "good": _written(events, found.events, schema, todo.day),
             "bots": _written(bots, found.bots, schema, todo.day),
             "duplicates": list(found.duplicates.items()),
             "bots_by_file": list(found.bots_by_file.items()),
         }
-        yield _told(told, _DONE_SCHEMA)
+        yield _one_row(row, _DONE_SCHEMA)
 
 
 def _written(files: Staged, rows: pl.DataFrame, schema: pa.Schema, day: date) -> str | None:
@@ -235,7 +235,7 @@ def _signed_before(todo: DayWork, incoming: Incoming, replaced: Sequence[str], h
     return before.sort("event_time", "customer_id").unique("visitor_id", keep="last")
 
 
-def _told(values: dict[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+def _one_row(values: dict[str, Any], schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([values], schema=schema)
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from expectations.contract import Contract
 from expectations.events import ARTICLE_ATTRIBUTES, EVENTS, PRODUCT_PRICES
 from jobs.ingest.dates import EPOCHS, date_pattern
-from jobs.ingest.mapping import Delivered, Pattern
-from jobs.platform.errors import JobError
+from jobs.ingest.mapping import Delivered, Pattern, read_mapping
 
 BUILT_IN = Path(__file__).with_name("mappings")
 #: Parts that a field of an event can play, beside time, articles and type.
@@ -193,14 +191,4 @@ def load_log_mapping(name_or_path: str) -> ShopLog:
 
     Raises JobError, naming file and key, when there is no such mapping or it says something that means nothing.
     """
-    path = Path(name_or_path) if name_or_path.endswith(".toml") else BUILT_IN / f"{name_or_path}.toml"
-    try:
-        return ShopLog.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError:
-        known = ", ".join(sorted(p.stem for p in BUILT_IN.glob("*.toml")))
-        raise JobError(f"mapping {name_or_path}: no such mapping; give one of {known}, or a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise JobError(f"mapping {path}: not a TOML file: {error}") from None
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise JobError(f"mapping {path}: {problems}") from None
+    return read_mapping(name_or_path, BUILT_IN, ShopLog)
