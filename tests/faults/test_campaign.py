@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tests.faults import __main__ as report
-from tests.faults.campaign import Fault, Result, refused, same
+from tests.faults.campaign import Fault, Result, different, refused, same
 from tests.faults.injected import FAULTS
 from tests.faults.shop import Run, Shop, digest
 
@@ -34,6 +34,13 @@ def test_a_digest_tells_other_rows_but_not_another_order(tmp_path: Path) -> None
     ]
     assert digests[0] == digests[1] == digests[2] != digests[3]
     assert digest(tmp_path / "nowhere").startswith("unreadable: ")
+
+
+def test_a_table_without_rows_counts_as_none_but_one_that_lost_its_rows_as_changed(tmp_path: Path) -> None:
+    before = shop(tmp_path, ROWS).tables()
+    after = shop(tmp_path, ROWS.clear()).tables()
+    assert TABLE in before and after == {}
+    assert different(after, before) == f"changed: {TABLE}"
 
 
 def test_a_refusal_is_one_line_that_leaves_the_tables_alone(tmp_path: Path) -> None:
