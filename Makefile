@@ -107,7 +107,7 @@ lint: setup ## ruff, mypy and the import contracts
 
 unit: setup ## tests of DAG and services in Airflow's environment, then all others
 	$(AIRFLOW) -m pytest tests/dags tests/scripts
-	$(JOBS) -m pytest tests --ignore=tests/integration --ignore=tests/cluster --ignore=tests/connect
+	$(JOBS) -m pytest tests -n 2 --dist loadfile --ignore=tests/integration --ignore=tests/cluster --ignore=tests/connect
 
 integration: setup ## the weekly DAG run by Airflow itself on a tiny sample, rerun and backfilled
 	$(JOBS) -m pytest tests/integration
