@@ -17,8 +17,9 @@ start has the form's as well: `ATELIER_METHODS=minilm,tfidf`, in the environment
 all runs. Each brings the encoders that it needs, and no other.
 
 **When a task fails.** An encoder whose weights are missing fails by the one line that says which, as its methods do,
-and stops no other; what has picks is measured (`similarity.quality`). A rerun computes only what is new. The tagger is
-fitted again where pictures or labels changed, and replaces the one before only if it is better on held-out products.
+and stops no other; the run then counts as failed. What has picks is measured (`similarity.quality`). A rerun computes
+only what is new. The tagger is fitted again where pictures or labels changed, and replaces the one before only if it is
+better on held-out products.
 
 **Tasks.** A task id is a module. `embeddings.images`, `embeddings.texts`, `embeddings.joint` and
 `similarity.similar_articles` are mapped over encoders and methods, each labelled with its name. They share the pool
@@ -178,6 +179,12 @@ def methods(params: dict[str, Any] | None = None) -> list[list[str]]:
     return flags("method", params["methods"])
 
 
+@task(pool="heavy", trigger_rule="one_failed", retries=0, on_failure_callback=[])
+def any_failed() -> None:
+    """Fails with any other task: else the run would count as done, as its last tasks are."""
+    raise AirflowFailException("a task failed, and what does not need it was done: see the tasks in red")
+
+
 def made_from(params: Mapping[str, Any] | None) -> list[MadeFrom]:
     """What the form's methods are made from."""
     assert params is not None, "Airflow fills it in"
@@ -211,3 +218,4 @@ with DAG(
     images >> job_task("tagging.train", "all_done_min_one_success", encoder=TAGGED_BY) >> job_task("tagging.tag")
     images >> job_task("tagging.audit", "all_done_min_one_success", encoder=TAGGED_BY)
     images >> job_task("tagging.properties", "all_done", encoder=TAGGED_BY)  # with pictures or without
+    list(dag.tasks) >> any_failed()

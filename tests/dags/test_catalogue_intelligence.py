@@ -42,6 +42,8 @@ def test_encoders_then_the_joint_heads_then_methods_then_the_figures() -> None:
         assert dag.get_task(plan).upstream_task_ids == {"ingest.articles"}
     quality = dag.get_task("similarity.quality")
     assert quality.upstream_task_ids == {"similarity.similar_articles"}
+    red = dag.get_task("any_failed")
+    assert red.upstream_task_ids == {*dag.task_ids} - {"any_failed"} and red.trigger_rule == "one_failed"
     # An encoder or a method that fails stops no other.
     for task in (*map(dag.get_task, ("embeddings.joint", "similarity.similar_articles")), quality):
         assert task.trigger_rule == "all_done"
@@ -92,7 +94,7 @@ def test_tags_follow_their_encoder_whatever_other_is_missing() -> None:
 
 def test_a_task_id_is_its_module() -> None:
     assert dag.get_task("ingest.articles").task_type == "SparkJobOperator"
-    for task in (task for task in dag.tasks if task.task_id not in PLANS):
+    for task in (task for task in dag.tasks if task.task_id not in (*PLANS, "any_failed")):
         assert ROOT.joinpath("jobs", *task.task_id.split(".")).with_suffix(".py").is_file()
 
 
