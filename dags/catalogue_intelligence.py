@@ -79,6 +79,7 @@ METHODS = {
     "joint_text": _JOINT,
     "fused": MadeFrom(JOINT_ENCODER, ("minilm", "tfidf"), is_joint=True),
     "cosine_catalogue": MadeFrom("catalogue"),
+    "cosine_catalogue_lite0": MadeFrom("catalogue_lite0"),
     "euclidean_autoencoder": MadeFrom("autoencoder"),
     "eigenfaces": MadeFrom("eigenfaces"),
     "cosine_resnet50": MadeFrom("resnet50"),
