@@ -228,11 +228,12 @@ def test_a_file_like_groceries_by_hand(tmp_path: Path, support: float, confidenc
     """The same way from file to number of rules, on lines that can be counted here."""
     rng = np.random.default_rng(8)
     names = np.array(["whole milk", "rolls/buns", "frozen vegetables", "soda", "yogurt", "citrus fruit"])
-    rows = [rng.choice(names, rng.integers(1, 5), replace=False).tolist() for _ in range(300)]
+    often = np.array([0.3, 0.25, 0.2, 0.15, 0.07, 0.03])
+    rows = [rng.choice(names, rng.integers(1, 6), replace=False, p=often).tolist() for _ in range(300)]
     rows[0] += [" ", "soda "] if "soda" not in rows[0] else [" "]  # blanks, and an empty item
     (tmp_path / "baskets.csv").write_text("".join(",".join(row) + "\n" for row in rows))
     held = [{item.strip() for item in row if item.strip()} for row in rows]
-    counted = Counter(some for row in held for size in range(1, 6) for some in combinations(sorted(row), size))
+    counted = Counter(some for row in held for size in range(1, 7) for some in combinations(sorted(row), size))
     least = support * len(rows)
     expected = sum(
         count >= least and count / (counted[tuple(x for x in some if x != y)] if len(some) > 1 else 300) >= confidence
