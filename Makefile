@@ -172,6 +172,10 @@ bench-two-tower: setup ## what each choice in the towers' training does, into do
 	$(JOBS) -m benchmarks two-tower --warehouse '$(or $(WAREHOUSE),warehouse)' --as-of '$(or $(AS_OF),2020-09-23)' \
 		$(call flag,data,DATA) $(call flag,weeks,WEEKS) $(call flag,seeds,SEEDS)
 
+bench-content: setup ## the two-stage model with pictures, texts or both, into docs/results/ [WAREHOUSE= AS_OF= DATA= WEEKS=10]
+	$(JOBS) -m benchmarks content --warehouse '$(or $(WAREHOUSE),warehouse)' --as-of '$(or $(AS_OF),2020-09-23)' \
+		$(call flag,data,DATA) $(call flag,weeks,WEEKS)
+
 bench-scoring: setup ## candidates, ranking and table for every customer, the search beside faiss [DATA= SCALE=1.0 WAREHOUSE=]
 	$(JOBS) -m benchmarks scoring $(call flag,data,DATA) $(call flag,scale,SCALE) $(call flag,warehouse,WAREHOUSE)
 

@@ -13,6 +13,7 @@ from benchmarks import baskets as baskets_
 from benchmarks import clean_exits as clean_exits_
 from benchmarks import cluster as cluster_
 from benchmarks import collaborative as collaborative_
+from benchmarks import content as content_
 from benchmarks import embeddings as embeddings_
 from benchmarks import events as events_
 from benchmarks import fashion_mnist as fashion_mnist_
@@ -190,6 +191,17 @@ def two_tower(
 ) -> None:
     """Retrieval with each choice in the towers' training changed, on a held-out week, into docs/results/."""
     two_tower_.run(data, warehouse, as_of.date(), weeks, epochs, seeds)
+
+
+@app.command()
+def content(
+    warehouse: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Of a weekly and a catalogue run")],
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Of both runs")],
+    data: Annotated[Path, typer.Option(help="Folder with the retailer's images")] = Path("data/sample"),
+    weeks: Annotated[int, typer.Option(min=2, help="Training weeks of the weekly run")] = 10,
+) -> None:
+    """The two-stage model with pictures, texts, the joint space or nothing, into docs/results/."""
+    content_.run(data, warehouse, as_of.date(), weeks)
 
 
 @app.command()

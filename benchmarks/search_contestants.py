@@ -72,14 +72,25 @@ def tfidf_picks(articles: int, folder: Path) -> dict[str, float]:
     }
 
 
-def exact_picks(articles: int, folder: Path) -> dict[str, float]:
-    from jobs.similarity.search import nearest
+def picture_picks(articles: int, folder: Path) -> dict[str, float]:
+    """What `similarity.similar_articles` computes by a picture method, whose vectors have 256 numbers."""
+    return picks("cosine_efficientnet_lite0_colour", vectors("joint", articles, folder))
 
-    vectors = np.load(folder / "tfidf.npy")
+
+def minilm_picks(articles: int, folder: Path) -> dict[str, float]:
+    """The same by MiniLM's 384 numbers."""
+    return picks("minilm", vectors("minilm", articles, folder))
+
+
+def picks(name: str, values: np.ndarray) -> dict[str, float]:
+    from jobs.similarity.methods import METHODS
+    from jobs.similarity.similar_articles import similar
+    from jobs.similarity.vectors import Vectors
+
+    ids = pa.array([f"{n:010d}" for n in range(len(values))])
     began = time.perf_counter()
-    rows = np.arange(0, articles, 10)
-    nearest(vectors[rows], vectors, 12, "cosine", exclude=rows)
-    return {"seconds": time.perf_counter() - began}
+    table = similar(name, METHODS[name], Vectors(ids, values, name))
+    return {"seconds": time.perf_counter() - began, "rows": table.num_rows}
 
 
 def joint_fit(articles: int, folder: Path) -> dict[str, float]:
@@ -181,7 +192,8 @@ def timed(ask: Callable[[str], object]) -> dict[str, float]:
 
 
 def main(name: str, articles: str, folder: str, result: str) -> None:
-    batch = {"texts": texts, "tfidf_picks": tfidf_picks, "exact_picks": exact_picks, "joint_fit": joint_fit}
+    batch = {"texts": texts, "tfidf_picks": tfidf_picks, "picture_picks": picture_picks, "minilm_picks": minilm_picks}
+    batch["joint_fit"] = joint_fit
     batch["faiss"] = faiss_scan
     asked = batch[name](int(articles), Path(folder)) if name in batch else search(name, int(articles), Path(folder))
     Path(result).write_text(json.dumps(asked))

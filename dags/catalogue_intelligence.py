@@ -12,56 +12,90 @@ date; tags of every label, and labels that pictures contradict. A catalogue with
 the weekly run that updated them last. Triggered by hand they are the form's; an empty
 `as_of_date` is the newest whole week in the tables, where `make up` found one.
 
-**When a task fails.** A method whose weights are missing fails by the one line that says which, and stops no other;
-what has picks is measured (`similarity.quality`). A rerun computes only what is new. The tagger is fitted again where
-pictures or labels changed, and replaces the one before only if it is better on held-out products.
+**Which methods.** Those that the form names; without a word those whose weights the set-up fetches. A run that assets
+start has the form's as well: `ATELIER_METHODS=minilm,tfidf`, in the environment or a target's file, changes them for
+all runs. Each brings the encoders that it needs, and no other.
 
-**Tasks.** A task id is a module and, where the module runs once per encoder or method, its name:
-`similarity.similar_articles.cosine_catalogue` runs
-`jobs/similarity/similar_articles.py --method cosine_catalogue`. They share the pool `heavy` with the weekly run, whose
-tasks go first.
+**When a task fails.** An encoder whose weights are missing fails by the one line that says which, as its methods do,
+and stops no other; the run then counts as failed. What has picks is measured (`similarity.quality`). A rerun computes
+only what is new. The tagger is fitted again where pictures or labels changed, and replaces the one before only if it is
+better on held-out products.
+
+**Tasks.** A task id is a module. `embeddings.images`, `embeddings.texts`, `embeddings.joint` and
+`similarity.similar_articles` are mapped over encoders and methods, each labelled with its name. They share the pool
+`heavy` with the weekly run, whose tasks go first.
 
 Like every DAG it starts paused: switch it on in the UI, or by `scripts/airflow dags unpause catalogue_intelligence`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags.common import IN_BETWEEN, LATEST_WEEK, TASK_DEFAULTS, arguments, field, form, table
+from dags.common import (
+    IN_BETWEEN,
+    LATEST_WEEK,
+    TASK_DEFAULTS,
+    arguments,
+    field,
+    form,
+    lineage,
+    several,
+    table,
+)
 from dags.operators import JobOperator, SparkJobOperator
 
-# Method -> the encoder it needs, as in jobs.similarity.methods; a test holds the two together.
-BY_IMAGE = {
-    "cosine_efficientnet_lite0_colour": "efficientnet_lite0_colour",
-    "cosine_efficientnet_lite0": "efficientnet_lite0",
-    "cosine_catalogue": "catalogue",
-    "cosine_resnet50": "resnet50",
-    "cosine_mobilenet_v2": "mobilenet_v2",
-    "cosine_fashion_clip": "fashion_clip",
-    "cosine_align": "align",
-    "euclidean_autoencoder": "autoencoder",
-    "eigenfaces": "eigenfaces",
-    "cosine_resnet152": "resnet152",
-}
-BY_TEXT = {
-    "minilm": "minilm",
-    "tfidf": "tfidf",
-    "roberta": "roberta",
-    "fashion_clip_text": "fashion_clip",
-    "align_text": "align",
-}
-# Method -> the encoder whose image and text half it needs.
-BY_BOTH = {"fashion_clip_both": "fashion_clip", "align_both": "align"}
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
 # The joint space is of MiniLM and of the image encoder that sees colours, too: words name both garment and colour, and
 # so do tags.
-BY_JOINT = ("joint", "joint_image", "joint_text")
 JOINT_ENCODER = TAGGED_BY = "efficientnet_lite0_colour"
+
+
+class MadeFrom(NamedTuple):
+    """What a method's picks are made from: encoders, and whether the joint heads over them."""
+
+    image_encoder: str | None = None
+    text_encoders: tuple[str, ...] = ()
+    is_joint: bool = False
+
+
+_JOINT = MadeFrom(JOINT_ENCODER, ("minilm",), is_joint=True)
+
+# As in jobs.similarity.methods; a test holds the two together.
+METHODS = {
+    "cosine_efficientnet_lite0_colour": MadeFrom("efficientnet_lite0_colour"),
+    "cosine_efficientnet_lite0": MadeFrom("efficientnet_lite0"),
+    "minilm": MadeFrom(None, ("minilm",)),
+    "tfidf": MadeFrom(None, ("tfidf",)),
+    "joint": _JOINT,
+    "joint_image": _JOINT,
+    "joint_text": _JOINT,
+    "fused": MadeFrom(JOINT_ENCODER, ("minilm", "tfidf"), is_joint=True),
+    "cosine_catalogue": MadeFrom("catalogue"),
+    "cosine_catalogue_lite0": MadeFrom("catalogue_lite0"),
+    "euclidean_autoencoder": MadeFrom("autoencoder"),
+    "eigenfaces": MadeFrom("eigenfaces"),
+    "cosine_resnet50": MadeFrom("resnet50"),
+    "cosine_resnet152": MadeFrom("resnet152"),
+    "cosine_mobilenet_v2": MadeFrom("mobilenet_v2"),
+    "cosine_fashion_clip": MadeFrom("fashion_clip"),
+    "fashion_clip_text": MadeFrom(None, ("fashion_clip",)),
+    "fashion_clip_both": MadeFrom("fashion_clip", ("fashion_clip",)),
+    "cosine_align": MadeFrom("align"),
+    "align_text": MadeFrom(None, ("align",)),
+    "align_both": MadeFrom("align", ("align",)),
+    "roberta": MadeFrom(None, ("roberta",)),
+}
+#: Those whose weights the set-up fetches; others train an encoder here, or want weights from a hub.
+USUAL = ["cosine_efficientnet_lite0_colour", "cosine_efficientnet_lite0", "minilm", "tfidf"]
+USUAL += ["joint", "joint_image", "joint_text", "fused"]
 
 PARAMS = {
     "as_of_date": field(
@@ -73,6 +107,7 @@ PARAMS = {
     ),
     **form("data", "warehouse", "mapping", "max_quarantine_share", "weights_dir", "accept_drift", "seed"),
     **form("predicted_property"),
+    "methods": several("methods", list(METHODS), USUAL, "How similar articles are found; the encoders follow from it"),
 }
 
 
@@ -98,9 +133,63 @@ def command_line(job: str, **given: str) -> list[str]:
     return arguments(job, PARAMS, template.format, **given)
 
 
-def task(job: str, variant: str | None, trigger_rule: str = "all_success", **given: str) -> JobOperator:
+def job_task(job: str, trigger_rule: str = "all_success", **given: str) -> JobOperator:
     """A job's task."""
-    return JobOperator(task_id=job, variant=variant, arguments=command_line(job, **given), trigger_rule=trigger_rule)
+    return JobOperator(task_id=job, arguments=command_line(job, **given), trigger_rule=trigger_rule)
+
+
+def mapped(job: str, more: Any, trigger_rule: str = "all_success", **given: str) -> MappedOperator:
+    """A job's task, mapped over what each run of it adds to the command line: one flag, whose value is its label."""
+    return JobOperator.partial(
+        task_id=job,
+        arguments=command_line(job, **given),
+        trigger_rule=trigger_rule,
+        map_index_template="{{ task.more[0].partition('=')[2] }}",
+        **lineage(job),
+    ).expand(more=more)
+
+
+def flags(flag: str, values: Iterable[str]) -> list[list[str]]:
+    """What each mapped task adds to the command line, once for each value."""
+    return [[f"--{flag}={value}"] for value in dict.fromkeys(values)]
+
+
+@task(pool="heavy")
+def image_encoders(params: dict[str, Any] | None = None) -> list[list[str]]:
+    """Those that the methods need, and the tags."""
+    chosen = made_from(params)
+    return flags("encoder", [TAGGED_BY, *(some.image_encoder for some in chosen if some.image_encoder)])
+
+
+@task(pool="heavy")
+def text_encoders(params: dict[str, Any] | None = None) -> list[list[str]]:
+    """Those that the methods need."""
+    return flags("text-encoder", [encoder for some in made_from(params) for encoder in some.text_encoders])
+
+
+@task(pool="heavy")
+def joint_heads(params: dict[str, Any] | None = None) -> list[list[str]]:
+    """One pair of heads, or none."""
+    return flags("encoder", [JOINT_ENCODER for some in made_from(params) if some.is_joint])
+
+
+@task(pool="heavy")
+def methods(params: dict[str, Any] | None = None) -> list[list[str]]:
+    """Those of the form."""
+    assert params is not None, "Airflow fills it in"
+    return flags("method", params["methods"])
+
+
+@task(pool="heavy", trigger_rule="one_failed", retries=0, on_failure_callback=[])
+def any_failed() -> None:
+    """Fails with any other task: else the run would count as done, as its last tasks are."""
+    raise AirflowFailException("a task failed, and what does not need it was done: see the tasks in red")
+
+
+def made_from(params: Mapping[str, Any] | None) -> list[MadeFrom]:
+    """What the form's methods are made from."""
+    assert params is not None, "Airflow fills it in"
+    return [METHODS[method] for method in params["methods"]]
 
 
 with DAG(
@@ -117,21 +206,17 @@ with DAG(
     default_args=TASK_DEFAULTS | {"priority_weight": IN_BETWEEN},
 ) as dag:
     listed = SparkJobOperator(task_id="ingest.articles", arguments=command_line("ingest.articles"))
-    described = task("features.image_features", None)  # colours and outlines need no encoder
-    quality = task("similarity.quality", None, trigger_rule="all_done")
-    images = {name: task("embeddings.images", name, encoder=name) for name in dict.fromkeys(BY_IMAGE.values())}
-    texts = {name: task("embeddings.texts", name, text_encoder=name) for name in dict.fromkeys(BY_TEXT.values())}
-    listed >> [described, *images.values(), *texts.values()]
-    joint = task("embeddings.joint", None, encoder=JOINT_ENCODER)
-    [images[JOINT_ENCODER], texts["minilm"]] >> joint
-    needs = {method: [images[encoder]] for method, encoder in BY_IMAGE.items()}
-    needs |= {method: [texts[encoder]] for method, encoder in BY_TEXT.items()}
-    needs |= {method: [joint] for method in BY_JOINT}
-    needs |= {method: [images[encoder], texts[encoder]] for method, encoder in BY_BOTH.items()}
-    needs["fused"] = [joint, texts["minilm"], texts["tfidf"]]
-    for method, embedded in needs.items():
-        embedded >> task("similarity.similar_articles", method, method=method) >> quality
-    tagged = images[TAGGED_BY]
-    tagged >> task("tagging.train", None, encoder=TAGGED_BY) >> task("tagging.tag", None)
-    tagged >> task("tagging.audit", None, encoder=TAGGED_BY)
-    tagged >> task("tagging.properties", None, "all_done", encoder=TAGGED_BY)  # with pictures or without
+    described = job_task("features.image_features")  # colours and outlines need no encoder
+    planned = image_encoders(), text_encoders(), joint_heads(), methods()
+    listed >> [described, *planned]
+    images = mapped("embeddings.images", planned[0])
+    texts = mapped("embeddings.texts", planned[1])
+    # What needs an encoder that has failed says so itself, and stops no other.
+    joint = mapped("embeddings.joint", planned[2], "all_done")
+    found = mapped("similarity.similar_articles", planned[3], "all_done")
+    [images, texts] >> joint
+    [images, texts, joint] >> found >> job_task("similarity.quality", "all_done")
+    images >> job_task("tagging.train", "all_done_min_one_success", encoder=TAGGED_BY) >> job_task("tagging.tag")
+    images >> job_task("tagging.audit", "all_done_min_one_success", encoder=TAGGED_BY)
+    images >> job_task("tagging.properties", "all_done", encoder=TAGGED_BY)  # with pictures or without
+    list(dag.tasks) >> any_failed()

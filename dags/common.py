@@ -87,6 +87,19 @@ def field(name: str, **own: Any) -> Param:
     return Param(default, **schema)
 
 
+def several(name: str, choices: list[str], default: list[str], description: str) -> Param:
+    """A field for some of the choices. Its default is ATELIER_<NAME> (names with commas between) where that is set."""
+    text = os.environ.get(f"ATELIER_{name.upper()}")
+    return Param(
+        [part.strip() for part in text.split(",") if part.strip()] if text is not None else default,
+        type="array",
+        items={"type": "string", "enum": choices},
+        minItems=1,
+        examples=choices,
+        description=description,
+    )
+
+
 def as_of_field(description: str) -> Param:
     """The as-of date of a DAG that is run by hand alone: the newest whole week, where that is known."""
     known = {"default": LATEST_WEEK} if LATEST_WEEK else {}

@@ -30,9 +30,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 
-from dags.common import BY_HAND, SETTINGS, arguments, as_of_field, form, lineage, week_end
+from dags.common import BY_HAND, SETTINGS, arguments, as_of_field, form, lineage, several, week_end
 from dags.operators import JobOperator
 
 EVERY: list[str] = SETTINGS["system"]["enum"]
@@ -40,14 +40,7 @@ JUDGES = ("evaluation.weekly_protocol", "evaluation.next_purchase")
 
 PARAMS = {
     "as_of_date": as_of_field("Nothing dated on or after this day is used; the last label week ends before it"),
-    "systems": Param(
-        EVERY,
-        type="array",
-        items={"type": "string", "enum": EVERY},
-        minItems=1,
-        examples=EVERY,
-        description="Systems that are fitted and judged",
-    ),
+    "systems": several("systems", EVERY, EVERY, "Systems that are fitted and judged"),
     **form("data", "warehouse", "mapping", "encoder", "keyword_method", "language", "system_epochs", "top_k"),
     **form("training_weeks", "max_epochs", "extra_sources", "accept_drift", "seed"),
 }

@@ -103,8 +103,7 @@ class SparkJobOperator(SparkSubmitOperator):
 class JobOperator(BaseOperator):
     """Runs the job its task id names ("ranking.train") as a module in the `jobs` environment.
 
-    Where a DAG runs one job several times, each task has a `variant`: its id is then the job's, a dot, and that; or the
-    task is mapped, each with `more` arguments of its own.
+    Where a DAG runs one job several times, the task is mapped, each with `more` arguments of its own.
     """
 
     template_fields = ("arguments",)
@@ -115,10 +114,9 @@ class JobOperator(BaseOperator):
         task_id: str,
         arguments: Sequence[str],
         more: Sequence[str] = (),
-        variant: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(task_id=f"{task_id}.{variant}" if variant else task_id, **lineage(task_id) | kwargs)
+        super().__init__(task_id=task_id, **lineage(task_id) | kwargs)
         self.job, self.arguments, self.more = task_id, list(arguments), list(more)
         self._process: SubprocessHook | None = None
 

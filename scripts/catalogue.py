@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.airflow_api import AirflowApi
-from scripts.demo import WAREHOUSE, WEDNESDAY, absolute, console, explain, follow, log_of, timed
+from scripts.demo import WAREHOUSE, WEDNESDAY, absolute, console, explain, follow, log_of, name_of, timed
 from scripts.services import Services, connect, start_airflow
 
 DAG_ID = "catalogue_intelligence"
@@ -51,16 +51,15 @@ def params(arguments: argparse.Namespace) -> dict[str, Any]:
 def summary(log: Path, task_id: str) -> str | None:
     """The line in which a task's job said what it did, from the task's log (JSON lines)."""
     events = [json.loads(text) for text in log.read_text().splitlines() if text.startswith("{")]
-    job = ".".join(task_id.split(".")[:2])
-    said = [str(event["event"]) for event in events if str(event["event"]).startswith(f"{job}: ")]
-    return said[-1].removeprefix(f"{job}: ") if said else None
+    said = [str(event["event"]) for event in events if str(event["event"]).startswith(f"{task_id}: ")]
+    return said[-1].removeprefix(f"{task_id}: ") if said else None
 
 
 def tell(api: AirflowApi, run_id: str) -> None:
     """What every job said, in the order they ended."""
     for task in sorted(api.tasks(run_id), key=lambda task: task["end_date"] or ""):
         if task["state"] == "success" and (said := summary(log_of(DAG_ID, run_id, task), task["task_id"])):
-            console.print(f"\n[bold]{task['task_id']}[/]: {said}", soft_wrap=True)
+            console.print(f"\n[bold]{name_of(task)}[/]: {said}", soft_wrap=True)
 
 
 def run(arguments: argparse.Namespace) -> int:

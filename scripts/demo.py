@@ -90,26 +90,33 @@ def follow(api: AirflowApi, run_id: str) -> bool:
             state = api.run_state(run_id)
             tasks = sorted(api.tasks(run_id), key=lambda task: task["end_date"] or "")
             for task in tasks:
-                event = (task["task_id"], task["try_number"], task["state"])
+                event = (name_of(task), task["try_number"], task["state"])
                 if task["state"] in ("success", "failed", "up_for_retry") and event not in printed:
                     printed.add(event)
                     console.print(f"  {line(task)}")
-            running = [task["task_id"] for task in tasks if task["state"] == "running"]
+            running = [name_of(task) for task in tasks if task["state"] == "running"]
             status.update(f"running {', '.join(running)}" if running else "waiting for the scheduler")
             if state in ("success", "failed"):
                 return state == "success"
             time.sleep(POLL_SECONDS)
 
 
+def name_of(task: dict[str, Any]) -> str:
+    """A task's id and, where it is mapped, its label."""
+    return f"{task['task_id']} {task['rendered_map_index']}" if task["map_index"] >= 0 else task["task_id"]
+
+
 def line(task: dict[str, Any]) -> str:
     """One task that ended, in one line."""
     words = {"success": "[green]done[/]", "failed": "[red]failed[/]", "up_for_retry": "[yellow]will be retried[/]"}
-    return f"{task['task_id']:<34}{task['duration'] or 0:6.1f} s  {words[task['state']]}"
+    return f"{name_of(task):<34}{task['duration'] or 0:6.1f} s  {words[task['state']]}"
 
 
 def log_of(dag_id: str, run_id: str, task: dict[str, Any]) -> Path:
     """The log of a task's last try."""
     folder = HOME / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task['task_id']}"
+    if task["map_index"] >= 0:
+        folder /= f"map_index={task['map_index']}"
     return folder / f"attempt={task['try_number']}.log"
 
 
@@ -118,7 +125,7 @@ def explain(api: AirflowApi, run_id: str, dag_id: str = DAG_ID) -> None:
     for task in api.tasks(run_id):
         if task["state"] == "failed":
             log = log_of(dag_id, run_id, task)
-            console.print(f"\n[red]{task['task_id']} failed:[/] {last_words(log)}\nIts log: {log}", soft_wrap=True)
+            console.print(f"\n[red]{name_of(task)} failed:[/] {last_words(log)}\nIts log: {log}", soft_wrap=True)
 
 
 def last_words(log: Path) -> str:

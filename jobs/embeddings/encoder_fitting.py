@@ -130,7 +130,10 @@ def register(
     version = fitted_encoder(settings)
     assert version is not None, "registered a moment ago"
     held_out = [f"{k[4:].replace('_', ' ')} {v:.3g}" for k, v in sorted(figures.items()) if k.startswith("val/")]
-    how = "PCA" if pca.is_pca else f"colour weighed {chosen['colour_weight']:g}, joined"
+    weighed = ", ".join(
+        f"{name.removesuffix('_weight')} weighed {x:g}" for name, x in chosen.items() if "weight" in name
+    )
+    how = "PCA" if pca.is_pca else f"{weighed}, joined"
     words = [f"{how} {features.shape[1]} to {dimensions} keeps {kept:.1%} of the variance"]
     words += [f"held-out {', '.join(held_out)}"] if held_out else []
     words += [f"pictures in {mlflow.get_artifact_uri(registry_name(settings))}: {drawings}"] if drawings else []

@@ -27,7 +27,7 @@ from jobs.embeddings.encoders import tensors_checksum
 from jobs.embeddings.joint_pairs import Split, aligned, pairs, product_of
 from jobs.embeddings.joint_retrieval import retrieval
 from jobs.embeddings.text_versions import fitted_text_encoder, newest_known, slice_of
-from jobs.embeddings.versions import fitted_encoder, slice_name
+from jobs.embeddings.versions import fitted_encoder, image_folder, no_folder, slice_name
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.lightning import RunLogger, fit
@@ -43,7 +43,7 @@ from jobs.platform.tracking import (
 from lightning_modules.joint_heads import DIMENSIONS, JointHeads, PairData, Pairs
 
 READS, WRITES = (ARTICLES, ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS), ()
-SETTINGS = ("mapping", "encoder", "text_encoder", "embedding_dim", "weights_dir", "seed", "mlflow_tracking_uri")
+SETTINGS = ("data", "mapping", "encoder", "text_encoder", "embedding_dim", "weights_dir", "seed", "mlflow_tracking_uri")
 
 NAME = "joint_encoder"
 _IMAGE = ("article_id", "image_status", "image_embedding")
@@ -157,6 +157,9 @@ def register(job: Job, heads: JointHeads, image: str, text: str, count: int) -> 
 
 def main(job: Job) -> str:
     settings = job.settings
+    use_tracking(settings)
+    if fitted_encoder(settings) is None and image_folder(settings) is None:
+        return f"{no_folder(settings)}: no space of pictures and texts"
     image, text = slices(settings)
     articles, images, texts = aligned(
         job.read_arrow(ARTICLES, ["article_id", "product_code", *COLUMNS]),

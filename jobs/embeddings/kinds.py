@@ -5,7 +5,7 @@ from __future__ import annotations
 #: Encoder setting -> what its vectors are made by; change it with the network, so that old and new are never mixed.
 KINDS = {
     "efficientnet_lite0": "efficientnet_lite0-imagenet",
-    "efficientnet_lite0_colour": "efficientnet_lite0_colour-v1",
+    "efficientnet_lite0_colour": "efficientnet_lite0_colour-v2",
     "resnet152": "resnet152-imagenet1k_v2",
     "resnet50": "resnet50-imagenet1k_v2",
     "mobilenet_v2": "mobilenet_v2-imagenet1k_v2",

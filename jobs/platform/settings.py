@@ -176,6 +176,7 @@ class Settings(BaseSettings):
         "cosine_fashion_clip",
         "cosine_align",
         "cosine_catalogue",
+        "cosine_catalogue_lite0",
         "euclidean_autoencoder",
         "eigenfaces",
         "tfidf",

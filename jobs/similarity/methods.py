@@ -85,6 +85,7 @@ METHODS = {
     "cosine_fashion_clip": Method("fashion_clip", "cosine"),
     "cosine_align": Method("align", "cosine"),
     "cosine_catalogue": Method("catalogue", "cosine"),
+    "cosine_catalogue_lite0": Method("catalogue_lite0", "cosine"),
     # "Autoencoder and KNN": the most similar by Euclidean distance of the latent features.
     "euclidean_autoencoder": Method("autoencoder", "euclidean"),
     # Eigenfaces (30 components) of the tagging paper take a picture for the same below a tolerance, which is not given.

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from dags import weekly_recommendations
-from dags.catalogue_intelligence import BY_IMAGE, BY_JOINT, BY_TEXT, JOINT_ENCODER, PARAMS, TAGGED_BY, dag, parameter
+from dags.catalogue_intelligence import METHODS, PARAMS, TAGGED_BY, USUAL, dag, parameter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,36 +25,77 @@ def test_it_runs_once_articles_and_transactions_are_both_new() -> None:
     assert "AssetAll" in type(timetable.asset_condition).__name__
 
 
-def test_a_task_per_encoder_and_method_then_the_figures() -> None:
-    for job, flag, methods in (("images", "encoder", BY_IMAGE), ("texts", "text-encoder", BY_TEXT)):
-        for method, encoder in methods.items():
-            find = dag.get_task(f"similarity.similar_articles.{method}")
-            embed = dag.get_task(f"embeddings.{job}.{encoder}")
-            assert find.upstream_task_ids == {embed.task_id} and embed.upstream_task_ids == {"ingest.articles"}
-            assert f"--method={method}" in find.arguments and f"--{flag}={encoder}" in embed.arguments
-    joint = dag.get_task("embeddings.joint")
-    assert joint.upstream_task_ids == {f"embeddings.images.{JOINT_ENCODER}", "embeddings.texts.minilm"}
-    assert {f"similarity.similar_articles.{method}" for method in (*BY_JOINT, "fused")} == joint.downstream_task_ids
+PLANS = ("image_encoders", "text_encoders", "joint_heads", "methods")
+MAPPED = {
+    "embeddings.images": {"image_encoders"},
+    "embeddings.texts": {"text_encoders"},
+    "embeddings.joint": {"joint_heads", "embeddings.images", "embeddings.texts"},
+    "similarity.similar_articles": {"methods", "embeddings.images", "embeddings.texts", "embeddings.joint"},
+}
+
+
+def test_encoders_then_the_joint_heads_then_methods_then_the_figures() -> None:
+    for job, upstream in MAPPED.items():
+        task = dag.get_task(job)
+        assert task.is_mapped and task.upstream_task_ids == upstream
+    for plan in PLANS:  # without articles nothing is planned
+        assert dag.get_task(plan).upstream_task_ids == {"ingest.articles"}
     quality = dag.get_task("similarity.quality")
-    finding = {task.task_id for task in dag.tasks if task.task_id.startswith("similarity.similar_articles.")}
-    assert quality.upstream_task_ids == finding
-    assert quality.trigger_rule == "all_done"  # a method that fails stops no other
+    assert quality.upstream_task_ids == {"similarity.similar_articles"}
+    red = dag.get_task("any_failed")
+    assert red.upstream_task_ids == {*dag.task_ids} - {"any_failed"} and red.trigger_rule == "one_failed"
+    # An encoder or a method that fails stops no other.
+    for task in (*map(dag.get_task, ("embeddings.joint", "similarity.similar_articles")), quality):
+        assert task.trigger_rule == "all_done"
 
 
-def test_tags_follow_their_encoder() -> None:
-    embed = f"embeddings.images.{TAGGED_BY}"
-    assert dag.get_task("tagging.train").upstream_task_ids == {embed}
+FLAGS = ("--encoder=", "--text-encoder=", "--encoder=", "--method=")
+
+
+def planned(*methods: str) -> list[list[str]]:
+    """What is planned for these methods: encoders of pictures and of texts, joint heads, methods, each by its label."""
+    found = [dag.get_task(plan).python_callable(params={"methods": list(methods)}) for plan in PLANS]
+    assert all(
+        len(more) == 1 and more[0].startswith(flag) for some, flag in zip(found, FLAGS, strict=True) for more in some
+    )
+    return [[more[0].partition("=")[2] for more in some] for some in found]
+
+
+def test_without_a_word_what_needs_no_hub_and_no_training_of_an_encoder() -> None:
+    assert PARAMS["methods"].resolve() == USUAL and set(PARAMS["methods"].schema["items"]["enum"]) == set(METHODS)
+    images = ["efficientnet_lite0_colour", "efficientnet_lite0"]
+    assert planned(*USUAL) == [images, ["minilm", "tfidf"], ["efficientnet_lite0_colour"], USUAL]
+
+
+def test_each_method_brings_its_encoders_and_no_other() -> None:
+    assert planned("tfidf") == [[TAGGED_BY], ["tfidf"], [], ["tfidf"]]
+    both = ["align_both", "cosine_align"]
+    assert planned(*both) == [[TAGGED_BY, "align"], ["align"], [], both]
+    assert planned("fused")[1:3] == [["minilm", "tfidf"], ["efficientnet_lite0_colour"]]
+
+
+def test_only_known_methods_can_be_asked_for() -> None:
+    for bad in ([], ["minilm", "word2vec"], "minilm"):
+        with pytest.raises(ParamValidationError):
+            PARAMS["methods"].resolve(bad)
+
+
+def test_tags_follow_their_encoder_whatever_other_is_missing() -> None:
+    for job, rule in (
+        ("tagging.train", "all_done_min_one_success"),
+        ("tagging.audit", "all_done_min_one_success"),
+        ("tagging.properties", "all_done"),
+    ):
+        task = dag.get_task(job)
+        assert task.upstream_task_ids == {"embeddings.images"} and task.trigger_rule == rule
+        assert f"--encoder={TAGGED_BY}" in task.arguments
     assert dag.get_task("tagging.tag").upstream_task_ids == {"tagging.train"}
-    assert dag.get_task("tagging.audit").upstream_task_ids == {embed}
-    for job in ("tagging.train", "tagging.audit", "tagging.properties"):
-        assert f"--encoder={TAGGED_BY}" in dag.get_task(job).arguments
 
 
-def test_a_task_id_begins_with_its_module() -> None:
+def test_a_task_id_is_its_module() -> None:
     assert dag.get_task("ingest.articles").task_type == "SparkJobOperator"
-    for task in (task for task in dag.tasks if task.task_id != "ingest.articles"):
-        assert ROOT.joinpath("jobs", *task.job.split(".")).with_suffix(".py").is_file()
-        assert task.task_id == task.job or task.task_id.startswith(f"{task.job}.")
+    for task in (task for task in dag.tasks if task.task_id not in (*PLANS, "any_failed")):
+        assert ROOT.joinpath("jobs", *task.task_id.split(".")).with_suffix(".py").is_file()
 
 
 def test_the_weekly_run_goes_first() -> None:
@@ -95,13 +136,13 @@ def test_by_hand_the_form_does() -> None:
 
 
 def test_the_command_line() -> None:
-    task = dag.get_task("similarity.similar_articles.eigenfaces")
+    task = dag.get_task("similarity.similar_articles")
     params = {name: PARAMS[name].value for name in PARAMS}
     brought = {"warehouse": "w; rm -rf x", "encoder": "resnet152"}
     events = {"silver/articles": [event(1, as_of_date="2020-09-23", params=brought)]}
     context = {"run_id": "asset_triggered__1", "params": params, "triggering_asset_events": events}
     context |= dag.user_defined_macros
-    assert task.render_template(task.arguments, context) == [
+    assert task.render_template(task.partial_kwargs["arguments"], context) == [
         "--as-of-date=2020-09-23", "--run-id=asset_triggered__1", "--warehouse=w; rm -rf x", "--accept-drift=False",
-        "--data=data/sample", "--mapping=hm", "--method=eigenfaces",
+        "--data=data/sample", "--mapping=hm",
     ]  # fmt: skip

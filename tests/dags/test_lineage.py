@@ -141,22 +141,23 @@ def test_the_lineage_check_sees_a_backtest_without_its_features(dags: dict[str, 
     assert missing == {"evaluation.backtest": {"customer_features", "interaction_features"}}
 
 
-def needed(name: str) -> set[str]:
-    """The tasks that a method's picks are made from."""
+def made_from(name: str) -> tuple[set[str], set[str], bool]:
+    """The image encoders, text encoders and joint heads that a method's picks are made from."""
     method = METHODS[name]
     if method.parts:
-        return set().union(*map(needed, method.parts))
+        images, texts, is_joint = zip(*map(made_from, method.parts), strict=True)
+        return set().union(*images), set().union(*texts), any(is_joint)
     if method.is_joint:
-        return {"embeddings.joint"}
-    image = {f"embeddings.images.{method.encoder}"} if method.encoder else set()
-    return image | ({f"embeddings.texts.{method.text_encoder}"} if method.text_encoder else set())
+        return {"efficientnet_lite0_colour"}, {"minilm"}, True
+    return {method.encoder} - {None}, {method.text_encoder} - {None}, False
 
 
-def test_every_method_has_a_task_after_its_encoders(dags: dict[str, dict[str, Any]]) -> None:
-    dag = dags["catalogue_intelligence"]
-    job = "similarity.similar_articles"
-    tasks = {task: set(upstream) for task, upstream in dag["tasks"].items() if dag["jobs"][task] == job}
-    assert tasks == {f"{job}.{name}": needed(name) for name in METHODS}
+def test_the_catalogue_dag_knows_what_every_method_is_made_from(dags: dict[str, dict[str, Any]]) -> None:
+    known = {
+        name: ({image} - {None}, set(texts), is_joint)
+        for name, (image, texts, is_joint) in dags["catalogue_intelligence"]["made_from"].items()
+    }
+    assert known == {name: made_from(name) for name in METHODS}
     assert set(METHODS) == set(get_args(Settings.model_fields["method"].annotation))
 
 

@@ -67,18 +67,12 @@ def test_a_job_runs_as_a_module_with_its_arguments_as_they_are(python: Path, tmp
     assert (tmp_path / "said").read_text().splitlines()[:-1] == expected
 
 
-def test_a_variant_of_a_job_is_another_task_of_the_same_module(python: Path, tmp_path: Path) -> None:
+def test_a_mapped_task_adds_its_own_arguments(python: Path, tmp_path: Path) -> None:
     script(python, f'printf "%s\\n" "$@" > {tmp_path}/said')
-    task = JobOperator(
-        task_id="similarity.similar_articles", variant="eigenfaces", arguments=["--method=eigenfaces"], outlets=[]
-    )
-    assert task.task_id == "similarity.similar_articles.eigenfaces"
-    task.execute({})
-    assert (tmp_path / "said").read_text().splitlines()[:-1] == [
-        "-m",
-        "jobs.similarity.similar_articles",
-        "--method=eigenfaces",
-    ]
+    own = {"arguments": ["--seed=1"], "more": ["--method=eigenfaces"]}
+    JobOperator(task_id="similarity.similar_articles", outlets=[], **own).execute({})
+    expected = ["-m", "jobs.similarity.similar_articles", "--seed=1", "--method=eigenfaces"]
+    assert (tmp_path / "said").read_text().splitlines()[:-1] == expected
 
 
 #: A job that says, as jobs.platform.job does, that it published one of its tables.

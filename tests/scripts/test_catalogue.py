@@ -37,5 +37,5 @@ def test_a_day_that_is_no_wednesday_and_a_missing_folder(tmp_path: Path, capsys:
 def test_what_a_job_said(tmp_path: Path) -> None:
     events = [{"event": "Running command"}, {"event": "embeddings.images: 5 images ok (3 s)"}, {"event": "Done"}]
     (tmp_path / "log").write_text("".join(json.dumps(event) + "\n" for event in events))
-    assert catalogue.summary(tmp_path / "log", "embeddings.images.catalogue") == "5 images ok (3 s)"
+    assert catalogue.summary(tmp_path / "log", "embeddings.images") == "5 images ok (3 s)"
     assert catalogue.summary(tmp_path / "log", "similarity.quality") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import combinations
 from math import comb
 from pathlib import Path
@@ -201,18 +201,48 @@ def test_rules_are_counted_as_arules_counts_them(size: int) -> None:
     assert any(not left for left, _ in expected) == (size == 1)
 
 
+def groceries(path: Path) -> tuple[Baskets, int]:
+    """A basket per line, items with commas between, as arules' read.transactions(format = "basket") takes it."""
+    with open(path, encoding="utf-8") as file:
+        rows = [[item.strip() for item in row if item.strip()] for row in csv.reader(file)]
+    code = {name: i for i, name in enumerate(sorted({item for row in rows for item in row}))}
+    return baskets([(i, 0, code[item]) for i, row in enumerate(rows) for item in row], len(code)), len(rows)
+
+
+def rules_in(of: Baskets, support: float, confidence: float) -> int:
+    """As many as arules finds with these thresholds."""
+    mined = frequent_itemsets(of, min_count_of(support, len(of)), 10)
+    return sum(map(len, rules_of(mined, min_confidence=confidence, min_items=1)))
+
+
 @pytest.mark.skipif(not Path(GROCERIES).is_file(), reason="ATELIER_GROCERIES names no file of the Groceries baskets")
 @pytest.mark.parametrize(("support", "confidence", "count"), [(0.001, 0.8, 410), (0.001, 0.5, 5668), (0.01, 0.3, 125)])
 def test_the_published_figures_of_groceries(support: float, confidence: float, count: int) -> None:
-    """A basket per line, items with commas between, as arules' read.transactions(format = "basket") takes it."""
-    with open(GROCERIES, encoding="utf-8") as file:
-        rows = [[item.strip() for item in row if item.strip()] for row in csv.reader(file)]
-    names = sorted({item for row in rows for item in row})
-    assert (len(rows), len(names)) == (9835, 169)
-    code = {name: i for i, name in enumerate(names)}
-    of = baskets([(i, 0, code[item]) for i, row in enumerate(rows) for item in row], len(names))
-    mined = frequent_itemsets(of, min_count_of(support, len(of)), 10)
-    assert sum(map(len, rules_of(mined, min_confidence=confidence, min_items=1))) == count
+    of, lines = groceries(Path(GROCERIES))
+    assert (lines, len(of), of.items) == (9835, 9835, 169)
+    assert rules_in(of, support, confidence) == count
+
+
+@pytest.mark.parametrize(("support", "confidence"), [(0.01, 0.8), (0.01, 0.5), (0.05, 0.3)])
+def test_a_file_like_groceries_by_hand(tmp_path: Path, support: float, confidence: float) -> None:
+    """The same way from file to number of rules, on lines that can be counted here."""
+    rng = np.random.default_rng(8)
+    names = np.array(["whole milk", "rolls/buns", "frozen vegetables", "soda", "yogurt", "citrus fruit"])
+    often = np.array([0.3, 0.25, 0.2, 0.15, 0.07, 0.03])
+    rows = [rng.choice(names, rng.integers(1, 6), replace=False, p=often).tolist() for _ in range(300)]
+    rows[0] += [" ", "soda "] if "soda" not in rows[0] else [" "]  # blanks, and an empty item
+    (tmp_path / "baskets.csv").write_text("".join(",".join(row) + "\n" for row in rows))
+    held = [{item.strip() for item in row if item.strip()} for row in rows]
+    counted = Counter(some for row in held for size in range(1, 7) for some in combinations(sorted(row), size))
+    least = support * len(rows)
+    expected = sum(
+        count >= least and count / (counted[tuple(x for x in some if x != y)] if len(some) > 1 else 300) >= confidence
+        for some, count in counted.items()
+        for y in some
+    )
+    of, lines = groceries(tmp_path / "baskets.csv")
+    assert (lines, of.items) == (300, 6) and expected > 10
+    assert rules_in(of, support, confidence) == expected
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,12 @@ def test_too_few_pairs_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         run(tmp_path)
 
 
+def test_a_retailer_without_pictures_has_no_joint_space(tmp_path: Path) -> None:
+    given = settings(tmp_path).model_copy(update={"data": str(tmp_path), "encoder": "resnet50"})
+    said = joint.main(Job("embeddings.joint", given, joint.READS, joint.WRITES))
+    assert said.endswith("has the images: no space of pictures and texts")
+
+
 def test_colours_of_a_product_are_on_one_side() -> None:
     products = pa.array([f"p{i // 3}" for i in range(3_000)])
     split = Split.of(products)

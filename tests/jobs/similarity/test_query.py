@@ -140,7 +140,7 @@ def test_the_default_method_sees_garment_and_colour(tmp_path: Path, capsys: pyte
     for i in range(12):
         drawn.draw(tmp_path, i)
     said = drawn.run(tmp_path, encoder="efficientnet_lite0_colour")
-    assert "12 newly embedded; colour weighed 0." in said and ", joined 1489 to" in said
+    assert "12 newly embedded; type weighed " in said and ", joined 1489 to" in said
     places = ["--warehouse", str(tmp_path / "warehouse"), "--data", str(tmp_path), "--out", str(tmp_path / "sheet.png")]
     assert query.main(["--image", str(drawn.image_path(tmp_path, 1)), *places, "--top", "2"]) == 0
     first, second = (line.split() for line in capsys.readouterr().out.splitlines()[1:3])
