@@ -72,7 +72,7 @@ def run(articles: int) -> None:
             data = LabelledVectors((vectors, codes), BATCH, SEED, *rows(articles))
             times = (
                 timed(lambda: bare(vectors, codes)),
-                timed(lambda d=data, p=place: fit(heads(articles * 9 // 10), d, EPOCHS, p, "val/error", logger=logger)),
+                timed(lambda d=data, p=place: fit(heads(len(d.training)), d, EPOCHS, p, "val/error", logger=logger)),
             )
             for way, result in zip(WAYS, times, strict=True):
                 if turn >= 0:  # the first turn warms up

@@ -124,9 +124,10 @@ def fit_heads(
         **own,
     )
     tensors = torch.from_numpy(examples.vectors), torch.from_numpy(examples.labels.codes)
-    data = LabelledVectors(tensors, BATCH, seed, torch.from_numpy(training), torch.from_numpy(validation))
-    patience = max(int(PATIENCE * epochs), 1)
-    fitted, _ = lightning.fit(heads, data, epochs, folder, "val/error", logger=logger, patience=patience)
+    held_out = torch.from_numpy(validation) if len(validation) else None
+    data = LabelledVectors(tensors, BATCH, seed, torch.from_numpy(training), held_out)
+    monitor, patience = "val/error" if len(validation) else None, max(int(PATIENCE * epochs), 1)
+    fitted, _ = lightning.fit(heads, data, epochs, folder, monitor, logger=logger, patience=patience)
     return fitted
 
 

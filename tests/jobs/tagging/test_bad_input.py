@@ -60,7 +60,7 @@ def test_all_pictures_broken(tmp_path: Path) -> None:
     for picture in (data / "images").iterdir():
         picture.write_bytes(b"not a picture")
     run(articles, data, warehouse)
-    with pytest.raises(JobError, match=r"25 of 25 images are broken"):
+    with pytest.raises(JobError, match=r"25 of 25 images cannot be read, more than the share of 0\.2, such as"):
         run(images, data, warehouse)
     with pytest.raises(JobError, match="0 readable images are too few to fit an image encoder on"):
         run(images, data, warehouse, max_bad_image_share=1)

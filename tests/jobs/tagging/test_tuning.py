@@ -94,6 +94,8 @@ def test_pictures_that_arrive_are_tagged_by_a_tuned_tagger(tmp_path: Path, monke
     deliver(count)
     run(articles, data, warehouse)
     run(images, data, warehouse, **encoder)
-    assert "24 tags of 4 new or changed ones" in run(tag, data, warehouse, as_of_date=date(2020, 9, 30))
+    labels = {row["label"] for row in first}
+    said = run(tag, data, warehouse, as_of_date=date(2020, 9, 30))
+    assert f"{3 * len(labels)} tags of 3 new or changed ones" in said  # the fourth has no picture
     new = [row for row in rows(warehouse, ARTICLE_TAGS) if row["as_of_date"] == date(2020, 9, 30)]
-    assert {row["article_id"] for row in new} == {line[0] for line in lines[-4:]}
+    assert {row["article_id"] for row in new} == {line[0] for line in lines[-4:-1]}
