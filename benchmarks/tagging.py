@@ -31,17 +31,30 @@ def heads(articles: int) -> TaggingHeads:
     return TaggingHeads(sizes, [0.0] * SIZE, [1.0] * SIZE, frequency, steps)
 
 
+def rows(articles: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The rows to train on, and the ninth of them that is validated on after each epoch."""
+    order = torch.randperm(articles, generator=torch.Generator().manual_seed(SEED))
+    return order[articles // 10 :], order[: articles // 10]
+
+
 def bare(vectors: torch.Tensor, codes: torch.Tensor) -> None:
     """The loop that one would write without Lightning."""
-    module = heads(len(vectors)).train()
+    training, validation = rows(len(vectors))
+    module = heads(len(training)).train()
     configured = module.configure_optimizers()
     optimiser, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
     for epoch in range(EPOCHS):
-        for number, batch in enumerate(VectorBatches((vectors, codes), BATCH, SEED + epoch)):
+        for number, batch in enumerate(VectorBatches((vectors, codes), BATCH, SEED + epoch, training)):
             optimiser.zero_grad()
             module.training_step(batch, number).backward()
             optimiser.step()
             schedule.step()
+        module.eval()
+        with torch.no_grad():
+            for number, batch in enumerate(VectorBatches((vectors, codes), 512, SEED, validation)):
+                module.validation_step(batch, number)
+            module.errors.take()
+        module.train()
 
 
 def run(articles: int) -> None:
@@ -56,20 +69,24 @@ def run(articles: int) -> None:
         _ = logger.run_id  # the store is there before the clock runs
         for turn in range(-1, TURNS):
             place = Path(folder) / str(turn)
-            data = LabelledVectors(vectors, codes, BATCH, SEED)
+            data = LabelledVectors((vectors, codes), BATCH, SEED, *rows(articles))
             times = (
                 timed(lambda: bare(vectors, codes)),
-                timed(lambda d=data, p=place: fit(heads(articles), d, EPOCHS, p, logger=logger)),
+                timed(lambda d=data, p=place: fit(heads(len(d.training)), d, EPOCHS, p, "val/error", logger=logger)),
             )
             for way, result in zip(WAYS, times, strict=True):
                 if turn >= 0:  # the first turn warms up
                     turns[f"{STAGE}, {way}"].append(result)
-    rates = {name: EPOCHS * articles / median(result.seconds for result in of) for name, of in turns.items()}
+    rates = {
+        name: EPOCHS * (articles - articles // 10) / median(result.seconds for result in of)
+        for name, of in turns.items()
+    }
     said = "; ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
     note = (
         f"{EPOCHS} epochs of {articles:,} vectors of {SIZE} numbers with {len(CLASSES)} labels of {sum(CLASSES)}"
-        f" classes, in batches of {BATCH}, on one thread; both ways cut the same batches for the same network."
-        f" Lightning as tagging.train uses it: DataModule, a checkpoint an epoch, MLflow in SQLite. Medians of {TURNS}"
+        f" classes, a tenth of them to validate on, in batches of {BATCH}, on one thread; both ways cut the same"
+        " batches for the same network. Lightning as tagging.train uses it: DataModule, the best epoch's checkpoint"
+        f" and the last one's, MLflow in SQLite. Medians of {TURNS}"
         f" turns. Articles a second: {said}."
     )
     publish("tagging", f"make bench-tagging ARTICLES={articles}", medians(turns), shares(turns, [STAGE], WAYS), note)

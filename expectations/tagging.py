@@ -16,18 +16,28 @@ ARTICLE_TAGS = Contract(
     layer="gold",
     name="article_tags",
     description="What the picture of each article says of each label: the likeliest value, by the champion of "
-    "article_tagger. Predicted for every article with a readable picture, whatever the catalogue says.",
+    "article_tagger. Predicted for every article with a readable picture, whatever the catalogue says. A run adds the "
+    "articles that are new or changed, or all of them once another tagger is champion: as of a date the newest rows "
+    "until that date hold.",
     columns=(
+        Column("as_of_date", "date", "Of the run that gave the tag; runs of earlier dates do not see it"),
         Column("article_id", "string", "Article"),
         _LABEL,
         Column("value", "string", "The likeliest value"),
         _probability("probability", "Its calibrated probability: of tags of probability 0.9 nine in ten are right"),
         Column("is_unknown", "boolean", "The probability is below the label's threshold: better no tag than this one"),
         Column("stated_value", "string", "What the catalogue says; null where it says nothing", nullable=True),
+        Column(
+            "is_filled_in",
+            "boolean",
+            "The catalogue says nothing and the tag is known: the recommender takes it for the attribute, as predicted",
+        ),
         _ENCODER,
         _TAGGER,
+        Column("image_checksum", "string", "SHA-256 of the picture"),
     ),
-    key=("article_id", "label"),
+    key=("as_of_date", "article_id", "label"),
+    partition_by=("as_of_date",),
     min_rows=0,
     references=(Reference("article_id", ARTICLES),),
 )
@@ -60,7 +70,10 @@ TAGGING_METRICS = Contract(
     columns=(
         Column("report", "string", "tagger, or paper_track: the comparison of paper 004"),
         Column(
-            "system", "string", "What tagged: tagger, linear_probe, majority_class, champion, or a CNN of the paper"
+            "system",
+            "string",
+            "What tagged: tagger; frozen, where the tagger tuned the encoder; linear_probe, majority_class, or a CNN of"
+            " the paper",
         ),
         _LABEL,
         Column(

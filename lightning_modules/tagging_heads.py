@@ -16,6 +16,30 @@ from lightning_modules.layers import EpochMean
 NO_LABEL = -1
 
 
+class LabelErrors(nn.Module):
+    """Mean over the labels of the share of articles whose likeliest class is not the catalogue's, over batches."""
+
+    counts: Tensor
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.sizes = list(sizes)
+        self.register_buffer("counts", torch.zeros(2, len(self.sizes)), persistent=False)
+
+    def add(self, logits: Tensor, codes: Tensor) -> None:
+        """Count in a batch: logits [n, classes of all labels] and codes [n, label]."""
+        said = torch.stack([part.argmax(1) for part in logits.split(self.sizes, 1)], dim=1)
+        known = codes != NO_LABEL
+        self.counts += torch.stack([(known & (said == codes)).sum(0), known.sum(0)])
+
+    def take(self) -> Tensor:
+        """The mean so far, 1 where no article has a label; and start anew."""
+        hits, known = self.counts
+        shares = (hits / known)[known > 0]
+        self.counts = torch.zeros_like(self.counts)
+        return 1 - shares.mean() if len(shares) else torch.ones((), device=hits.device)
+
+
 class TaggingHeads(pl.LightningModule):
     """Vectors [n, d] -> logits [n, classes of all labels], one label after another.
 
@@ -35,6 +59,7 @@ class TaggingHeads(pl.LightningModule):
     mean: Tensor
     deviation: Tensor
     log_weight: Tensor
+    log_frequency: Tensor
 
     def __init__(
         self,
@@ -54,6 +79,7 @@ class TaggingHeads(pl.LightningModule):
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("deviation", torch.tensor(deviation))
         self.register_buffer("log_weight", self._log_weight(torch.tensor(frequency), balance))
+        self.register_buffer("log_frequency", torch.tensor(frequency).clamp(min=1e-9).log())
         self.linear = nn.Linear(len(mean), sum(self.sizes))
         self.deep: nn.Sequential | None = None
         if hidden:
@@ -61,7 +87,7 @@ class TaggingHeads(pl.LightningModule):
             nn.init.zeros_(last.weight)  # it begins as the linear probe
             shared = nn.Dropout(0.2), nn.Linear(len(mean), hidden), nn.GELU(), nn.Dropout(0.5)
             self.deep = nn.Sequential(*shared, last)
-        self.loss_mean = EpochMean()
+        self.loss_mean, self.errors = EpochMean(), LabelErrors(self.sizes)
 
     def _log_weight(self, frequency: Tensor, balance: float) -> Tensor:
         weights = []
@@ -75,21 +101,32 @@ class TaggingHeads(pl.LightningModule):
         logits = self.linear(x)
         return logits if self.deep is None else logits + self.deep(x)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        vectors, codes = batch
+    def loss(self, logits: Tensor, codes: Tensor) -> Tensor:
+        """Sum over the labels of the weighted cross-entropy, of logits [n, classes of all labels] and codes."""
         losses = []
-        parts = zip(self(vectors).split(self.sizes, 1), self.log_weight.split(self.sizes), codes.T, strict=True)
-        for logits, log_weight, target in parts:
+        parts = zip(logits.split(self.sizes, 1), self.log_weight.split(self.sizes), codes.T, strict=True)
+        for some, log_weight, target in parts:
             known = target != NO_LABEL
             weight = log_weight.exp()[target.clamp(min=0)] * known
-            loss = F.cross_entropy(logits, target, ignore_index=NO_LABEL, reduction="none")
+            loss = F.cross_entropy(some, target, ignore_index=NO_LABEL, reduction="none")
             losses.append((loss * weight).sum() / known.sum().clamp(min=1))
-        total = torch.stack(losses).sum()
+        return torch.stack(losses).sum()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        vectors, codes = batch
+        total = self.loss(self(vectors), codes)
         self.loss_mean.add(total, len(vectors))
         return total
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.loss_mean.take())
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        vectors, codes = batch
+        self.errors.add(self(vectors) - self.log_weight, codes)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/error", self.errors.take())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         decay, rate = self.hparams["weight_decay"], self.hparams["learning_rate"]
@@ -101,27 +138,46 @@ class TaggingHeads(pl.LightningModule):
 
 
 class VectorBatches:
-    """Whole batches, sliced from tensors in an order drawn by `seed`."""
+    """Whole batches, sliced from tensors in an order drawn by `seed`; of all rows, or of `rows` [m] alone."""
 
-    def __init__(self, tensors: tuple[Tensor, ...], batch_size: int, seed: int) -> None:
-        self.tensors, self.batch_size, self.seed = tensors, batch_size, seed
+    def __init__(self, tensors: tuple[Tensor, ...], batch_size: int, seed: int, rows: Tensor | None = None) -> None:
+        self.tensors, self.batch_size, self.seed, self.rows = tensors, batch_size, seed, rows
+
+    @property
+    def _count(self) -> int:
+        return len(self.tensors[0]) if self.rows is None else len(self.rows)
 
     def __len__(self) -> int:
-        return -(-len(self.tensors[0]) // self.batch_size)
+        return -(-self._count // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        order = torch.randperm(len(self.tensors[0]), generator=torch.Generator().manual_seed(self.seed))
-        for rows in order.split(self.batch_size):
+        order = torch.randperm(self._count, generator=torch.Generator().manual_seed(self.seed))
+        for places in order.split(self.batch_size):
+            rows = places if self.rows is None else self.rows[places]
             yield tuple(tensor[rows] for tensor in self.tensors)
 
 
 class LabelledVectors(pl.LightningDataModule):
-    """Vectors float32 [n, d] and their codes int64 [n, label], NO_LABEL where the catalogue gives none."""
+    """Tensors of articles, the last of them codes int64 [n, label], NO_LABEL where the catalogue gives none.
 
-    def __init__(self, vectors: Tensor, codes: Tensor, batch_size: int, seed: int) -> None:
+    `training` and `validation` are their rows [m]; None: all are trained on, and none is validated on.
+    """
+
+    def __init__(
+        self,
+        tensors: tuple[Tensor, ...],
+        batch_size: int,
+        seed: int,
+        training: Tensor | None = None,
+        validation: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        self.tensors, self.batch_size, self.seed = (vectors, codes), batch_size, seed
+        self.tensors, self.batch_size, self.seed = tensors, batch_size, seed
+        self.training, self.validation = training, validation
 
     def train_dataloader(self) -> VectorBatches:
         epoch = self.trainer.current_epoch if self.trainer else 0
-        return VectorBatches(self.tensors, self.batch_size, self.seed + epoch)
+        return VectorBatches(self.tensors, self.batch_size, self.seed + epoch, self.training)
+
+    def val_dataloader(self) -> VectorBatches | list[Tensor]:
+        return [] if self.validation is None else VectorBatches(self.tensors, 512, self.seed, self.validation)

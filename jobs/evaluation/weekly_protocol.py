@@ -24,6 +24,7 @@ import pyarrow as pa
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.evaluation import SYSTEM_METRICS
 from expectations.recommendations import SYSTEM_RECOMMENDATIONS
+from expectations.tagging import ARTICLE_TAGS
 from jobs.embeddings.versions import current_encoder
 from jobs.evaluation.evaluate import add_baselines
 from jobs.evaluation.figures import figures_of, figures_table
@@ -63,8 +64,8 @@ SETTINGS = (
     "top_k",
     "mlflow_tracking_uri",
 )
-#: Side features are of what there is.
-READS_EARLIER_RUNS = OPTIONAL_TABLES
+#: Side features are of what there is, and tags fill in missing attributes.
+READS_EARLIER_RUNS = (*OPTIONAL_TABLES, ARTICLE_TAGS)
 
 #: By the start of a label week; of all together by None.
 Figures = dict[date | None, list[Figure]]

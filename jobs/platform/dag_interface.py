@@ -50,7 +50,7 @@ def job(module: ModuleType) -> dict[str, Any]:
 
     def paths(*declarations: str) -> list[str]:
         tables: list[Contract] = [table for name in declarations for table in getattr(module, name, ())]
-        return [table.path for table in tables]
+        return list(dict.fromkeys(table.path for table in tables))
 
     return {
         "settings": [*COMMON, *module.SETTINGS],

@@ -71,21 +71,25 @@ def fit(
     folder: Path,
     monitor: str | None = None,
     logger: Logger | None = None,
+    patience: int = PATIENCE,
+    threads: int = 1,
 ) -> tuple[Module, int]:
     """The network after its best epoch by `monitor` (None: after its last), and that epoch's number.
 
     Args:
         folder: of this fit's checkpoints, from which it resumes; removed by the caller once the network is safe.
+        patience: epochs without a better one that end the fit.
+        threads: of the processor. Small steps gain nothing from several, and wait for one another where cores are
+            shared.
     """
-    # Steps this small gain nothing from threads, and wait for one another where the cores are shared.
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     drop_damaged(folder)
     checkpoint = ModelCheckpoint(folder, filename="best", monitor=monitor, save_last=True)
     callbacks: list[Callback] = [checkpoint]
     if shows_bar := sys.stderr.isatty():  # in a log each step of a bar would be a line
         callbacks.append(TQDMProgressBar(refresh_rate=50))
     if monitor:
-        callbacks.append(EarlyStopping(monitor, patience=PATIENCE))
+        callbacks.append(EarlyStopping(monitor, patience=patience))
     fitting = trainer(
         max_epochs=epochs,
         callbacks=callbacks,

@@ -13,7 +13,15 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WEEK = timedelta(days=7)
@@ -245,6 +253,19 @@ class Settings(BaseSettings):
         "two_stage",
     ] = Field("als", description="Which recommender system is fitted and judged")
     system_epochs: int = Field(10, ge=1, le=200, description="Passes of a sequence network over the purchases")
+    class_weighting: tuple[NonNegativeFloat, ...] = Field(
+        (0.0, 0.25),
+        min_length=1,
+        description="How much rare classes weigh in the tagger's training: by their frequency to the power of minus"
+        " this; of several, with commas between, the one that tags validation products best",
+    )
+    tuned_blocks: int = Field(
+        1,
+        ge=0,
+        le=3,
+        description="Last blocks of EfficientNet-Lite0 that the tagger trains further, where that tags validation"
+        " products better; 0: none",
+    )
     tagging_epochs: int = Field(
         10, ge=1, le=200, description="Passes of the tagging paper's networks over the pictures"
     )

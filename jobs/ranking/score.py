@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.recommendations import BASELINE, CANDIDATES, MAX_RECOMMENDATIONS
+from expectations.tagging import ARTICLE_TAGS
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.job import Job, run
 from jobs.platform.progress import track
@@ -42,6 +43,8 @@ Positions = npt.NDArray[np.int64]
 
 READS, WRITES = (*SNAPSHOT_TABLES, MODEL_DECISIONS), (CANDIDATES,)
 SETTINGS = ("accept_drift", "top_k", "exclude_bought", "mlflow_tracking_uri", "model_name")
+#: Tags fill in attributes that the catalogue does not state, where there are any.
+READS_EARLIER_RUNS = (ARTICLE_TAGS,)
 
 #: Customers whose lists a baseline makes at once: each call looks at all purchases again.
 LISTED_TOGETHER = 100_000
@@ -187,4 +190,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES, settings=SETTINGS)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

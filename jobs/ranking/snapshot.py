@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -19,6 +20,8 @@ from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTION_FEATURES
+from expectations.tagging import ARTICLE_TAGS
+from jobs.features.predicted_attributes import filled
 from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
@@ -47,6 +50,7 @@ SNAPSHOT_TABLES = (
     ARTICLE_FEATURES,
     INTERACTION_FEATURES,
     ARTICLE_EMBEDDINGS,
+    ARTICLE_TAGS,
 )
 
 RECENT_DAYS = 28
@@ -189,15 +193,33 @@ def require_features(job: Job, dates: Sequence[date], advice: str) -> None:
 
 
 class SnapshotLoader:
-    """Loads snapshots of several dates, reading what has no date only once."""
+    """Loads snapshots of several dates, reading what has no date only once.
 
-    def __init__(self, job: Job, purchases: Purchases, encoder: str | None) -> None:
+    Args:
+        job: reads SNAPSHOT_TABLES.
+        purchases: of all dates that will be asked for.
+        encoder: version of the image embeddings; None: without images.
+        tags_until: date of the newest tags that fill in what the catalogue does not state; None: the run's.
+
+    Attributes:
+        attributes: columns of silver/articles in the order of article codes, with what tags fill in.
+        predicted: how many articles have a predicted attribute, by its name.
+    """
+
+    def __init__(self, job: Job, purchases: Purchases, encoder: str | None, tags_until: date | None = None) -> None:
         self._job, self._purchases = job, purchases
         self._customers = self._aligned(job.read_arrow(CUSTOMERS), "customer")
-        self._articles = self._aligned(job.read_arrow(ARTICLES), "article")
+        stated = self._aligned(job.read_arrow(ARTICLES), "article")
+        attributes = [name for name in ARTICLE_CATEGORIES if name in stated.column_names]
+        self.attributes, self.predicted = filled(job, stated, attributes, tags_until)
         self.images = image_embeddings(job, purchases.article_ids, encoder)
-        self._department = _codes(self._articles["department_name"].cast(pa.string()).combine_chunks())
         self._age_band = behaviour.age_bands(_floats(self._customers["age"]))
+
+    def with_attributes(self, attributes: pa.Table) -> SnapshotLoader:
+        """The same with other attributes of the articles, of which nothing is filled in."""
+        other = copy(self)
+        other.attributes, other.predicted = attributes, {}
+        return other
 
     def source_context(self, as_of_date: date) -> SourceContext:
         """What the candidate sources know as of a date, whose features they need not."""
@@ -205,7 +227,7 @@ class SnapshotLoader:
             history=self._purchases.before(as_of_date),
             as_of_date=as_of_date,
             product=self._purchases.products(),
-            department=self._department,
+            department=_codes(self.attributes["department_name"].cast(pa.string()).combine_chunks()),
             age_band=self._age_band,
             images=self.images,
         )
@@ -231,7 +253,7 @@ class SnapshotLoader:
         return Snapshot(
             **vars(self.source_context(as_of_date)),
             customer_table=Columns(customer_numeric, _texts(CUSTOMER_CATEGORIES, customers, self._customers)),
-            article_table=Columns(article_numeric, _texts(ARTICLE_CATEGORIES, articles, self._articles)),
+            article_table=Columns(article_numeric, _texts(ARTICLE_CATEGORIES, articles, self.attributes)),
         )
 
     def _calendar(self, as_of_date: date) -> tuple[Floats, Floats]:

@@ -29,6 +29,7 @@ import pandas as pd
 from pytorch_lightning.loggers import Logger
 
 from expectations.evaluation import MODEL_DECISIONS
+from expectations.tagging import ARTICLE_TAGS
 from jobs.embeddings.versions import current_encoder
 from jobs.metrics.bootstrap import bootstrap_means, interval
 from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_ranks
@@ -54,8 +55,8 @@ from jobs.recommenders.registry import SYSTEMS
 from jobs.retrieval.purchases import Purchases, load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, ()
-#: The verdicts of earlier runs name versions that the registry must have.
-READS_EARLIER_RUNS = (MODEL_DECISIONS,)
+#: The verdicts of earlier runs name versions that the registry must have; tags fill in missing attributes.
+READS_EARLIER_RUNS = (MODEL_DECISIONS, ARTICLE_TAGS)
 SETTINGS = (
     "accept_drift",
     "data",
@@ -203,7 +204,8 @@ def main(job: Job) -> str:
         promotions(job)  # raises where the registry is lost: hours of training would end in the same
         encoder = current_encoder(settings)
         purchases = load_purchases(job, before=settings.as_of_date)
-        weeks = Weeks(SnapshotLoader(job, purchases, encoder), purchases, settings.seed)
+        loader = SnapshotLoader(job, purchases, encoder)
+        weeks = Weeks(loader, purchases, settings.seed)
         plan = evaluated_plan(settings)
         if why := shortage(weeks, plan, final_plan(settings, {}, [])):
             end_without_result(why)
@@ -214,13 +216,17 @@ def main(job: Job) -> str:
         place = settings.work_dir / "checkpoints" / f"{as_of}-{digest}"
         fits = fit_both(plan, weeks, encoder, settings, place, RunLogger(active.info.run_id))
         mlflow.log_metrics({f"validation/{name}/map_at_{K}": score for name, score in fits.scores.items()})
-        mlflow.log_params(parameters(job, encoder, fits.rounds, fits.final.chosen))
+        predicted = ", ".join(f"{name} of {n:,} articles" for name, n in loader.predicted.items()) or "none"
+        mlflow.log_params(
+            parameters(job, encoder, fits.rounds, fits.final.chosen) | {"predicted_attributes": predicted}
+        )
         tags = {"encoder": encoder or "none", "fingerprint": digest, "inputs": INPUTS_DIGEST}
         card = model_card(settings, plan, fits, purchases, encoder)
         version = register(settings, fits, tags, card, purchases.customer_ids[:2].to_pylist())
         shutil.rmtree(place)
     images = f"images by {encoder}" if fits.final.inputs.encoder else "no images: the model runs without them"
     sources = "".join(f", {name} among the sources" for name in fits.final.systems)
+    sources += f"; predicted from pictures: {predicted}" if loader.predicted else ""
     choice = ", ".join(f"{name} {score:.4f}" for name, score in fits.scores.items())
     return (
         f"{name} version {version}, {images}{sources}; {fits.final.chosen} ranks (MAP@{K} of the week "

@@ -51,7 +51,7 @@ class TwoStage:
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> RankedCandidates:
         require_features(self.job, [as_of_date], ADVICE)
-        snapshot = SnapshotLoader(self.job, history, self.model.inputs.encoder).at(as_of_date)
+        snapshot = SnapshotLoader(self.job, history, self.model.inputs.encoder, as_of_date).at(as_of_date)
         return RankedCandidates(Recommender(self.model, snapshot), count)
 
 
@@ -66,7 +66,7 @@ def fit(known: TrainingContext, job: Job) -> TwoStage:
     starts = [start for start in (*plan.validated, *plan.weeks) if len(history.before(start))]
     require_features(job, starts, ADVICE)
     encoder = current_encoder(settings)
-    weeks = Weeks(SnapshotLoader(job, history, encoder), history, known.seed)
+    weeks = Weeks(SnapshotLoader(job, history, encoder, known.as_of_date), history, known.seed)
     check_enough(weeks, plan)
     folder = known.folder / fingerprint(weeks, starts, encoder, settings)
     model, _, _ = fit_evaluated(plan, weeks, encoder, settings, folder)

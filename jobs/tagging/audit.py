@@ -6,7 +6,9 @@ Learning", 3.1). The sheet lies in the job's MLflow run.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import mlflow
@@ -33,7 +35,9 @@ from jobs.tagging.train import split
 from lightning_modules.tagging_heads import NO_LABEL
 
 READS, WRITES = EXAMPLE_TABLES, (LABEL_AUDIT, FEATURE_SLICES)
-SETTINGS = ("accept_drift", "data", "mapping", "encoder", "embedding_dim", "seed", "mlflow_tracking_uri")
+SETTINGS = (
+    *("accept_drift", "data", "mapping", "encoder", "embedding_dim", "class_weighting", "seed", "mlflow_tracking_uri"),
+)
 
 #: Taggers, each of which judges its share of the product lines.
 FOLDS = 5
@@ -42,14 +46,14 @@ SURE, HARDLY = 0.9, 0.05
 #: Contradictions on the sheet.
 SHOWN = 30
 #: To be raised when the same examples are to give another audit.
-VERSION = 1
+VERSION = 2
 _SLICE, _SHEET = "all", "label_audit.png"
 
 
 def contradictions(tagger: Tagger, catalogue: Catalogue, rows: Ints) -> list[dict[str, object]]:
     """Rows of label_audit among these articles, without their rank."""
     labels, found = catalogue.examples.labels, list[dict[str, object]]()
-    for block, shares in tagger.blocks(catalogue.examples.vectors[rows]):
+    for block, shares in tagger.blocks(tagger.inputs(catalogue.examples, rows)):
         here = rows[block]
         for column, (name, values) in enumerate(labels.classes.items()):
             codes = labels.codes[here, column]
@@ -71,8 +75,8 @@ def contradictions(tagger: Tagger, catalogue: Catalogue, rows: Ints) -> list[dic
     return found
 
 
-def audit(catalogue: Catalogue, folder: Path, seed: int) -> pa.Table:
-    """The rows of label_audit, the surest contradiction first."""
+def audit(catalogue: Catalogue, folder: Path, balances: Sequence[float], seed: int) -> pa.Table:
+    """The rows of label_audit, the surest contradiction first; see `fit` for `folder` and `balances`."""
     names = [f"audit {line}" for line in catalogue.lines]  # other folds than the trained tagger's parts
     folds, found = parts_of(names, FOLDS), list[dict[str, object]]()
     split(catalogue.lines)  # raises where there are too few
@@ -83,7 +87,7 @@ def audit(catalogue: Catalogue, folder: Path, seed: int) -> pa.Table:
         is_validation = parts_of([catalogue.lines[row] for row in others.tolist()]) == 0
         fitted = fit(
             catalogue.examples, others[~is_validation], others[is_validation], catalogue.encoder,
-            folder / str(fold), seed,
+            folder / str(fold), seed, balances=balances,
         )  # fmt: skip
         found += contradictions(fitted, catalogue, np.flatnonzero(folds == fold))
     found.sort(key=lambda row: (row["stated_probability"] - row["probability"], row["article_id"], row["label"]))  # type: ignore[operator]
@@ -115,11 +119,12 @@ def main(job: Job) -> str:
     settings = job.settings
     use_tracking(settings)
     catalogue = load(job)
-    sources = {catalogue.digest: 0}
+    sources = {f"{catalogue.digest} {settings.class_weighting}": 0}
     if recorded(job, LABEL_AUDIT, VERSION).get(_SLICE) == sources:
         return f"{len(catalogue.examples):,} articles: up to date"
     with start_run(settings, job.name), tempfile.TemporaryDirectory() as scratch:
-        table = audit(catalogue, settings.work_dir / "tagging" / f"audit-{catalogue.digest}", settings.seed)
+        work = settings.work_dir / "tagging" / f"audit-{catalogue.digest}-{settings.class_weighting}"
+        table = audit(catalogue, work, settings.class_weighting, settings.seed)
         sheet = Path(scratch, _SHEET)
         draw(table.slice(0, SHOWN).to_pylist(), settings).save(sheet)
         mlflow.log_artifact(str(sheet))
@@ -127,6 +132,7 @@ def main(job: Job) -> str:
         where = mlflow.get_artifact_uri(_SHEET)
     job.publish(LABEL_AUDIT, table, {})
     record(job, LABEL_AUDIT, VERSION, {_SLICE: sources})
+    shutil.rmtree(work, ignore_errors=True)
     first = [
         f"{row['article_id']} is stated {row['stated_value']} and looks {row['value']}"
         for row in table.slice(0, 3).to_pylist()

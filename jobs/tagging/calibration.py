@@ -17,24 +17,38 @@ DEFAULT_THRESHOLD = 0.5
 _BINS = 15
 
 
-def temperature(logits: Floats, codes: Ints) -> float:
-    """What logits [n, k] are divided by for the least cross-entropy ("On Calibration of Modern Neural Networks", 4.2).
+def temperature(logits: Floats, codes: Ints, log_frequency: Floats | None = None) -> float:
+    """The temperature that gives the least cross-entropy ("On Calibration of Modern Neural Networks", 4.2).
 
-    1 where there are too few articles.
+    1 where there are too few articles. See `probabilities`.
     """
     if len(codes) < MIN_ARTICLES:
         return 1.0
     rows = np.arange(len(codes))
 
     def loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, codes].mean())
+        return -float(log_softmax(_scaled(logits, np.exp(log_temperature), log_frequency), axis=1)[rows, codes].mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 2.5), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 4.5), method="bounded").x))
 
 
-def probabilities(logits: Floats, temperature: float) -> Floats:
-    """Softmax over the classes, [n, k]."""
-    return softmax(logits / temperature, axis=1)
+def probabilities(logits: Floats, temperature: float, log_frequency: Floats | None = None) -> Floats:
+    """Softmax over the classes, [n, k].
+
+    What the picture says is divided by the temperature. What is known before, how frequent a class is, is not: a label
+    that pictures say nothing of then has its frequencies as probabilities, and none is sure of anything else.
+
+    Args:
+        logits: [n, k].
+        log_frequency: log of each class's share among the articles trained on, [k]; None: all are as frequent.
+    """
+    return softmax(_scaled(logits, temperature, log_frequency), axis=1)
+
+
+def _scaled(logits: Floats, temperature: float, log_frequency: Floats | None) -> Floats:
+    if log_frequency is None or temperature <= 1:
+        return logits / temperature
+    return (logits - log_frequency) / temperature + log_frequency
 
 
 def threshold(confidence: Floats, is_right: npt.NDArray[np.bool_]) -> float:

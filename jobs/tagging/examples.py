@@ -18,8 +18,7 @@ from jobs.embeddings.versions import current_encoder, image_folder, no_folder
 from jobs.ingest.mapping import load_mapping
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
-from jobs.tagging.fit import Examples
-from jobs.tagging.labels import labels_of, product_lines
+from jobs.tagging.labels import Examples, labels_of, product_lines
 
 #: The tables that are read here; a job that calls `load` declares them.
 EXAMPLE_TABLES = (ARTICLES, ARTICLE_ATTRIBUTES, ARTICLE_EMBEDDINGS)
@@ -35,12 +34,14 @@ class Catalogue:
         examples: their vectors and labels.
         lines: product line of each.
         encoder: the version of the vectors.
+        checksums: of the pictures.
     """
 
     article_ids: pa.StringArray
     examples: Examples
     lines: Sequence[str]
     encoder: str
+    checksums: Sequence[str]
 
     @property
     def digest(self) -> str:
@@ -65,22 +66,22 @@ def load(job: Job) -> Catalogue:
     advice = f"run embeddings.images with --encoder {settings.encoder} first"
     if encoder is None:
         raise JobError(f"encoder {settings.encoder} was never fitted on these pictures; {advice}")
-    article_ids, vectors = vectors_of(job, encoder)
+    article_ids, vectors, checksums = vectors_of(job, encoder)
     if not len(article_ids):
         raise JobError(f"{ARTICLE_EMBEDDINGS.path} has no vector of encoder {encoder}: no picture could be read")
     names = load_mapping(settings.mapping).labels
     labels = labels_of(columns(job, article_ids, names))
     lines = product_lines(pa.table(columns(job, article_ids, _LINES)))
-    return Catalogue(article_ids, Examples(vectors, labels), lines, encoder)
+    return Catalogue(article_ids, Examples(vectors, labels), lines, encoder, checksums)
 
 
-def vectors_of(job: Job, encoder: str) -> tuple[pa.StringArray, np.ndarray]:
-    """Ids [n] of the articles in order, and their vectors float32 [n, d] by that encoder version."""
-    rows = job.read_arrow(
-        ARTICLE_EMBEDDINGS, ["article_id", "image_status", "image_embedding"], where={"encoder": [encoder]}
-    )
+def vectors_of(job: Job, encoder: str) -> tuple[pa.StringArray, np.ndarray, list[str]]:
+    """Ids [n] of the articles in order, their vectors float32 [n, d] by that encoder version, pictures' checksums."""
+    names = ["article_id", "image_status", "image_checksum", "image_embedding"]
+    rows = job.read_arrow(ARTICLE_EMBEDDINGS, names, where={"encoder": [encoder]})
     rows = rows.filter(pc.equal(rows["image_status"], "ok")).sort_by("article_id")
-    return rows["article_id"].combine_chunks(), np.ascontiguousarray(matrix(rows["image_embedding"]), np.float32)
+    vectors = np.ascontiguousarray(matrix(rows["image_embedding"]), np.float32)
+    return rows["article_id"].combine_chunks(), vectors, rows["image_checksum"].to_pylist()
 
 
 def columns(job: Job, article_ids: pa.StringArray, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:

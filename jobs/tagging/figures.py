@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from expectations.tagging import TAGGING_METRICS
 from jobs.platform.schemas import arrow_schema
 from jobs.tagging.calibration import Floats, Ints, calibration_error
-from jobs.tagging.fit import Examples
+from jobs.tagging.labels import Examples
 from jobs.tagging.tagger import Tagger
 from lightning_modules.tagging_heads import NO_LABEL
 
@@ -22,7 +22,7 @@ SHOWN = 25
 #: Columns of a report: system and metric.
 COLUMNS = (
     *(("tagger", metric) for metric in ("accuracy", "balanced_accuracy", "macro_f1", "answered", "accuracy_answered")),
-    *(("linear_probe", "accuracy"), ("majority_class", "accuracy")),
+    *(("frozen", "accuracy"), ("linear_probe", "accuracy"), ("majority_class", "accuracy")),
 )
 
 
@@ -53,7 +53,7 @@ def class_figures(truth: Ints, predicted: Ints) -> dict[str, float]:
 def tag_figures(system: str, split: str, tagger: Tagger, examples: Examples, rows: Ints) -> list[TagFigure]:
     """Figures of a tagger on these rows: class_figures, calibration_error, and of its answers above the threshold
     the share (answered) and the accuracy (accuracy_answered)."""
-    found = tagger.likeliest(examples.vectors[rows])
+    found = tagger.likeliest(tagger.inputs(examples, rows))
     figures = []
     for place, name in enumerate(examples.labels.classes):
         truth = examples.labels.codes[rows, place]
@@ -132,7 +132,7 @@ def draw_confusion(name: str, values: Sequence[str], truth: Ints, predicted: Int
 
 def draw_all(tagger: Tagger, examples: Examples, rows: Ints, folder: Path) -> None:
     """Confusion matrices of all labels on these rows."""
-    found: Mapping[str, tuple[Ints, Floats]] = tagger.likeliest(examples.vectors[rows])
+    found: Mapping[str, tuple[Ints, Floats]] = tagger.likeliest(tagger.inputs(examples, rows))
     for place, (name, values) in enumerate(examples.labels.classes.items()):
         truth = examples.labels.codes[rows, place]
         known = truth != NO_LABEL

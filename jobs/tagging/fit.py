@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,20 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from jobs.platform import lightning
-from jobs.tagging import calibration
+from jobs.tagging import calibration, tagger
 from jobs.tagging.calibration import Floats, Ints
-from jobs.tagging.labels import Labels
+from jobs.tagging.labels import Examples
 from jobs.tagging.tagger import Tagger, logits_of
 from lightning_modules.tagging_heads import NO_LABEL, LabelledVectors, TaggingHeads
+from lightning_modules.tuned_tagger import Lite0Tail
 
 #: Passes over a large catalogue; a small one needs more of them for so many steps.
 EPOCHS, MIN_STEPS = 25, 600
 BATCH = 256
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Vectors [n, d] of articles, and their labels' codes [n, label]."""
-
-    vectors: Floats
-    labels: Labels
-
-    def __len__(self) -> int:
-        return len(self.vectors)
+#: Of the passes a share that may bring nothing better on the validation products before the fit ends.
+PATIENCE = 0.4
+#: How much rare classes weigh (TaggingHeads.balance) where nothing else is asked for.
+BALANCES = (0.0, 0.25)
 
 
 def fit(
@@ -43,39 +36,82 @@ def fit(
     folder: Path,
     seed: int,
     *,
+    balances: Sequence[float] = BALANCES,
     logger: Logger | None = None,
     is_probe: bool = False,
 ) -> Tagger:
-    """A tagger fitted on the rows `training`, its temperatures and thresholds on the rows `validation`.
+    """A tagger fitted on the rows `training`; epoch, class weights, temperatures and thresholds by `validation`.
 
-    A fit that was killed goes on from its checkpoint in `folder`. The same rows and seed give the same tagger.
+    The same rows and seed give the same tagger. One that was killed goes on from what it left in `folder`, which the
+    caller removes once the tagger is safe.
 
     Args:
+        balances: of these class weights the ones with the fewest errors on the validation products are taken.
         is_probe: a linear probe: no hidden layer, and all articles weigh alike.
     """
-    heads = fit_heads(examples, training, folder, seed, logger, is_probe)
-    temperatures, thresholds = {}, {}
-    logits = logits_of(heads, examples.vectors[validation])
+    done = folder / "fitted"
+    if (done / tagger.CONFIG).exists():
+        return tagger.load(done)
+    fits = [
+        fit_heads(examples, training, validation, folder / f"{balance:g}", seed, balance, logger, is_probe)
+        for balance in ((0.0,) if is_probe else balances)
+    ]
+    logits = [logits_of(heads, examples.vectors[validation]) for heads in fits]
+    errors = [mean_error(found, examples, validation) for found in logits]
+    best = int(np.argmin(errors))
+    fitted = calibrated(fits[best], logits[best], examples, validation, encoder)
+    fitted.save(done)
+    return fitted
+
+
+def mean_error(logits: dict[str, Floats], examples: Examples, rows: Ints) -> float:
+    """Mean over the labels of the share of these rows whose likeliest class is not the catalogue's."""
+    errors = []
     for place, name in enumerate(examples.labels.classes):
+        codes = examples.labels.codes[rows, place]
+        if (known := codes != NO_LABEL).any():
+            errors.append(float((logits[name].argmax(1) != codes)[known].mean()))
+    return float(np.mean(errors)) if errors else 1.0
+
+
+def calibrated(
+    heads: TaggingHeads,
+    logits: dict[str, Floats],
+    examples: Examples,
+    validation: Ints,
+    encoder: str,
+    tail: Lite0Tail | None = None,
+) -> Tagger:
+    """The heads with temperatures and thresholds by the rows `validation`, whose logits are given."""
+    temperatures, thresholds = {}, {}
+    frequencies = heads.log_frequency.double().split(heads.sizes)
+    for place, (name, frequency) in enumerate(zip(examples.labels.classes, frequencies, strict=True)):
         codes = examples.labels.codes[validation, place]
         known = codes != NO_LABEL
         found, codes = logits[name][known], codes[known]
-        temperatures[name] = calibration.temperature(found, codes)
-        shares = calibration.probabilities(found, temperatures[name])
+        temperatures[name] = calibration.temperature(found, codes, frequency.numpy())
+        shares = calibration.probabilities(found, temperatures[name], frequency.numpy())
         thresholds[name] = calibration.threshold(shares.max(1, initial=0), shares.argmax(1) == codes)
-    return Tagger(heads, examples.labels.classes, temperatures, thresholds, encoder)
+    return Tagger(heads, examples.labels.classes, temperatures, thresholds, encoder, tail)
 
 
 def fit_heads(
-    examples: Examples, training: Ints, folder: Path, seed: int, logger: Logger | None, is_probe: bool
+    examples: Examples,
+    training: Ints,
+    validation: Ints,
+    folder: Path,
+    seed: int,
+    balance: float,
+    logger: Logger | None = None,
+    is_probe: bool = False,
 ) -> TaggingHeads:
-    """The network alone."""
+    """The network alone, after its best epoch on the validation products."""
     vectors, codes = examples.vectors[training], examples.labels.codes[training]
     classes = {name: len(values) for name, values in examples.labels.classes.items()}
     batches = -(-len(vectors) // BATCH)
     epochs = max(EPOCHS, -(-MIN_STEPS // batches))
     frequency = np.concatenate([_frequency(codes[:, place], size) for place, size in enumerate(classes.values())])
-    own: dict[str, Any] = {"hidden": 0, "balance": 0.0} if is_probe else {}
+    own: dict[str, Any] = {"hidden": 0} if is_probe else {}
     deviation = vectors.std(axis=0)
     pl.seed_everything(seed, verbose=False)
     heads = TaggingHeads(
@@ -84,11 +120,14 @@ def fit_heads(
         np.where(deviation > 1e-6 * deviation.max(initial=1e-9), deviation, 1.0).tolist(),
         frequency.tolist(),
         steps=epochs * batches,
+        balance=balance,
         **own,
     )
-    data = LabelledVectors(torch.from_numpy(vectors), torch.from_numpy(codes), BATCH, seed)
-    fitted, _ = lightning.fit(heads, data, epochs, folder, logger=logger)
-    shutil.rmtree(folder, ignore_errors=True)
+    tensors = torch.from_numpy(examples.vectors), torch.from_numpy(examples.labels.codes)
+    held_out = torch.from_numpy(validation) if len(validation) else None
+    data = LabelledVectors(tensors, BATCH, seed, torch.from_numpy(training), held_out)
+    monitor, patience = "val/error" if len(validation) else None, max(int(PATIENCE * epochs), 1)
+    fitted, _ = lightning.fit(heads, data, epochs, folder, monitor, logger=logger, patience=patience)
     return fitted
 
 

@@ -21,6 +21,7 @@ ARTICLES_PER_CLASS = 2
 PARTS, TEST, VALIDATION = 10, 0, 1
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,25 @@ class Labels:
     def remark(self) -> str:
         """What is left out, in words; empty for nothing."""
         return "; ".join(f"{name} is left out: {why}" for name, why in self.left_out.items())
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What taggers learn from.
+
+    Attributes:
+        vectors: [n, d] of the articles.
+        labels: their codes.
+        activations: what EfficientNet-Lite0 gives of their pictures but for its last blocks, float16 [n, c, h, w];
+            None: the encoder is not trained further.
+    """
+
+    vectors: Floats
+    labels: Labels
+    activations: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.vectors)
 
 
 def labels_of(columns: Mapping[str, pa.ChunkedArray]) -> Labels:

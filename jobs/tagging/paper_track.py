@@ -203,7 +203,7 @@ def main(job: Job) -> str:
     for name in names:  # as the paper's cleaned data: all labels are given
         table = table.filter(table[name].is_valid())
     images, good = pictures(job, table["article_id"].to_pylist())
-    table = table.take(good)
+    table = table.take(pa.array(good, pa.int64()))
     if table.num_rows < 10 * TEST_PARTS:
         raise JobError(f"{table.num_rows:,} pictures with all labels are too few to compare models on")
     labels = {name: binary_columns(table[name].to_pylist()) for name in names}

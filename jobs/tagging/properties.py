@@ -220,7 +220,7 @@ def pictures(job: Job, article_ids: pa.ChunkedArray) -> Floats:
     """Image vectors of these articles, float32 [n, d], zeros where there is no picture; d = 0: none has."""
     use_tracking(job.settings)
     encoder = current_encoder(job.settings)
-    ids, vectors = vectors_of(job, encoder) if encoder else (pa.array([], pa.string()), np.empty((0, 0), np.float32))
+    ids, vectors = vectors_of(job, encoder)[:2] if encoder else (pa.array([], pa.string()), np.empty((0, 0)))
     found = np.zeros((len(article_ids), vectors.shape[1] if len(vectors) else 0), np.float32)
     place = pc.fill_null(pc.index_in(article_ids, value_set=ids), -1).to_numpy()
     if len(vectors):

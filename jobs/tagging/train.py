@@ -1,5 +1,8 @@
 """Fits the tagger: a classifier per label over the vectors of the pictures, and whether it replaces the one before.
 
+With `tuned_blocks` the encoder's last blocks are then trained further with the classifiers; that tagger is taken where
+it tags the validation products better.
+
 Labels are those of the mapping. Articles are held out by product line, since variants of one product on both sides of
 a split flatter every model; for figures to compare with published ones a second tagger holds them out one by one, and
 is thrown away. Beside both stand a linear probe on the same vectors and the majority class. The new tagger becomes
@@ -9,8 +12,10 @@ already is left.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -32,21 +37,26 @@ from jobs.platform.tracking import (
     use_tracking,
 )
 from jobs.tagging import tagger as taggers
+from jobs.tagging import tuning
+from jobs.tagging.activations import TUNABLE, activations_of, inputs_of
 from jobs.tagging.calibration import Floats, Ints
 from jobs.tagging.examples import EXAMPLE_TABLES, Catalogue, load, vectors_of, why_no_pictures
 from jobs.tagging.figures import TagFigure, card, draw_all, figures_table, majority_figures, tag_figures
-from jobs.tagging.fit import Examples, fit
-from jobs.tagging.labels import TEST, VALIDATION, parts_of
+from jobs.tagging.fit import fit
+from jobs.tagging.labels import TEST, VALIDATION, Examples, parts_of
 from jobs.tagging.tagger import Tagger
 from lightning_modules.tagging_heads import NO_LABEL
 
 READS, WRITES = EXAMPLE_TABLES, (TAGGING_METRICS,)
-SETTINGS = ("accept_drift", "data", "mapping", "encoder", "embedding_dim", "seed", "mlflow_tracking_uri")
+SETTINGS = (
+    *("accept_drift", "data", "mapping", "encoder", "embedding_dim", "seed", "mlflow_tracking_uri"),
+    *("class_weighting", "tuned_blocks"),
+)
 
 #: Name in the model registry.
 NAME = "article_tagger"
 #: To be raised when the same examples are to give another tagger.
-VERSION = 1
+VERSION = 2
 #: Fewer articles leave nothing to hold out.
 MIN_ARTICLES = 20
 
@@ -64,34 +74,43 @@ def split(names: Sequence[str]) -> tuple[Ints, Ints, Ints]:
     return training, validation, test
 
 
-def judged(job: Job, catalogue: Catalogue, run_id: str) -> tuple[Tagger, list[TagFigure], Ints]:
+def judged(job: Job, catalogue: Catalogue, work: Path, run_id: str) -> tuple[Tagger, list[TagFigure], Ints]:
     """The tagger, the figures by both splits, and the rows held out by product line."""
-    settings, examples = job.settings, catalogue.examples
-    work = settings.work_dir / "tagging" / catalogue.digest
+    settings, examples, encoder = job.settings, catalogue.examples, catalogue.encoder
     figures, kept, held_out = list[TagFigure](), None, None
     for name, names in (("product_line", catalogue.lines), ("random", catalogue.article_ids.to_pylist())):
         training, validation, test = split(names)
-        for system, is_probe in (("tagger", False), ("linear_probe", True)):
-            is_kept = name == "product_line" and not is_probe
-            fitted = fit(
-                examples, training, validation, catalogue.encoder, work / f"{name}-{system}", settings.seed,
-                logger=RunLogger(run_id) if is_kept else None, is_probe=is_probe,
-            )  # fmt: skip
+        logger = RunLogger(run_id) if name == "product_line" else None
+        rows, seed, balances = (training, validation), settings.seed, settings.class_weighting
+        probe = fit(examples, *rows, encoder, work / f"{name}-probe", seed, is_probe=True)
+        frozen = fit(examples, *rows, encoder, work / f"{name}-tagger", seed, balances=balances, logger=logger)
+        systems = {"tagger": frozen, "linear_probe": probe}
+        if examples.activations is not None:
+            blocks = settings.tuned_blocks
+            tuned = tuning.tune(frozen, examples, *rows, blocks, work / f"{name}-tuned", seed, logger)
+            errors = {
+                system: tuning.error(each, examples, validation)
+                for system, each in (("frozen", frozen), ("tuned", tuned))
+            }
+            mlflow.log_metrics({f"{name}/validation_error/{system}": error for system, error in errors.items()})
+            best = tuned if errors["tuned"] < errors["frozen"] else frozen
+            systems = {"tagger": best, "frozen": frozen, "linear_probe": probe}
+        for system, fitted in systems.items():
             figures += tag_figures(system, name, fitted, examples, test)
-            if is_kept:
-                kept, held_out = fitted, test
         figures += majority_figures(name, examples, training, test)
+        if kept is None:
+            kept, held_out = systems["tagger"], test
     assert kept is not None and held_out is not None
     return kept, figures, held_out
 
 
-def mean_accuracy(tagger: Tagger, vectors: Floats, examples: Examples, rows: Ints) -> float:
+def mean_accuracy(tagger: Tagger, inputs: Floats, examples: Examples, rows: Ints) -> float:
     """Mean over the examples' labels of the share of tags that are the stated value; 0 for a label it does not know.
 
     Args:
-        vectors: of those rows, by the tagger's own encoder.
+        inputs: of those rows, as the tagger takes them.
     """
-    found, shares = tagger.likeliest(vectors), []
+    found, shares = tagger.likeliest(inputs), []
     for place, (name, values) in enumerate(examples.labels.classes.items()):
         codes = examples.labels.codes[rows, place]
         known = codes != NO_LABEL
@@ -102,17 +121,17 @@ def mean_accuracy(tagger: Tagger, vectors: Floats, examples: Examples, rows: Int
 
 
 def rival(job: Job, catalogue: Catalogue, version: ModelVersion, rows: Ints) -> tuple[Tagger, Floats, Ints] | None:
-    """The champion, its encoder's vectors of as many of the held-out rows as it has them of, and these rows."""
+    """The champion, what it takes of as many of the held-out rows as its encoder has vectors of, and these rows."""
     with tempfile.TemporaryDirectory() as scratch:
         old = taggers.load(load_model_folder(version.name, version.version, Path(scratch)))
-    if old.encoder == catalogue.encoder:
-        return old, catalogue.examples.vectors[rows], rows
-    ids, vectors = vectors_of(job, old.encoder)
+    ids, vectors, checksums = vectors_of(job, old.encoder)
     place = {article: n for n, article in enumerate(ids.to_pylist())}
     both = [row for row in rows.tolist() if catalogue.article_ids[row].as_py() in place]
     if not both:
         return None
-    return old, vectors[[place[catalogue.article_ids[row].as_py()] for row in both]], np.array(both)
+    theirs = np.array([place[catalogue.article_ids[row].as_py()] for row in both])
+    inputs = inputs_of(job.settings, old, ids.take(theirs).to_pylist(), vectors[theirs], [checksums[n] for n in theirs])
+    return old, inputs, np.array(both)
 
 
 def gate(job: Job, catalogue: Catalogue, tagger: Tagger, version: str, rows: Ints) -> str:
@@ -123,9 +142,9 @@ def gate(job: Job, catalogue: Catalogue, tagger: Tagger, version: str, rows: Int
         reason = "It is the first." if before is None else f"Version {before.version}'s vectors are gone."
         set_champion(NAME, version, reason)
         return reason
-    old, old_vectors, both = against
-    new = mean_accuracy(tagger, catalogue.examples.vectors[both], catalogue.examples, both)
-    rest = mean_accuracy(old, old_vectors, catalogue.examples, both)
+    old, old_inputs, both = against
+    new = mean_accuracy(tagger, tagger.inputs(catalogue.examples, both), catalogue.examples, both)
+    rest = mean_accuracy(old, old_inputs, catalogue.examples, both)
     mlflow.log_metrics({"gate/accuracy": new, "gate/champion_accuracy": rest})
     words = f"mean accuracy {new:.4f}, that of version {before.version} {rest:.4f}, on {len(both):,} held-out articles"
     if new > rest:
@@ -143,32 +162,56 @@ def register(job: Job, catalogue: Catalogue, tagger: Tagger, rows: Ints, tags: M
         return log_model_folder(NAME, folder, job.settings, tags)
 
 
+def with_activations(job: Job, catalogue: Catalogue, work: Path) -> Catalogue:
+    """The catalogue with what the encoder's last blocks are tuned on, where they are to be."""
+    blocks, count = job.settings.tuned_blocks, len(catalogue.examples)
+    if not blocks or job.settings.encoder not in TUNABLE or count < tuning.MIN_PICTURES:
+        return catalogue
+    ids, file = catalogue.article_ids.to_pylist(), work / "activations.npy"
+    activations = activations_of(job.settings, ids, catalogue.checksums, blocks, file)
+    return replace(catalogue, examples=replace(catalogue.examples, activations=activations))
+
+
+def how(tagger: Tagger) -> str:
+    """In words, what the encoder is to the tagger."""
+    return f"its last {tagger.tuned_blocks} blocks trained further" if tagger.tail else "frozen"
+
+
 def main(job: Job) -> str:
     if why := why_no_pictures(job):
         return why
     use_tracking(job.settings)
     catalogue = load(job)
     labels = catalogue.examples.labels
-    tags = {"inputs": catalogue.digest, "code": str(VERSION), "encoder": catalogue.encoder}
+    settings = job.settings
+    chosen = f"{settings.tuned_blocks} {settings.class_weighting}"
+    tags = {"inputs": catalogue.digest, "code": str(VERSION), "encoder": catalogue.encoder, "settings": chosen}
     words = f"{len(catalogue.examples):,} articles, labels {', '.join(labels.classes)}, encoder {catalogue.encoder}"
     if known := find_versions(NAME, **tags):
         return f"{words}: version {known[0].version} was fitted on these; nothing to do"
-    with start_run(job.settings, job.name) as tracked:
-        tagger, figures, rows = judged(job, catalogue, tracked.info.run_id)
+    work = settings.work_dir / "tagging" / f"{catalogue.digest}-{VERSION}-{chosen.replace(' ', '')}"
+    work.mkdir(parents=True, exist_ok=True)
+    with start_run(settings, job.name) as tracked:
+        catalogue = with_activations(job, catalogue, work)
+        tagger, figures, rows = judged(job, catalogue, work, tracked.info.run_id)
         mlflow.log_metrics({f"{f.split}/{f.system}/{f.label}/{f.metric}": f.value for f in figures})
         version = register(job, catalogue, tagger, rows, tags)
         reason = gate(job, catalogue, tagger, version, rows)
         describe_version(NAME, version, "Figures", f"{reason}\n\n{card(figures)}")
     job.publish(TAGGING_METRICS, figures_table("tagger", figures, job.settings.run_id), {"report": ["tagger"]})
-    accuracy = {(f.system, f.label): f.value for f in figures if (f.split, f.metric) == ("product_line", "accuracy")}
-    said = ", ".join(
-        f"{name} {accuracy['tagger', name]:.3f} (probe {accuracy['linear_probe', name]:.3f}, "
-        f"majority {accuracy['majority_class', name]:.3f})"
-        for name in labels.classes
-        if ("tagger", name) in accuracy
-    )
-    return "; ".join(
-        [f"{words}: version {version}. {reason} Accuracy by product line: {said}", *filter(None, [labels.remark()])]
+    shutil.rmtree(work, ignore_errors=True)
+    said = [f"{words}: version {version}, {how(tagger)}. {reason} Accuracy by product line: {in_words(figures)}"]
+    return "; ".join([*said, *filter(None, [labels.remark()])])
+
+
+def in_words(figures: Sequence[TagFigure]) -> str:
+    """Accuracies by label where articles were held out by product line."""
+    accuracy = {(f.label, f.system): f.value for f in figures if (f.split, f.metric) == ("product_line", "accuracy")}
+    return ", ".join(
+        f"{label} {value:.3f} (probe {accuracy[label, 'linear_probe']:.3f},"
+        f" majority {accuracy[label, 'majority_class']:.3f})"
+        for (label, system), value in accuracy.items()
+        if system == "tagger"
     )
 
 

@@ -19,7 +19,7 @@ from jobs.ingest import articles
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
-from jobs.platform.tracking import champion, find_versions
+from jobs.platform.tracking import champion, find_versions, set_champion
 from jobs.similarity import quality, similar_articles
 from jobs.tagging import audit, fit, paper_track, tag, train
 from sample_data.styles import write
@@ -29,7 +29,8 @@ COUNT = 260
 
 def run(module: ModuleType, data: Path, warehouse: Path, **more: Any) -> str:
     fields: dict[str, Any] = {"data": data, "warehouse": str(warehouse), "mapping": "fashion_product_images"}
-    settings = Settings(as_of_date=date(2020, 9, 23), encoder="eigenfaces", **fields, **more)
+    fields |= {"as_of_date": date(2020, 9, 23), "encoder": "eigenfaces"} | more
+    settings = Settings(**fields)
     reads = module.READS + getattr(module, "READS_EARLIER_RUNS", ())
     return module.main(Job(module.__name__.removeprefix("jobs."), settings, reads, module.WRITES))
 
@@ -108,6 +109,7 @@ def test_new_articles_are_tagged_and_a_worse_tagger_replaces_none(
 ) -> None:
     data, warehouse = shop
     before = {row["article_id"] for row in rows(warehouse, ARTICLE_TAGS)}
+    later = {"as_of_date": date(2020, 9, 30)}
     whole = data / "styles.csv"
     new = f"{1163 + 2 * (COUNT - 5)}"
     template = whole.read_text().rstrip("\n").split("\n")[-1].split(",")
@@ -121,12 +123,19 @@ def test_new_articles_are_tagged_and_a_worse_tagger_replaces_none(
     said = run(train, data, warehouse)
     assert "Version 1 stays champion: mean accuracy" in said
     assert len(find_versions(train.NAME)) == 2 and champion(train.NAME).version == "1"  # type: ignore[union-attr]
-    run(tag, data, warehouse)
-    tagged = [row for row in rows(warehouse, ARTICLE_TAGS) if row["article_id"] == new]
-    assert len(tagged) == 7 and {row["tagger_version"] for row in tagged} == {"1"}
+    assert ": 7 tags of 1 new or changed ones" in run(tag, data, warehouse, **later)
+    tagged = [row for row in rows(warehouse, ARTICLE_TAGS) if row["as_of_date"] == later["as_of_date"]]
+    assert {row["article_id"] for row in tagged} == {new} and {row["tagger_version"] for row in tagged} == {"1"}
+    set_champion(train.NAME, "2", "by hand")  # another tagger tags all anew, this date's alone
+    assert f"{7 * (len(before) + 1):,} tags of" in run(tag, data, warehouse, **later)
+    tagged = [(row["tagger_version"], row["as_of_date"]) for row in rows(warehouse, ARTICLE_TAGS)]
+    assert set(tagged) == {("1", date(2020, 9, 23)), ("2", later["as_of_date"])}
+    assert "up to date" in run(tag, data, warehouse, **later)
 
 
-def test_the_papers_twelve_models(shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_papers_twelve_models(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, warehouse = shop
     said = run(paper_track, data, warehouse, tagging_epochs=1)
     text = capsys.readouterr().out
@@ -137,9 +146,14 @@ def test_the_papers_twelve_models(shop: tuple[Path, Path], capsys: pytest.Captur
     models = [each for each in found if each[0] != "majority_class"]
     assert len(models) == 2 * 12 and len(found) == 3 * 12
     assert "| gender (" in text and "0.81, 0.85, 880" in text
-    assert rows(warehouse, TAGGING_METRICS)[0]["report"] and "tagger" in {
-        f["report"] for f in rows(warehouse, TAGGING_METRICS)
-    }
+    assert "tagger" in {f["report"] for f in rows(warehouse, TAGGING_METRICS)}
+
+    (one,) = (warehouse / "work" / "tagging").rglob("random-gender-cnn_softmax.json")
+    one.unlink()  # as if the run had been killed in it
+    trained, judged = list[bool](), paper_track.judged
+    monkeypatch.setattr(paper_track, "judged", lambda *given: trained.append(given[3]) or judged(*given))
+    run(paper_track, data, warehouse, tagging_epochs=1)
+    assert trained == [False] and one.exists()
 
 
 def test_binary_columns_of_unisex() -> None:
