@@ -1,0 +1,11 @@
+"""What a WSGI server calls."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.config.settings")
+
+application = get_wsgi_application()
