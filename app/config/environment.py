@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -69,3 +70,64 @@ def database(folder: Path) -> dict[str, Any]:
 def words(name: str, default: str) -> list[str]:
     """Words with commas between."""
     return [word.strip() for word in (os.environ.get(name) or default).split(",") if word.strip()]
+
+
+def number(name: str, default: float) -> float:
+    """A number above 0; raises ImproperlyConfigured for anything else."""
+    said = os.environ.get(name) or default
+    try:
+        found = float(said)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ImproperlyConfigured(f"{name}: {said!r} is no number above 0")
+    return found
+
+
+def day(name: str) -> date | None:
+    """A date; raises ImproperlyConfigured for anything else. None where nothing is said."""
+    said = os.environ.get(name)
+    try:
+        return date.fromisoformat(said) if said else None
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}: {said!r} is no date such as 2020-09-23") from None
+
+
+def events_folder() -> Path:
+    """ATELIER_SHOP_EVENTS, else the folder that jobs.ingest.shop_events reads: `events` in the retailer's data.
+
+    Raises ImproperlyConfigured where the data are in an object store.
+    """
+    told = os.environ.get("ATELIER_SHOP_EVENTS")
+    data = os.environ.get("ATELIER_DATA") or "data/sample"
+    if not told and "://" in data:
+        raise ImproperlyConfigured(f"ATELIER_SHOP_EVENTS: give a folder; events cannot be written to {data}")
+    return Path(told or f"{data}/events").resolve()
+
+
+def mail(folder: Path) -> dict[str, Any]:
+    """Django's settings of ATELIER_SHOP_MAIL_URL (smtp://USER:PASSWORD@HOST:587, smtps: TLS from the first byte).
+
+    Without one mails are files in the shop's folder. Raises ImproperlyConfigured for any other.
+    """
+    sender = {"DEFAULT_FROM_EMAIL": os.environ.get("ATELIER_SHOP_MAIL_FROM", "shop@localhost")}
+    said = os.environ.get("ATELIER_SHOP_MAIL_URL")
+    if not said:
+        where = folder / "mail"
+        return sender | {
+            "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+            "EMAIL_FILE_PATH": str(where),
+        }
+    url = urlsplit(said)
+    if url.scheme not in ("smtp", "smtps") or not url.hostname:
+        raise ImproperlyConfigured("ATELIER_SHOP_MAIL_URL: neither smtp://USER:PASSWORD@HOST:PORT nor smtps://")
+    return sender | {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": url.hostname,
+        "EMAIL_PORT": url.port or (465 if url.scheme == "smtps" else 587),
+        "EMAIL_HOST_USER": unquote(url.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
+        "EMAIL_USE_SSL": url.scheme == "smtps",
+        "EMAIL_USE_TLS": url.scheme == "smtp",
+        "EMAIL_TIMEOUT": 20,
+    }

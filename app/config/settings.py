@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from app.config import environment
+from app.events.buckets import parse_lists
 
 APP = Path(__file__).resolve().parents[1]
 #: The shop's own folder: accounts, key, cached pictures.
@@ -30,6 +31,7 @@ INSTALLED_APPS = [
     "app.orders",
 ]
 MIDDLEWARE = [
+    "app.events.requests.Requests",
     "django.middleware.security.SecurityMiddleware",
     "app.config.headers.SecurityHeaders",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -39,6 +41,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "app.accounts.privacy.PrivatePages",
+    "app.events.visitors.Visitors",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "app.config.urls"
@@ -50,6 +54,7 @@ TEMPLATES = [
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
+                "app.orders.context.basket",
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
@@ -61,14 +66,15 @@ DATABASES = {"default": environment.database(HOME)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Accounts: see app.accounts.
+AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
+PASSWORD_HASHERS = ["app.accounts.hashers.Argon2"]
+PASSWORD_RESET_TIMEOUT = 3600
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "catalog:home"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
     for name, options in (
@@ -82,9 +88,39 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # else others could keep an account locked
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "app.accounts.lockout.username"
+AXES_LOCKOUT_TEMPLATE = "accounts/too_many.html"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False  # its messages name addresses
+
+# Mails: into files, unless the environment names a server.
+vars().update(environment.mail(HOME))
+
+# Events: see app.events.
+SHOP_EVENTS = environment.events_folder()
+SHOP_EVENT_SECONDS = environment.number("ATELIER_SHOP_EVENT_SECONDS", 300)
+SHOP_WEEK = environment.day("ATELIER_SHOP_WEEK")
+SHOP_LISTS = parse_lists(os.environ.get("ATELIER_SHOP_LISTS", ""))
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "app.events.logs.JsonLines"}},
+    "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+    "root": {"handlers": ["out"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO"},
+        "django.request": {"level": "ERROR"},  # app.events.requests says what was not found
+        "axes": {"level": "ERROR"},
+    },
+}
 
 # Cookies and headers; the content security policy is in app.config.headers.
 IS_HTTPS = os.environ.get("ATELIER_SHOP_HTTPS") == "1"
+SESSION_COOKIE_NAME = "__Host-session" if IS_HTTPS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if IS_HTTPS else "csrf"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
