@@ -1,9 +1,10 @@
-"""What the pages of a process share: its tables."""
+"""What the pages of a process share: the tables, and how prices are said."""
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
+
+from django.conf import settings
 
 from app.tables.store import Tables
 
@@ -11,4 +12,9 @@ from app.tables.store import Tables
 @lru_cache(maxsize=1)
 def tables() -> Tables:
     """The warehouse's tables; opened by the first page."""
-    return Tables(os.environ.get("ATELIER_WAREHOUSE") or "warehouse")
+    return Tables(settings.SHOP_WAREHOUSE)
+
+
+def money(price: float | None) -> str:
+    """A price of the tables as a shopper reads it; nothing where there is none."""
+    return "" if price is None else f"{settings.SHOP_CURRENCY}{price * settings.SHOP_PRICE_SCALE:,.2f}"

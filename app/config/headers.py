@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 #: Nothing from elsewhere, no script or style within a page, no frame around it.
@@ -34,3 +35,17 @@ class SecurityHeaders:
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
         return response
+
+
+class BodyLimit:
+    """Answers a request that announces too large a body before anything reads it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdigit() or int(length) > settings.SHOP_MAX_BODY:
+            most = f"{settings.SHOP_MAX_BODY // 2**20} MB"
+            return HttpResponse(f"Too large: send at most {most}.", status=413, content_type="text/plain")
+        return self.get_response(request)

@@ -17,6 +17,14 @@ DEBUG = False
 ALLOWED_HOSTS = environment.words("ATELIER_SHOP_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = environment.words("ATELIER_SHOP_ORIGINS", "")
 
+# The published tables, the retailer's pictures, and how prices are said.
+SHOP_WAREHOUSE = os.environ.get("ATELIER_WAREHOUSE") or "warehouse"
+SHOP_DATA = os.environ.get("ATELIER_DATA") or "data/sample"
+SHOP_MAPPING = os.environ.get("ATELIER_MAPPING") or "hm"
+SHOP_CURRENCY = os.environ.get("ATELIER_SHOP_CURRENCY", "€")
+#: H&M's published prices are n/590.
+SHOP_PRICE_SCALE = float(os.environ.get("ATELIER_SHOP_PRICE_SCALE") or (590 if SHOP_MAPPING == "hm" else 1))
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -34,6 +42,7 @@ MIDDLEWARE = [
     "app.events.requests.Requests",
     "django.middleware.security.SecurityMiddleware",
     "app.config.headers.SecurityHeaders",
+    "app.config.headers.BodyLimit",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -55,6 +64,7 @@ TEMPLATES = [
         "OPTIONS": {
             "context_processors": [
                 "app.orders.context.basket",
+                "app.catalog.context.shop",
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
@@ -129,8 +139,11 @@ SECURE_HSTS_SECONDS = 30 * 24 * 3600 if IS_HTTPS else 0
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
+#: Bytes of a request, a picture to search by included; a larger one is not read at all.
+SHOP_MAX_BODY = 10 * 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
-FILE_UPLOAD_MAX_MEMORY_SIZE = 10 * 2**20
+FILE_UPLOAD_MAX_MEMORY_SIZE = SHOP_MAX_BODY
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
 
 LANGUAGE_CODE = "en"
 USE_TZ = True

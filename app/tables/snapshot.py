@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from app.tables.errors import Unavailable
 from expectations.contract import Contract
 from jobs.platform import storage
 from jobs.platform.data_files import DataFile, data_files
@@ -17,10 +17,14 @@ from jobs.platform.errors import JobError
 
 #: Table -> what to run where it is missing; of others the weekly DAG.
 _COMMANDS = {
-    "similar_articles": "make catalogue",
-    "system_recommendations": "make model-systems",
-    "realised_performance": "make demo for one week later",
+    "similar_articles": "`make catalogue`, or the DAG catalogue_intelligence",
+    "system_recommendations": "`make model-systems`",
+    "realised_performance": "the weekly DAG for a later week (`make demo AS_OF=...`)",
 }
+
+
+class Unavailable(Exception):
+    """A table is missing, damaged, or of a schema that this shop does not know; the message is for a person."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Snapshot:
         version: of the Delta log.
         files: of the newest slice; of a table without as-of dates all.
         columns: that the log names, partition columns among them.
+        stored: those of them that are in the files; one that the table has gained since then is null.
         as_of_date: the newest published; None where the table has none.
     """
 
@@ -38,6 +43,7 @@ class Snapshot:
     version: int
     files: tuple[DataFile, ...]
     columns: frozenset[str]
+    stored: frozenset[str]
     as_of_date: date | None
 
     @property
@@ -48,33 +54,50 @@ class Snapshot:
         """Values of a partition column, in order."""
         return sorted({str(file.partition[column]) for file in self.files})
 
+    def relation(self, name: str, columns: tuple[str, ...], partition: dict[str, str]) -> tuple[str, list[str]]:
+        """SQL that reads the columns of the files in parameter `name`, and those files: with these partition values.
+
+        Raises Unavailable where the table has no such columns.
+        """
+        if missing := sorted({*columns, *partition} - self.columns):
+            raise Unavailable(
+                f"{self.contract.path} was made by another version of Atelier: it has no {', '.join(missing)}."
+            )
+        files = [f.uri for f in self.files if all(str(f.partition[key]) == v for key, v in partition.items())]
+        chosen = ", ".join(c if c in self.stored else f"NULL AS {c}" for c in columns)
+        if not files:
+            return f"(SELECT {', '.join(f'NULL AS {c}' for c in columns)} LIMIT 0)", []
+        merge = ", union_by_name = true" if len(files) > 1 else ""
+        return f"(SELECT {chosen} FROM read_parquet(${name}{merge}))", files
+
 
 def load(root: str, contract: Contract) -> Snapshot:
     """The newest published slice of a table below `root`.
 
     A publish that is under way is not in the log, and so not in the snapshot. Raises Unavailable.
     """
-    uri = f"{root}/{contract.path}"
     try:
-        table = DeltaTable(uri, storage_options=storage.storage_options(root))
-        configuration = table.metadata().configuration
-        if configuration.get("delta.columnMapping.mode", "none") != "none":
-            raise Unavailable(f"{contract.path} renames its columns, which this shop does not read.")
-        columns = frozenset(field.name for field in table.schema().fields)
+        table = DeltaTable(f"{root}/{contract.path}", storage_options=storage.storage_options(root))
+        if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
+            raise Unavailable(f"{contract.path} is in a form that this shop does not read: it renames its columns.")
         found = data_files(table)
+        as_of_date = None
+        if "as_of_date" in table.metadata().partition_columns and found:
+            as_of_date = max(file.partition["as_of_date"] for file in found)
+            found = [file for file in found if file.partition["as_of_date"] == as_of_date]
+        columns = frozenset(field.name for field in table.schema().fields)
+        return Snapshot(contract, table.version(), tuple(found), columns, _stored(found), as_of_date)
     except TableNotFoundError:
-        raise Unavailable(f"{contract.path} is not there yet. Run {command(contract)}.") from None
-    except (DeltaError, JobError, OSError, pa.ArrowInvalid) as error:
+        run = _COMMANDS.get(contract.name, "`make demo`")
+        raise Unavailable(f"{contract.path} is not there yet: run {run}.") from None
+    except (DeltaError, JobError, OSError, pa.ArrowException) as error:
         raise Unavailable(f"{contract.path} cannot be read: {str(error).splitlines()[0][:200]}") from error
-    if missing := sorted({*contract.key, *contract.partition_by} - columns):
-        raise Unavailable(f"{contract.path} was made by another version of Atelier: it has no {', '.join(missing)}.")
-    as_of_date = None
-    if "as_of_date" in contract.partition_by and found:
-        as_of_date = max(file.partition["as_of_date"] for file in found)
-        found = [file for file in found if file.partition["as_of_date"] == as_of_date]
-    return Snapshot(contract, table.version(), tuple(found), columns, as_of_date)
 
 
-def command(contract: Contract) -> str:
-    """What a person runs to have the table."""
-    return _COMMANDS.get(contract.name, "make demo")
+def _stored(files: list[DataFile]) -> frozenset[str]:
+    names: set[str] = set()
+    for file in files:
+        filesystem, path = storage.filesystem(file.uri)
+        with filesystem.open_input_file(path) as content:
+            names |= set(pq.read_schema(content).names)
+    return frozenset(names)

@@ -1,14 +1,14 @@
 """The published tables: which version of each is shown, and rows of them by key, straight from their files.
 
 Nothing of a table stays in memory but its files' names and footers. A version that was published since is noticed
-within REFRESH_SECONDS by whoever asks first, in the background; a page that has begun keeps the versions it began with.
+within REFRESH_SECONDS, in the background; a page that has begun keeps the versions it began with.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from typing import Any
 
 import duckdb
 
-from app.tables.errors import Unavailable
-from app.tables.snapshot import Snapshot, load
+from app.tables.object_store import register
+from app.tables.snapshot import Snapshot, Unavailable, load
 from expectations.contract import Contract
 from jobs.platform import storage
 
@@ -26,6 +26,17 @@ from jobs.platform import storage
 REFRESH_SECONDS = 2.0
 #: What DuckDB may use for all pages together.
 MEMORY = "256MB"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Columns of a table to be read; of other partitions than as_of_date, those with these values."""
+
+    contract: Contract
+    columns: tuple[str, ...]
+    partition: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,47 +59,48 @@ class Tables:
         self.root = storage.normalized(root)
         self.refresh_seconds = refresh_seconds
         self._known: dict[str, _Known] = {}
-        self._looking: dict[str, Future[None]] = {}
+        self._looking: dict[str, Future[object]] = {}
         self._lock = threading.Lock()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="tables")
-        self._database = duckdb.connect(config={"memory_limit": MEMORY, "threads": 1})
+        self._database = duckdb.connect(
+            config={"memory_limit": MEMORY, "threads": 1, "autoinstall_known_extensions": False}
+        )
         self._database.execute("SET parquet_metadata_cache = true")
+        register(self._database, self.root)
         self._idle: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
-
-    def snapshot(self, contract: Contract) -> Snapshot:
-        """The version to show; raises Unavailable where there is none."""
-        known = self._known.get(contract.path)
-        if known is None:
-            self._look(contract)
-            known = self._known[contract.path]
-        elif time.monotonic() - known.at > self.refresh_seconds:
-            with self._lock:
-                looking = self._looking.get(contract.path)
-                if looking is None or looking.done():
-                    self._looking[contract.path] = self._background.submit(self._look, contract)
-        if isinstance(known.found, Unavailable):
-            raise known.found
-        return known.found
-
-    def refresh(self, contract: Contract) -> None:
-        """Look at the log now."""
-        self._look(contract)
 
     def reading(self) -> Reading:
         """The tables at the versions of this moment, for one page."""
         return Reading(self)
 
-    def _look(self, contract: Contract) -> None:
+    def snapshot(self, contract: Contract) -> Snapshot:
+        """The version to show; raises Unavailable where there is none."""
+        known = self._known.get(contract.path)
+        if known is None:
+            known = self.look(contract)
+        elif time.monotonic() - known.at > self.refresh_seconds:
+            with self._lock:
+                looking = self._looking.get(contract.path)
+                if looking is None or looking.done():
+                    self._looking[contract.path] = self._background.submit(self.look, contract)
+        if isinstance(known.found, Unavailable):
+            raise known.found
+        return known.found
+
+    def look(self, contract: Contract) -> _Known:
+        """Look at the table's log now."""
         found: Snapshot | Unavailable
         try:
             found = load(self.root, contract)
         except Unavailable as error:
             found = error
-        self._known[contract.path] = _Known(found, time.monotonic())  # one assignment: a page sees the old or the new
+        known = _Known(found, time.monotonic())
+        self._known[contract.path] = known  # one assignment: a page sees the old or the new
+        return known
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of the pool."""
+        """A connection of the pool, which is as large as pages were ever read at a time."""
         try:
             connection = self._idle.get_nowait()
         except Empty:
@@ -112,14 +124,30 @@ class Reading:
             self._pinned[contract.path] = self.tables.snapshot(contract)
         return self._pinned[contract.path]
 
-    def source(self, contract: Contract, **partition: str) -> list[str]:
-        """The files of the table's newest slice; those with these values of other partition columns."""
-        files = self.snapshot(contract).files
-        return [f.uri for f in files if all(str(f.partition[name]) == value for name, value in partition.items())]
+    def query(self, sql: str, sources: Mapping[str, Source], parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Rows of a query, in which @NAME stands for the source of that name and $NAME for a parameter.
 
-    def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any]) -> list[dict[str, Any]]:
-        """Rows of a query, as column -> value."""
+        Files that housekeeping has removed since are looked up again. Raises Unavailable.
+        """
+        try:
+            return self._query(sql, sources, parameters or {})
+        except duckdb.IOException:
+            for source in sources.values():
+                self.tables.look(source.contract)
+                self._pinned.pop(source.contract.path, None)
+        try:
+            return self._query(sql, sources, parameters or {})
+        except duckdb.Error as error:
+            named = ", ".join(source.contract.path for source in sources.values())
+            raise Unavailable(f"{named} cannot be read: {str(error).splitlines()[0][:200]}") from error
+
+    def _query(self, sql: str, sources: Mapping[str, Source], parameters: Mapping[str, Any]) -> list[Row]:
+        values = dict(parameters)
+        for name, source in sources.items():
+            relation, files = self.snapshot(source.contract).relation(name, source.columns, dict(source.partition))
+            sql = sql.replace(f"@{name}", f"{relation} AS {name}")
+            values |= {name: files} if files else {}
         with self.tables.cursor() as cursor:
-            result = cursor.execute(sql, parameters)
-            names = [column[0] for column in result.description]
+            result = cursor.execute(sql, values)
+            names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

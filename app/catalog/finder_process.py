@@ -1,0 +1,144 @@
+"""The process that searches the catalogue by words and by pictures: python -m app.catalog.finder_process.
+
+It answers one question after the other, on a socket in the shop's folder that only its owner may open, and ends when
+the server that it was started for does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+import time
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.config.settings")
+
+from django.conf import settings
+
+from app.catalog.finder import MAX_WORDS, SOCKET, address
+from expectations.articles import ARTICLES
+from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
+from jobs.platform.errors import JobError
+from jobs.platform.settings import LAST_DAY, Settings
+from jobs.platform.tables import Tables
+
+#: Methods by what they are asked; the first that the warehouse has vectors of.
+BY_WORDS = ("minilm", "joint", "tfidf")
+BY_PICTURE = ("joint", "cosine_efficientnet_lite0_colour", "cosine_efficientnet_lite0")
+#: Seconds that a question may be on its way, and after which newer vectors are looked for.
+QUESTION_SECONDS, REFRESH_SECONDS = 10.0, 30.0
+_TABLES = (ARTICLES, ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS)
+
+
+class Finder:
+    """Searches that stay open for as long as their tables' versions do."""
+
+    def __init__(self) -> None:
+        self._searches: dict[str, Any] = {}
+        self._versions: dict[str, int] = {}
+        self._looked = 0.0
+
+    def answer(self, words: str | None, picture: bytes | None, top: int) -> dict[str, Any]:
+        """Hits and the method they were found by. Raises JobError where it can find none."""
+        self._forget_old()
+        problem: JobError | None = None
+        for method in BY_WORDS if picture is None else BY_PICTURE:
+            try:
+                search = self._searches.get(method) or self._load(method)
+            except JobError as error:
+                problem = problem or error
+                continue
+            hits = search.search(words, picture, top)
+            spelt = search.spelt(words) if words else ""
+            return {"hits": [hit.article_id for hit in hits], "spelt": spelt, "method": method}
+        raise JobError(f"There is no search by {'words' if picture is None else 'pictures'} yet: {problem}")
+
+    def _load(self, method: str) -> Any:
+        from jobs.similarity.catalogue_search import CatalogueSearch
+
+        chosen = Settings(
+            as_of_date=LAST_DAY,
+            warehouse=settings.SHOP_WAREHOUSE,
+            data=settings.SHOP_DATA,
+            mapping=settings.SHOP_MAPPING,
+            method=method,  # type: ignore[arg-type]
+        )
+        search = CatalogueSearch.load(Tables(chosen.warehouse, {}).read_arrow, chosen, threads=1)
+        search.warm_up()
+        self._searches[method] = search
+        return search
+
+    def _forget_old(self) -> None:
+        """Load anew what was published since."""
+        if time.monotonic() - self._looked < REFRESH_SECONDS:
+            return
+        tables = Tables(settings.SHOP_WAREHOUSE, {})
+        versions = {c.name: tables.newest(c).version() for c in _TABLES if tables.exists(c)}
+        if versions != self._versions:
+            self._searches.clear()
+        self._versions, self._looked = versions, time.monotonic()
+
+
+def reply(finder: Finder, connection: Connection) -> None:
+    """Read a question and answer it."""
+    if not connection.poll(QUESTION_SECONDS):
+        return
+    question = json.loads(connection.recv_bytes(64 * 1024))
+    picture = None
+    if question["has_picture"]:
+        if not connection.poll(QUESTION_SECONDS):
+            return
+        picture = connection.recv_bytes(settings.SHOP_MAX_BODY)
+    words = question["words"]
+    try:
+        said = finder.answer(words[:MAX_WORDS] if words else None, picture, question["top"])
+    except JobError as error:
+        text = str(error)
+        is_refused = text.startswith("image: ")
+        said = {"error": f"That is no picture: {text[7:]}." if is_refused else text, "is_refused": is_refused}
+    except Exception:
+        logging.exception("a question failed")
+        said = {"error": "The search failed; its log says why.", "is_refused": False}
+    connection.send_bytes(json.dumps(said).encode())
+
+
+def end_with(parent: int) -> None:
+    """End this process once that one has."""
+
+    def watch() -> None:
+        while Path(f"/proc/{parent}").exists():
+            time.sleep(1)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    """Answer questions for good; ends at once where another process does so."""
+    home = Path(settings.HOME)
+    with (home / "finder.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if parent := os.environ.get("ATELIER_SHOP_PID"):
+            end_with(int(parent))
+        finder = Finder()
+        (home / SOCKET).unlink(missing_ok=True)
+        with address() as place, Listener(place, family="AF_UNIX") as listener:
+            (home / SOCKET).chmod(0o600)
+            while True:
+                try:
+                    with listener.accept() as connection:
+                        reply(finder, connection)
+                except (OSError, EOFError, ValueError, KeyError):
+                    logging.exception("a question was broken off")
+
+
+if __name__ == "__main__":
+    main()
