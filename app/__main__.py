@@ -7,6 +7,7 @@ python -m app createsuperuser      a member of staff
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -21,10 +22,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments:
         execute_from_command_line(["app", *arguments])
         return
+    _keep_measurements()
     execute_from_command_line(["app", "migrate", "--verbosity", "0"])
     from app.config.server import serve
 
     serve()
+
+
+def _keep_measurements() -> None:
+    """Where the server's processes put them, each in files of its own; before anything imports prometheus_client."""
+    from app.config.environment import home
+
+    folder = home() / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 if __name__ == "__main__":

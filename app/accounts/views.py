@@ -7,6 +7,7 @@ from typing import Any
 
 from axes.models import AccessAttempt
 from axes.utils import reset as unlock
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth import views as auth
@@ -64,7 +65,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 
 def check_mail(request: HttpRequest) -> HttpResponse:
     """What to do next."""
-    return render(request, "accounts/check_mail.html")
+    return render(request, "accounts/check_mail.html", {"mail_folder": getattr(settings, "EMAIL_FILE_PATH", None)})
 
 
 @_page

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from prometheus_client.multiprocess import mark_process_dead
 
 #: Pages that are answered at a time.
 THREADS = 8
@@ -20,7 +21,11 @@ class Server(BaseApplication):
 
     def load(self) -> Any:
         from app.config.wsgi import application
+        from app.events import housekeeping
+        from app.events.writer import writer
 
+        writer().start()
+        housekeeping.start()
         return application
 
 
@@ -35,7 +40,12 @@ def settings() -> dict[str, object]:
         "graceful_timeout": 10,
         "limit_request_line": 4094,
         "control_socket_disable": True,
+        "child_exit": _forget_process,
     }
+
+
+def _forget_process(arbiter: Any, worker: Any) -> None:
+    mark_process_dead(worker.pid)
 
 
 def serve() -> None:

@@ -12,6 +12,8 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Least
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -120,16 +122,12 @@ def basket(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponse:
     """Put an article in the basket."""
     card, quantity, whose = _article(request), _quantity(request, 1), owner(request)
-    with transaction.atomic():
-        mine = BasketLine.objects.filter(**whose)
-        line = mine.filter(article_id=card.article_id).first()
-        if line is None and mine.count() >= MAX_LINES:
-            messages.error(request, f"A basket holds {MAX_LINES} different articles.")
-            return _back(request, "orders:basket")
-        if line is None:
-            line = BasketLine(**whose, article_id=card.article_id, quantity=0)
-        line.quantity = min(line.quantity + quantity, MAX_QUANTITY)
-        line.save()
+    mine = BasketLine.objects.filter(**whose)
+    if mine.count() >= MAX_LINES and not mine.filter(article_id=card.article_id).exists():
+        messages.error(request, f"A basket holds {MAX_LINES} different articles.")
+        return _back(request, "orders:basket")
+    line, _ = BasketLine.objects.get_or_create(**whose, article_id=card.article_id, defaults={"quantity": 0})
+    BasketLine.objects.filter(pk=line.pk).update(quantity=Least(F("quantity") + quantity, MAX_QUANTITY))
     shown = shown_as(request.POST.get(PARAMETER, ""), card.article_id) or {}
     log(request, "cart", article_id=card.article_id, quantity=quantity, **_cost(card), **shown)
     messages.success(request, f"{card.name} is in your basket.")
