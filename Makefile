@@ -50,6 +50,10 @@ catalogue: setup ## run the catalogue DAG: articles and pictures alone, without 
 up: setup ## start Airflow (with Data Docs) and MLflow on 127.0.0.1; the forms offer what is given [WAREHOUSE= DATA= MAPPING= ENCODER= TARGET=]
 	@$(call env,DATA,DATA) $(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(AIRFLOW) -m scripts.services up $(call flag,warehouse,WAREHOUSE)
 
+shop: setup ## the shop window on 127.0.0.1:8000, after `make demo`; Ctrl+C ends it [WAREHOUSE= DATA= MAPPING= PORT=8000]
+	@$(call env,WAREHOUSE,WAREHOUSE) $(call env,DATA,DATA) $(call env,MAPPING,MAPPING) \
+		ATELIER_SHOP_BIND='127.0.0.1:$(or $(PORT),8000)' $(JOBS) -m app
+
 down: ## stop what `make up` started
 	@[ ! -x $(AIRFLOW) ] || $(AIRFLOW) -m scripts.services down
 
@@ -167,6 +171,9 @@ bench-training: setup ## examples a second through Lightning beside the bare loo
 
 bench-search: setup ## search by words and picks by text at full size, into docs/results/ [ARTICLES=105542]
 	$(JOBS) -m benchmarks search $(call flag,articles,ARTICLES)
+
+bench-shop: setup ## pages of the shop window at full size beside Delta tables that are scanned [ARTICLES=105542 CUSTOMERS=1371980]
+	$(JOBS) -m benchmarks shop $(call flag,articles,ARTICLES) $(call flag,customers,CUSTOMERS)
 
 bench-two-tower: setup ## what each choice in the towers' training does, into docs/results/ [WAREHOUSE= AS_OF= DATA= WEEKS=6 SEEDS=2]
 	$(JOBS) -m benchmarks two-tower --warehouse '$(or $(WAREHOUSE),warehouse)' --as-of '$(or $(AS_OF),2020-09-23)' \

@@ -24,6 +24,7 @@ from benchmarks import sample_data as sample_data_
 from benchmarks import scoring as scoring_
 from benchmarks import search as search_
 from benchmarks import sequences as sequences_
+from benchmarks import shop as shop_
 from benchmarks import tagging as tagging_
 from benchmarks import training as training_
 from benchmarks import two_tower as two_tower_
@@ -140,6 +141,15 @@ def reports(
 ) -> None:
     """Business metrics of every week, and of the next one, beside DuckDB."""
     reports_.run(data, scale)
+
+
+@app.command()
+def shop(
+    articles: Annotated[int, typer.Option(min=1_000, help="In the catalogue")] = 105_542,
+    customers: Annotated[int, typer.Option(min=1_000, help="With picks")] = 1_371_980,
+) -> None:
+    """Pages of the shop window at a fixed rate on one core; 1 GB of disk."""
+    shop_.run(articles, customers)
 
 
 @app.command()

@@ -57,20 +57,26 @@ def _watch(root: int, ended: Event, peaks: list[int], busy: dict[int, float]) ->
     """Note the resident KiB of `root` and all its descendants together, and each one's processor seconds, until it has
     ended."""
     while not ended.wait(0.2):
-        parents, resident = {}, {}
-        for status in Path("/proc").glob("[0-9]*/status"):
-            try:
-                fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
-            except OSError:  # ended meanwhile
-                continue
-            pid = int(fields["Pid"])
-            parents[pid], resident[pid] = int(fields["PPid"]), int(fields.get("VmRSS", "0 kB").split()[0])
-        family, grown = {root}, True
-        while grown:
-            more = {pid for pid, parent in parents.items() if parent in family} - family
-            family, grown = family | more, bool(more)
-        peaks.append(sum(resident.get(pid, 0) for pid in family))
-        busy |= {pid: seconds for pid in family if (seconds := _processor_seconds(pid)) is not None}
+        pids, resident = family(root)
+        peaks.append(resident)
+        busy |= {pid: seconds for pid in pids if (seconds := _processor_seconds(pid)) is not None}
+
+
+def family(root: int) -> tuple[set[int], int]:
+    """A process and all its descendants, and their resident KiB together."""
+    parents, resident = {}, {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        except OSError:  # ended meanwhile
+            continue
+        pid = int(fields["Pid"])
+        parents[pid], resident[pid] = int(fields["PPid"]), int(fields.get("VmRSS", "0 kB").split()[0])
+    found, grown = {root}, True
+    while grown:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        found, grown = found | more, bool(more)
+    return found, sum(resident.get(pid, 0) for pid in found)
 
 
 def _processor_seconds(pid: int) -> float | None:
@@ -127,10 +133,16 @@ def publish(
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
     rows = [f"| {k} | {v.seconds} | {v.cpu_seconds} | {v.peak_memory_mib:.0f} |" for k, v in results.items()]
     section = [
-        f"## {name}", "", note, "", f"Machine: {machine()}. Command: `{command}`.", "",
+        note, "", f"Machine: {machine()}. Command: `{command}`.", "",
         "| contestant | seconds | processor seconds | peak MiB |", "|---|---|---|---|", *rows, "",
         *(f"{pair}: {ratio} x" for pair, ratio in ratios.items()), "",
     ]  # fmt: skip
+    write_section(name, section)
+
+
+def write_section(name: str, lines: Sequence[str]) -> None:
+    """Put the lines under the heading `name` of the page, in place of what was there; print them."""
+    section = [f"## {name}", "", *lines]
     text = PAGE.read_text() if PAGE.exists() else "# Benchmarks\n\nWritten by `make bench`.\n\n"
     start = text.find(f"## {name}\n")
     if start >= 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ from deltalake import DeltaTable
 from expectations.articles import ARTICLES
 from expectations.baskets import BOUGHT_TOGETHER, LEVELS
 from expectations.contract import Contract
+from expectations.embeddings import ARTICLE_TEXT_EMBEDDINGS
 from expectations.features import ARTICLE_FEATURES
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.similarity import SIMILAR_ARTICLES
@@ -34,7 +34,7 @@ DEPARTMENTS = tuple(f"Department {number}" for number in range(1, 251))
 
 def write(root: Path, articles: int, customers: int) -> None:
     """All tables below `root`, for so many articles and customers."""
-    ids = [f"{108775000 + 7 * number:010d}" for number in range(articles)]
+    ids = article_ids(articles)
     rng = np.random.default_rng(20200923)
     _table(root, ARTICLES, iter([_articles(ids, rng)]))
     _table(root, ARTICLE_FEATURES, iter([_features(ids, rng)]))
@@ -42,6 +42,36 @@ def write(root: Path, articles: int, customers: int) -> None:
     for method in METHODS:
         _table(root, SIMILAR_ARTICLES, _similar(ids, method, rng))
     _table(root, RECOMMENDATIONS, _recommendations(ids, customer_ids(customers), rng))
+
+
+def article_ids(count: int) -> list[str]:
+    """Ids in H&M's form."""
+    return [f"{108775000 + 7 * number:010d}" for number in range(count)]
+
+
+def write_text_vectors(root: Path, articles: int) -> None:
+    """Register the text encoder as its job does, with vectors of noise, which are searched as others are."""
+    import mlflow
+
+    from jobs.embeddings import text_fitting
+    from jobs.embeddings.text_versions import slice_of
+    from jobs.platform.settings import Settings
+    from jobs.platform.tracking import use_tracking
+
+    settings = Settings(as_of_date=AS_OF, warehouse=str(root), text_encoder="minilm")
+    use_tracking(settings)
+    with mlflow.start_run():
+        version, encoder = text_fitting.register(settings, [])
+    values = np.random.default_rng(0).standard_normal((articles, encoder.dimensions), np.float32)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), encoder.dimensions)
+    columns = {
+        "encoder": slice_of(version),
+        "article_id": article_ids(articles),
+        "text_status": "ok",
+        "text_embedding": vectors.cast(pa.list_(pa.float32())),
+    }
+    _table(root, ARTICLE_TEXT_EMBEDDINGS, iter([columns]))
 
 
 def customer_ids(count: int) -> list[str]:
@@ -76,7 +106,7 @@ def _array(values: Any, field: pa.Field, rows: int) -> pa.Array:
         values = "benchmark" if field.type == pa.string() else AS_OF if field.type == pa.date32() else 1
     if isinstance(values, str | date | int):
         return pa.repeat(pa.scalar(values, field.type), rows)
-    return pa.array(values).cast(field.type)
+    return values if isinstance(values, pa.Array) and values.type == field.type else pa.array(values).cast(field.type)
 
 
 def _some(values: tuple[str, ...], rows: int, rng: np.random.Generator) -> pa.Array:
@@ -154,12 +184,3 @@ def _recommendations(ids: list[str], customers: list[str], rng: np.random.Genera
             "reason": _some(("Chosen by people who bought what you did", "Popular this week"), rows, rng),
             "bucket": rng.integers(0, 100, rows),
         }
-
-
-def describe(root: Path) -> str:
-    """Rows and bytes of each table, as JSON."""
-    found = {}
-    for log in sorted(root.glob("*/*/_delta_log")):
-        adds = pa.table(DeltaTable(str(log.parent)).get_add_actions(flatten=True))
-        found[log.parent.name] = [sum(adds[c].to_pylist()) for c in ("num_records", "size_bytes")]
-    return json.dumps(found)

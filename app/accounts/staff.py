@@ -75,4 +75,6 @@ def _linked(request: HttpRequest, form: LinkForm) -> bool:
 def _exists(customer_id: str) -> bool:
     reading = tables().reading()
     source = Source(CUSTOMERS, ("customer_id",))
-    return bool(reading.query("SELECT 1 FROM @customers WHERE customer_id = $id", {"customers": source}, {"id": customer_id}))
+    return bool(
+        reading.query("SELECT 1 FROM @customers WHERE customer_id = $id", {"customers": source}, {"id": customer_id})
+    )

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - queries are made of this module's own words; what is asked for is a parameter
 """Articles as they stand in lists: name, kind, colour and price, looked up by id."""
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The search proper, which lives in a process of its own (app.catalog.finder_process): started by the first question.
 
-So its libraries, which take seconds to import and hundreds of megabytes, weigh on no page that does not search.
+So its libraries, which take seconds to import and hundreds of megabytes, weigh on no page that does not search; and a
+page waits for it no longer than it says here, whatever has become of it.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,12 @@ from django.conf import settings
 #: Characters of a question that count.
 MAX_WORDS = 500
 TOP = 24
-#: Seconds that an answer may take, and that a picture waits for the process to be up: words are looked for without it.
-ANSWER_SECONDS, START_SECONDS = 10.0, 60.0
+#: Seconds that a page waits: for words, which names alone answer as well, and for a picture, which may wake it up.
+WORDS_SECONDS, PICTURE_SECONDS = 2.0, 60.0
 #: A process that did not come up is not tried again for so long.
 _AGAIN_SECONDS = 20.0
 SOCKET = "finder.socket"
+_LENGTH = struct.Struct("!I")
 
 _starting = threading.Lock()
 _started_at: list[float] = []
@@ -58,34 +61,63 @@ class Answer:
 
 def ask(words: str | None = None, picture: bytes | None = None) -> Answer:
     """Articles like some words or like a picture, the content of a file."""
-    waits = START_SECONDS if picture is not None else 0.0
-    connection = _connected(waits)
-    if connection is None:
-        return Answer(None, words or "", notice="The full search is starting; this is what the names alone give.")
-    with connection:
-        try:
-            connection.send_bytes(json.dumps({"words": words, "has_picture": picture is not None, "top": TOP}).encode())
+    until = time.monotonic() + (WORDS_SECONDS if picture is None else PICTURE_SECONDS)
+    question = json.dumps({"words": words, "has_picture": picture is not None, "top": TOP}).encode()
+    try:
+        with _connected(until, is_patient=picture is not None) as connection:
+            send(connection, question)
             if picture is not None:
-                connection.send_bytes(picture)
-            if not connection.poll(ANSWER_SECONDS if picture is None else START_SECONDS):
-                return Answer(None, words or "", notice="The full search is busy; this is what the names alone give.")
-            said = json.loads(connection.recv_bytes())
-        except (OSError, EOFError):
-            return Answer(None, words or "", notice="The full search has stopped; ask again in a moment.")
+                send(connection, picture)
+            said = json.loads(receive(connection, 2**20))
+    except OSError:
+        instead = "try again in a minute" if picture is not None else "this is what the names alone give"
+        return Answer(None, words or "", notice=f"The full search is starting; {instead}.")
     if "error" in said:
         return Answer(None, words or "", notice=said["error"], is_refused=said["is_refused"])
     return Answer(said["hits"], said["spelt"], said["method"])
 
 
-def _connected(seconds: float) -> Connection | None:
-    """A connection to the process, which is started if it is not up; None if it is not within so many seconds."""
-    until = time.monotonic() + seconds
+def send(connection: socket.socket, content: bytes) -> None:
+    """A message: its length and itself."""
+    connection.sendall(_LENGTH.pack(len(content)) + content)
+
+
+def receive(connection: socket.socket, most: int) -> bytes:
+    """A message of at most so many bytes. Raises OSError where it is longer, or none comes."""
+    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
+    if length > most:
+        raise OSError(f"a message of {length:,} bytes")
+    return _exactly(connection, length)
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    parts = []
+    while length:
+        part = connection.recv(min(length, 2**20))
+        if not part:
+            raise OSError("the connection was closed")
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def _connected(until: float, is_patient: bool) -> socket.socket:
+    """A connection to the process, which is started if it is not up. Raises OSError where it does not come up in time.
+
+    Whoever is not patient does not wait for it to come up.
+    """
     while True:
-        with contextlib.suppress(OSError), address() as place:
-            return Client(place, family="AF_UNIX")
-        _start()
-        if time.monotonic() >= until:
-            return None
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(max(0.1, until - time.monotonic()))
+        try:
+            with address() as place:
+                connection.connect(place)
+            return connection
+        except OSError:
+            connection.close()
+            _start()
+            if not is_patient or time.monotonic() >= until:
+                raise
         time.sleep(0.2)
 
 
@@ -106,7 +138,7 @@ def _start() -> None:
         _started_at[:] = [time.monotonic()]
         log = Path(settings.HOME) / "finder.log"
         with log.open("ab") as out:
-            # It ends with the server, and that none starts twice is seen to by its lock.
+            # It ends with the server; that none runs twice is seen to by its lock.
             subprocess.Popen(
                 [sys.executable, "-m", "app.catalog.finder_process"],
                 env=os.environ | {"ATELIER_SHOP_PID": os.environ.get("ATELIER_SHOP_PID") or str(os.getpid())},

@@ -10,9 +10,9 @@ import fcntl
 import json
 import logging
 import os
+import socket
 import threading
 import time
-from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.config.settings")
 
 from django.conf import settings
 
-from app.catalog.finder import MAX_WORDS, SOCKET, address
+from app.catalog.finder import MAX_WORDS, SOCKET, address, receive, send
 from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
 from jobs.platform.errors import JobError
@@ -42,6 +42,13 @@ class Finder:
         self._searches: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
         self._looked = 0.0
+
+    def open(self) -> None:
+        """Make ready for words; pictures, which are rarer, wait for the first."""
+        try:
+            self.answer("dress", None, top=1)
+        except JobError as error:
+            logging.warning("%s", error)
 
     def answer(self, words: str | None, picture: bytes | None, top: int) -> dict[str, Any]:
         """Hits and the method they were found by. Raises JobError where it can find none."""
@@ -84,16 +91,11 @@ class Finder:
         self._versions, self._looked = versions, time.monotonic()
 
 
-def reply(finder: Finder, connection: Connection) -> None:
-    """Read a question and answer it."""
-    if not connection.poll(QUESTION_SECONDS):
-        return
-    question = json.loads(connection.recv_bytes(64 * 1024))
-    picture = None
-    if question["has_picture"]:
-        if not connection.poll(QUESTION_SECONDS):
-            return
-        picture = connection.recv_bytes(settings.SHOP_MAX_BODY)
+def reply(finder: Finder, connection: socket.socket) -> None:
+    """Read a question and answer it. Raises OSError where whoever asked is gone, or slow."""
+    connection.settimeout(QUESTION_SECONDS)
+    question = json.loads(receive(connection, 64 * 1024))
+    picture = receive(connection, settings.SHOP_MAX_BODY) if question["has_picture"] else None
     words = question["words"]
     try:
         said = finder.answer(words[:MAX_WORDS] if words else None, picture, question["top"])
@@ -104,7 +106,7 @@ def reply(finder: Finder, connection: Connection) -> None:
     except Exception:
         logging.exception("a question failed")
         said = {"error": "The search failed; its log says why.", "is_refused": False}
-    connection.send_bytes(json.dumps(said).encode())
+    send(connection, json.dumps(said).encode())
 
 
 def end_with(parent: int) -> None:
@@ -130,14 +132,19 @@ def main() -> None:
             end_with(int(parent))
         finder = Finder()
         (home / SOCKET).unlink(missing_ok=True)
-        with address() as place, Listener(place, family="AF_UNIX") as listener:
-            (home / SOCKET).chmod(0o600)
+        with address() as place, socket.socket(socket.AF_UNIX) as listener:
+            before = os.umask(0o177)
+            listener.bind(place)
+            os.umask(before)
+            finder.open()  # who connects meanwhile is refused, and is not kept waiting
+            listener.listen(64)
             while True:
-                try:
-                    with listener.accept() as connection:
+                connection, _ = listener.accept()
+                with connection:
+                    try:
                         reply(finder, connection)
-                except (OSError, EOFError, ValueError, KeyError):
-                    logging.exception("a question was broken off")
+                    except (OSError, ValueError, KeyError) as error:
+                        logging.warning("a question was broken off: %s", error)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - queries are made of this module's own words; what is asked for is a parameter
 """The lists on the pages: picks of a customer, what is bought together, what is alike, what sells."""
 
 from __future__ import annotations

@@ -162,8 +162,9 @@ def for_you(request: HttpRequest) -> HttpResponse:
         picks = attempt(lambda: lists.picks(reading, request.user.customer_id, name), None, problems)
     cards = picks.cards if picks else []
     is_personal = bool(cards)
-    if not cards:
-        cards = attempt(lambda: lists.best_sellers(reading, PICKS_SHOWN), [], problems)
+    if not cards:  # whoever is new has said what they like, or not
+        taste = tuple(request.user.taste) if request.user.is_authenticated else ()
+        cards = attempt(lambda: lists.best_sellers(reading, PICKS_SHOWN, taste), [], problems)
     context = {
         "cards": shown(request, picks.name if picks and is_personal else "best_sellers", cards),
         "picks": picks,

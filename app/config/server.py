@@ -1,4 +1,4 @@
-"""The shop behind gunicorn: one process with threads, since what pages wait for is DuckDB, which frees Python's lock."""
+"""The shop behind gunicorn: a process with threads, since what pages wait for is DuckDB, which frees Python's lock."""
 
 from __future__ import annotations
 

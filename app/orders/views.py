@@ -194,9 +194,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
         messages.error(request, "Your basket has changed meanwhile. Please look at it again.")
     if not lines:
         return redirect("orders:basket")
-    return render(
-        request, "orders/checkout.html", {"lines": lines, "total": _total(lines), "seen": _digest(lines)}
-    )
+    return render(request, "orders/checkout.html", {"lines": lines, "total": _total(lines), "seen": _digest(lines)})
 
 
 def _placed(request: HttpRequest, lines: list[Line]) -> Order | None:

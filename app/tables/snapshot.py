@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - columns are those of the contracts, files a parameter
 """A published table as its Delta log names it at one version: files, columns and newest slice; no row."""
 
 from __future__ import annotations
