@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import wraps
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,24 +13,12 @@ from django.views.decorators.http import require_http_methods
 from app.accounts.forms import LinkForm
 from app.accounts.models import User, new_customer_id
 from app.catalog.shop import tables
+from app.catalog.staff import staff_only
 from app.tables.snapshot import Unavailable
 from app.tables.store import Source
 from expectations.customers import CUSTOMERS
 
 log = logging.getLogger(__name__)
-
-
-def staff_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Others log in first, or are told that it is not for them."""
-
-    @login_required
-    @wraps(view)
-    def checked(request: HttpRequest, *arguments: object, **options: object) -> HttpResponse:
-        if not request.user.is_staff:
-            raise PermissionDenied
-        return view(request, *arguments, **options)
-
-    return checked
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

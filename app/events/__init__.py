@@ -5,7 +5,7 @@ For views, which call these and never wait for a disk:
     log(request, "view", article_id="0108775015")
     log_many(request, "impression", [{"article_id": "0108775015", "position": 0}, ...], list="for_you")
     clicks.token("0108775015", list="for_you", position=0)   what a link to an article carries as ?c=...
-    clicks.log_click(request, "0108775015")                   on the article's page: the click that led there, if one did
+    clicks.log_click(request, "0108775015")                   its page logs the click that led there
     bucket_of(request), list_of(bucket_of(request))           the A/B bucket, and which list it is shown
 
 Who did it is taken from the request: customer, visitor (a signed cookie), bucket.

@@ -1,4 +1,4 @@
-"""Clicks: a link to an article says, signed, in which list and place it was shown; the article's page logs the click."""
+"""Clicks: a link to an article says, signed, where it was shown; the article's page logs the click."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """What Prometheus is told at /metrics: counts and times, of nobody in particular.
 
-The server keeps them in files (PROMETHEUS_MULTIPROC_DIR, app.config.server), so that any of its processes answers for all.
+The server keeps them in files (PROMETHEUS_MULTIPROC_DIR), so that any of its processes answers for all.
 """
 
 from __future__ import annotations
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client import REGISTRY as OWN
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 
 REQUESTS = Histogram(
     "shop_request_seconds",

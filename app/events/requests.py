@@ -1,4 +1,4 @@
-"""Middleware: a line of the log and a measurement for each request. Neither holds what a visitor typed or who it was."""
+"""Middleware: a line of the log and a measurement for each request, without what was typed or who it was."""
 
 from __future__ import annotations
 

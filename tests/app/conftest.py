@@ -190,6 +190,7 @@ def shop(retailer: Path) -> Iterator[Path]:
         "ATELIER_WAREHOUSE": str(retailer / "warehouse"),
         "ATELIER_DATA": str(retailer / "data"),
         "ATELIER_SHOP_HOME": str(retailer / "home"),
+        "ATELIER_SHOP_EVENTS": str(retailer / "data" / "events"),
         "ATELIER_SHOP_HOSTS": "testserver,127.0.0.1,localhost",
     }
     before = {name: os.environ.get(name) for name in settings}
@@ -205,3 +206,9 @@ def shop(retailer: Path) -> Iterator[Path]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def landing(shop: Path, retailer: Path) -> Path:
+    """Where the shop's events arrive."""
+    return retailer / "data" / "events"

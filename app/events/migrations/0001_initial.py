@@ -4,21 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Erasure',
+            name="Erasure",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('customer_id', models.CharField(max_length=64)),
-                ('requested_at', models.DateTimeField(auto_now_add=True)),
-                ('is_begun', models.BooleanField(default=False)),
-                ('finished_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("customer_id", models.CharField(max_length=64)),
+                ("requested_at", models.DateTimeField(auto_now_add=True)),
+                ("is_begun", models.BooleanField(default=False)),
+                ("finished_at", models.DateTimeField(null=True)),
             ],
         ),
     ]

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,57 +15,109 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Order',
+            name="Order",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('placed_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='orders', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("placed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="orders", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-placed_at',),
+                "ordering": ("-placed_at",),
             },
         ),
         migrations.CreateModel(
-            name='OrderLine',
+            name="OrderLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('article_id', models.CharField(max_length=64)),
-                ('name', models.CharField(max_length=255)),
-                ('quantity', models.PositiveSmallIntegerField()),
-                ('price', models.FloatField(null=True)),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='orders.order')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("article_id", models.CharField(max_length=64)),
+                ("name", models.CharField(max_length=255)),
+                ("quantity", models.PositiveSmallIntegerField()),
+                ("price", models.FloatField(null=True)),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="lines", to="orders.order"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('pk',),
+                "ordering": ("pk",),
             },
         ),
         migrations.CreateModel(
-            name='BasketLine',
+            name="BasketLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('visitor_id', models.CharField(blank=True, max_length=32)),
-                ('article_id', models.CharField(max_length=64)),
-                ('kept_at', models.DateTimeField(auto_now_add=True)),
-                ('quantity', models.PositiveSmallIntegerField(default=1)),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("visitor_id", models.CharField(blank=True, max_length=32)),
+                ("article_id", models.CharField(max_length=64)),
+                ("kept_at", models.DateTimeField(auto_now_add=True)),
+                ("quantity", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'constraints': [models.UniqueConstraint(models.F('user'), models.F('article_id'), condition=models.Q(('visitor_id', '')), name='basketline_of_user'), models.UniqueConstraint(models.F('visitor_id'), models.F('article_id'), condition=models.Q(('visitor_id', ''), _negated=True), name='basketline_of_visitor')],
+                "abstract": False,
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("user"),
+                        models.F("article_id"),
+                        condition=models.Q(("visitor_id", "")),
+                        name="basketline_of_user",
+                    ),
+                    models.UniqueConstraint(
+                        models.F("visitor_id"),
+                        models.F("article_id"),
+                        condition=models.Q(("visitor_id", ""), _negated=True),
+                        name="basketline_of_visitor",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Wish',
+            name="Wish",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('visitor_id', models.CharField(blank=True, max_length=32)),
-                ('article_id', models.CharField(max_length=64)),
-                ('kept_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("visitor_id", models.CharField(blank=True, max_length=32)),
+                ("article_id", models.CharField(max_length=64)),
+                ("kept_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'constraints': [models.UniqueConstraint(models.F('user'), models.F('article_id'), condition=models.Q(('visitor_id', '')), name='wish_of_user'), models.UniqueConstraint(models.F('visitor_id'), models.F('article_id'), condition=models.Q(('visitor_id', ''), _negated=True), name='wish_of_visitor')],
+                "abstract": False,
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("user"),
+                        models.F("article_id"),
+                        condition=models.Q(("visitor_id", "")),
+                        name="wish_of_user",
+                    ),
+                    models.UniqueConstraint(
+                        models.F("visitor_id"),
+                        models.F("article_id"),
+                        condition=models.Q(("visitor_id", ""), _negated=True),
+                        name="wish_of_visitor",
+                    ),
+                ],
             },
         ),
     ]
