@@ -32,7 +32,21 @@ ACCOUNTS, ARTICLES, QUESTIONS, LOOKUPS = 200, 2_000, 100, 20
 PORT = 8017
 #: What pages take at most, by the requirements: milliseconds, MiB and seconds.
 LIMITS = {"pages": 100, "search": 150, "memory": 1024, "start": 5}
-_WORDS = "red blue black summer winter dress jacket ladies mens cotton striped jersey shoes soft long".split()
+_WORDS = (
+    "red",
+    "blue",
+    "summer",
+    "winter",
+    "dress",
+    "jacket",
+    "ladies",
+    "mens",
+    "cotton",
+    "striped",
+    "jersey",
+    "soft",
+    "long",
+)
 
 
 def run(articles: int, customers: int) -> None:
@@ -217,7 +231,7 @@ def section(figures: dict[str, dict[str, float]], articles: int, customers: int)
         "for_you": "*For you*",
         "no_table": "the shop's page that reads no table (sign in)",
         "search": "search by words, one question after the other",
-        "scan": "peer, the look-ups of *For you* alone: Delta tables opened and filtered by deltalake, no page, all cores",
+        "scan": "peer: the look-ups of *For you* alone, tables opened and filtered by deltalake, all cores",
     }
     rows = [
         f"| {text} | {of['count']:.0f} | {of['median_ms']:.0f} | {of['p95_ms']:.0f} | {of['longest_ms']:.0f} |"
@@ -225,8 +239,8 @@ def section(figures: dict[str, dict[str, float]], articles: int, customers: int)
         if (of := figures[name])
     ]
     return [
-        f"{articles:,} articles, {customers:,} customers with {shop_warehouse.PICKS} picks each, made up. The shop runs on"
-        f" one core; half of {RATE} pages a second are articles, half *For you*, of {ACCOUNTS} accounts, for {SECONDS} s."
+        f"{articles:,} articles, {customers:,} customers with {shop_warehouse.PICKS} picks each, made up. The shop has"
+        f" one core; half of {RATE} pages a second are articles, half *For you*, {ACCOUNTS} accounts, {SECONDS} s."
         " Times are from when a page was due to its last byte.",
         "",
         f"Machine: {machine()}. Command: `make bench-shop`.",

@@ -1,4 +1,4 @@
-"""Accounts for benchmarks.shop: python -m benchmarks.shop_accounts CUSTOMER_ID ...; prints a session cookie for each."""
+"""For benchmarks.shop: python -m benchmarks.shop_accounts CUSTOMER_ID ...; prints a session cookie of each."""
 
 from __future__ import annotations
 

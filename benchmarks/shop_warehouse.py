@@ -129,7 +129,7 @@ def _articles(ids: list[str], rng: np.random.Generator) -> dict[str, Any]:
         "index_group_name": _some(("Ladieswear", "Menswear", "Baby/Children", "Sport", "Divided"), count, rng),
         "section_name": _some(("Womens Everyday", "Men Underwear", "Kids Girl"), count, rng),
         "detail_desc": [
-            f"A piece in soft cotton jersey, number {number}, with a round neckline, dropped shoulders and long sleeves."
+            f"A piece in soft cotton jersey, number {number}, with a round neckline and long, dropped sleeves."
             for number in range(count)
         ],
         "is_delisted": np.zeros(count, bool),
