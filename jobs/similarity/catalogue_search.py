@@ -1,5 +1,8 @@
 """Search of the catalogue by words, by a picture, or by both, for whoever asks more than once.
 
+Networks' libraries, which take seconds to import and hundreds of megabytes, are imported by who asks with a picture or
+in the joint space; words alone do without.
+
 `CatalogueSearch.load` reads vectors and weights once; a search then takes milliseconds: the vectors are scanned whole,
 which is exact, and at a hundred thousand articles no slower than what makes the question a vector.
 """
@@ -7,20 +10,17 @@ which is exact, and at a hundred thousand articles no slower than what makes the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
-from jobs.embeddings import encoder_fitting, text_fitting
+from jobs.embeddings import text_fitting
 from jobs.embeddings.decode import open_rgb
-from jobs.embeddings.encoders import Encoder
-from jobs.embeddings.reduction import Reduction
-from jobs.embeddings.stream import features_of
 from jobs.embeddings.text_encoders import TextEncoder, unit
 from jobs.platform.errors import JobError
 from jobs.platform.settings import Settings
@@ -36,7 +36,11 @@ from jobs.similarity.vectors import (
     load_vectors,
     text_encoder_of,
 )
-from lightning_modules.joint_heads import JointHeads
+
+if TYPE_CHECKING:
+    from jobs.embeddings.encoders import Encoder
+    from jobs.embeddings.reduction import Reduction
+    from lightning_modules.joint_heads import JointHeads
 
 MOST = 100
 #: Characters of a question that are looked at: far more than any encoder reads.
@@ -62,12 +66,15 @@ class Part:
     """
 
     def __init__(self, method: Method, settings: Settings, vectors: Vectors, threads: int) -> None:
-        self.method, self.settings, self.vectors, self.threads = method, settings, vectors, threads
+        self.method, self.settings, self.threads = method, settings, threads
         self.values = unit(vectors.values) if method.metric == "cosine" else vectors.values
+        self.vectors = replace(vectors, values=self.values)  # not both: a catalogue's are hundreds of megabytes
         self.norms = (self.values**2).sum(axis=1) if method.metric == "euclidean" else np.zeros(1, np.float32)
 
     @cached_property
     def image_encoder(self) -> tuple[Encoder, Reduction]:
+        from jobs.embeddings import encoder_fitting
+
         return encoder_fitting.load(encoder_of(self.settings), self.settings)
 
     @cached_property
@@ -80,6 +87,10 @@ class Part:
 
     def of_image(self, content: bytes) -> np.ndarray:
         """A picture, the content of a file, as a vector [d] among this part's; JobError when it is none."""
+        import torch
+
+        from jobs.embeddings.stream import features_of
+
         encoder, pca = self.image_encoder
         try:
             image, _ = open_rgb(content, encoder.at_least)
@@ -97,6 +108,8 @@ class Part:
         """A text as a vector [d] among this part's."""
         vector = self.text_encoder.encode([text])
         if self.method.is_joint:
+            import torch
+
             with torch.inference_mode():
                 return self.heads.text_head(torch.from_numpy(vector)).numpy()[0]
         if self.method.side == "text":

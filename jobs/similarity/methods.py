@@ -7,12 +7,14 @@ together.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from jobs.platform.settings import Settings
-from jobs.similarity.search import Metric
+
+if TYPE_CHECKING:
+    from jobs.similarity.search import Metric
 
 #: Picks where no paper says how many: the places of a shelf of recommendations.
 PICKS = 12

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
 from expectations.articles import ARTICLES
 from expectations.contract import Contract
 from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
-from jobs.embeddings import joint
-from jobs.embeddings.encoder_fitting import load_reduction
 from jobs.embeddings.feature_store import matrix
-from jobs.embeddings.reduction import Reduction
 from jobs.embeddings.text_encoders import unit
 from jobs.embeddings.text_versions import fitted_text_encoder, slice_of
 from jobs.embeddings.versions import fitted_encoder, slice_name, version_name
@@ -25,8 +22,11 @@ from jobs.platform.settings import Settings
 from jobs.platform.tracking import ModelVersion, use_tracking
 from jobs.retrieval.purchases import still_there
 from jobs.similarity.methods import Method
-from jobs.similarity.search import Metric
-from lightning_modules.joint_heads import JointHeads
+
+if TYPE_CHECKING:
+    from jobs.embeddings.reduction import Reduction
+    from jobs.similarity.search import Metric
+    from lightning_modules.joint_heads import JointHeads
 
 #: The tables that `load_vectors` reads; a job that calls it declares them.
 VECTOR_TABLES = (ARTICLES, ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS)
@@ -86,6 +86,8 @@ class Heads:
 
 def heads_of(settings: Settings) -> Heads:
     """The joint heads; JobError when they were never trained, or their encoders have been fitted anew since."""
+    from jobs.embeddings import joint
+
     use_tracking(settings)
     version = joint.fitted_heads(settings)
     if version is None:
@@ -121,6 +123,8 @@ def load_vectors(read: Read, method: Method, settings: Settings) -> Vectors:
         found = heads_of(settings)
         image = _images(read, method, found.settings, centred=True) if method.side != "text" else None
         text = _texts(read, found.settings) if method.side != "image" else None
+        import torch
+
         with torch.inference_mode():
             made = [
                 Vectors(some.article_ids, head(torch.tensor(some.values)).numpy(), found.name)
@@ -134,7 +138,7 @@ def load_vectors(read: Read, method: Method, settings: Settings) -> Vectors:
     if method.side == "image":
         return images
     texts = _texts(read, settings)
-    pca = load_reduction(encoder_of(settings))
+    pca = _reduction(encoder_of(settings))
     in_space = pca.coordinates(texts.values, images.values.shape[1] - 1)
     return summed(images, Vectors(texts.article_ids, in_space, texts.encoder))
 
@@ -149,6 +153,12 @@ def summed(images: Vectors, texts: Vectors) -> Vectors:
     return Vectors(ids, unit(values), "+".join(names))
 
 
+def _reduction(fitted: ModelVersion) -> Reduction:
+    from jobs.embeddings.encoder_fitting import load_reduction  # seconds to import
+
+    return load_reduction(fitted)
+
+
 def _images(read: Read, method: Method, settings: Settings, centred: bool = False) -> Vectors:
     fitted = encoder_of(settings)
     encoder = slice_name(fitted, settings)
@@ -156,7 +166,7 @@ def _images(read: Read, method: Method, settings: Settings, centred: bool = Fals
     rows = read(ARTICLE_EMBEDDINGS, columns, where={"encoder": [encoder]})
     ids, values = _present(read, rows, "image", ARTICLE_EMBEDDINGS, encoder, settings)
     if not centred:
-        values = comparable(values, method.metric, load_reduction(fitted))
+        values = comparable(values, method.metric, _reduction(fitted))
     return Vectors(ids, np.ascontiguousarray(values, np.float32), encoder)
 
 
