@@ -45,14 +45,12 @@ class Answer:
         spelt: the words as they were understood.
         method: by which it was found.
         notice: what the page has to say about it.
-        is_refused: the question itself was wrong.
     """
 
     hits: list[str] | None
     spelt: str = ""
     method: str = ""
     notice: str = ""
-    is_refused: bool = False
 
     def rows(self) -> list[dict[str, Any]]:
         """As app.catalog.cards.listed takes them."""
@@ -73,7 +71,7 @@ def ask(words: str | None = None, picture: bytes | None = None) -> Answer:
         instead = "try again in a minute" if picture is not None else "this is what the names alone give"
         return Answer(None, words or "", notice=f"The full search is starting; {instead}.")
     if "error" in said:
-        return Answer(None, words or "", notice=said["error"], is_refused=said["is_refused"])
+        return Answer(None, words or "", notice=said["error"])
     return Answer(said["hits"], said["spelt"], said["method"])
 
 

@@ -100,12 +100,10 @@ def reply(finder: Finder, connection: socket.socket) -> None:
     try:
         said = finder.answer(words[:MAX_WORDS] if words else None, picture, question["top"])
     except JobError as error:
-        text = str(error)
-        is_refused = text.startswith("image: ")
-        said = {"error": f"That is no picture: {text[7:]}." if is_refused else text, "is_refused": is_refused}
+        said = {"error": str(error)}
     except Exception:
         logging.exception("a question failed")
-        said = {"error": "The search failed; its log says why.", "is_refused": False}
+        said = {"error": "The search failed; its log says why."}
     send(connection, json.dumps(said).encode())
 
 

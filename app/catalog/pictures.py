@@ -54,6 +54,16 @@ def thumbnail(article_id: str, size: str) -> Path | None:
     return file
 
 
+def problem_of(content: bytes) -> str | None:
+    """Why a file's content is no picture that can be looked at; None where it is one."""
+    try:
+        with _DECODING:
+            open_rgb(content, SIZES["card"])
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _is_fresh(file: Path, source: str) -> bool:
     """Whether the thumbnail is of the picture as it is now; what is in an object store is taken not to change."""
     try:

@@ -144,12 +144,15 @@ def search_picture(request: HttpRequest) -> HttpResponse:
     upload = request.FILES.get("picture")
     if upload is None:
         return render(request, "catalog/search.html", {"notice": "Choose a picture first."}, status=400)
-    answer = finder.ask(picture=upload.read())
+    content = upload.read()
+    if problem := pictures.problem_of(content):
+        notice = f"That is no picture to search with: {problem}."
+        return render(request, "catalog/search.html", {"notice": notice}, status=400)
+    answer = finder.ask(picture=content)
     reading, problems = tables().reading(), list[str]()
     cards = attempt(lambda: listed(reading, answer.rows()), [], problems)
     context = {"picture": True, "cards": shown(request, PICTURE_SEARCH, cards), "problems": problems}
-    status = 400 if answer.is_refused else 200
-    return render(request, "catalog/search.html", context | {"notice": answer.notice}, status=status)
+    return render(request, "catalog/search.html", context | {"notice": answer.notice})
 
 
 @require_safe
