@@ -31,9 +31,7 @@ def is_logged_in(browser: object) -> bool:
 
 def test_a_wrong_password_and_an_unknown_address_are_told_the_same(shop: Path) -> None:
     _, known = sign_up(shop)
-    pages = [
-        page(log_in(visitor(), said, "wrong-words-entirely"), said) for said in (known, "nobody@example.org")
-    ]
+    pages = [page(log_in(visitor(), said, "wrong-words-entirely"), said) for said in (known, "nobody@example.org")]
     assert pages[0] == pages[1] and "not an account" in pages[0]
 
 
