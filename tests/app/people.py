@@ -34,8 +34,13 @@ def settle() -> None:
 
 
 def mails(home: Path, address: str) -> list[str]:
-    """Texts of the mails to an address, the newest last."""
+    """Texts of the mails to an address, the newest last, once this process has written them."""
     settle()
+    return mails_in(home, address)
+
+
+def mails_in(home: Path, address: str) -> list[str]:
+    """Texts of the mails to an address that are there."""
     found = []
     for file in sorted((home / "mail").glob("*"), key=lambda path: path.stat().st_mtime_ns):
         message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
@@ -104,3 +109,11 @@ def page(answer: Any, *without: str) -> str:
     for words in without:
         text = text.replace(words, "")
     return text
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,18 @@ def seen(browser: Any) -> str:
 
 
 def lines(browser: Any) -> dict[str, int]:
-    return {line.article_id: line.quantity for line in browser.get("/basket/").context["lines"]}
+    page = browser.get("/basket/").content.decode()
+    found = re.findall(
+        r'name="article_id" value="(\w+)">\s*<label[^>]*>Quantity</label>\s*<input [^>]*value="(\d+)"', page
+    )
+    return {article_id: int(quantity) for article_id, quantity in found}
+
+
+def wishes(browser: Any) -> list[str]:
+    page = browser.get("/wishes/").content.decode()
+    return re.findall(
+        r'action="/wishes/remove/">\s*<input[^>]*>\s*<input type="hidden" name="article_id" value="(\w+)"', page
+    )
 
 
 def test_a_visitors_basket_becomes_the_accounts(shop: Path) -> None:
@@ -31,7 +43,7 @@ def test_a_visitors_basket_becomes_the_accounts(shop: Path) -> None:
     assert lines(visitor()) == {}
     log_in(browser, address)
     assert lines(browser) == {ARTICLE_IDS[0]: 5, ARTICLE_IDS[1]: 1}
-    assert [card.article_id for card in browser.get("/wishes/").context["cards"]] == [ARTICLE_IDS[2]]
+    assert wishes(browser) == [ARTICLE_IDS[2]]
     browser.post("/account/logout/")
     assert lines(browser) == {}
 
@@ -117,9 +129,9 @@ def test_a_wish_is_one_wish_and_one_event(shop: Path, landing: Path) -> None:
     for _ in range(3):
         browser.post("/wishes/add/", {"article_id": ARTICLE_IDS[0]})
     wished = [event for event in events_of(landing, browser) if event["event"] == "wishlist"]
-    assert len(wished) == 1 and len(browser.get("/wishes/").context["cards"]) == 1
+    assert len(wished) == 1 and wishes(browser) == [ARTICLE_IDS[0]]
     browser.post("/wishes/remove/", {"article_id": ARTICLE_IDS[0]})
-    assert not browser.get("/wishes/").context["cards"]
+    assert wishes(browser) == []
 
 
 def test_a_machine_cannot_keep_things_as_fast_as_it_likes(shop: Path) -> None:
@@ -127,7 +139,6 @@ def test_a_machine_cannot_keep_things_as_fast_as_it_likes(shop: Path) -> None:
 
     browser = visitor()
     browser.post("/basket/add/", {"article_id": ARTICLE_IDS[0]})
-    Limit.objects.filter(count=1).order_by("-pk")[:1]
     newest = Limit.objects.order_by("-pk").first()
     newest.count = 600
     newest.save()
