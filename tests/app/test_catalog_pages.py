@@ -102,6 +102,14 @@ def test_an_article_shows_what_goes_with_it_and_what_is_like_it_by_each_method(s
     assert shown(visitor().get(f"/article/{ARTICLE_IDS[0]}/?similar=../x")) == together + by_words
 
 
+def test_what_is_sold_no_more_is_in_no_list_and_its_page_says_so(shop: Path) -> None:
+    last = ARTICLE_IDS.index(DELISTED)
+    alike = shown(visitor().get(f"/article/{ARTICLE_IDS[last - 1]}/"))
+    assert alike == list(ARTICLE_IDS[:5]), "the first of six is sold no more"
+    text = visitor().get(f"/article/{DELISTED}/").content.decode()
+    assert "No longer sold" in text and "Put in the basket" not in text
+
+
 def test_an_article_that_is_none_is_not_found(shop: Path) -> None:
     for article in ("0", "' OR 1=1 --", "..%2f..%2fetc", "%00"):
         assert visitor().get(f"/article/{article}/").status_code == 404
