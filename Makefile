@@ -47,7 +47,7 @@ catalogue: setup ## run the catalogue DAG: articles and pictures alone, without 
 	@$(AIRFLOW) -m scripts.catalogue $(call flag,data,DATA) $(call flag,as-of-date,AS_OF) $(call flag,warehouse,WAREHOUSE) \
 		$(call flag,mapping,MAPPING)
 
-up: setup ## start Airflow (with Data Docs) and MLflow on 127.0.0.1; the forms offer what is given [WAREHOUSE= DATA= MAPPING= ENCODER= TARGET=]
+up: setup ## start Airflow (with Data Docs), MLflow and the shop on 127.0.0.1; the forms offer what is given [WAREHOUSE= DATA= MAPPING= ENCODER= TARGET=]
 	@$(call env,DATA,DATA) $(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(AIRFLOW) -m scripts.services up $(call flag,warehouse,WAREHOUSE)
 
 shop: setup ## the shop window on 127.0.0.1:8000, after `make demo`; Ctrl+C ends it [WAREHOUSE= DATA= MAPPING= PORT=8000]

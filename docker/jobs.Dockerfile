@@ -1,4 +1,4 @@
-# The jobs: Spark, Delta, Lightning, MLflow. Also Spark's master and worker, and the MLflow server.
+# The jobs: Spark, Delta, Lightning, MLflow. Also Spark's master and worker, the MLflow server and the shop window.
 FROM python:3.11.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 \
@@ -16,6 +16,7 @@ COPY expectations expectations
 COPY lightning_modules lightning_modules
 COPY sample_data sample_data
 COPY jobs jobs
+COPY app app
 
 ENV JAVA_HOME=/opt/atelier/.venv/java \
     PATH=/opt/atelier/.venv/jobs/bin:$PATH \
@@ -24,6 +25,6 @@ ENV JAVA_HOME=/opt/atelier/.venv/java \
     SPARK_CONF_DIR=/opt/atelier/jobs/platform/spark_conf
 # Volumes take over these folders' owner.
 RUN useradd --uid 10001 --create-home atelier \
-    && mkdir -p /warehouse /mlflow /opt/atelier/.airflow \
-    && chown atelier:atelier /warehouse /mlflow /opt/atelier/.airflow
+    && mkdir -p /warehouse /mlflow /shop /opt/atelier/.airflow \
+    && chown atelier:atelier /warehouse /mlflow /shop /opt/atelier/.airflow
 USER 10001

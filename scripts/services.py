@@ -1,4 +1,4 @@
-"""Airflow and the MLflow UI as background services of this machine: start, find, stop.
+"""Airflow, the MLflow UI and the shop window as background services of this machine: start, find, stop.
 
     python -m scripts.services up [--warehouse DIR]      (make up)
     python -m scripts.services down                      (make down)
@@ -34,7 +34,7 @@ AIRFLOW = str(ROOT / "scripts" / "airflow")
 
 #: What a run needs; the UI shows a fault where there is no triggerer, so that `up` starts one as well.
 AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor")
-AIRFLOW_PORT, MLFLOW_PORT = 8080, 5000
+AIRFLOW_PORT, MLFLOW_PORT, SHOP_PORT = 8080, 5000, 8000
 START_SECONDS, STOP_SECONDS = 120, 5
 
 
@@ -174,6 +174,15 @@ def start_mlflow(services: Services, warehouse: Path) -> None:
     services.start("mlflow", command, port, str(warehouse.resolve()), **quiet)
 
 
+def start_shop(services: Services, warehouse: Path) -> None:
+    """Start the shop window on the warehouse, unless it runs; data and mapping come from the environment."""
+    if "shop" in services.running():
+        return
+    port, root = free_port(SHOP_PORT), str(warehouse.resolve())
+    known = {"ATELIER_WAREHOUSE": root, "ATELIER_SHOP_BIND": f"127.0.0.1:{port}"}
+    services.start("shop", [str(ROOT / ".venv/jobs/bin/python"), "-m", "app"], port, root, **known)
+
+
 def mlflow_page(port: int) -> str:
     """The page of the jobs' experiment, or of all before there is one; by default MLflow opens on language models."""
     url = f"http://127.0.0.1:{port}"
@@ -266,16 +275,18 @@ def up(warehouse: Path) -> None:
     if week := latest_week(warehouse):
         known["ATELIER_LATEST_WEEK"] = week
     started = start_airflow(services, [*AIRFLOW_SERVICES, "triggerer"], str(warehouse.resolve()), **known)
-    say(f"starting {', '.join(started)} and MLflow" if started else "Airflow runs already")
+    say(f"starting {', '.join(started)}, MLflow and the shop" if started else "Airflow runs already")
     start_mlflow(services, warehouse)
+    start_shop(services, warehouse)
     say("waiting until all answer: half a minute on two cores")
     airflow = connect(services)
-    mlflow = services.running()["mlflow"].port
-    assert mlflow is not None
-    wait(services, ["mlflow"], lambda: _listens(mlflow))
+    mlflow, shop = (services.running()[name].port for name in ("mlflow", "shop"))
+    assert mlflow is not None and shop is not None
+    wait(services, ["mlflow", "shop"], lambda: _listens(mlflow) and _listens(shop))
     say("ready")
     print(f"Airflow    {airflow.url}   user admin, password {password()}")
     print(f"MLflow     {mlflow_page(mlflow)}   store {warehouse.resolve() / 'mlflow'}")
+    print(f"Shop       http://127.0.0.1:{shop}/")
     print(f"Data Docs  {airflow.url}/data-docs/   files {warehouse.resolve() / 'data_docs'}")
     print(f"Reports    {airflow.url}/reports/   files {warehouse.resolve() / 'reports'}")
     if week:

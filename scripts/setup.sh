@@ -6,6 +6,7 @@
 #   .venv/jobs/models           a sentence encoder's weights
 #   .venv/object_store          the server that tests of object stores talk to, where those tests are
 # Usage: scripts/setup.sh [airflow] [jobs] [object_store]     all when none is named; what is up to date is left alone.
+# ATELIER_BROWSER=1 installs Chromium, too, where apt may: tests of the shop in a browser are skipped without it.
 # ATELIER_OBJECT_STORE=s3 (abfss, gs; several with commas) puts Hadoop's connector to that store beside Spark's jars too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -137,6 +138,7 @@ for store in ${ATELIER_OBJECT_STORE//,/ }; do
     case $store in s3 | abfss | gs) ;; *) die "ATELIER_OBJECT_STORE: no object store called '$store': s3, abfss or gs" ;; esac
 done
 link_java
+[ -z "${ATELIER_BROWSER:-}" ] || command -v chromium >/dev/null || apt_install chromium || say "no chromium"
 for name in "$@"; do
     environment "$name"
     if [ "$name" = jobs ]; then

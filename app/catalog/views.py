@@ -10,6 +10,8 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import render
 from django.views.decorators.http import condition, require_POST, require_safe
 
+from app.accounts.limits import address, is_allowed
+from app.accounts.views import too_many
 from app.catalog import finder, lists, pictures
 from app.catalog.cards import Card, card_of, listed, placed
 from app.catalog.listing import FILTERS, MOST_PAGES, PAGE, Question, facets, find
@@ -38,6 +40,8 @@ ATTRIBUTES = {
     "garment_group_name": "Garment group",
 }
 PICKS_SHOWN = 12
+#: Searches by picture of one machine: each takes a processor's second.
+PICTURES_AN_HOUR = 120
 _Found = TypeVar("_Found")
 
 
@@ -83,9 +87,8 @@ def article(request: HttpRequest, article_id: str) -> HttpResponse:
         facts = _facts(reading, article_id)
     except Unavailable as error:
         return render(request, "catalog/unavailable.html", {"problem": str(error)}, status=503)
-    card = facts["card"]
     log_click(request, article_id)
-    log(request, "view", article_id=article_id, price=card.price)
+    log(request, "view", article_id=article_id)
     methods = attempt(lambda: lists.methods(reading), [], problems)
     asked = request.GET.get("similar", "")
     method = asked if asked in methods else next((name for name in lists.METHODS if name in methods), "")
@@ -141,6 +144,8 @@ def search(request: HttpRequest) -> HttpResponse:
 @require_POST
 def search_picture(request: HttpRequest) -> HttpResponse:
     """Articles that look like a picture, which is looked at and not kept."""
+    if not is_allowed("picture", address(request), PICTURES_AN_HOUR, 3600):
+        return too_many(request)
     upload = request.FILES.get("picture")
     if upload is None:
         return render(request, "catalog/search.html", {"notice": "Choose a picture first."}, status=400)

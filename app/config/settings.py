@@ -41,6 +41,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "app.events.requests.Requests",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "app.config.headers.SecurityHeaders",
     "app.config.headers.BodyLimit",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -49,7 +50,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "app.accounts.privacy.PrivatePages",
     "app.events.visitors.Visitors",
     "axes.middleware.AxesMiddleware",
@@ -153,3 +153,4 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [APP / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 3600
+WHITENOISE_ALLOW_ALL_ORIGINS = False

@@ -62,7 +62,7 @@ def test_every_service_is_built_from_a_dockerfile_here_or_pinned() -> None:
 
 def test_every_port_is_published_on_this_machine_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 3
+    assert len(ports) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
@@ -100,6 +100,14 @@ def test_all_services_that_touch_tables_see_the_same_folders() -> None:
 
     assert len(tables("spark-worker")) == 2
     assert tables("spark-worker") == tables("airflow-scheduler")
+
+
+def test_the_shop_reads_tables_and_writes_events_where_the_jobs_find_them() -> None:
+    volumes = SERVICES["shop"]["volumes"]
+    assert "warehouse:/warehouse:ro" in volumes
+    data = next(volume for volume in SERVICES["spark-worker"]["volumes"] if volume.endswith(":/data:ro"))
+    assert data in volumes and data.replace(":/data:ro", "/events:/events") in volumes
+    assert SERVICES["shop"]["environment"]["ATELIER_SHOP_EVENTS"] == "/events"
 
 
 def test_compose_reads_it() -> None:

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from scripts import services as module
-from scripts.services import Service, ServiceError, Services, free_port, mlflow_page, require_same, wait
+from scripts.services import Service, ServiceError, Services, free_port, mlflow_page, require_same, start_shop, wait
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = [sys.executable, "-c", f"import subprocess; subprocess.run({SLEEPER!r})"]
@@ -195,3 +195,18 @@ def test_mlflow_opens_on_the_jobs_experiment() -> None:
         assert mlflow_page(port) == f"http://127.0.0.1:{port}/#/experiments/7?workflowType=machine_learning"
     with answering(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"}) as port:
         assert mlflow_page(port) == f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+
+
+def test_the_shop_is_started_on_the_warehouse_and_is_well(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"ATELIER_SHOP_HOME": tmp_path / "home", "ATELIER_SHOP_EVENTS": tmp_path / "events"}.items():
+        monkeypatch.setenv(name, str(value))
+    start_shop(services, tmp_path / "warehouse")
+    start_shop(services, tmp_path / "warehouse")
+    shop = services.running()["shop"]
+    assert shop.warehouse == str(tmp_path / "warehouse") and shop.port
+    wait(services, ["shop"], lambda: module._listens(shop.port))
+    with module.open_local(f"http://127.0.0.1:{shop.port}/health") as answer:
+        assert json.load(answer) == {"status": "ok", "database": "ok", "events": "ok", "tables": "no articles"}
+    assert services.stop(["shop"]) == ["shop"] and not module._listens(shop.port)

@@ -1,0 +1,2 @@
+-- Postgres runs it once, when its volume is new.
+CREATE DATABASE shop;
