@@ -109,11 +109,3 @@ def page(answer: Any, *without: str) -> str:
     for words in without:
         text = text.replace(words, "")
     return text
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
-import urllib.request
+import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,63 +21,20 @@ from jobs.ingest import shop_events
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from tests.app.conftest import ARTICLE_IDS, CUSTOMER_IDS, HOSTILE, HOSTILE_NAME
-from tests.app.people import PASSWORD, free_port, link_in, mails_in
+from tests.app.people import PASSWORD, link_in, mails_in
+from tests.app.serving import Served, serving
 
-ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt install chromium")
 STAFF = "staff@example.org"
 
 
-@dataclass(frozen=True)
-class Served:
-    """A shop that runs by itself: its address, its folder, the data folder that its events go to."""
-
-    url: str
-    home: Path
-    data: Path
-
-
 @pytest.fixture(scope="module")
 def served(retailer: Path) -> Iterator[Served]:
     """One server for all of these tests, with a member of staff."""
-    port, data = free_port(), retailer / "served"
-    environment = os.environ | {
-        "ATELIER_WAREHOUSE": str(retailer / "warehouse"),
-        "ATELIER_DATA": str(retailer / "data"),
-        "ATELIER_SHOP_HOME": str(data / "home"),
-        "ATELIER_SHOP_EVENTS": str(data / "events"),
-        "ATELIER_SHOP_EVENT_SECONDS": "1",
-        "ATELIER_SHOP_BIND": f"127.0.0.1:{port}",
-        "ATELIER_SHOP_HOSTS": "127.0.0.1",
-        "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
-    }
-    (data / "home").mkdir(parents=True)
-    with (data / "server.log").open("wb") as log:
-        server = subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=environment, stdout=log, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait(url, server, data / "server.log")
-        staff = ["createsuperuser", "--noinput", "--email", STAFF]
-        subprocess.run(
-            [sys.executable, "-m", "app", *staff], cwd=ROOT, env=environment, check=True, capture_output=True
-        )
-        yield Served(url, data / "home", data)
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-                assert json.load(answer)["status"] == "ok"
-            return
-        except OSError:
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+    with serving(retailer, retailer / "served", ATELIER_SHOP_EVENT_SECONDS="1") as shop:
+        shop.command("createsuperuser", "--noinput", "--email", STAFF)
+        yield shop
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +192,7 @@ def test_what_articles_are_called_is_never_run(visit: Any) -> None:
     page.goto(f"/article/{HOSTILE}/")
     assert page.locator("h1").inner_text() == HOSTILE_NAME
     assert page.locator("main img[src=x], main script").count() == 0
-    page.goto("/search/?q=" + urllib.request.quote(HOSTILE_NAME))
+    page.goto("/search/?q=" + urllib.parse.quote(HOSTILE_NAME))
     assert page.locator("main script").count() == 0
 
 
