@@ -66,7 +66,7 @@ def _known(article_ids: Iterable[str]) -> dict[str, Card]:
 
 def _article(request: HttpRequest) -> Card:
     """The article that the form names; raises Http404 where it is not sold, or nothing is known of any."""
-    article_id = request.POST.get("article_id", "")[:64]
+    article_id = _asked(request)
     try:
         card = _known([article_id]).get(article_id)
     except Unavailable as error:
@@ -74,6 +74,11 @@ def _article(request: HttpRequest) -> Card:
     if card is None:
         raise Http404("no such article")
     return card
+
+
+def _asked(request: HttpRequest) -> str:
+    """The id in the form, as a database can look for it."""
+    return request.POST.get("article_id", "")[:64].replace("\0", "")
 
 
 def _quantity(request: HttpRequest, least: int) -> int:
@@ -137,7 +142,7 @@ def add(request: HttpRequest) -> HttpResponse:
 @_changes
 def change(request: HttpRequest) -> HttpResponse:
     """Another quantity of an article; none removes it."""
-    line = BasketLine.objects.filter(**owner(request), article_id=request.POST.get("article_id", "")[:64])
+    line = BasketLine.objects.filter(**owner(request), article_id=_asked(request))
     quantity = _quantity(request, 0)
     if quantity:
         line.update(quantity=quantity)
@@ -177,7 +182,7 @@ def wish(request: HttpRequest) -> HttpResponse:
 @_changes
 def unwish(request: HttpRequest) -> HttpResponse:
     """Take it off again."""
-    Wish.objects.filter(**owner(request), article_id=request.POST.get("article_id", "")[:64]).delete()
+    Wish.objects.filter(**owner(request), article_id=_asked(request)).delete()
     return _back(request, "orders:wishes")
 
 

@@ -96,6 +96,8 @@ def test_what_is_not_sold_cannot_be_kept(shop: Path, article_id: str) -> None:
     browser = visitor()
     for path in ("/basket/add/", "/wishes/add/"):
         assert browser.post(path, {"article_id": article_id}).status_code == 404
+    for path in ("/basket/change/", "/wishes/remove/"):
+        assert browser.post(path, {"article_id": article_id, "quantity": "2"}).status_code == 302
     assert lines(browser) == {}
 
 
