@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.catalog.shop import shelf
 from app.tables.snapshot import Unavailable
 from app.tables.store import Reading, Source
 from expectations.articles import ARTICLES
@@ -61,6 +62,12 @@ def cards(reading: Reading, article_ids: Iterable[str]) -> dict[str, Card]:
     ids = sorted(set(article_ids))
     if not ids:
         return {}
+    if (found := shelf().rows(reading, ids)) is not None:
+        return {row["article_id"]: card_of(row, row["price_median"]) for row in found}
+    return _cards_of_tables(reading, ids)
+
+
+def _cards_of_tables(reading: Reading, ids: Sequence[str]) -> dict[str, Card]:
     known = {f"id_{place}": one for place, one in enumerate(ids)}
     among = f"article_id IN ({', '.join(f'${name}' for name in known)})"
     rows = reading.query(f"SELECT * FROM @articles WHERE {among}", {"articles": Source(ARTICLES, CARD)}, known)

@@ -1,11 +1,13 @@
-"""What the pages of a process share: the tables, and how prices are said."""
+"""What the pages of a process share: tables, the shelf of articles, and how prices are said."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 
+from app.catalog.shelf import Shelf
 from app.tables.store import Tables
 
 
@@ -13,6 +15,12 @@ from app.tables.store import Tables
 def tables() -> Tables:
     """The warehouse's tables; opened by the first page."""
     return Tables(settings.SHOP_WAREHOUSE)
+
+
+@lru_cache(maxsize=1)
+def shelf() -> Shelf:
+    """Articles by id."""
+    return Shelf(Path(settings.HOME) / "shelf")
 
 
 def money(price: float | None) -> str:

@@ -15,7 +15,8 @@ from app.accounts.views import too_many
 from app.catalog import finder, lists, pictures
 from app.catalog.cards import Card, card_of, listed, placed
 from app.catalog.listing import FILTERS, MOST_PAGES, PAGE, Question, facets, find
-from app.catalog.shop import tables
+from app.catalog.shelf import COLUMNS, PRICE
+from app.catalog.shop import shelf, tables
 from app.catalog.shown import shown
 from app.events.buckets import bucket_of, list_of
 from app.events.clicks import log_click
@@ -110,14 +111,16 @@ def article(request: HttpRequest, article_id: str) -> HttpResponse:
 
 def _facts(reading: Reading, article_id: str) -> dict[str, Any]:
     """The article's card, description and attributes. Raises Http404 where the catalogue has no such article."""
-    columns = ("article_id", "prod_name", "is_delisted", "detail_desc", *ATTRIBUTES)
-    sql = "SELECT * FROM @articles WHERE article_id = $article"
-    rows = reading.query(sql, {"articles": Source(ARTICLES, columns)}, {"article": article_id})
+    rows = shelf().rows(reading, [article_id])
+    if rows is None:
+        sql = "SELECT * FROM @articles WHERE article_id = $article"
+        rows = reading.query(sql, {"articles": Source(ARTICLES, COLUMNS)}, {"article": article_id})
+        rows = [row | {PRICE: attempt(lambda: lists.price(reading, article_id), None, [])} for row in rows]
     if not rows:
         raise Http404("no such article")
     row = rows[0]
     return {
-        "card": card_of(row, attempt(lambda: lists.price(reading, article_id), None, [])),
+        "card": card_of(row, row[PRICE]),
         "text": row["detail_desc"],
         "attributes": [(label, row[name]) for name, label in ATTRIBUTES.items() if row[name]],
     }

@@ -138,16 +138,37 @@ class Reading:
         try:
             return self._query(sql, sources, parameters or {})
         except duckdb.Error as error:
-            named = ", ".join(source.contract.path for source in sources.values())
-            raise Unavailable(f"{named} cannot be read: {str(error).splitlines()[0][:200]}") from error
+            raise self._unavailable(sources, error) from error
+
+    def batches(self, sql: str, sources: Mapping[str, Source], size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows of a query as tuples, `size` at a time. Raises Unavailable."""
+        sql, values = self._written(sql, sources, {})
+        try:
+            with self.tables.cursor() as cursor:
+                result = cursor.execute(sql, values)
+                while rows := result.fetchmany(size):
+                    yield rows
+        except duckdb.Error as error:
+            raise self._unavailable(sources, error) from error
 
     def _query(self, sql: str, sources: Mapping[str, Source], parameters: Mapping[str, Any]) -> list[Row]:
+        sql, values = self._written(sql, sources, parameters)
+        with self.tables.cursor() as cursor:
+            result = cursor.execute(sql, values)
+            names = [column[0] for column in result.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def _written(
+        self, sql: str, sources: Mapping[str, Source], parameters: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """The query with the sources in it, and its parameters with their files."""
         values = dict(parameters)
         for name, source in sources.items():
             relation, files = self.snapshot(source.contract).relation(name, source.columns, dict(source.partition))
             sql = sql.replace(f"@{name}", f"{relation} AS {name}")
             values |= {name: files} if files else {}
-        with self.tables.cursor() as cursor:
-            result = cursor.execute(sql, values)
-            names = [column[0] for column in result.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return sql, values
+
+    def _unavailable(self, sources: Mapping[str, Source], error: Exception) -> Unavailable:
+        named = ", ".join(source.contract.path for source in sources.values())
+        return Unavailable(f"{named} cannot be read: {str(error).splitlines()[0][:200]}")
