@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         execute_from_command_line(["app", *arguments])
         return
     _keep_measurements()
-    execute_from_command_line(["app", "migrate", "--verbosity", "0"])
+    execute_from_command_line(["app", "migrate", "--verbosity", "0", "--skip-checks"])
     from app.config.server import serve
 
     serve()

@@ -88,7 +88,7 @@ def measured(root: Path, articles: int, customers: int) -> dict[str, dict[str, f
         found["memory"] = {"mib": family(pid)[1] / 1024}
         found["no_table"] = _percentiles([t for _, t in load([("/account/login/", "")], SECONDS // 4)])
         found["search"] = _search()
-        found["search_memory"] = {"mib": family(pid)[1] / 1024 + _finder_mib(root)}
+        found["search_memory"] = {"mib": family(pid)[1] / 1024}
     return found
 
 
@@ -196,24 +196,6 @@ def _wait(server: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.05)
     raise RuntimeError("the shop did not start")
-
-
-def _finder_mib(root: Path) -> float:
-    """Resident memory of the search's process, which is nobody's child."""
-    for status in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            is_it = f"ATELIER_SHOP_HOME={root / 'home'}\0".encode() in status.read_bytes()
-            command = status.with_name("cmdline").read_bytes()
-            if is_it and b"finder_process" in command:
-                fields = dict(
-                    line.split(":\t", 1)
-                    for line in status.with_name("status").read_text().splitlines()
-                    if ":\t" in line
-                )
-                return int(fields["VmRSS"].split()[0]) / 1024
-        except OSError:
-            continue
-    return 0.0
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
