@@ -100,7 +100,6 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # else others could keep an account locked
 AXES_USERNAME_FORM_FIELD = "username"
-AXES_USERNAME_CALLABLE = "app.accounts.lockout.username"
 AXES_LOCKOUT_TEMPLATE = "accounts/too_many.html"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False  # its messages name addresses

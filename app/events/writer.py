@@ -154,7 +154,7 @@ class EventWriter:
         lost = data[MAX_HELD:].count(b"\n")
         metrics.EVENTS_LOST.inc(lost)
         self._held = data[:MAX_HELD] if not lost else data[: data.rfind(b"\n", 0, MAX_HELD) + 1]
-        time.sleep(PAUSE)
+        time.sleep(5 * PAUSE)
 
 
 class _OpenFile:
@@ -183,15 +183,10 @@ class _OpenFile:
         return time.monotonic() - self._dirty if self._dirty is not None else 0.0
 
     def write(self, data: bytes) -> None:
-        """Append whole lines. After an OSError the file holds what it held before."""
+        """Append whole lines. After an OSError the last may be cut short: the file is for somebody to adopt."""
         view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, self.size)
-            raise
+        while view:
+            view = view[os.write(self._fd, view) :]
         self.size += len(data)
         if self._dirty is None:
             self._dirty = time.monotonic()
@@ -212,10 +207,7 @@ class _OpenFile:
         os.close(self._fd)
 
     def abandon(self) -> None:
-        """Let go of it: whoever adopts it publishes what it holds."""
-        if not self.size:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
+        """Let go of it: whoever adopts it publishes the whole lines that it holds."""
         self.close()
 
 

@@ -136,7 +136,9 @@ def test_deleting_an_account_leaves_its_events_to_nobody(shop: Path, landing: Pa
     from app.events import housekeeping
     from app.events.models import Erasure
 
-    browser, address = sign_up(shop, birth_date="1987-11-03")
+    browser = visitor()
+    browser.get("/")  # nobody yet
+    _, address = sign_up(shop, browser, birth_date="1987-11-03")
     customer_id = account(address).customer_id
     browser.get(f"/article/{ARTICLE_IDS[0]}/")
     browser.post("/basket/add/", {"article_id": ARTICLE_IDS[1]})
