@@ -10,6 +10,7 @@ from app.catalog.cards import CARD, PRICES, Card, card_of, listed
 from app.tables.store import Reading, Row, Source
 from expectations.articles import ARTICLES
 from expectations.baskets import BOUGHT_TOGETHER
+from expectations.personal import PERSONAL_PICKS
 from expectations.recommendations import RECOMMENDATIONS, SYSTEM_RECOMMENDATIONS
 from expectations.similarity import SIMILAR_ARTICLES
 
@@ -60,6 +61,27 @@ def picks(reading: Reading, customer_id: str, name: str = RECOMMENDATIONS.name) 
         rows = [row | {"source": name, "reason": ""} for row in rows]
     found = listed(reading, [row | {"note": row["reason"]} for row in rows])
     return Picks(name, found, reading.snapshot(contract).as_of_date)
+
+
+def personal(reading: Reading, shopper_id: str) -> Picks:
+    """Picks by what a shopper met lately: of customers who are new, and of visitors who never signed in.
+
+    Args:
+        shopper_id: c: and a customer's id, or v: and a visitor's.
+
+    By vectors where there are any: they find something for whoever looked at one article. Raises Unavailable.
+    """
+    names = sorted(reading.snapshot(PERSONAL_PICKS).partition_values("system"), key=lambda name: name == "user_based")
+    columns = ("shopper_id", "rank", "article_id", "model_version")
+    for name in names:
+        source = Source(PERSONAL_PICKS, columns, (("system", name),))
+        sql = "SELECT * FROM @picks WHERE shopper_id = $shopper ORDER BY rank"
+        rows = reading.query(sql, {"picks": source}, {"shopper": shopper_id})
+        if rows:
+            note = "Chosen by people who looked at what you did" if name == "user_based" else "Like what you looked at"
+            found = listed(reading, [row | {"source": name, "note": note} for row in rows])
+            return Picks(PERSONAL_PICKS.name, found, reading.snapshot(PERSONAL_PICKS).as_of_date)
+    return Picks(PERSONAL_PICKS.name, [], None)
 
 
 def systems(reading: Reading) -> list[str]:
