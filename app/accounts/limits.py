@@ -22,6 +22,12 @@ def address(request: HttpRequest) -> str:
     return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else said
 
 
+def is_local(request: HttpRequest) -> bool:
+    """It comes from this machine, and not through a proxy that runs on it."""
+    is_forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"))
+    return not is_forwarded and ip_address(request.META.get("REMOTE_ADDR") or "0.0.0.0").is_loopback
+
+
 def is_allowed(kind: str, who: str, most: int, seconds: int) -> bool:
     """Count once more; False where that is more than `most` in this window of so many seconds."""
     window = int(time.time() // seconds)

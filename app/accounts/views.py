@@ -24,7 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from app.accounts import forms, mailroom
-from app.accounts.limits import address, is_allowed
+from app.accounts.limits import address, is_allowed, is_local
 from app.accounts.models import SignUp, User
 from app.events.models import Erasure
 
@@ -65,7 +65,8 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 
 def check_mail(request: HttpRequest) -> HttpResponse:
     """What to do next."""
-    return render(request, "accounts/check_mail.html", {"mail_folder": getattr(settings, "EMAIL_FILE_PATH", None)})
+    folder = getattr(settings, "EMAIL_FILE_PATH", None) if is_local(request) else None
+    return render(request, "accounts/check_mail.html", {"mail_folder": folder})
 
 
 @_page
@@ -116,7 +117,7 @@ class Login(auth.LoginView):
 
     def post(self, request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
         email = request.POST.get("username", "")[:254].strip().lower()
-        if not is_allowed("login", address(request), 60, HOUR // 4) or not is_allowed("login_to", email, 100, HOUR):
+        if not is_allowed("login", address(request), 60, HOUR // 4) or not is_allowed("login_to", email, 500, HOUR):
             return too_many(request)
         return super().post(request, *arguments, **options)
 

@@ -110,7 +110,7 @@ def mail(folder: Path) -> dict[str, Any]:
 
     Without one mails are files in the shop's folder. Raises ImproperlyConfigured for any other.
     """
-    sender = {"DEFAULT_FROM_EMAIL": os.environ.get("ATELIER_SHOP_MAIL_FROM", "shop@localhost")}
+    sender = {"DEFAULT_FROM_EMAIL": os.environ.get("ATELIER_SHOP_MAIL_FROM") or "shop@localhost"}
     said = os.environ.get("ATELIER_SHOP_MAIL_URL")
     if not said:
         where = folder / "mail"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from ipaddress import ip_address
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -13,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.accounts.limits import is_local
 from app.catalog.shop import tables
 from app.events import metrics
 from app.events.writer import writer
@@ -65,7 +65,6 @@ def _tables() -> str:
 @never_cache
 def measurements(request: HttpRequest) -> HttpResponse:
     """Prometheus's text, for this machine only: not for whoever comes through a proxy that runs on it, either."""
-    is_forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"))
-    if is_forwarded or not ip_address(request.META.get("REMOTE_ADDR") or "0.0.0.0").is_loopback:
+    if not is_local(request):
         raise Http404
     return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)

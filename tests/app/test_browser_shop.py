@@ -192,6 +192,9 @@ def test_what_articles_are_called_is_never_run(visit: Any) -> None:
     page.goto(f"/article/{HOSTILE}/")
     assert page.locator("h1").inner_text() == HOSTILE_NAME
     assert page.locator("main img[src=x], main script").count() == 0
+    press(page, "Put in the basket")
+    assert HOSTILE_NAME in page.locator(".messages").inner_text()
+    assert page.locator("main img[src=x], main script").count() == 0
     page.goto("/search/?q=" + urllib.parse.quote(HOSTILE_NAME))
     assert page.locator("main script").count() == 0
 

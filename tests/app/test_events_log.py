@@ -19,7 +19,7 @@ from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.publish.recommendations import bucket as published_bucket
 from tests.app.conftest import ARTICLE_IDS, CUSTOMER_IDS
-from tests.app.people import account, events, events_of, log_in, sign_up, visitor
+from tests.app.people import PASSWORD, account, events, events_of, log_in, sign_up, visitor
 
 
 def test_a_line_has_every_field_of_the_mapping(shop: Path, landing: Path) -> None:
@@ -138,7 +138,12 @@ def test_lists_by_bucket(shop: Path, landing: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_ingest_takes_them_in(shop: Path, retailer: Path, landing: Path, spark: SparkSession) -> None:
-    """From the page to silver/events: each once, with who did it; what came before the login is not theirs."""
+    """From the page to silver/events: each once, with who did it; what came before the login is not theirs.
+
+    A deleted account is gone from there, too, once the files that changed are taken in.
+    """
+    from app.events import housekeeping
+
     browser = visitor()
     browser.get(f"/article/{ARTICLE_IDS[3]}/")
     _, address = sign_up(shop, browser, birth_date="1975-02-28")
@@ -149,12 +154,7 @@ def test_the_ingest_takes_them_in(shop: Path, retailer: Path, landing: Path, spa
     seen = browser.get("/checkout/").content.decode().split('name="seen" value="')[1].split('"')[0]
     browser.post("/checkout/", {"seen": seen})
     logged = events(landing)
-    settings = Settings(
-        as_of_date=date(2020, 9, 23), data=retailer / "data", warehouse=str(retailer / "events_warehouse")
-    )
-    said = shop_events.main(Job("ingest.shop_events", settings, shop_events.READS, shop_events.WRITES))
-    assert "0 in quarantine" in said
-    rows = pl.DataFrame(pl.from_arrow(DeltaTable(str(retailer / "events_warehouse" / EVENTS.path)).to_pyarrow_table()))
+    rows = take_in(retailer)
     assert sorted(rows["event_id"]) == sorted(event["event_id"] for event in logged)
     visitor_id = browser.cookies["visitor"].value.partition(":")[0]
     mine = rows.filter(pl.col("visitor_id") == visitor_id).sort("event_time")
@@ -165,6 +165,20 @@ def test_the_ingest_takes_them_in(shop: Path, retailer: Path, landing: Path, spa
     assert (bought["customer_id"], bought["article_id"], bought["quantity"]) == (customer_id, ARTICLE_IDS[3], 2)
     assert bought["price"] > 0 and bought["currency"] == "EUR" and bought["is_signed_in"]
     assert mine.filter(pl.col("event_type") == "view")["customer_id"].to_list() == [None]
+    browser.post("/account/delete/", {"password": PASSWORD})
+    housekeeping.keep_house()
+    after = take_in(retailer)
+    assert len(after) == len(events(landing)) >= len(rows)
+    assert not after.filter((pl.col("customer_id") == customer_id) | (pl.col("visitor_id") == visitor_id)).height
+
+
+def take_in(retailer: Path) -> pl.DataFrame:
+    """A run of the real ingest; silver/events afterwards."""
+    warehouse = retailer / "events_warehouse"
+    settings = Settings(as_of_date=date(2020, 9, 23), data=retailer / "data", warehouse=str(warehouse))
+    said = shop_events.main(Job("ingest.shop_events", settings, shop_events.READS, shop_events.WRITES))
+    assert "0 in quarantine" in said
+    return pl.DataFrame(pl.from_arrow(DeltaTable(str(warehouse / EVENTS.path)).to_pyarrow_table()))
 
 
 def test_health_says_what_is_wrong(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
