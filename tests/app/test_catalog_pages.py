@@ -22,7 +22,9 @@ from tests.app.conftest import (
     KINDS,
     WEEK,
     article_features,
+    articles,
     recommendations,
+    write,
 )
 from tests.app.people import account, events_of, page, sign_up, staff, visitor
 
@@ -196,6 +198,18 @@ def test_a_table_that_is_missing_is_said_and_the_rest_works(damaged: Path) -> No
     assert shown(visitor().get("/")) == list(ARTICLE_IDS[:24]), "without sales by id"
     assert visitor().get("/?from=1").status_code == 200
     shutil.rmtree(damaged / ARTICLES.path)
+
+
+def test_an_id_may_have_any_characters(damaged: Path) -> None:
+    odd = "A/1 ü?#%&"
+    write(damaged, ARTICLES, [articles()[0] | {"article_id": odd, "article_key": 99, "prod_name": "Odd one"}])
+    shutil.rmtree(damaged / ARTICLE_FEATURES.path)
+    listing = visitor().get("/", {"page": 2}).content.decode()
+    (link,) = re.findall(r'href="(/article/A/1[^"]+)"', listing)
+    answer = visitor().get(link.replace("&amp;", "&"))
+    assert answer.status_code == 200 and "<h1>Odd one</h1>" in answer.content.decode()
+    (source,) = re.findall(r'src="(/picture/page/A/1[^"]+)"', answer.content.decode())
+    assert visitor().get(source.replace("&amp;", "&")).status_code == 200
 
 
 def test_without_articles_every_page_says_what_to_run(damaged: Path) -> None:
