@@ -6,7 +6,7 @@ What the blocks before them give of a picture never changes, so it is computed o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from lightning_modules.layers import EpochMean
 from lightning_modules.tagging_heads import LabelErrors, TaggingHeads
 
+#: Length of the tail's features.
+FEATURES = 1280
+
 
 class Lite0Tail(nn.Module):
-    """What the trunk gives of pictures, [n, c, h, w] -> pooled features [n, 1280], by the last `blocks` blocks.
+    """What the trunk gives of pictures, [n, c, h, w] -> pooled features [n, FEATURES], by the last `blocks` blocks.
 
     The statistics of batch normalisation stay as they were: a few thousand pictures tell less than ImageNet.
     """
@@ -35,7 +38,7 @@ class Lite0Tail(nn.Module):
     def forward(self, activations: Tensor) -> Tensor:
         return self.pool(self.head(self.blocks(activations)))
 
-    def train(self, mode: bool = True) -> Lite0Tail:
+    def train(self, mode: bool = True) -> Self:
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):

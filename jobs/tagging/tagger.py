@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from jobs.tagging.calibration import Floats, Ints, probabilities
 from jobs.tagging.labels import Examples
 from lightning_modules.tagging_heads import TaggingHeads
-from lightning_modules.tuned_tagger import Lite0Tail
+from lightning_modules.tuned_tagger import FEATURES, Lite0Tail
 
 #: Probabilities that are held at a time; pictures whose features are.
 PROBABILITIES, PICTURES = 4_000_000, 256
@@ -133,4 +133,4 @@ def features(tail: Lite0Tail, activations: Floats, rows: Ints) -> Floats:
         for start in range(0, len(rows), PICTURES):
             some = np.asarray(activations[rows[start : start + PICTURES]], np.float32)
             found.append(tail.eval()(torch.from_numpy(some)).numpy())
-    return np.concatenate(found) if found else np.empty((0, tail.head[0].out_channels), np.float32)
+    return np.concatenate(found) if found else np.empty((0, FEATURES), np.float32)

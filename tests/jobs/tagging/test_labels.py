@@ -76,6 +76,18 @@ def test_temperature_and_threshold() -> None:
     assert calibration.threshold(confidence, np.zeros_like(is_right)) == 1.0
 
 
+def test_a_label_that_pictures_say_nothing_of_falls_back_to_what_is_frequent() -> None:
+    rng = np.random.default_rng(2)
+    frequency = np.array([0.5, 0.3, 0.2])
+    codes = rng.choice(3, 4_000, p=frequency)
+    logits = np.log(frequency) + rng.normal(size=(4_000, 3)) * 2  # sure, and of nothing
+    found = calibration.temperature(logits, codes, np.log(frequency))
+    shares = calibration.probabilities(logits, found, np.log(frequency))
+    assert (shares.argmax(1) == 0).mean() > 0.99 and shares.mean(0) == pytest.approx(frequency, abs=0.02)
+    alone = calibration.probabilities(logits, calibration.temperature(logits, codes))
+    assert (alone.argmax(1) == codes).mean() < 0.45 < (shares.argmax(1) == codes).mean()
+
+
 def blobs(seed: int = 0) -> fit.Examples:
     """1,600 articles of 8 garments of very different frequency, in 5 colours, a fifth of which the catalogue omits."""
     rng = np.random.default_rng(seed)

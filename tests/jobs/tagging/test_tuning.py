@@ -18,6 +18,7 @@ from jobs.embeddings.efficientnet import lite0, tail, trunk, trunk_shape
 from jobs.ingest import articles
 from jobs.tagging import fit, tag, train, tuning
 from jobs.tagging.labels import labels_of
+from lightning_modules.tuned_tagger import FEATURES, TunedTagger
 from sample_data.styles import write
 from tests.jobs.tagging.test_jobs import rows, run
 
@@ -39,6 +40,20 @@ def examples(count: int) -> fit.Examples:
         activations[kind == n, 8 * n : 8 * n + 8] += 3
     labels = labels_of({"kind": pa.chunked_array([[f"kind {k}" for k in kind]])})
     return fit.Examples(rng.normal(size=(count, 4)).astype(np.float32), labels, activations)
+
+
+def test_a_step_moves_the_tail_but_not_its_statistics() -> None:
+    shop, width = examples(8), [0.0] * (4 + FEATURES)
+    own = {"classes": {"kind": 3}, "mean": width, "deviation": [1.0] * len(width), "frequency": [1 / 3] * 3, "steps": 1}
+    module = TunedTagger(1, own, steps=1).train()
+    before = {name: value.clone() for name, value in module.tail.state_dict().items()}
+    batch = tuple(torch.from_numpy(part) for part in (shop.activations, shop.vectors, shop.labels.codes))
+    module.training_step(batch, 0).backward()  # type: ignore[arg-type]
+    torch.optim.SGD(module.parameters(), 0.1).step()
+    after = module.tail.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert "head.0.weight" in moved and any(name.startswith("blocks.0") for name in moved)
+    assert not [name for name in moved if "running" in name]
 
 
 def test_a_tuned_tagger_sees_what_vectors_do_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
