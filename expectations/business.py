@@ -34,6 +34,7 @@ METRICS = {
     "units_per_basket": "units over baskets",
     "revenue_per_basket": "revenue over baskets",
     "baskets_per_customer": "baskets over active customers",
+    "units_per_customer": "units over active customers",
     "revenue_per_customer": "revenue over active customers",
     "average_price": "revenue over units",
     "unit_share": "share of the week's units",

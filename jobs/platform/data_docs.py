@@ -97,6 +97,7 @@ def write_page(
         said=list(said),
         run_id=_run_id(stamp),
         time=_now(),
+        started=stamp.get("started", ""),
     )
     pages = _Pages(root)
     folder = site(root, record.run_id).rpartition("/")[2]

@@ -46,6 +46,7 @@ class Record:
     run_id: str = ""
     time: str = ""
     successful: int = 0
+    started: str = ""  # when the job did
 
 
 @dataclass(frozen=True)

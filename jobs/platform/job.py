@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -51,6 +51,7 @@ class Job:
         #: Path of a table -> what was published of it so far: delta_version, rows, data_docs.
         self.published: dict[str, dict[str, Any]] = {}
         self._stamp = {"job": name, "run_id": settings.run_id, "as_of_date": settings.as_of_date.isoformat()}
+        self._stamp["started"] = datetime.now(UTC).isoformat(timespec="seconds")
         accept_drift = getattr(settings, "accept_drift", False)  # which a job that publishes nothing need not take
         self.warehouse = Warehouse(
             settings.warehouse, self._stamp, accept_drift=accept_drift, session=lambda: self.spark

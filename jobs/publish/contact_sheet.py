@@ -42,9 +42,11 @@ HEADER = 2 * LINE
 def choose(
     picks: Mapping[str, Sequence[Mapping[str, Any]]], warm: set[str], counts: tuple[int, int] = (WARM, 1)
 ) -> list[str]:
-    """Customers with purchases, those with most different reasons first, then some without; so many of each."""
+    """Customers with purchases, those with most different reasons first, then some without; so many of each, and more
+    with purchases where fewer are without."""
     ordered = sorted(picks, key=lambda c: (-len({pick["reason"] for pick in picks[c]}), c))
-    return [c for c in ordered if c in warm][: counts[0]] + [c for c in ordered if c not in warm][: counts[1]]
+    without = [c for c in ordered if c not in warm][: counts[1]]
+    return [c for c in ordered if c in warm][: sum(counts) - len(without)] + without
 
 
 def rows(settings: Settings, counts: tuple[int, int] = (WARM, 1)) -> dict[str, list[Tile]]:

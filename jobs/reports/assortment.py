@@ -13,6 +13,8 @@ NEW_WEEKS, SOLD_THROUGH_UNITS = 4, 10
 BINS_PER_DECADE = 10
 #: Days, weeks and product groups that "what sells together" and the rankings of articles look at.
 TOGETHER_DAYS, RANKING_WEEKS, TOGETHER_GROUPS = 28, 52, 12
+#: What articles are counted by beside the week: columns, and how long and how fast they sold.
+LABELS, LIFETIME, FOURTH_WEEK = ("product_type_name", "product_group_name", "colour_group_name"), "lifetime", "new"
 
 
 def article_weeks(lines: DataFrame) -> DataFrame:
@@ -44,12 +46,12 @@ def department_counts(sold: DataFrame, articles: DataFrame) -> DataFrame:
 
     Args:
         sold: see article_weeks.
+        articles: silver/articles.
     """
-    department = F.coalesce("department_name", F.lit(UNKNOWN)).alias("department")
     age = F.col("first_week") - F.col("weeks_ago")
     return (
-        sold.join(articles.select("article_key", "department_name"), "article_key")
-        .groupBy("weeks_ago", department)
+        sold.join(F.broadcast(articles.select("article_key", _label("department_name"))), "article_key")
+        .groupBy("weeks_ago", F.col("department_name").alias("department"))
         .agg(
             F.sum("units").alias("units"),
             F.sum("revenue").alias("revenue"),
@@ -61,26 +63,54 @@ def department_counts(sold: DataFrame, articles: DataFrame) -> DataFrame:
     )
 
 
-def sell_through(sold: DataFrame) -> DataFrame:
-    """Articles by the week in which their fourth week ended: weeks_ago, articles, sold_through, units."""
-    is_new = F.col("first_week") - F.col("weeks_ago") < NEW_WEEKS
-    fourth = F.col("first_week") - (NEW_WEEKS - 1)
-    of_article = sold.where((fourth >= 0) & is_new).groupBy("article_key", fourth.alias("week"))
-    units = of_article.agg(F.sum("units").alias("units"))
-    return units.groupBy(F.col("week").alias("weeks_ago")).agg(
-        F.count("*").alias("articles"),
-        F.count_if(F.col("units") >= SOLD_THROUGH_UNITS).alias("sold_through"),
+def article_counts(sold: DataFrame, articles: DataFrame) -> DataFrame:
+    """Articles by how they sold and by what they are: of, label, articles, units, sold_through (with
+    SOLD_THROUGH_UNITS units or more).
+
+    `of` is a column of LABELS with units of the last RANKING_WEEKS; LIFETIME by the weeks from the first to the last
+    sale with all units; or FOURTH_WEEK by the weeks_ago of the week in which an article was new last, with the units
+    until then.
+
+    Args:
+        sold: see article_weeks.
+        articles: silver/articles.
+    """
+    week, fourth = F.col("weeks_ago"), F.col("first_week") - (NEW_WEEKS - 1)
+    each = sold.groupBy("article_key", "first_week").agg(
         F.sum("units").alias("units"),
+        F.sum(F.when(week < RANKING_WEEKS, F.col("units")).otherwise(0)).alias("year_units"),
+        F.sum(F.when(week >= fourth, F.col("units")).otherwise(0)).alias("new_units"),
+        F.min("weeks_ago").alias("last_week"),
     )
+
+    def counted(of: str, label: Column, units: str) -> Column:
+        return F.struct(F.lit(of).alias("of"), label.cast("string").alias("label"), F.col(units).alias("units"))
+
+    lifetime = F.col("first_week") - F.col("last_week") + 1
+    kinds = [counted(name, F.col(name), "year_units") for name in LABELS]
+    kinds += [counted(LIFETIME, lifetime, "units"), counted(FOURTH_WEEK, fourth, "new_units")]
+    return (
+        each.join(F.broadcast(articles.select("article_key", *map(_label, LABELS))), "article_key")
+        .select(F.inline(F.array(*kinds)))
+        .groupBy("of", "label")
+        .agg(
+            F.count("*").alias("articles"),
+            F.sum("units").alias("units"),
+            F.count_if(F.col("units") >= SOLD_THROUGH_UNITS).alias("sold_through"),
+        )
+    )
+
+
+def _label(name: str) -> Column:
+    return F.coalesce(name, F.lit(UNKNOWN)).alias(name)
 
 
 def department_customers(lines: DataFrame, articles: DataFrame) -> DataFrame:
     """Customers of each department in the newest week: weeks_ago, department, customers."""
-    department = F.coalesce("department_name", F.lit(UNKNOWN)).alias("department")
     return (
         lines.where(F.col("days_before") <= 7)
-        .join(F.broadcast(articles.select("article_key", department)), "article_key")
-        .groupBy(F.lit(0).alias("weeks_ago"), "department")
+        .join(F.broadcast(articles.select("article_key", _label("department_name"))), "article_key")
+        .groupBy(F.lit(0).alias("weeks_ago"), F.col("department_name").alias("department"))
         .agg(F.count_distinct("customer_key").alias("customers"))
     )
 
@@ -97,42 +127,35 @@ def daily_counts(lines: DataFrame) -> DataFrame:
     )
 
 
-def lifetimes(sold: DataFrame) -> DataFrame:
-    """Articles by the weeks from their first to their last sale: weeks, articles."""
-    last = F.min("weeks_ago")
-    weeks = sold.groupBy("article_key", "first_week").agg((F.col("first_week") - last + 1).alias("weeks"))
-    return weeks.groupBy("weeks").agg(F.count("*").alias("articles"))
-
-
-def label_units(sold: DataFrame, articles: DataFrame) -> DataFrame:
-    """Units of the last year by each label of the articles: label_of, label, units."""
-    units = sold.where(F.col("weeks_ago") < RANKING_WEEKS).groupBy("article_key").agg(F.sum("units").alias("units"))
-    columns = ("product_type_name", "product_group_name", "colour_group_name")
-    labels = F.explode(
-        F.create_map(*(part for c in columns for part in (F.lit(c), F.coalesce(c, F.lit(UNKNOWN)))))
-    ).alias("label_of", "label")
-    return (
-        units.join(articles.select("article_key", *columns), "article_key")
-        .select("units", labels)
-        .groupBy("label_of", "label")
-        .agg(F.sum("units").alias("units"))
-    )
-
-
 def sold_together(lines: DataFrame, articles: DataFrame) -> DataFrame:
     """Baskets of the last four weeks with both of two product groups: one, other, baskets; one = other: with it."""
-    group = F.coalesce("product_group_name", F.lit(UNKNOWN)).alias("product_group")
     there = (
         lines.where(F.col("days_before") <= TOGETHER_DAYS)
-        .join(F.broadcast(articles.select("article_key", group)), "article_key")
+        .join(F.broadcast(articles.select("article_key", _label("product_group_name"))), "article_key")
         .groupBy("customer_key", "days_before")
-        .agg(F.collect_set("product_group").alias("groups"))
+        .agg(F.collect_set("product_group_name").alias("groups"))
     )
     one = there.select("groups", F.explode("groups").alias("one"))
     both = one.select("one", F.explode("groups").alias("other"))
     return both.groupBy("one", "other").agg(F.count("*").alias("baskets"))
 
 
-def missing_shares(rows: DataFrame) -> DataFrame:
-    """One row: of each column the share of rows without a value."""
-    return rows.select(*(F.avg(F.col(name).isNull().cast("int")).alias(name) for name in rows.columns))
+def missing_counts(rows: DataFrame, *by: str) -> DataFrame:
+    """Rows, and of each column those without a value, by some of the columns: rows, and the columns' own names."""
+    missing = (F.count_if(F.col(name).isNull()).alias(name) for name in rows.columns if name not in by)
+    return rows.groupBy(*by).agg(F.count("*").alias("rows"), *missing)
+
+
+def place_counts(visitors: DataFrame) -> DataFrame:
+    """Visitors by region and by age group: of, label, visitors; without those of whom it is unknown.
+
+    Args:
+        visitors: silver/visitors, of one date.
+    """
+    kinds = (F.struct(F.lit(name).alias("of"), F.col(name).alias("label")) for name in ("region", "age_group"))
+    return (
+        visitors.select(F.inline(F.array(*kinds)))
+        .where(F.col("label").isNotNull())
+        .groupBy("of", "label")
+        .agg(F.count("*").alias("visitors"))
+    )

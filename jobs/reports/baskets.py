@@ -6,7 +6,9 @@ it is 1, the week before it, from Wednesday to Tuesday, is 0. What a week's coun
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from itertools import product
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -17,6 +19,14 @@ from expectations.business import CUSTOMER_SEGMENTS
 CHURN_DAYS = 90
 #: Days of a period of a cohort.
 PERIOD_DAYS = 30
+#: So many weeks after the week of the last basket a customer churns, by the day of the week.
+CHURN_WEEKS = (CHURN_DAYS // 7, CHURN_DAYS // 7 + 1)
+#: Days before the as-of date that a customer's state is told of: churn is learnt at the last and checked at the second.
+HORIZONS = (0, CHURN_DAYS, 2 * CHURN_DAYS)
+#: Upper ends of the bands that a churn probability is told by: days since the last basket, and baskets.
+RECENCY_BANDS, FREQUENCY_BANDS = (7, 14, 30, 60, 90, 180, 365), (1, 2, 4, 9)
+#: Baskets that a customer's count ends at.
+MOST_BASKETS = 20
 STORE, ONLINE = 1, 2
 UNKNOWN = "unknown"
 
@@ -33,14 +43,16 @@ def known_lines(transactions: DataFrame, as_of_date: date) -> DataFrame:
     return transactions.where(F.col("t_dat") < F.lit(as_of_date)).select(*columns, days_before)
 
 
-def baskets(lines: DataFrame) -> DataFrame:
-    """A row per customer and day, with the customer's other baskets.
+def baskets(lines: DataFrame, groups: DataFrame) -> DataFrame:
+    """A row per customer and day, with the customer's group and other baskets.
 
-    Columns: customer_key, days_before, units, revenue, has_store, has_online; number (1 for the first), first, previous
-    and following (their days_before; null where there is none).
+    Columns: customer_key, days_before, units, revenue, has_store, has_online, age_band, club_status; number (1 for the
+    first), spent (revenue until then); first, previous, following, and previous_store and previous_online (the
+    days_before of that other basket; null where there is none).
 
     Args:
         lines: see `known_lines`.
+        groups: see `customer_groups`.
     """
     is_store = F.col("sales_channel_id") == STORE
     sums = lines.groupBy("customer_key", "days_before").agg(
@@ -50,13 +62,18 @@ def baskets(lines: DataFrame) -> DataFrame:
         F.max(~is_store).alias("has_online"),
     )
     in_order = Window.partitionBy("customer_key").orderBy(F.desc("days_before"))
+    earlier = in_order.rowsBetween(Window.unboundedPreceding, -1)
     day = F.col("days_before")
-    return sums.select(
-        "*",
+    return sums.join(groups.hint("shuffle_hash"), "customer_key", "left").select(
+        *sums.columns,
+        *(F.coalesce(name, F.lit(UNKNOWN)).alias(name) for name in ("age_band", "club_status")),
         F.row_number().over(in_order).alias("number"),
+        F.sum("revenue").over(in_order.rowsBetween(Window.unboundedPreceding, 0)).alias("spent"),
         F.first(day).over(in_order).alias("first"),
         F.lag(day).over(in_order).alias("previous"),
         F.lead(day).over(in_order).alias("following"),
+        F.min(F.when(F.col("has_store"), day)).over(earlier).alias("previous_store"),
+        F.min(F.when(F.col("has_online"), day)).over(earlier).alias("previous_online"),
     )
 
 
@@ -73,156 +90,113 @@ def customer_groups(customers: DataFrame) -> DataFrame:
     return customers.select("customer_key", band.alias("age_band"), club.alias("club_status"))
 
 
-def weekly_counts(made: DataFrame, groups: DataFrame) -> DataFrame:
+def weekly_counts(made: DataFrame) -> DataFrame:
     """Counts by week, age band, club status and whether the customers are new in that week.
 
     Columns: weeks_ago, age_band, club_status, is_new, active, retained (bought in the week before, too), baskets,
-    units, revenue, second_baskets, won_back.
+    units, revenue, second_baskets, won_back, store and online (customers who bought there), and churned_<n>: of those
+    whose last basket for longer than CHURN_DAYS was in the week, who churned n weeks later.
     """
-    week, before = weeks_ago(F.col("days_before")), weeks_ago(F.col("previous"))
-    is_first_of_week = F.col("previous").isNull() | (before > week)
-    return (
-        made.join(groups, "customer_key", "left")
-        .groupBy(
-            week.alias("weeks_ago"),
-            F.coalesce("age_band", F.lit(UNKNOWN)).alias("age_band"),
-            F.coalesce("club_status", F.lit(UNKNOWN)).alias("club_status"),
-            (weeks_ago(F.col("first")) == week).alias("is_new"),
-        )
-        .agg(
-            F.count_if(is_first_of_week).alias("active"),
-            F.count_if(before == week + 1).alias("retained"),
-            F.count("*").alias("baskets"),
-            F.sum("units").alias("units"),
-            F.sum("revenue").alias("revenue"),
-            F.count_if(F.col("number") == 2).alias("second_baskets"),
-            F.count_if(F.col("previous") - F.col("days_before") > CHURN_DAYS).alias("won_back"),
-        )
-    )
+    day, week = F.col("days_before"), weeks_ago(F.col("days_before"))
+    churn_day = day - CHURN_DAYS
+    has_churned = (churn_day >= 1) & (F.col("following").isNull() | (F.col("following") < churn_day))
 
+    def is_first(previous: str) -> Column:
+        """The customer's first basket of the week, where `previous` is the one before it."""
+        return F.col(previous).isNull() | (weeks_ago(F.col(previous)) > week)
 
-def churn_counts(made: DataFrame, groups: DataFrame) -> DataFrame:
-    """Customers by the week of their 90th day without a purchase: weeks_ago, age_band, club_status, churned."""
-    churn_day = F.col("days_before") - CHURN_DAYS
-    is_last = F.col("following").isNull() | (F.col("following") < churn_day)
-    return (
-        made.where((churn_day >= 1) & is_last)
-        .join(groups, "customer_key", "left")
-        .groupBy(
-            weeks_ago(churn_day).alias("weeks_ago"),
-            F.coalesce("age_band", F.lit(UNKNOWN)).alias("age_band"),
-            F.coalesce("club_status", F.lit(UNKNOWN)).alias("club_status"),
-        )
-        .agg(F.count("*").alias("churned"))
+    return made.groupBy(
+        week.alias("weeks_ago"), "age_band", "club_status", (weeks_ago(F.col("first")) == week).alias("is_new")
+    ).agg(
+        F.count_if(is_first("previous")).alias("active"),
+        F.count_if(weeks_ago(F.col("previous")) == week + 1).alias("retained"),
+        F.count("*").alias("baskets"),
+        F.sum("units").alias("units"),
+        F.sum("revenue").alias("revenue"),
+        F.count_if(F.col("number") == 2).alias("second_baskets"),
+        F.count_if(F.col("previous") - day > CHURN_DAYS).alias("won_back"),
+        F.count_if(F.col("has_store") & is_first("previous_store")).alias("store"),
+        F.count_if(F.col("has_online") & is_first("previous_online")).alias("online"),
+        *(
+            F.count_if(has_churned & (week - weeks_ago(churn_day) == later)).alias(f"churned_{later}")
+            for later in CHURN_WEEKS
+        ),
     )
 
 
 def cohort_counts(made: DataFrame, as_of_date: date) -> DataFrame:
     """Customers by the month of their first purchase and the 30-day period after it: cohort, period, customers.
 
-    Period 0 has all customers of the cohort, since it begins with their first purchase.
+    `cohort` is the month's first day. Period 0 has all customers of it, since it begins with their first purchase.
     """
-    first_day = F.date_sub(F.lit(as_of_date), F.col("first"))
+    month = F.trunc(F.date_sub(F.lit(as_of_date), F.col("first")), "month").alias("cohort")
     period = F.floor((F.col("first") - F.col("days_before")) / PERIOD_DAYS).cast("int")
     before = F.floor((F.col("first") - F.col("previous")) / PERIOD_DAYS).cast("int")
-    cohort = F.date_format(first_day, "yyyy-MM").alias("cohort")
     return (
         made.where(F.col("previous").isNull() | (before < period))
-        .groupBy(cohort, period.alias("period"))
+        .groupBy(month, period.alias("period"))
         .agg(F.count("*").alias("customers"))
     )
 
 
-def channel_customers(made: DataFrame) -> DataFrame:
-    """Customers of each channel by week: weeks_ago, store, online."""
-    week = weeks_ago(F.col("days_before")).alias("weeks_ago")
-    of_customer = made.groupBy("customer_key", week).agg(
-        F.max("has_store").alias("has_store"), F.max("has_online").alias("has_online")
-    )
-    return of_customer.groupBy("weeks_ago").agg(
-        F.count_if("has_store").alias("store"), F.count_if("has_online").alias("online")
-    )
+def state_counts(made: DataFrame) -> DataFrame:
+    """Customers by what was known of them at each of HORIZONS, days before the as-of date, and what they then did.
 
-
-def customer_states(made: DataFrame) -> DataFrame:
-    """Recency, frequency and money of each customer, and what they were 90 and 180 days before.
-
-    Columns: customer_key, recency_0, frequency_0, revenue; recency_<h> and frequency_<h> of the purchases that were
-    known h days before the as-of date (null where there was none), bought_<h>: whether the customer bought in the 90
-    days after that.
+    Columns: horizon, recency_band (days since the last basket, see RECENCY_BANDS), frequency (baskets, from
+    MOST_BASKETS on in one), has_bought (in the CHURN_DAYS after that), customers, revenue (until then).
     """
-    day = F.col("days_before")
-    earlier = []
-    for horizon in (CHURN_DAYS, 2 * CHURN_DAYS):
-        was_known = day > horizon
-        earlier += [
-            F.min(F.when(was_known, day - horizon)).alias(f"recency_{horizon}"),
-            F.nullif(F.count_if(was_known), F.lit(0)).alias(f"frequency_{horizon}"),
-            F.max(~was_known & (day > horizon - CHURN_DAYS)).alias(f"bought_{horizon}"),
-        ]
-    return made.groupBy("customer_key").agg(
-        F.min(day).alias("recency_0"),
-        F.count("*").alias("frequency_0"),
-        F.sum("revenue").alias("revenue"),
-        *earlier,
+    day, following = F.col("days_before"), F.col("following")
+    states = []
+    for horizon in HORIZONS:
+        is_last_known = (day > horizon) & (following.isNull() | (following <= horizon))
+        state = F.struct(
+            F.lit(horizon).alias("horizon"),
+            _band(day - horizon, RECENCY_BANDS).alias("recency_band"),
+            F.least("number", F.lit(MOST_BASKETS)).alias("frequency"),
+            F.coalesce(following > horizon - CHURN_DAYS, F.lit(False)).alias("has_bought"),
+            F.col("spent"),
+        )
+        states.append(F.when(is_last_known, state))
+    return (
+        made.select(F.inline(F.array(*states)))
+        .where(F.col("horizon").isNotNull())
+        .groupBy("horizon", "recency_band", "frequency", "has_bought")
+        .agg(F.count("*").alias("customers"), F.sum("spent").alias("revenue"))
     )
 
 
-def _band(value: str, limits: tuple[int, ...]) -> Column:
+def _band(value: Column, limits: tuple[int, ...]) -> Column:
     """How many of the limits the value is above."""
     found = F.lit(0)
     for limit in limits:
-        found = found + (F.col(value) > limit).cast("int")
+        found = found + (value > limit).cast("int")
     return found
 
 
-#: Upper ends of the bands that a churn probability is told by: days since the last basket, and baskets.
-RECENCY_BANDS, FREQUENCY_BANDS = (7, 14, 30, 60, 90, 180, 365), (1, 2, 4, 9)
-_CELL = ["recency_band", "frequency_band"]
+def segments(
+    made: DataFrame,
+    customers: DataFrame,
+    shares: Mapping[tuple[int, int], float],
+    mean_revenue: float,
+    as_of_date: date,
+    run_id: str,
+) -> DataFrame:
+    """gold/customer_segments: scores by fixed limits, and the first rule of RFM_SEGMENTS that holds.
 
-
-def _cells(states: DataFrame, horizon: int) -> DataFrame:
-    """The customers known then with their bands, as columns of _CELL."""
-    recency, frequency = _band(f"recency_{horizon}", RECENCY_BANDS), _band(f"frequency_{horizon}", FREQUENCY_BANDS)
-    return states.where(F.col(f"recency_{horizon}").isNotNull()).select(
-        "*", recency.alias("recency_band"), frequency.alias("frequency_band")
-    )
-
-
-def churn_shares(states: DataFrame, horizon: int) -> DataFrame:
-    """Share of each cell who bought nothing in the 90 days after `horizon` days before the as-of date."""
-    bought = F.col(f"bought_{horizon}").cast("int")
-    return _cells(states, horizon).groupBy(*_CELL).agg(F.avg(1 - bought).alias("churn_probability"))
-
-
-def churn_check(states: DataFrame) -> DataFrame:
-    """The probabilities as of 90 days ago, learnt from the 90 days before that, beside what then happened.
-
-    Columns: recency_band, customers, and sums over them: probability, churned, squared_error.
+    Args:
+        made: see `baskets`.
+        customers: silver/customers.
+        shares: churn probability by recency and frequency band.
+        mean_revenue: of all customers.
+        as_of_date, run_id: of the run.
     """
-    learnt = churn_shares(states, 2 * CHURN_DAYS)
-    churned = 1 - F.col(f"bought_{CHURN_DAYS}").cast("int")
-    error = F.col("churn_probability") - churned
-    return (
-        _cells(states, CHURN_DAYS)
-        .join(F.broadcast(learnt), _CELL)
-        .groupBy("recency_band")
-        .agg(
-            F.count("*").alias("customers"),
-            F.sum("churn_probability").alias("probability"),
-            F.sum(churned).alias("churned"),
-            F.sum(error * error).alias("squared_error"),
-        )
+    recency, frequency = _band(F.col("days_before"), RECENCY_BANDS), _band(F.col("number"), FREQUENCY_BANDS)
+    table = F.array(
+        *(F.lit(shares.get((r, f))).cast("double") for r, f in product(_bands(RECENCY_BANDS), _bands(FREQUENCY_BANDS)))
     )
-
-
-def segments(states: DataFrame, customers: DataFrame, as_of_date: date, run_id: str) -> DataFrame:
-    """gold/customer_segments: scores by fixed limits, and the first rule of RFM_SEGMENTS that holds."""
-    mean = states.agg(F.avg("revenue").alias("mean_revenue"))
-    share = F.col("revenue") / F.col("mean_revenue")
     money = F.lit(1)
     for limit in (0.25, 0.5, 1, 2):
-        money = money + (share >= limit).cast("int")
+        money = money + (F.col("spent") >= limit * mean_revenue).cast("int")
     r, f, m = F.col("r_score"), F.col("f_score"), F.col("m_score")
     rules = (
         F.when((r >= 4) & (f >= 4) & (m >= 4), "champion")
@@ -235,15 +209,24 @@ def segments(states: DataFrame, customers: DataFrame, as_of_date: date, run_id: 
         .otherwise("lost")
     )
     return (
-        _cells(states, 0)
-        .join(F.broadcast(churn_shares(states, CHURN_DAYS)), _CELL, "left")
-        .crossJoin(F.broadcast(mean))
+        made.where(F.col("following").isNull())
         .join(customers.select("customer_key", "customer_id"), "customer_key")
-        .withColumn("r_score", 5 - _band("recency_0", (14, 30, 90, 180)))
-        .withColumn("f_score", 1 + _band("frequency_0", FREQUENCY_BANDS))
-        .withColumn("m_score", money)
+        .select(
+            "customer_id",
+            F.col("days_before").alias("recency_days"),
+            F.col("number").cast("bigint").alias("basket_count"),
+            F.col("spent").alias("revenue"),
+            table[recency * len(_bands(FREQUENCY_BANDS)) + frequency].alias("churn_probability"),
+            (5 - _band(F.col("days_before"), (14, 30, 90, 180))).alias("r_score"),
+            (1 + frequency).alias("f_score"),
+            money.alias("m_score"),
+            F.lit(as_of_date).alias("as_of_date"),
+            F.lit(run_id).alias("run_id"),
+        )
         .withColumn("segment", rules)
-        .withColumns({"as_of_date": F.lit(as_of_date), "run_id": F.lit(run_id)})
-        .withColumnsRenamed({"recency_0": "recency_days", "frequency_0": "basket_count"})
         .select(*CUSTOMER_SEGMENTS.column_names)
     )
+
+
+def _bands(limits: tuple[int, ...]) -> range:
+    return range(len(limits) + 1)

@@ -90,6 +90,11 @@ def grid(figures: Iterable[Markup]) -> Markup:
     return Markup(f'<div class="pictures">{"".join(figures)}</div>')
 
 
+def beside(parts: Iterable[Markup]) -> Markup:
+    """Parts beside each other where the page is wide enough, else below."""
+    return Markup(f'<div class="beside">{"".join(f"<div>{part}</div>" for part in parts)}</div>')
+
+
 def picks(name: str, shown: Sequence[Tile]) -> Markup:
     """A customer's last purchase and picks: pictures with their captions."""
     cells = []

@@ -19,20 +19,21 @@ from expectations.articles import ARTICLES
 from expectations.business import BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
+from expectations.events import VISITORS
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import WEEK
-from jobs.reports import assortment, baskets, descriptive, figures
-from jobs.reports.recommended import recommendation_counts
+from jobs.reports import assortment, baskets, churn, descriptive, figures
+from jobs.reports.recommended import recommendation_counts, recommendation_metrics
 
 READS = (ARTICLES, CUSTOMERS, TRANSACTIONS)
 WRITES = (BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS)
 SETTINGS = ("accept_drift",)
-#: What the run of a week ago published.
-READS_EARLIER_RUNS = (RECOMMENDATIONS,)
+#: What the run of a week ago published, and what a run on the shop's events found.
+READS_EARLIER_RUNS = (RECOMMENDATIONS, VISITORS)
 
 #: Weeks before the run's own that a table without them gets.
 HISTORY_WEEKS = 104
@@ -79,17 +80,7 @@ def earlier_values(job: Job, weeks: list[int]) -> pl.DataFrame:
     return found.filter(~pl.col("as_of_date").is_in([as_of - week * WEEK for week in weeks]))
 
 
-def from_baskets(made: DataFrame, customers: DataFrame, as_of_date: date) -> tuple[list[pl.DataFrame], int]:
-    """Metrics of customers, cohorts and churn, long; and the number of weeks since the first purchase."""
-    groups = baskets.customer_groups(customers)
-    weekly = polars(baskets.weekly_counts(made, groups))
-    weeks = int(weekly["weeks_ago"].to_numpy().max()) + 1
-    churn = polars(baskets.churn_counts(made, groups))
-    cohorts = polars(baskets.cohort_counts(made, as_of_date))
-    return [figures.customer_metrics(weekly, churn, weeks), figures.cohort_metrics(cohorts, as_of_date)], weeks
-
-
-def recommended(job: Job, customers: DataFrame, articles: DataFrame) -> list[pl.DataFrame]:
+def recommended(job: Job, customers: DataFrame, groups: DataFrame, articles: DataFrame) -> list[pl.DataFrame]:
     """Metrics of the recommendations published a week ago, long; none where there were none."""
     start = job.settings.as_of_date - WEEK
     if not job.exists(RECOMMENDATIONS):
@@ -97,58 +88,85 @@ def recommended(job: Job, customers: DataFrame, articles: DataFrame) -> list[pl.
     published = job.read_spark(RECOMMENDATIONS).where(F.col("as_of_date") == F.lit(start))
     day = F.col("t_dat")
     bought = job.read_spark(TRANSACTIONS).where((day >= F.lit(start)) & (day < F.lit(job.settings.as_of_date)))
-    counts = recommendation_counts(published, bought, customers, baskets.customer_groups(customers), articles)
+    counts = recommendation_counts(published, bought, customers, groups, articles)
     found = polars(counts)
-    return [figures.recommendation_metrics(found)] if len(found) else []
+    return [recommendation_metrics(found)] if len(found) else []
 
 
 def described(
-    lines: DataFrame, sold: DataFrame, daily: pl.DataFrame, by_baskets: pl.DataFrame, job: Job
+    job: Job, daily: pl.DataFrame, states: pl.DataFrame, articles: pl.DataFrame, together: pl.DataFrame
 ) -> Iterator[descriptive.Row]:
-    """Rows of gold/descriptive_statistics."""
-    articles, customers = job.read_spark(ARTICLES), job.read_spark(CUSTOMERS)
+    """Rows of gold/descriptive_statistics.
+
+    Args:
+        daily, articles, together: see assortment.daily_counts, article_counts, sold_together.
+        states: see baskets.state_counts.
+    """
+    now = states.filter(pl.col("horizon") == 0).select("frequency", "customers")
+    lifetimes = articles.filter(pl.col("of") == assortment.LIFETIME)
     yield from descriptive.daily_rows(daily, job.settings.as_of_date)
-    yield from descriptive.ranking_rows(polars(assortment.label_units(sold, articles)))
-    yield from descriptive.capped_rows("purchases", by_baskets, descriptive.MOST_BASKETS)
-    yield from descriptive.capped_rows("lifetime", polars(assortment.lifetimes(sold)), descriptive.MOST_WEEKS)
-    yield from descriptive.age_rows(polars(customers.groupBy("age").agg(F.count("*").alias("customers"))))
-    yield from descriptive.together_rows(polars(assortment.sold_together(lines, articles)))
-    shares = {
-        table: polars(assortment.missing_shares(rows)).row(0, named=True)
-        for table, rows in (("articles", articles), ("customers", customers))
-    }
-    yield from descriptive.missing_rows(shares, _NULL_BY_DESIGN)
+    yield from descriptive.ranking_rows(articles)
+    yield from descriptive.capped_rows("purchases", now, baskets.MOST_BASKETS)
+    weeks = lifetimes.select(pl.col("label").cast(pl.Int32).alias("weeks"), "articles")
+    yield from descriptive.capped_rows("lifetime", weeks, descriptive.MOST_WEEKS)
+    yield from descriptive.together_rows(together)
+    people = polars(assortment.missing_counts(job.read_spark(CUSTOMERS), "age"))
+    yield from descriptive.age_rows(people)
+    of_age = people.with_columns(age=pl.when(pl.col("age").is_null()).then(pl.col("rows")).otherwise(0))
+    yield from descriptive.missing_rows("customers", of_age, _NULL_BY_DESIGN)
+    missing = polars(assortment.missing_counts(job.read_spark(ARTICLES)))
+    yield from descriptive.missing_rows("articles", missing, _NULL_BY_DESIGN)
+    dates = [date.fromisoformat(partition["as_of_date"]) for partition in job.partitions(VISITORS)]
+    if known := [day for day in dates if day <= job.settings.as_of_date]:
+        visitors = job.read_spark(VISITORS).where(F.col("as_of_date") == F.lit(max(known)))
+        yield from descriptive.place_rows(polars(assortment.place_counts(visitors)))
+
+
+def publish_segments(job: Job, made: DataFrame, states: pl.DataFrame) -> int:
+    """Publish gold/customer_segments; returns the number of customers.
+
+    Args:
+        made: see baskets.baskets.
+        states: see baskets.state_counts.
+    """
+    as_of, now = job.settings.as_of_date, states.filter(pl.col("horizon") == 0)
+    shares = {(r, f): share for r, f, share in churn.churn_shares(states, baskets.CHURN_DAYS).iter_rows()}
+    mean_revenue = now["revenue"].sum() / now["customers"].sum()
+    customers = job.read_spark(CUSTOMERS)
+    rows = baskets.segments(made, customers, shares, mean_revenue, as_of, job.settings.run_id)
+    return job.publish(CUSTOMER_SEGMENTS, rows, {"as_of_date": [as_of]})
 
 
 def main(job: Job) -> str:
     settings = job.settings
     as_of, run_id = settings.as_of_date, settings.run_id
-    articles, customers = job.read_spark(ARTICLES), job.read_spark(CUSTOMERS)
+    articles, groups = job.read_spark(ARTICLES), baskets.customer_groups(job.read_spark(CUSTOMERS))
     lines = baskets.known_lines(job.read_spark(TRANSACTIONS), as_of)
     daily = polars(assortment.daily_counts(lines))
     if not len(daily):
         raise JobError(f"{job.warehouse.uri(TRANSACTIONS)}: no purchase before {as_of}; give a later as-of date")
-    own = {"as_of_date": [as_of]}
-    with kept(baskets.baskets(lines)) as made:
-        metrics, weeks = from_baskets(made, customers, as_of)
-        metrics.append(figures.channel_metrics(daily, polars(baskets.channel_customers(made))))
-        with kept(baskets.customer_states(made)) as states:
-            by_baskets = polars(
-                states.groupBy(F.col("frequency_0").alias("baskets")).agg(F.count("*").alias("customers"))
-            )
-            metrics.append(figures.churn_metrics(polars(baskets.churn_check(states))))
-            segmented = job.publish(CUSTOMER_SEGMENTS, baskets.segments(states, customers, as_of, run_id), own)
-    wanted = missing_weeks(job, weeks - 1)
+    with kept(baskets.baskets(lines, groups)) as made:
+        weekly, states = polars(baskets.weekly_counts(made)), polars(baskets.state_counts(made))
+        cohorts = polars(baskets.cohort_counts(made, as_of))
+        segmented = publish_segments(job, made, states)
+    weeks = int(weekly["weeks_ago"].to_numpy().max()) + 1
     with kept(assortment.article_weeks(lines)) as sold:
         departments = polars(assortment.department_counts(sold, articles))
-        through = polars(assortment.sell_through(sold))
-        people = polars(assortment.department_customers(lines, articles))
-        metrics.append(figures.assortment_metrics(departments, through, people, weeks))
-        rows = descriptive.statistics(described(lines, sold, daily, by_baskets, job), as_of, run_id)
-    job.publish(DESCRIPTIVE_STATISTICS, _arrow(rows, DESCRIPTIVE_STATISTICS), own)
-    metrics += recommended(job, customers, articles)
-    earlier = earlier_values(job, wanted)
-    table = figures.metric_rows(pl.concat(metrics), earlier, as_of, run_id, wanted)
+        counted = polars(assortment.article_counts(sold, articles))
+    people = polars(assortment.department_customers(lines, articles))
+    together = polars(assortment.sold_together(lines, articles))
+    rows = descriptive.statistics(described(job, daily, states, counted, together), as_of, run_id)
+    job.publish(DESCRIPTIVE_STATISTICS, _arrow(rows, DESCRIPTIVE_STATISTICS), {"as_of_date": [as_of]})
+    metrics = [
+        figures.customer_metrics(weekly, weeks),
+        figures.cohort_metrics(cohorts, as_of),
+        churn.churn_metrics(states),
+        figures.channel_metrics(daily, weekly),
+        figures.assortment_metrics(departments, counted, people, weeks),
+        *recommended(job, job.read_spark(CUSTOMERS), groups, articles),
+    ]
+    wanted = missing_weeks(job, weeks - 1)
+    table = figures.metric_rows(pl.concat(metrics), earlier_values(job, wanted), as_of, run_id, wanted)
     slices = {"as_of_date": [as_of - timedelta(weeks=week) for week in wanted]}
     count = job.publish(BUSINESS_METRICS, _arrow(table, BUSINESS_METRICS), slices)
     return f"{count:,} figures of {len(wanted)} weeks until {as_of}, {segmented:,} customers in segments"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 import polars as pl
 
 from expectations.business import DESCRIPTIVE_STATISTICS
+from expectations.events import AGE_GROUPS
 from jobs.reports.assortment import BINS_PER_DECADE, TOGETHER_GROUPS
 from jobs.reports.baskets import ONLINE, STORE
 
-#: Labels that a ranking shows, baskets that a customer's count ends at, and weeks that an article's lifetime ends at.
-TOP, MOST_BASKETS, MOST_WEEKS = 20, 20, 52
+#: Labels that a ranking shows, and weeks that an article's lifetime ends at.
+TOP, MOST_WEEKS = 20, 52
 CHANNELS = {STORE: "store", ONLINE: "online"}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: Ranking -> the column that it is of.
@@ -45,16 +46,32 @@ def daily_rows(daily: pl.DataFrame, as_of_date: date) -> Iterable[Row]:
         yield "weekday", CHANNELS[channel], number, WEEKDAYS[number], units
 
 
-def ranking_rows(units: pl.DataFrame) -> Iterable[Row]:
+def ranking_rows(articles: pl.DataFrame) -> Iterable[Row]:
     """The labels that sold most in the last year.
 
     Args:
-        units: see assortment.label_units.
+        articles: see assortment.article_counts.
     """
+    sold = articles.filter(pl.col("units") > 0).sort(["units", "label"], descending=[True, False])
     for picture, column in RANKINGS.items():
-        top = units.filter(pl.col("label_of") == column).sort(["units", "label"], descending=[True, False]).head(TOP)
-        for place, (label, sold) in enumerate(top.select("label", "units").iter_rows()):
-            yield picture, "units", place, label, sold
+        top = sold.filter(pl.col("of") == column).head(TOP)
+        for place, (label, units) in enumerate(top.select("label", "units").iter_rows()):
+            yield picture, "units", place, label, units
+
+
+def place_rows(places: pl.DataFrame) -> Iterable[Row]:
+    """Visitors by region, most first, and by age group, youngest first.
+
+    Args:
+        places: see assortment.place_counts.
+    """
+    most = places.sort(["visitors", "label"], descending=[True, False])
+    regions = most.filter(pl.col("of") == "region").head(TOP).select("label", "visitors").iter_rows()
+    for place, (label, visitors) in enumerate(regions):
+        yield "region", "visitors", place, label, visitors
+    groups = dict(most.filter(pl.col("of") == "age_group").select("label", "visitors").iter_rows())
+    for place, label in enumerate(name for name in AGE_GROUPS if name in groups):
+        yield "age_group", "visitors", place, label, groups[label]
 
 
 def capped_rows(picture: str, counts: pl.DataFrame, most: int) -> Iterable[Row]:
@@ -70,14 +87,14 @@ def capped_rows(picture: str, counts: pl.DataFrame, most: int) -> Iterable[Row]:
         yield picture, count, value, f"{value} or more" if value == most else str(value), found
 
 
-def age_rows(ages: pl.DataFrame) -> Iterable[Row]:
+def age_rows(customers: pl.DataFrame) -> Iterable[Row]:
     """Customers by year of age.
 
     Args:
-        ages: age and customers.
+        customers: age and rows.
     """
-    for age, customers in ages.drop_nulls().sort("age").iter_rows():
-        yield "age", "customers", age, str(age), customers
+    for age, count in customers.select("age", "rows").drop_nulls().sort("age").iter_rows():
+        yield "age", "customers", age, str(age), count
 
 
 def together_rows(pairs: pl.DataFrame) -> Iterable[Row]:
@@ -94,17 +111,19 @@ def together_rows(pairs: pl.DataFrame) -> Iterable[Row]:
             yield "sold_together", one, place, other, both.get((one, other), 0) / size[one]
 
 
-def missing_rows(shares: Mapping[str, Mapping[str, float]], left_out: Sequence[str] = ()) -> Iterable[Row]:
-    """Of each table's columns with missing values the share of rows.
+def missing_rows(table: str, missing: pl.DataFrame, left_out: Sequence[str] = ()) -> Iterable[Row]:
+    """Of a table's columns with missing values the share of rows.
 
     Args:
-        shares: table -> column -> share.
+        table: its name.
+        missing: rows, and of each column those without a value.
         left_out: columns whose null is no missing value.
     """
-    for table, columns in shares.items():
-        missing = sorted(((share, c) for c, share in columns.items() if share and c not in left_out), reverse=True)
-        for place, (share, column) in enumerate(missing):
-            yield "missing_values", table, place, column, share
+    counts = missing.sum().row(0, named=True)
+    rows = counts.pop("rows")
+    shares = sorted(((count / rows, c) for c, count in counts.items() if count and c not in left_out), reverse=True)
+    for place, (share, column) in enumerate(shares):
+        yield "missing_values", table, place, column, share
 
 
 def statistics(rows: Iterable[Row], as_of_date: date, run_id: str) -> pl.DataFrame:

@@ -13,11 +13,11 @@ import polars as pl
 
 from expectations.business import ALL, BUSINESS_METRICS, RETENTION
 from jobs.platform.settings import WEEK
-from jobs.reports.assortment import NEW_WEEKS
-from jobs.reports.baskets import ONLINE, PERIOD_DAYS, RECENCY_BANDS, STORE
+from jobs.reports.assortment import FOURTH_WEEK, NEW_WEEKS
+from jobs.reports.baskets import CHURN_WEEKS, ONLINE, PERIOD_DAYS, STORE
 
 _KEY = ["weeks_ago", "segment_type", "segment", "metric"]
-_LONG = {
+LONG = {
     "weeks_ago": pl.Int32, "segment_type": pl.String, "segment": pl.String, "metric": pl.String, "value": pl.Float64,
     "customer_count": pl.Int64, "ci_low": pl.Float64, "ci_high": pl.Float64,
 }  # fmt: skip
@@ -48,7 +48,8 @@ def long(wide: pl.DataFrame, segment_type: str, values: Mapping[str, pl.Expr], c
     )
 
 
-def _share(part: str, whole: str) -> pl.Expr:
+def share(part: str, whole: str) -> pl.Expr:
+    """One column over another."""
     return pl.col(part) / pl.col(whole)
 
 
@@ -61,7 +62,8 @@ def every_week(counts: pl.DataFrame, weeks: int) -> pl.DataFrame:
     return full.fill_null(0).sort("segment", "weeks_ago", descending=[False, True])
 
 
-def _by(counts: pl.DataFrame, segment: pl.Expr) -> pl.DataFrame:
+def by_segment(counts: pl.DataFrame, segment: pl.Expr) -> pl.DataFrame:
+    """Sums of the counts by week and segment."""
     return (
         counts.with_columns(segment.alias("segment"))
         .group_by("weeks_ago", "segment")
@@ -69,31 +71,47 @@ def _by(counts: pl.DataFrame, segment: pl.Expr) -> pl.DataFrame:
     )
 
 
-def customer_metrics(weekly: pl.DataFrame, churn: pl.DataFrame, weeks: int) -> pl.DataFrame:
+def churned(weekly: pl.DataFrame) -> pl.DataFrame:
+    """Customers by the week of their 90th day without a purchase: weeks_ago, age_band, club_status, churned.
+
+    Args:
+        weekly: see baskets.weekly_counts.
+    """
+    parts = [
+        weekly.select(pl.col("weeks_ago") - later, "age_band", "club_status", churned=f"churned_{later}")
+        for later in CHURN_WEEKS
+    ]
+    return pl.concat(parts).filter(pl.col("churned") > 0)
+
+
+def customer_metrics(weekly: pl.DataFrame, weeks: int) -> pl.DataFrame:
     """Metrics of all customers, by age band, club status, and new or returning.
 
     Args:
         weekly: see baskets.weekly_counts.
-        churn: see baskets.churn_counts.
         weeks: since the first purchase.
     """
+    churn = churned(weekly)
     sales = {
         "active_customers": pl.col("active").cast(pl.Float64),
         "baskets": pl.col("baskets").cast(pl.Float64),
         "units": pl.col("units").cast(pl.Float64),
         "revenue": pl.col("revenue"),
-        "units_per_basket": _share("units", "baskets"),
-        "revenue_per_basket": _share("revenue", "baskets"),
-        "baskets_per_customer": _share("baskets", "active"),
-        "revenue_per_customer": _share("revenue", "active"),
-        "average_price": _share("revenue", "units"),
+        "units_per_basket": share("units", "baskets"),
+        "revenue_per_basket": share("revenue", "baskets"),
+        "baskets_per_customer": share("baskets", "active"),
+        "units_per_customer": share("units", "active"),
+        "revenue_per_customer": share("revenue", "active"),
+        "average_price": share("revenue", "units"),
     }
     new = pl.when(pl.col("is_new")).then(pl.col("active")).otherwise(0).alias("new")
     weekly = weekly.with_columns(new)
     found = []
     for kind, segment in ((ALL, pl.lit(ALL)), ("age_band", pl.col("age_band")), ("club_status", pl.col("club_status"))):
-        gone = _by(churn, segment)
-        wide = every_week(_by(weekly, segment).join(gone, ["weeks_ago", "segment"], how="full", coalesce=True), weeks)
+        gone = by_segment(churn, segment)
+        wide = every_week(
+            by_segment(weekly, segment).join(gone, ["weeks_ago", "segment"], how="full", coalesce=True), weeks
+        )
         bought_lately = (pl.col("new") + pl.col("won_back") - pl.col("churned")).cum_sum().over("segment")
         wide = wide.with_columns(
             known=pl.col("new").cum_sum().over("segment"),
@@ -101,26 +119,28 @@ def customer_metrics(weekly: pl.DataFrame, churn: pl.DataFrame, weeks: int) -> p
             active_before=pl.col("active").shift(1).over("segment"),
             lately_before=bought_lately.shift(1).over("segment"),
         )
-        counts = {
+        came = {
             "new_customers": pl.col("new").cast(pl.Float64),
             "returning_customers": (pl.col("active") - pl.col("new")).cast(pl.Float64),
             "won_back_customers": pl.col("won_back").cast(pl.Float64),
         }
         known = {
-            "known_customers": pl.col("known").cast(pl.Float64), "repeat_purchase_rate": _share("repeaters", "known")
+            "known_customers": pl.col("known").cast(pl.Float64), "repeat_purchase_rate": share("repeaters", "known")
         }  # fmt: skip
-        churned = {
+        gone_rate = {
             "churned_customers": pl.col("churned").cast(pl.Float64),
-            "churn_rate_90d": _share("churned", "lately_before"),
+            "churn_rate_90d": share("churned", "lately_before"),
         }
         found += [
-            long(wide, kind, sales | counts, pl.col("active")),
-            long(wide, kind, {"retention_7d": _share("retained", "active_before")}, pl.col("active_before")),
+            long(wide, kind, sales | came, pl.col("active")),
+            long(wide, kind, {"retention_7d": share("retained", "active_before")}, pl.col("active_before")),
             long(wide, kind, known, pl.col("known")),
-            long(wide, kind, churned, pl.col("lately_before")),
+            long(wide, kind, gone_rate, pl.col("lately_before")),
         ]
     lifecycle = pl.when(pl.col("is_new")).then(pl.lit("new")).otherwise(pl.lit("returning"))
-    return pl.concat([*found, long(every_week(_by(weekly, lifecycle), weeks), "lifecycle", sales, pl.col("active"))])
+    return pl.concat(
+        [*found, long(every_week(by_segment(weekly, lifecycle), weeks), "lifecycle", sales, pl.col("active"))]
+    )
 
 
 def cohort_metrics(cohorts: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
@@ -129,76 +149,74 @@ def cohort_metrics(cohorts: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
     Args:
         cohorts: see baskets.cohort_counts.
     """
-    size = {row["cohort"]: row["customers"] for row in cohorts.filter(pl.col("period") == 0).to_dicts()}
-    bought = {(row["cohort"], row["period"]): row["customers"] for row in cohorts.to_dicts()}
+    bought = {(cohort, period): customers for cohort, period, customers in cohorts.iter_rows()}
     rows = []
-    for cohort, customers in size.items():
-        year, month = map(int, cohort.split("-"))
-        last = date(year, month, calendar.monthrange(year, month)[1])
+    for first, customers in ((cohort, count) for (cohort, period), count in bought.items() if period == 0):
+        last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
         period = 1
         while (over := last + timedelta(days=PERIOD_DAYS * (period + 1))) <= as_of_date:
-            value = bought.get((cohort, period), 0) / customers
-            week = (as_of_date - over).days // 7
-            rows.append(
-                (week, "cohort", cohort, f"{RETENTION}_{period}", round(value, _DECIMALS), customers, None, None)
-            )
+            value = round(bought.get((first, period), 0) / customers, _DECIMALS)
+            week, cohort = (as_of_date - over).days // 7, f"{first:%Y-%m}"
+            rows.append((week, "cohort", cohort, f"{RETENTION}_{period}", value, customers, None, None))
             period += 1
-    return pl.DataFrame(rows, schema=_LONG, orient="row")
+    return pl.DataFrame(rows, schema=LONG, orient="row")
 
 
 def assortment_metrics(
-    departments: pl.DataFrame, through: pl.DataFrame, customers: pl.DataFrame, weeks: int
+    departments: pl.DataFrame, articles: pl.DataFrame, customers: pl.DataFrame, weeks: int
 ) -> pl.DataFrame:
     """Metrics of the assortment, of all and by department.
 
     Args:
         departments: see assortment.department_counts.
-        through: see assortment.sell_through.
+        articles: see assortment.article_counts.
         customers: see assortment.department_customers.
         weeks: since the first purchase.
     """
-    every = every_week(_by(departments, pl.lit(ALL)), weeks).with_columns(
+    through = articles.filter(pl.col("of") == FOURTH_WEEK).with_columns(weeks_ago=pl.col("label").cast(pl.Int32))
+    every = every_week(by_segment(departments, pl.lit(ALL)), weeks).with_columns(
         ever_sold=pl.col("new_articles").cum_sum().over("segment")
     )
     depth = {
-        "discount_depth": 1 - _share("revenue", "at_highest"),
+        "discount_depth": 1 - share("revenue", "at_highest"),
         "articles_sold": pl.col("articles_sold").cast(pl.Float64),
         "new_articles": pl.col("new_articles").cast(pl.Float64),
-        "new_article_unit_share": _share("new_article_units", "units"),
+        "new_article_unit_share": share("new_article_units", "units"),
     }
     nobody = pl.lit(None, pl.Int64)
-    coverage = {"catalogue_coverage": _share("articles_sold", "ever_sold")}
+    coverage = {"catalogue_coverage": share("articles_sold", "ever_sold")}
     after_four = {
-        f"new_article_sell_through_{NEW_WEEKS}w": _share("sold_through", "articles"),
-        f"new_article_units_{NEW_WEEKS}w": _share("units", "articles"),
+        f"new_article_sell_through_{NEW_WEEKS}w": share("sold_through", "articles"),
+        f"new_article_units_{NEW_WEEKS}w": share("units", "articles"),
     }
     total = every.select("weeks_ago", all_units="units", all_revenue="revenue")
-    by_department = every_week(_by(departments, pl.col("department")), weeks).join(total, "weeks_ago")
+    by_department = every_week(by_segment(departments, pl.col("department")), weeks).join(total, "weeks_ago")
     people = customers.select(pl.col("weeks_ago").cast(pl.Int32), segment="department", customers="customers")
     by_department = by_department.join(people, ["weeks_ago", "segment"], how="left").filter(pl.col("units") > 0)
     of_department = {
         "active_customers": pl.col("customers").cast(pl.Float64),
         "units": pl.col("units").cast(pl.Float64),
         "revenue": pl.col("revenue"),
-        "average_price": _share("revenue", "units"),
-        "revenue_share": _share("revenue", "all_revenue"),
+        "average_price": share("revenue", "units"),
+        "revenue_share": share("revenue", "all_revenue"),
     }
     return pl.concat(
         [
             long(every, ALL, depth | coverage, nobody),
-            long(through.with_columns(segment=pl.lit(ALL)), ALL, after_four, nobody),
+            long(through.filter(pl.col("weeks_ago") >= 0).with_columns(segment=pl.lit(ALL)), ALL, after_four, nobody),
             long(by_department, "department", of_department | depth, pl.col("customers")),
         ]
     )
 
 
-def channel_metrics(daily: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
+def channel_metrics(daily: pl.DataFrame, weekly: pl.DataFrame) -> pl.DataFrame:
     """Metrics of each channel.
 
     Args:
         daily: see assortment.daily_counts.
-        customers: see baskets.channel_customers.
+        weekly: see baskets.weekly_counts.
     """
+    customers = weekly.group_by("weeks_ago").agg(pl.col("store", "online").sum())
     week = ((pl.col("days_before") - 1) // 7).cast(pl.Int32).alias("weeks_ago")
     name = pl.col("sales_channel_id").replace_strict({STORE: "store", ONLINE: "online"}, return_dtype=pl.String)
     sums = daily.group_by(week, name.alias("segment")).agg(pl.col("units", "revenue").sum())
@@ -211,29 +229,11 @@ def channel_metrics(daily: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFram
         "active_customers": pl.col("customers").cast(pl.Float64),
         "units": pl.col("units").cast(pl.Float64),
         "revenue": pl.col("revenue"),
-        "average_price": _share("revenue", "units"),
-        "unit_share": _share("units", "all_units"),
-        "revenue_share": _share("revenue", "all_revenue"),
+        "average_price": share("revenue", "units"),
+        "unit_share": share("units", "all_units"),
+        "revenue_share": share("revenue", "all_revenue"),
     }
     return long(wide, "channel", values, pl.col("customers"))
-
-
-def churn_metrics(check: pl.DataFrame) -> pl.DataFrame:
-    """The churn probabilities of 90 days ago beside what happened, of all and by recency then.
-
-    Args:
-        check: see baskets.churn_check.
-    """
-    check = check.with_columns(weeks_ago=pl.lit(0, pl.Int32))
-    limits = [f"up to {limit} days" for limit in RECENCY_BANDS] + [f"over {RECENCY_BANDS[-1]} days"]
-    band = pl.col("recency_band").replace_strict(dict(enumerate(limits)), return_dtype=pl.String)
-    values = {
-        "churn_probability": _share("probability", "customers"),
-        "churn_realised": _share("churned", "customers"),
-        "churn_brier": _share("squared_error", "customers"),
-    }
-    both = ((ALL, pl.lit(ALL)), ("recency_band", band))
-    return pl.concat([long(_by(check, segment), kind, values, pl.col("customers")) for kind, segment in both])
 
 
 def wilson(successes: pl.Expr, trials: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
@@ -242,31 +242,6 @@ def wilson(successes: pl.Expr, trials: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     middle = (share + _Z**2 / (2 * trials)) / (1 + _Z**2 / trials)
     half = _Z / (1 + _Z**2 / trials) * (share * (1 - share) / trials + _Z**2 / (4 * trials**2)).sqrt()
     return (middle - half).clip(0.0), (middle + half).clip(upper_bound=1.0)
-
-
-def recommendation_metrics(counts: pl.DataFrame) -> pl.DataFrame:
-    """Metrics of the recommendations for the week, of all, by bucket and by age band.
-
-    Args:
-        counts: see recommended.recommendation_counts.
-    """
-    counts = counts.with_columns(weeks_ago=pl.lit(0, pl.Int32))
-    found = []
-    for kind, segment in ((ALL, pl.lit(ALL)), ("bucket", pl.col("bucket")), ("age_band", pl.col("age_band"))):
-        wide = _by(counts.with_columns(pl.col("bucket").cast(pl.String)), segment)
-        sums = {
-            "published_customers": pl.col("published").cast(pl.Float64),
-            "recommended_units": pl.col("units").cast(pl.Float64),
-            "recommended_revenue": pl.col("revenue"),
-            "recommended_revenue_share": _share("revenue", "spent"),
-        }
-        found.append(long(wide, kind, sums, pl.col("published")))
-        for metric, trials in (("realised_hit_rate", "buyers"), ("conversion", "published")):
-            low, high = wilson(pl.col("hit"), pl.col(trials))
-            ends = wide.filter(pl.col(trials) > 0).select("segment", ci_low=low, ci_high=high)
-            rates = long(wide, kind, {metric: _share("hit", trials)}, pl.col(trials)).drop("ci_low", "ci_high")
-            found.append(rates.join(ends, "segment").select(*_LONG))
-    return pl.concat(found)
 
 
 def metric_rows(

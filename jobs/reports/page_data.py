@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -76,23 +76,42 @@ def checks(job: Job) -> list[dict[str, Any]]:
 
 
 def deliveries(job: Job) -> list[tuple[str, int, str]]:
-    """Of each table the files it was made from, and the newest as-of date of a run that found them so."""
+    """Of each table the files it was made from, and the newest as-of date of a run that found the list of them so."""
     if not job.exists(DELIVERIES):
         return []
     rows = job.read_arrow(DELIVERIES, ["table_name", "as_of_date"]).group_by("table_name")
     sums = rows.aggregate([("as_of_date", "max"), ("table_name", "count")]).sort_by("table_name")
-    return [(row["table_name"], row["table_name_count"], str(row["as_of_date_max"] or "")) for row in sums.to_pylist()]
+    return [
+        (row["table_name"], row["table_name_count"], str(row["as_of_date_max"] or "each file is taken in once"))
+        for row in sums.to_pylist()
+    ]
 
 
-def run_times(job: Job) -> list[tuple[str, float]]:
-    """Seconds of each job of this run that MLflow has a finished record of, in the order they began; the last try's."""
+def run_times(job: Job, records: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Seconds of each job of this run, the last try's, in the order they began: of the finished run that MLflow has,
+    else until the last of the job's tables was checked.
+
+    Args:
+        job: this one.
+        records: see `checks`.
+    """
+    spans: dict[str, tuple[float, float]] = {}
+    for record in sorted((r for r in records if r.get("started")), key=lambda r: r["time"]):
+        began, ended = (datetime.fromisoformat(record[name]).timestamp() for name in ("started", "time"))
+        spans[record["job"]] = began, ended
+    records_of = set(spans)
     found = mlflow.MlflowClient().search_runs(
         [mlflow.set_experiment(EXPERIMENT).experiment_id],
         f"tags.as_of_date = '{job.settings.as_of_date}' AND attributes.status = 'FINISHED'",
         order_by=["attributes.start_time ASC"],
     )
-    mine = [run for run in found if run.data.tags.get("run_id") == job.settings.run_id and run.info.end_time]
-    return list({run.data.tags["job"]: (run.info.end_time - run.info.start_time) / 1000 for run in mine}.items())
+    for run in (run for run in found if run.data.tags.get("run_id") == job.settings.run_id and run.info.end_time):
+        name, began, ended = run.data.tags["job"], run.info.start_time / 1000, run.info.end_time / 1000
+        first, last = spans.get(name, (began, ended))
+        if name not in records_of or began >= first:  # else of a try before that
+            spans[name] = (first, max(ended, last)) if name in records_of else (began, ended)
+    in_order = sorted(spans.items(), key=lambda item: item[1])
+    return [(name, ended - began) for name, (began, ended) in in_order]
 
 
 def stability(before: dict[str, float], now: dict[str, float]) -> float:

@@ -1,70 +1,30 @@
-"""The pictures of a run's page, as SVG that takes the page's colour for text and lines: light, dark and on paper alike.
+"""The pictures of a run's page, as SVG.
 
 Each is drawn from aggregates; groups of fewer than FOLD customers are joined with others, or left out.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from jobs.reports.descriptive import CHANNELS, MOST_BASKETS, MOST_WEEKS, WEEKDAYS
+from jobs.reports.baskets import MOST_BASKETS
+from jobs.reports.descriptive import CHANNELS, MOST_WEEKS, WEEKDAYS
+from jobs.reports.drawing import BLUE, GREEN, GREY, ORANGE, WIDE, in_thousands, svg
+from jobs.reports.figures import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 #: Least customers of a group that is shown.
 FOLD = 10
-#: Stands for the page's own colour; no picture draws with it otherwise.
-_INK = "#010203"
-_BLUE, _ORANGE, _GREEN, _GREY = "#3b82c4", "#d9772b", "#2a9d77", "#8b95a3"
 #: Years of age in a bar; days that a rolling mean is over.
 _AGE_STEP, _ROLLING = 5, 28
 #: Weeks up to which each has a mark and a label of its own.
 _FEW = 15
-_WIDE, _SMALL = (9.2, 3.0), (5.2, 3.2)
-
-
-def svg(draw: Callable[[Axes], None], size: tuple[float, float] = _SMALL, name: str = "") -> str:
-    """One drawing as an inline SVG element.
-
-    Args:
-        draw: draws it.
-        size: inches; the page scales it to its own width.
-        name: makes the ids inside of it differ from those of other pictures.
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    coloured = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}
-    style |= {
-        "axes.axisbelow": True,
-        "font.size": 9.5,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "grid.alpha": 0.15,
-    }
-    style |= dict.fromkeys(coloured, _INK)
-    with mpl.rc_context(style):
-        drawn: Figure = Figure(figsize=size, layout="constrained")
-        drawn.patch.set_alpha(0)
-        axes = drawn.subplots()
-        axes.patch.set_alpha(0)
-        draw(axes)
-        text = StringIO()
-        drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    found = text.getvalue().replace(_INK, "currentColor")
-    found = found[found.index("<svg") :]
-    found = re.sub(r"font: ([\d.]+)px [^\"]*?(; text-anchor: \w+)?([;\"])", r"font: \1px sans-serif\2\3", found)
-    found = re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.S)
-    return re.sub(r'(<svg [^>]*?) (?:width|height)="[^"]*"([^>]*?) (?:width|height)="[^"]*"', r"\1\2", found, count=1)
 
 
 def _of(rows: pl.DataFrame, picture: str, series: str | None = None) -> pl.DataFrame:
@@ -78,8 +38,9 @@ def age(rows: pl.DataFrame) -> str:
     shown = bars.filter(pl.col("value") >= FOLD).sort("position")
 
     def draw(axes: Axes) -> None:
-        axes.bar(shown["position"] + _AGE_STEP / 2, shown["value"], width=_AGE_STEP * 0.92, color=_BLUE)
+        axes.bar(shown["position"] + _AGE_STEP / 2, shown["value"], width=_AGE_STEP * 0.92, color=BLUE)
         axes.set(xlabel="age in years", ylabel="customers")
+        in_thousands(axes.yaxis)
         axes.grid(axis="y")
 
     return svg(draw, name="age")
@@ -94,15 +55,15 @@ def daily_sales(rows: pl.DataFrame) -> str:
 
     def draw(axes: Axes) -> None:
         axes.fill_between(
-            every["day"], 0, 1, where=season, color=_GREY, alpha=0.13, lw=0, transform=axes.get_xaxis_transform()
+            every["day"], 0, 1, where=season, color=GREY, alpha=0.13, lw=0, transform=axes.get_xaxis_transform()
         )
-        axes.plot(every["day"], units, color=_BLUE, lw=0.6, alpha=0.6, label="units a day")
-        axes.plot(every["day"], units.rolling_mean(_ROLLING), color=_ORANGE, lw=1.8, label=f"mean of {_ROLLING} days")
+        axes.plot(every["day"], units, color=BLUE, lw=0.6, alpha=0.6, label="units a day")
+        axes.plot(every["day"], units.rolling_mean(_ROLLING), color=ORANGE, lw=1.8, label=f"mean of {_ROLLING} days")
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         axes.legend(frameon=False, ncols=2, loc="upper left")
 
-    return svg(draw, _WIDE, "daily")
+    return svg(draw, WIDE, "daily")
 
 
 def price(rows: pl.DataFrame) -> str:
@@ -111,9 +72,10 @@ def price(rows: pl.DataFrame) -> str:
     ends = bins["label"].cast(pl.Float64).to_numpy()
 
     def draw(axes: Axes) -> None:
-        axes.bar(ends, bins["value"], width=ends * (10**0.1 - 1), align="edge", color=_BLUE)
+        axes.bar(ends, bins["value"], width=ends * (10**0.1 - 1), align="edge", color=BLUE)
         axes.set_xscale("log")
         axes.set(xlabel="price, in the retailer's unit (log)", ylabel="units")
+        in_thousands(axes.yaxis)
         axes.grid(axis="y")
 
     return svg(draw, name="price")
@@ -124,8 +86,9 @@ def ranking(rows: pl.DataFrame, picture: str) -> str:
     top = _of(rows, picture).head(15).reverse()
 
     def draw(axes: Axes) -> None:
-        axes.barh(top["label"].str.slice(0, 24), top["value"], color=_GREEN)
+        axes.barh(top["label"].str.slice(0, 24), top["value"], color=GREEN)
         axes.set(xlabel="units, last 52 weeks")
+        in_thousands(axes.xaxis)
         axes.grid(axis="x")
 
     return svg(draw, (5.2, 3.8), picture)
@@ -135,12 +98,13 @@ def weekday(rows: pl.DataFrame) -> str:
     """Units by weekday and channel."""
 
     def draw(axes: Axes) -> None:
-        for n, (channel, colour) in enumerate(zip(CHANNELS.values(), (_ORANGE, _BLUE), strict=True)):
+        for n, (channel, colour) in enumerate(zip(CHANNELS.values(), (ORANGE, BLUE), strict=True)):
             found = dict(_of(rows, "weekday", channel).select("position", "value").iter_rows())
             places = np.arange(len(WEEKDAYS)) + (n - 0.5) * 0.4
             axes.bar(places, [found.get(day, 0) for day in range(7)], 0.38, color=colour, label=channel)
         axes.set_xticks(range(7), WEEKDAYS)
         axes.set(ylabel="units")
+        in_thousands(axes.yaxis)
         axes.grid(axis="y")
         axes.legend(frameon=False, ncols=2, loc="upper left", bbox_to_anchor=(0, 1.14))
 
@@ -162,8 +126,10 @@ def purchases(rows: pl.DataFrame) -> str:
     bars = folded_tail(list(_of(rows, "purchases").select("position", "value").iter_rows()))
 
     def draw(axes: Axes) -> None:
-        axes.bar([label for label, _ in bars], [count for _, count in bars], color=_BLUE)
+        axes.bar(range(len(bars)), [count for _, count in bars], color=BLUE)
+        axes.set_xticks(range(len(bars)), [label for label, _ in bars])
         axes.set(xlabel=f"baskets until now ({MOST_BASKETS}: or more)", ylabel="customers")
+        in_thousands(axes.yaxis)
         axes.tick_params(axis="x", labelsize=7.5)
         axes.grid(axis="y")
 
@@ -175,8 +141,9 @@ def lifetime(rows: pl.DataFrame) -> str:
     bars = _of(rows, "lifetime")
 
     def draw(axes: Axes) -> None:
-        axes.bar(bars["position"], bars["value"], color=_GREEN)
+        axes.bar(bars["position"], bars["value"], color=GREEN)
         axes.set(xlabel=f"weeks from first to last sale ({MOST_WEEKS}: or more)", ylabel="articles")
+        in_thousands(axes.yaxis)
         axes.grid(axis="y")
 
     return svg(draw, name="lifetime")
@@ -187,7 +154,7 @@ def missing_values(rows: pl.DataFrame) -> str:
     found = _of(rows, "missing_values").sort("value").tail(15)
 
     def draw(axes: Axes) -> None:
-        axes.barh(found["series"] + "." + found["label"], 100 * found["value"], color=_ORANGE)
+        axes.barh(found["series"] + "." + found["label"], 100 * found["value"], color=ORANGE)
         axes.set(xlabel="% of rows without a value")
         axes.grid(axis="x")
 
@@ -243,7 +210,7 @@ def cohorts(metrics: pl.DataFrame) -> str:
 
     def draw(axes: Axes) -> None:
         _heat_map(axes, shares, [str(n + 1) for n in range(periods)], names)
-        axes.set(xlabel="30-day period after the first purchase", ylabel="month of it")
+        axes.set(xlabel="30-day period after the first purchase", ylabel="month of the first purchase")
 
     return svg(draw, (9.2, max(1.6, 0.23 * len(names) + 0.8)), "cohorts")
 
@@ -257,8 +224,10 @@ def weekly(metrics: pl.DataFrame, shown: dict[str, str], label: str, name: str) 
     """
 
     def draw(axes: Axes) -> None:
-        for (metric, words), colour in zip(shown.items(), (_BLUE, _ORANGE, _GREEN, _GREY), strict=False):
+        for (metric, words), colour in zip(shown.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
             line = metrics.filter(pl.col("metric") == metric).sort("as_of_date")
+            if not len(line):
+                continue
             marker = "o" if len(line) < _FEW else None
             axes.plot(line["as_of_date"], line["value"], color=colour, lw=1.6, marker=marker, ms=3, label=words)
             ends = line.drop_nulls(["ci_low", "ci_high"])
@@ -268,7 +237,8 @@ def weekly(metrics: pl.DataFrame, shown: dict[str, str], label: str, name: str) 
         axes.set(ylabel=label)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
-        axes.legend(frameon=False, ncols=4, loc="upper left", bbox_to_anchor=(0, 1.16))
+        if axes.lines:
+            axes.legend(frameon=False, ncols=4, loc="upper left", bbox_to_anchor=(0, 1.16))
         axes.xaxis.axis_date()
         if len(days := metrics.filter(pl.col("metric").is_in(list(shown)))["as_of_date"].unique().sort()) < _FEW:
             axes.set_xticks(days, [str(day) for day in days])
@@ -276,4 +246,55 @@ def weekly(metrics: pl.DataFrame, shown: dict[str, str], label: str, name: str) 
         for tick in axes.get_xticklabels():
             tick.set(rotation=30, horizontalalignment="right")
 
-    return svg(draw, _WIDE, name)
+    return svg(draw, WIDE, name)
+
+
+def calibration(bands: pl.DataFrame) -> str:
+    """Churn that was foretold against what happened, a point for each band of recency with Wilson's interval.
+
+    Args:
+        bands: segment, customer_count, churn_probability and churn_realised.
+    """
+    low, high = wilson(pl.col("churn_realised") * pl.col("customer_count"), pl.col("customer_count"))
+    points = bands.select("churn_probability", "churn_realised", low=low, high=high) * 100
+    told, came = points["churn_probability"], points["churn_realised"]
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 100], [0, 100], color=GREY, lw=1, ls="--")
+        below, above = (came - points["low"]).clip(0), (points["high"] - came).clip(0)
+        axes.errorbar(told, came, [below, above], fmt="o", ms=4, color=BLUE, ecolor=BLUE, capsize=3)
+        axes.set(xlabel="% foretold", ylabel="% happened", xlim=(0, 102), ylim=(0, 102))
+        axes.grid()
+
+    return svg(draw, name="calibration")
+
+
+def visitors(rows: pl.DataFrame, picture: str) -> str:
+    """Visitors by region or age group; those with fewer than FOLD are one group, if that has so many."""
+    found = _of(rows, picture)
+    large = list(found.filter(pl.col("value") >= FOLD).select("label", "value").iter_rows())
+    rest = found.filter(pl.col("value") < FOLD)
+    if rest["value"].sum() >= FOLD:
+        large.append((f"{len(rest)} others", rest["value"].sum()))
+
+    def draw(axes: Axes) -> None:
+        axes.barh([label[:24] for label, _ in large], [count for _, count in large], color=BLUE)
+        axes.invert_yaxis()
+        axes.set(xlabel="visitors")
+        in_thousands(axes.xaxis)
+        axes.grid(axis="x")
+
+    return svg(draw, (5.2, max(1.4, 0.25 * len(large) + 0.7)), picture)
+
+
+def run_times(times: Sequence[tuple[str, float]]) -> str:
+    """Seconds by task, the first at the top."""
+
+    def draw(axes: Axes) -> None:
+        bars = axes.barh([name for name, _ in times], [seconds for _, seconds in times], color=GREY)
+        axes.bar_label(bars, [f"{seconds:,.0f}" for _, seconds in times], padding=3, fontsize=8)
+        axes.invert_yaxis()
+        axes.set(xlabel="seconds")
+        axes.grid(axis="x")
+
+    return svg(draw, (WIDE[0], 0.24 * len(times) + 0.7), "run_times")

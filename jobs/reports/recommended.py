@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import polars as pl
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+
+from expectations.business import ALL
+from jobs.reports.figures import LONG, by_segment, long, share, wilson
 
 
 def recommendation_counts(
@@ -22,20 +26,19 @@ def recommendation_counts(
         articles: silver/articles; picks count by the ids that articles go by today.
     """
     newest = articles.select("article_id", F.coalesce("replaced_by", "article_id").alias("newest_id"))
-    picks = (
-        recommendations.join(F.broadcast(newest), "article_id")
-        .select("customer_id", F.col("newest_id").alias("article_id"))
-        .distinct()
+    picks = recommendations.join(F.broadcast(newest), "article_id").select(
+        "customer_id", F.col("newest_id").alias("article_id")
     )
     people = (
-        recommendations.groupBy("customer_id")
-        .agg(F.min("bucket").alias("bucket"))
+        recommendations.where(F.col("rank") == 1)
+        .select("customer_id", "bucket")
         .join(customers.select("customer_id", "customer_key"), "customer_id")
         .join(groups, "customer_key")
     )
     sums = bought.groupBy("customer_id", "article_id").agg(F.count("*").alias("units"), F.sum("price").alias("revenue"))
     hits = (
         picks.join(F.broadcast(sums), ["customer_id", "article_id"])
+        .distinct()  # two picks may be one article by now
         .groupBy("customer_id")
         .agg(F.sum("units").alias("units"), F.sum("revenue").alias("revenue"))
     )
@@ -53,3 +56,28 @@ def recommendation_counts(
             F.coalesce(F.sum("spent"), F.lit(0.0)).alias("spent"),
         )
     )
+
+
+def recommendation_metrics(counts: pl.DataFrame) -> pl.DataFrame:
+    """Metrics of the recommendations for the week, of all, by bucket and by age band.
+
+    Args:
+        counts: see recommendation_counts.
+    """
+    counts = counts.with_columns(weeks_ago=pl.lit(0, pl.Int32))
+    found = []
+    for kind, segment in ((ALL, pl.lit(ALL)), ("bucket", pl.col("bucket")), ("age_band", pl.col("age_band"))):
+        wide = by_segment(counts.with_columns(pl.col("bucket").cast(pl.String)), segment)
+        sums = {
+            "published_customers": pl.col("published").cast(pl.Float64),
+            "recommended_units": pl.col("units").cast(pl.Float64),
+            "recommended_revenue": pl.col("revenue"),
+            "recommended_revenue_share": share("revenue", "spent"),
+        }
+        found.append(long(wide, kind, sums, pl.col("published")))
+        for metric, trials in (("realised_hit_rate", "buyers"), ("conversion", "published")):
+            low, high = wilson(pl.col("hit"), pl.col(trials))
+            ends = wide.filter(pl.col(trials) > 0).select("segment", ci_low=low, ci_high=high)
+            rates = long(wide, kind, {metric: share("hit", trials)}, pl.col(trials)).drop("ci_low", "ci_high")
+            found.append(rates.join(ends, "segment").select(*LONG))
+    return pl.concat(found)

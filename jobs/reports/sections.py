@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import polars as pl
@@ -18,6 +17,7 @@ from jobs.publish import contact_sheet
 from jobs.reports import blocks, page_data, pictures
 from jobs.reports.blocks import Section
 from jobs.reports.pictures import FOLD
+from jobs.reports.segment_tables import MOST_ROWS, segment_table
 
 #: Key figures: metric, name, how it is written.
 KEY_FIGURES = (
@@ -26,7 +26,7 @@ KEY_FIGURES = (
     ("baskets", "Baskets", "{:,.0f}"),
     ("active_customers", "Active customers", "{:,.0f}"),
     ("new_customers", "New customers", "{:,.0f}"),
-    ("retention_7d", "Bought again within a week", "{:.1%}"),
+    ("retention_7d", "Back within a week", "{:.1%}"),
     ("churn_rate_90d", "Churn (90 days)", "{:.2%}"),
     ("repeat_purchase_rate", "Repeat purchase rate", "{:.1%}"),
     ("revenue_per_basket", "Revenue per basket", "{:,.4g}"),
@@ -37,21 +37,8 @@ KEY_FIGURES = (
     ("conversion", "Conversion of the picks", "{:.2%}"),
     ("recommended_revenue_share", "Revenue from picks", "{:.1%}"),
 )
-#: Columns of a table of segments; the first four can be added up where small groups are folded.
-COLUMNS = (
-    ("active_customers", "customers", "{:,.0f}"),
-    ("baskets", "baskets", "{:,.0f}"),
-    ("units", "units", "{:,.0f}"),
-    ("revenue", "revenue", "{:,.4g}"),
-    ("revenue_per_customer", "per customer", "{:,.4g}"),
-    ("average_price", "average price", "{:,.4g}"),
-    ("retention_7d", "again in a week", "{:.1%}"),
-    ("churn_rate_90d", "churn", "{:.2%}"),
-    ("revenue_share", "of revenue", "{:.1%}"),
-)
-ADDITIVE = 4
-#: Customers on the page with and without purchases, and rows of the longest tables.
-PEOPLE, MOST_ROWS = (8, 2), 25
+#: Customers on the page with and without purchases.
+PEOPLE = (8, 2)
 
 
 def read(job: Job, contract: Contract, where: dict | None = None) -> pl.DataFrame:
@@ -69,7 +56,7 @@ def change(value: float, by: float | None, form: str, words: str) -> str:
     if by is None:
         return f"no value {words}"
     if "%" in form:
-        return f"{100 * by:+.1f} points on {words}"
+        return f"{100 * by:+.1f} pts on {words}"
     return f"{by / abs(value - by):+.1%} on {words}" if value != by else f"0 {words}"
 
 
@@ -82,55 +69,8 @@ def key_figures(mine: pl.DataFrame) -> Section:
         for metric, name, form in KEY_FIGURES
         if (row := rows.get(metric))
     ]  # fmt: skip
-    return Section("key", "Key figures", [blocks.tiles(shown)])
-
-
-def folded(rows: list[dict[str, float]], names: list[str]) -> tuple[list[str], list[dict[str, float]]]:
-    """The MOST_ROWS segments that are FOLD customers or more; all others, and if need be the smallest of these, in one.
-
-    Args:
-        rows: metric -> value of each segment, most customers first.
-        names: of the segments.
-    """
-    keep = min(sum(_customers(row) >= FOLD for row in rows), MOST_ROWS)
-    while keep and 0 < sum(_customers(row) for row in rows[keep:]) < FOLD:
-        keep -= 1
-    rest = rows[keep:]
-    total = {m: sum(row.get(m, 0) for row in rest) for m, *_ in COLUMNS[:ADDITIVE] if any(m in row for row in rest)}
-    if not total.get("active_customers"):
-        return names[:keep], rows[:keep]
-    if total.get("units"):
-        total["average_price"] = total["revenue"] / total["units"]
-    return [*names[:keep], f"{len(rest)} others"], [*rows[:keep], total]
-
-
-def segment_table(mine: pl.DataFrame, kind: str, *, is_of_customers: bool = True) -> Markup:
-    """Figures of the week by segment of a type.
-
-    Args:
-        mine: rows of gold/business_metrics of the week.
-        kind: the type.
-        is_of_customers: a customer is in one segment only, so that customers of several can be added up.
-    """
-    values: dict[str, dict[str, float]] = {}
-    own = mine.filter(pl.col("segment_type") == kind)
-    for segment, metric, value in own.select("segment", "metric", "value").iter_rows():
-        values.setdefault(segment, {})[metric] = value
-    order = sorted((s for s in values if values[s].get("units", 1)), key=lambda s: (-_customers(values[s]), s))
-    names, rows = folded([values[name] for name in order], order)
-    if len(rows) and rows[-1] not in values.values() and not is_of_customers:
-        rows[-1] = {metric: value for metric, value in rows[-1].items() if metric != "active_customers"}
-    shown = [c for c in COLUMNS if any(c[0] in row for row in rows)]
-    cells = [
-        [name, *(form.format(row[metric]) if metric in row else "" for metric, _, form in shown)]
-        for name, row in zip(names, rows, strict=True)
-    ]
-    headings = [kind.replace("_", " "), *(words for _, words, _ in shown)]
-    return blocks.table(headings, cells, range(1, len(headings)))
-
-
-def _customers(row: dict[str, float]) -> float:
-    return row.get("active_customers", 0)
+    note = "Revenue and prices are in the retailer's unit; a basket is what a customer bought on one day."
+    return Section("key", "Key figures", [blocks.tiles(shown), blocks.text(note)])
 
 
 def customers(job: Job, mine: pl.DataFrame, cohorts: pl.DataFrame) -> Section:
@@ -159,21 +99,42 @@ def customers(job: Job, mine: pl.DataFrame, cohorts: pl.DataFrame) -> Section:
     ]  # fmt: skip
     headings = ("segment", "customers", "revenue until now", "days since last basket", "baskets", "churn probability")
     made.append(blocks.table(headings, rows, range(1, 6)))
-    check = mine.filter((pl.col("segment_type") == "recency_band") & (pl.col("customer_count") >= FOLD))
-    if len(check):
-        wide = check.pivot("metric", index=["segment", "customer_count"], values="value")
-        made.append(blocks.heading("Churn foretold 90 days ago, and what happened"))
-        told = [
-            (
-                row["segment"],
-                f"{row['customer_count']:,}",
-                f"{row['churn_probability']:.1%}",
-                f"{row['churn_realised']:.1%}",
-            )
-            for row in sorted(wide.iter_rows(named=True), key=lambda row: row["churn_probability"])
-        ]
-        made.append(blocks.table(("last basket then", "customers", "foretold", "happened"), told, (1, 2, 3)))
+    made += churn(mine)
     return Section("customers", "Customers", made)
+
+
+def churn(mine: pl.DataFrame) -> list[Markup]:
+    """Churn as it was foretold 90 days ago beside what happened, as a table and a picture."""
+    is_shown = pl.col("segment_type").is_in([ALL, "recency_band"]) & pl.col("metric").str.starts_with("churn_")
+    check = mine.filter(is_shown & (pl.col("customer_count") >= FOLD) & ~pl.col("metric").str.contains("rate"))
+    if not len(check.filter(pl.col("segment_type") == "recency_band")):
+        return []
+    wide = check.pivot("metric", index=["segment", "customer_count"], values="value")
+    bands = wide.filter(pl.col("segment") != ALL).sort(
+        pl.col("segment").str.starts_with("over"), pl.col("segment").str.extract(r"(\d+)").cast(pl.Int32)
+    )
+    told = [
+        (
+            row["segment"],
+            f"{row['customer_count']:,}",
+            f"{row['churn_probability']:.1%}",
+            f"{row['churn_realised']:.1%}",
+        )
+        for row in bands.iter_rows(named=True)
+    ]
+    made = [blocks.heading("Churn foretold 90 days ago, and what happened")]
+    for row in wide.filter(pl.col("segment") == ALL).iter_rows(named=True):
+        made.append(
+            blocks.text(
+                f"Of all: foretold {row['churn_probability']:.1%}, happened {row['churn_realised']:.1%}; mean squared"
+                f" error {row['churn_brier']:.3f}, where nothing but the overall share would have"
+                f" {row['churn_realised'] * (1 - row['churn_realised']):.3f}."
+            )
+        )
+    table = blocks.table(("last basket then", "customers", "foretold", "happened"), told, (1, 2, 3))
+    caption = "Calibration: on the line, churn came as foretold; 95 % interval"
+    made.append(blocks.beside([table, blocks.figure(caption, pictures.calibration(bands))]))
+    return made
 
 
 def sales(every: pl.DataFrame, mine: pl.DataFrame, described: pl.DataFrame) -> Section:
@@ -183,7 +144,12 @@ def sales(every: pl.DataFrame, mine: pl.DataFrame, described: pl.DataFrame) -> S
     made = [
         blocks.figure("Units a day; summers and winters shaded", pictures.daily_sales(described), is_wide=True),
         blocks.figure("Customers a week", pictures.weekly(total, shown, "customers", "weekly"), is_wide=True),
-        blocks.heading("By channel"), segment_table(mine, "channel", is_of_customers=False),
+        blocks.beside(
+            [
+                Markup("").join([blocks.heading("By channel"), segment_table(mine, "channel", is_of_customers=False)]),
+                blocks.figure("Units by weekday and channel, all weeks", pictures.weekday(described)),
+            ]
+        ),
         blocks.heading("By department"), segment_table(mine, "department", is_of_customers=False),
     ]  # fmt: skip
     return Section("sales", "Sales", made)
@@ -236,10 +202,14 @@ def quality(job: Job, every: pl.DataFrame, described: pl.DataFrame) -> Section:
     root, as_of = job.warehouse.root, job.settings.as_of_date
     folder = site(root, job.settings.run_id).removeprefix(root)
     made = []
-    if records := page_data.checks(job):
+    records = page_data.checks(job)
+    if records:
         others = [(r["table"], r["verdict"], "; ".join(r["said"])) for r in records if r["verdict"] != "passed"]
-        made.append(blocks.text(f"{len(records)} tables were checked, {len(others)} did not simply pass."))
-        made.append(blocks.link(f"../..{folder}/index.html", "Data Docs of this run"))
+        passed = (
+            f"All {len(records)} tables" if not others else f"{len(records) - len(others)} of {len(records)} tables"
+        )
+        made.append(blocks.text(f"{passed} of this run passed their checks without a warning."))
+        made.append(blocks.link(f"../..{folder}/index.html", "Data Docs of this run: every check with what was found"))
         if others:
             made.append(blocks.table(("table", "verdict", "what was found"), others))
     made.append(blocks.heading("Drift: population stability index"))
@@ -247,17 +217,29 @@ def quality(job: Job, every: pl.DataFrame, described: pl.DataFrame) -> Section:
         (what, since, f"{index:.3f}", f"{chance:.3f}", said)
         for what, since, index, chance, said in page_data.drift(every, as_of)
     ]
+    made.append(
+        blocks.text(
+            "How far shares of what was sold, and to whom, have moved: beyond what chance alone makes, below"
+            f" {page_data.CALM} is calm, and {page_data.SHIFT} or more a shift."
+        )
+    )
     made.append(blocks.table(("of", "since", "index", "by chance alone", "which is"), moved, (2, 3)))
     made.append(blocks.heading("Rows in quarantine"))
     rows = [(table, reason, f"{count:,}") for table, reason, count in page_data.quarantined(job)[:MOST_ROWS]]
     made.append(blocks.table(("table", "reason", "rows"), rows, (2,)))
     made.append(blocks.heading("Freshness"))
     newest = max(described.filter(pl.col("picture") == "daily_sales")["label"].to_list(), default="no day")
-    made.append(blocks.text(f"The newest purchase is of {newest}; the as-of date is {as_of}."))
-    made.append(blocks.table(("table", "files", "last seen so as of"), page_data.deliveries(job), (1,)))
-    if times := page_data.run_times(job):
-        made.append(blocks.heading("Run time by task, of those that MLflow records"))
-        made.append(blocks.table(("task", "seconds"), [(name, f"{seconds:,.0f}") for name, seconds in times], (1,)))
+    words = f"The newest purchase is of {newest}; the as-of date is {as_of}."
+    if records:
+        first, last = (records[n]["time"][:16].replace("T", " ") for n in (0, -1))
+        words += f" Tables were written from {first} to {last.removeprefix(first[:11])} UTC."
+    made.append(blocks.text(words))
+    made.append(blocks.table(("table", "files", "found unchanged as of"), page_data.deliveries(job), (1,)))
+    if times := page_data.run_times(job, records):
+        made.append(blocks.heading("Run time by task"))
+        made.append(
+            blocks.figure("Seconds, in the order that the tasks began", pictures.run_times(times), is_wide=True)
+        )
     return Section("quality", "Data quality and run", made)
 
 
@@ -271,21 +253,24 @@ def people(job: Job) -> Section:
 
 def descriptive(job: Job, rows: pl.DataFrame) -> Section:
     """The pictures of what is sold, to whom, and when; and the map of the articles' own pictures."""
-    made: Iterator[tuple[str, str]] = iter(
-        [
-            ("Customers by age", pictures.age(rows)),
-            ("Units by price", pictures.price(rows)),
-            ("Product types", pictures.ranking(rows, "product_type")),
-            ("Product groups", pictures.ranking(rows, "product_group")),
-            ("Colours", pictures.ranking(rows, "colour_group")),
-            ("Units by weekday and channel", pictures.weekday(rows)),
-            ("Customers by number of baskets", pictures.purchases(rows)),
-            ("Articles by weeks on sale", pictures.lifetime(rows)),
-            ("Sold together: % of a row's baskets that has the column's, last 28 days", pictures.sold_together(rows)),
-            ("Missing values", pictures.missing_values(rows)),
-        ]
-    )
-    drawn = [blocks.figure(*one) for one in made]
+    shown = [
+        ("Customers by age", pictures.age(rows)),
+        ("Units by price", pictures.price(rows)),
+        ("Product types", pictures.ranking(rows, "product_type")),
+        ("Product groups", pictures.ranking(rows, "product_group")),
+        ("Colours", pictures.ranking(rows, "colour_group")),
+        ("Customers by number of baskets", pictures.purchases(rows)),
+        ("Articles by weeks on sale", pictures.lifetime(rows)),
+        ("Sold together: % of a row's baskets that has the column's, last 28 days", pictures.sold_together(rows)),
+        ("Missing values", pictures.missing_values(rows)),
+    ]
+    there = set(rows["picture"])
+    shown += [
+        (caption, pictures.visitors(rows, name))
+        for name, caption in (("region", "The shop's visitors by region"), ("age_group", "The shop's visitors by age"))
+        if name in there
+    ]
+    made = [blocks.grid(blocks.figure(*one) for one in shown)]
     if content := page_data.picture_map(job):
-        drawn.append(blocks.photograph("Articles by their pictures (t-SNE)", content))
-    return Section("pictures", "What is sold, and to whom", [blocks.grid(drawn)])
+        made.append(blocks.photograph("Articles by their pictures (t-SNE)", content))
+    return Section("pictures", "What is sold, and to whom", made)

@@ -179,6 +179,8 @@ def test_a_job_says_what_it_published(outcome, tmp_path):
     assert said == {"as_of_date": "2020-09-16", "run_id": "r", "tables": {}}
     assert (table["rows"], table["delta_version"]) == (2, DeltaTable(warehouse / THINGS.path).version())
     assert Path(table["data_docs"]).is_file()
+    (record,) = json.loads((Path(table["data_docs"]).parent / "run.json").read_text())
+    assert record["started"] <= record["time"], "for the run time of the task"
 
 
 def test_a_job_that_fails_says_nothing_of_what_it_published(outcome, tmp_path):

@@ -42,6 +42,8 @@ def test_each_row_has_the_last_purchase_and_the_first_picks(shop: Path) -> None:
     assert captions["c2"][3] == ("3. Shirt 3", "In demand right now")
     assert captions["c3"][0] == ("No purchase yet",)
     assert [len(tiles) for tiles in found.values()] == [1 + PICKS] * 3
+    settings = Settings(as_of_date=AS_OF, warehouse=str(shop), data=str(shop))
+    assert list(contact_sheet.rows(settings, (1, 3))) == ["c2", "c0", "c1", "c3"], "only one is without purchases"
 
 
 def test_the_file_has_the_images(shop: Path) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.reports import baskets, figures
+from jobs.reports import baskets, churn, figures
 from jobs.reports.business_metrics import polars
 
 AS_OF = date(2020, 9, 23)
@@ -43,18 +43,20 @@ def made(interpreted: SparkSession, days: Days) -> DataFrame:
     rows = [(day, customer, 1, 0.5, 1) for customer, found in days.items() for day in found for _ in range(2)]
     rows += [(AS_OF + timedelta(days=n), customer, 1, 9.0, 2) for customer in days for n in range(2)]
     names = "t_dat date, customer_key int, article_key int, price double, sales_channel_id int"
-    return baskets.baskets(baskets.known_lines(interpreted.createDataFrame(rows, names), AS_OF)).persist()
+    lines = baskets.known_lines(interpreted.createDataFrame(rows, names), AS_OF)
+    return baskets.baskets(lines, baskets.customer_groups(people(interpreted, days))).persist()
 
 
-def test_rates_of_every_week(interpreted: SparkSession, made: DataFrame, days: Days) -> None:
+def people(spark: SparkSession, days: Days) -> DataFrame:
+    names = "customer_key int, customer_id string, age int, club_member_status string"
+    return spark.createDataFrame([(c, f"c{c:02d}", None, None) for c in days], names)
+
+
+def test_rates_of_every_week(made: DataFrame, days: Days) -> None:
     """Active customers, retention, churn and repeat purchases, as of each week's end."""
-    people = interpreted.createDataFrame(
-        [(c, None, None) for c in days], "customer_key int, age int, club_member_status string"
-    )
-    groups = baskets.customer_groups(people)
-    weekly, churn = polars(baskets.weekly_counts(made, groups)), polars(baskets.churn_counts(made, groups))
+    weekly = polars(baskets.weekly_counts(made))
     weeks = weekly["weeks_ago"].max() + 1  # type: ignore[operator]
-    metrics = figures.customer_metrics(weekly, churn, weeks).filter(pl.col("segment_type") == "all")
+    metrics = figures.customer_metrics(weekly, weeks).filter(pl.col("segment_type") == "all")
     found = {
         (week, metric): value for week, metric, value in metrics.select("weeks_ago", "metric", "value").iter_rows()
     }
@@ -112,18 +114,29 @@ def test_churn_probability_and_its_check(interpreted: SparkSession, made: DataFr
                 found[cell].append(not any(then <= d < then + timedelta(days=90) for d in known))
         return found
 
-    states = baskets.customer_states(made)
+    states = polars(baskets.state_counts(made))
     learnt = {cell: sum(gone) / len(gone) for cell, gone in cells(180).items()}
-    rows = polars(baskets.churn_check(states)).to_dicts()
-    expected: dict[int, list[float]] = defaultdict(lambda: [0, 0, 0])
+    expected: dict[int, list[float]] = defaultdict(lambda: [0, 0.0, 0, 0.0])
     for cell, gone in cells(90).items():
-        if cell in learnt:
-            for n, add in enumerate((len(gone), learnt[cell] * len(gone), sum(gone))):
+        for churned in gone if cell in learnt else []:
+            for n, add in enumerate((1, learnt[cell], churned, (learnt[cell] - churned) ** 2)):
                 expected[cell[0]][n] += add
-    found = {row["recency_band"]: [row["customers"], row["probability"], row["churned"]] for row in rows}
-    assert found == {recency: pytest.approx(sums) for recency, sums in expected.items()} and len(found) > 3
-    people = interpreted.createDataFrame([(c, f"c{c:02d}") for c in days], "customer_key int, customer_id string")
-    segmented = polars(baskets.segments(states, people, AS_OF, "r")).sort("customer_id").to_dicts()
+    metrics = churn.churn_metrics(states).filter(pl.col("segment_type") == "recency_band")
+    found = {
+        (segment, metric): (customers, value)
+        for segment, metric, customers, value in metrics.select(
+            "segment", "metric", "customer_count", "value"
+        ).iter_rows()
+    }
+    assert len(found) == 3 * len(expected) > 9
+    for recency, (count, *sums) in expected.items():
+        name = f"up to {baskets.RECENCY_BANDS[recency]} days" if recency < 7 else "over 365 days"
+        for metric, total in zip(("churn_probability", "churn_realised", "churn_brier"), sums, strict=True):
+            assert found[name, metric] == (count, pytest.approx(total / count))
+    shares = {(r, f): share for r, f, share in churn.churn_shares(states, 90).iter_rows()}
+    mean = sum(len(known) for known in days.values()) / len(days)  # two units of 0.5 a basket
+    rows = baskets.segments(made, people(interpreted, days), shares, mean, AS_OF, "r")
+    segmented = polars(rows).sort("customer_id").to_dicts()
     assert [segment_of(row) for row in segmented] == [row["segment"] for row in segmented]
     assert len({row["segment"] for row in segmented}) > 4
     of_cell = {cell: sum(gone) / len(gone) for cell, gone in cells(90).items()}

@@ -14,6 +14,7 @@ from expectations.articles import ARTICLES
 from expectations.business import BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
+from expectations.events import VISITORS
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
@@ -54,6 +55,13 @@ LINES = [
 ]
 FUTURE = [(9, 23, "b", "w", 99.0, 1), (9, 24, "d", "x", 99.0, 1), (9, 30, "a", "z", 99.0, 2)]
 PICKS = [("a", 1, "x", 0), ("a", 2, "y", 0), ("b", 1, "z", 0), ("b", 2, "w", 0), ("c", 1, "x", 1), ("d", 1, "w", 1)]
+#: As of the week before, as of the run's date, and later.
+VISITOR_ROWS = [
+    {"as_of_date": AS_OF + timedelta(weeks=weeks), "visitor_id": f"v{n}", "region": region, "age_group": group}
+    for n, (weeks, region, group) in enumerate(
+        [(-1, "Old", "teen"), (0, "North", "senior"), (0, "South", None), (0, "South", "child"), (1, "New", "teen")]
+    )
+]
 
 
 def put_lines(root: Path, lines: list[tuple[int, int, str, str, float, int]]) -> None:
@@ -97,6 +105,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, interpreted: SparkSession) ->
         for c, rank, a, bucket in PICKS
     ]
     put(root, RECOMMENDATIONS, picks)
+    put(root, VISITORS, VISITOR_ROWS)
     assert publish(root).endswith("figures of 21 weeks until 2020-09-23, 4 customers in segments")
     return root
 
@@ -110,7 +119,7 @@ def test_the_last_week_by_hand(shop: Path) -> None:
     expected = approx(
         active_customers=3, new_customers=1, returning_customers=2, retention_7d=2 / 3, known_customers=4,
         repeat_purchase_rate=3 / 4, churned_customers=0, churn_rate_90d=0, won_back_customers=0, baskets=4, units=6,
-        revenue=32, units_per_basket=1.5, revenue_per_basket=8, baskets_per_customer=4 / 3,
+        revenue=32, units_per_basket=1.5, revenue_per_basket=8, baskets_per_customer=4 / 3, units_per_customer=2,
         revenue_per_customer=32 / 3, average_price=32 / 6, discount_depth=1 - 32 / 36, articles_sold=3,
         catalogue_coverage=3 / 4, new_articles=1, new_article_unit_share=5 / 6, published_customers=4,
         realised_hit_rate=2 / 3, conversion=1 / 2, recommended_units=4, recommended_revenue=20,
@@ -178,6 +187,9 @@ def test_what_pictures_are_drawn_from(shop: Path) -> None:
     assert found["product_group", "units", "Shoes"] == 5
     assert found["sold_together", "Upper", "Lower"] == 1 / 2  # of the baskets of 10 and 16 September one
     assert found["missing_values", "customers", "age"] == 1 / 4
+    visitors = {key[::2]: value for key, value in found.items() if key[1] == "visitors"}
+    regions = {("region", "South"): 2, ("region", "North"): 1}
+    assert visitors == regions | {("age_group", "child"): 1, ("age_group", "senior"): 1}
     assert sum(value for key, value in found.items() if key[0] == "price") == len(LINES)
     assert found["lifetime", "articles", "17"] == 1  # x: from 1 June to 16 September
 

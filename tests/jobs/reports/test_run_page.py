@@ -21,10 +21,10 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import start_run
-from jobs.reports import run_page
+from jobs.reports import page_data, run_page
 from jobs.reports.page_data import by_chance, stability
 from jobs.reports.pictures import folded_tail
-from jobs.reports.sections import folded
+from jobs.reports.segment_tables import folded, segment_table
 from tests.jobs.evaluation.silver import put
 
 AS_OF = date(2020, 9, 23)
@@ -63,6 +63,11 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         figure("channel", name, "units", n, 20, ago) for ago in (0, 1) for name, n in (("store", 5), ("online", 9))
     ]
     rows += [figure("all", "all", "conversion", 0.25, 40) | {"ci_low": 0.2, "ci_high": 0.3}]
+    churn = [("all", "all", 0.4, 0.3, 60), ("recency_band", "up to 14 days", 0.25, 0.2, 30)]
+    churn += [("recency_band", "up to 7 days", 0.3, 0.4, 30), ("recency_band", "over 365 days", 0.9, 0.8, 9)]
+    for kind, segment, told, came, count in churn:
+        values = {"churn_probability": told, "churn_realised": came, "churn_brier": 0.15}
+        rows += [figure(kind, segment, metric, value, count) for metric, value in values.items()]
     rows += [figure("cohort", "2020-06", f"retention_30d_{n}", 0.3 / n, 15) for n in (1, 2)]
     future = [figure("all", "all", "revenue", 987654.0, 40, -1)]
     put(root, BUSINESS_METRICS, rows + future)
@@ -76,6 +81,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     points += [("sold_together", one, n, other, 0.5) for one in "ab" for n, other in enumerate("ab")]
     points += [(name, "units", 0, "Trousers & more", 9.0) for name in ("product_type", "product_group", "colour_group")]
     points += [("purchases", "customers", 1, "1", 12.0), ("lifetime", "articles", 3, "3", 9.0)]
+    points += [("region", "visitors", n, f"Region {n}", 20.0 - 6 * n) for n in range(4)]
     names = ("picture", "series", "position", "label", "value")
     put(root, DESCRIPTIVE_STATISTICS, [{"as_of_date": AS_OF} | dict(zip(names, p, strict=True)) for p in points])
     verdict = {"as_of_date": AS_OF, "model_version": "7", "is_promoted": True, "reason": "beats <all>"}
@@ -112,16 +118,32 @@ def test_it_tells_the_figures_and_nothing_of_the_future(page: str) -> None:
     assert "units by channel" in text and "0.000" in text  # drift: the same shares a week before
 
 
+def test_churn_is_told_beside_what_happened(page: str) -> None:
+    text = re.sub(r"<[^>]+>", " ", page)
+    assert "foretold 40.0%, happened 30.0%; mean squared error 0.150, where" in text and "would have 0.210" in text
+    assert text.index("up to 7 days") < text.index("up to 14 days") and "over 365 days" not in text
+    assert "Calibration" in text
+
+
 def test_no_customer_is_named_and_small_groups_are_folded(page: str) -> None:
     assert WHO not in page
     assert page.count('class="person"') == 3  # one has bought, and two of those who have not
     assert "60-69" not in page and "30-39" not in page
+    assert "Region 1" in page and "2 others" in page and "Region 2" not in page  # 8 and 2 visitors
     assert re.search(r"3 others</td><td[^>]*>15<", page)
     assert page.count("data:image/jpeg;base64,") == 3 + 1  # a01 is everybody's first pick; and the map
 
 
-def test_the_map_and_run_times_come_from_mlflow(page: str) -> None:
-    assert '<img alt="Articles by their pictures (t-SNE)"' in page and "<td>embeddings.images</td>" in page
+def test_the_map_and_run_times_come_from_mlflow(page: str, warehouse: Path) -> None:
+    assert '<img alt="Articles by their pictures (t-SNE)"' in page and ">embeddings.images<" in page
+    told = [("ingest.articles", "01:00:00", "01:09:00"), ("ingest.articles", "02:00:00", "02:00:07")]
+    told += [("ingest.articles", "02:00:00", "02:00:04"), ("an.older.record", "", "02:00:00")]
+    records = [
+        {"job": name, "started": start and f"2020-09-23T{start}+00:00", "time": f"2020-09-23T{end}+00:00"}
+        for name, start, end in told
+    ]
+    times = page_data.run_times(job_of(warehouse), records)
+    assert times[0] == ("ingest.articles", 7) and [name for name, _ in times[1:]][:1] == ["embeddings.images"]
 
 
 def test_mlflow_and_the_list_of_pages_have_it(page: str, warehouse: Path) -> None:
@@ -143,6 +165,13 @@ def test_folding_by_hand() -> None:
     assert folded(rows[:2], ["a", "b"]) == (["a", "b"], rows[:2])
     assert folded_tail([(1, 50), (2, 20), (3, 4), (4, 11)]) == [("1", 50), ("2", 20), ("3+", 15)]
     assert folded_tail([(1, 50), (2, 20), (3, 4)]) == [("1", 50), ("2+", 24)]
+
+
+def test_age_bands_stand_in_order_of_age() -> None:
+    sizes = {"60-69": 40, "under 20": 20, "unknown": 30, "20-29": 10, "70 and over": 6, "30-39": 5}
+    rows = [figure("age_band", band, "active_customers", float(n), n) for band, n in sizes.items()]
+    table = segment_table(pl.DataFrame(rows), "age_band")
+    assert re.findall(r"<tr><td>(.*?)</td>", table) == ["under 20", "20-29", "60-69", "unknown", "2 others"]
 
 
 def test_drift_by_hand() -> None:
