@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -17,8 +16,9 @@ from jobs.platform.codes import NO_ARTICLE
 from jobs.recommenders.interactions import shoppers
 from jobs.recommenders.user_based import met_by_neighbours
 from jobs.retrieval.purchases import Purchases, encode
+from tests.conftest import SHARED_DATA
 
-OTTO = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "otto" / "train.jsonl"
+OTTO = SHARED_DATA / "otto" / "train.jsonl"
 AS_OF = date(2022, 8, 29)
 
 
