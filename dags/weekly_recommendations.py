@@ -21,6 +21,9 @@ line that says what to do, and there is no retry. Anything else is retried twice
 **Report.** After the picks are published the week's business metrics are added to `gold/business_metrics`, and the page
 of the run is written: a tab of the run, or *Browse*, *Reports*.
 
+**Events.** Where the DAG `shop_events` has taken in the shop's log, `silver/events` counts for the personal picks, and
+`gold/recommendation_performance` says what became of what the shop showed. Without it purchases alone count.
+
 **Tables.** Each is an asset: its events tell of Delta version, rows, as-of date and the page of its checks. Those of
 `silver/articles` and `silver/transactions` start the DAG `catalogue_intelligence`.
 """
@@ -57,6 +60,7 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
     ],
     "monitor": [
         ("evaluation.realised_performance", JobOperator, ["ingest.transactions"]),
+        ("reports.recommendation_performance", SparkJobOperator, ["maintenance.doctor"]),
     ],
     "features": [
         ("features.customers", SparkJobOperator, ["ingest.transactions"]),
@@ -77,6 +81,7 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
         ("ranking.score", JobOperator, ["evaluation.gate"]),
         ("publish.recommendations", JobOperator, ["ranking.score"]),
         ("baskets.bought_together", JobOperator, ["ingest.transactions"]),
+        ("publish.personal_picks", JobOperator, ["ingest.transactions", "embeddings.images"]),
     ],
     "report": [
         ("reports.business_metrics", SparkJobOperator, ["publish.recommendations"]),

@@ -1,6 +1,7 @@
 """What visitors did in the shop, and what its logs tell of products and of the visitors themselves."""
 
 from expectations.contract import Column, Contract, as_of_column
+from expectations.recommendations import BUCKETS
 from expectations.transactions import MAX_PRICE
 
 #: From seen to bought.
@@ -35,6 +36,16 @@ EVENT_COLUMNS = (
     _ARTICLE,
     Column("list", "string", "Name of the list that the article was shown in", nullable=True),
     Column("position", "int", "Its place in the list", nullable=True, minimum=0),
+    Column("source", "string", "Candidate source or method that put it there, as the event states it", nullable=True),
+    Column("model_version", "string", "Version of the model behind the list, as the event states it", nullable=True),
+    Column(
+        "bucket",
+        "int",
+        "A/B bucket that the shop had the visitor in, as the event states it",
+        nullable=True,
+        minimum=0,
+        maximum=BUCKETS - 1,
+    ),
     Column("quantity", "int", "Units", nullable=True, minimum=1),
     Column("price", "double", "Price of one unit", nullable=True, minimum=0, maximum=MAX_PRICE),
     Column("currency", "string", "Of the price", nullable=True),

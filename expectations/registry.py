@@ -31,6 +31,8 @@ from expectations.features import ARTICLE_FEATURES, CUSTOMER_FEATURES, INTERACTI
 from expectations.images import IMAGE_FEATURES
 from expectations.keywords import ARTICLE_KEYWORDS
 from expectations.operations import DELIVERIES, FEATURE_SLICES
+from expectations.performance import RECOMMENDATION_PERFORMANCE
+from expectations.personal import PERSONAL_PICKS, PERSONAL_VECTORS
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS, SYSTEM_RECOMMENDATIONS
 from expectations.similarity import SIMILAR_ARTICLES
 from expectations.tagging import ARTICLE_TAGS, LABEL_AUDIT, TAGGING_METRICS
@@ -62,7 +64,10 @@ CONTRACTS = contracts_by_name(
         MODEL_DECISIONS,
         CANDIDATES,
         RECOMMENDATIONS,
+        PERSONAL_PICKS,
+        PERSONAL_VECTORS,
         REALISED_PERFORMANCE,
+        RECOMMENDATION_PERFORMANCE,
         BUSINESS_METRICS,
         CUSTOMER_SEGMENTS,
         DESCRIPTIVE_STATISTICS,

@@ -178,7 +178,7 @@ def main(job: Job) -> str:
     settings = job.settings
     system, as_of_date = settings.system, settings.as_of_date
     if SYSTEMS[system].takes_job:
-        return f"{system} is not judged: it reads feature tables, which count the purchases that this protocol hides"
+        return f"{system} is not judged: it reads tables that know of the purchases that this protocol hides"
     purchases = load_purchases(job, before=as_of_date)
     with start_run(settings, f"{job.name}.{system}"):
         names = ("system", "as_of_date", "system_epochs", "seed", "mapping")

@@ -21,8 +21,9 @@ import mlflow
 import numpy as np
 import pyarrow as pa
 
-from expectations.embeddings import ARTICLE_EMBEDDINGS
+from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
 from expectations.evaluation import SYSTEM_METRICS
+from expectations.events import EVENTS
 from expectations.recommendations import SYSTEM_RECOMMENDATIONS
 from expectations.tagging import ARTICLE_TAGS
 from jobs.embeddings.versions import current_encoder
@@ -54,6 +55,7 @@ SETTINGS = (
     "mapping",
     "encoder",
     "embedding_dim",
+    "text_encoder",
     "keyword_method",
     "system",
     "system_epochs",
@@ -64,8 +66,8 @@ SETTINGS = (
     "top_k",
     "mlflow_tracking_uri",
 )
-#: Side features are of what there is, and tags fill in missing attributes.
-READS_EARLIER_RUNS = (*OPTIONAL_TABLES, ARTICLE_TAGS)
+#: Side features are of what there is, tags fill in missing attributes, and events are what shoppers did beside buying.
+READS_EARLIER_RUNS = (*OPTIONAL_TABLES, ARTICLE_TAGS, EVENTS, ARTICLE_TEXT_EMBEDDINGS)
 
 #: By the start of a label week; of all together by None.
 Figures = dict[date | None, list[Figure]]

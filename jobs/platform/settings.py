@@ -250,6 +250,10 @@ class Settings(BaseSettings):
         "self_attentive",
         "self_attentive_features",
         "similar_articles",
+        "user_based",
+        "embedding_image",
+        "embedding_text",
+        "embedding_joint",
         "two_stage",
     ] = Field("als", description="Which recommender system is fitted and judged")
     system_epochs: int = Field(10, ge=1, le=200, description="Passes of a sequence network over the purchases")
@@ -294,6 +298,21 @@ class Settings(BaseSettings):
     # Of jobs that make lists, and of reports.
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
+    attribution_days: int = Field(
+        7, ge=1, le=90, description="So long after an article was shown, what a visitor does with it counts for that"
+    )
+    arm_a: str = Field(
+        "list=recommendations",
+        description="What reports.ab_test compares, as column=value with commas between: list, source, model_version,"
+        " position, bucket; a range of numbers as 0-49",
+    )
+    arm_b: str = Field("list=personal_picks", description="What arm_a is compared with, likewise")
+    outcome: Literal["click", "cart", "purchase"] = Field(
+        "click", description="What reports.ab_test counts after an impression"
+    )
+    compared_weeks: int = Field(
+        1, ge=1, le=104, description="Weeks before the as-of date whose impressions it compares"
+    )
     write_docs: bool = Field(False, description="Also write a report's results into docs/results/")
 
     # Of jobs that use MLflow.

@@ -32,8 +32,8 @@ class Entry:
         arguments: given to it beside what is known.
         features: those of `TrainingContext.features`.
         takes_reading: its `fit` takes what one event is, as `reading` (jobs.recommenders.events).
-        takes_job: its `fit` takes the job that runs, as `job`, and reads the feature tables through it. These count
-            every purchase before their date, so that no protocol can hide one from the system.
+        takes_job: its `fit` takes the job that runs, as `job`, and reads feature tables, events or vectors through it.
+            The former two know every purchase before their date, so that no protocol can hide one from the system.
     """
 
     module: str
@@ -58,6 +58,11 @@ SYSTEMS: dict[str, Entry] = {
     "self_attentive": _network("self_attentive", False),
     "self_attentive_features": _network("self_attentive", True),
     "similar_articles": Entry("jobs.recommenders.similar_articles", features="images"),
+    "user_based": Entry("jobs.recommenders.user_based", takes_job=True),
+    **{
+        f"embedding_{space}": Entry("jobs.recommenders.embedding_filtering", {"space": space}, takes_job=True)
+        for space in ("image", "text", "joint")
+    },
     "two_stage": Entry("jobs.ranking.two_stage", takes_job=True),
 }
 

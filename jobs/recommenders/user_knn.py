@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from jobs.platform.codes import Ints
@@ -30,21 +31,19 @@ class BoughtByNeighbours:
     """Picks of what the neighbours bought; both are looked up for each block of customers.
 
     Args:
-        history: purchases before the as-of date.
+        weight: of what each customer bought, (customers, articles) float32.
+        active: codes of those who can be neighbours, ascending.
+        on_sale: mask over article codes, of what can be picked.
         count: picks of a customer.
     """
 
-    def __init__(self, history: Purchases, as_of_date: date, count: int) -> None:
-        self._count = count
-        weight = weights(history, as_of_date)
+    def __init__(self, weight: sparse.csr_matrix, active: Ints, on_sale: npt.NDArray[np.bool_], count: int) -> None:
+        self._count, self._active = count, active
         buyers = np.bincount(weight.indices, minlength=weight.shape[1])
         rarity = np.log(np.count_nonzero(np.diff(weight.indptr)) / np.maximum(buyers, 1))
         self._tastes = unit_rows(scaled_rows(weight.T.tocsr(), rarity).T.tocsr())
-        late = history.day >= day_number(as_of_date) - ACTIVE_DAYS
-        self._active = np.unique(history.customer[late])
-        on_sale = sparse.diags_array(history.articles_on_sale().astype(np.float32))
-        self._weight = (weight[self._active] @ on_sale).tocsr()
-        self._by_article = self._tastes[self._active].T.tocsr()
+        self._weight = (weight[active] @ sparse.diags_array(on_sale.astype(np.float32))).tocsr()
+        self._by_article = self._tastes[active].T.tocsr()
 
     def of(self, customers: Ints) -> TopK:
         own = np.searchsorted(self._active, customers)
@@ -57,7 +56,9 @@ class UserNeighbours:
     """There is nothing to learn ahead: neighbours follow from the history up to the as-of date."""
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> BoughtByNeighbours:
-        return BoughtByNeighbours(history, as_of_date, count)
+        late = history.day >= day_number(as_of_date) - ACTIVE_DAYS
+        active = np.unique(history.customer[late])
+        return BoughtByNeighbours(weights(history, as_of_date), active, history.articles_on_sale(), count)
 
     def state(self) -> State:
         return State()

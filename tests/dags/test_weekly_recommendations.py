@@ -67,6 +67,7 @@ def test_a_task_id_is_a_module_of_jobs() -> None:
         ("evaluation.realised_performance", {"ingest.transactions"}),
         ("reports.run_page", {"reports.business_metrics", "evaluation.realised_performance"}),
         ("reports.business_metrics", {"publish.recommendations"}),
+        ("publish.personal_picks", {"ingest.transactions", "embeddings.images"}),
     ],
 )
 def test_the_order_that_matters(task: str, waits_for: set[str]) -> None:
@@ -74,7 +75,14 @@ def test_the_order_that_matters(task: str, waits_for: set[str]) -> None:
 
 
 def test_last_week_is_measured_without_waiting_for_this_weeks_model() -> None:
-    assert "ranking.train" not in ancestors("evaluation.realised_performance")
+    measures = ("evaluation.realised_performance", "reports.recommendation_performance")
+    assert not {"ranking.train", "publish.recommendations"} & {task for name in measures for task in ancestors(name)}
+
+
+def test_the_log_is_an_asset_that_picks_and_performance_follow_from() -> None:
+    """The tasks run without it, too: no task of this DAG writes it."""
+    readers = {task.task_id for task in dag.tasks if "silver/events" in {asset.name for asset in task.inlets}}
+    assert readers == {"publish.personal_picks", "reports.recommendation_performance"}
 
 
 def test_every_task_is_retried_with_growing_pauses_in_the_heavy_pool() -> None:

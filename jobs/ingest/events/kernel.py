@@ -209,7 +209,7 @@ def _rows(
     replaced: Sequence[str],
     columns: Sequence[str],
 ) -> pl.DataFrame:
-    """These columns of a day's rows, new and stored."""
+    """These columns of a day's rows, new and stored; null where a file is older than the column."""
     groups: dict[str, list[int]] = {}
     for name, group in new:
         groups.setdefault(name, []).append(group)
@@ -218,7 +218,8 @@ def _rows(
         rows = pl.DataFrame(pl.from_arrow(file.read(columns)))
         parts.append(rows.filter(~pl.col("source_file").is_in(list(replaced))))
     empty = _EMPTY.select(columns)
-    return pl.concat([empty, *(part.cast(empty.schema) for part in parts)])
+    typed = [part.cast({name: empty.schema[name] for name in part.columns}) for part in parts]
+    return pl.concat([empty, *typed], how="diagonal")
 
 
 def _signed_before(todo: DayWork, incoming: Incoming, replaced: Sequence[str], horizon: timedelta) -> pl.DataFrame:

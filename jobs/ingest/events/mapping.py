@@ -17,8 +17,8 @@ from jobs.ingest.mapping import Delivered, Pattern, read_mapping
 BUILT_IN = Path(__file__).with_name("mappings")
 #: Parts that a field of an event can play, beside time, articles and type.
 PARTS = (
-    *("event_id", "customer_id", "visitor_id", "list", "position", "quantity", "price", "currency"),
-    *("city", "region", "birth_date"),
+    *("event_id", "customer_id", "visitor_id", "list", "position", "source", "model_version", "bucket"),
+    *("quantity", "price", "currency", "city", "region", "birth_date"),
 )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from expectations.recommendations import BUCKETS
 from expectations.transactions import MAX_PRICE
 from jobs.ingest.events.identifiers import content_ids
 from jobs.ingest.events.mapping import Article, EventsMapping, Rule
@@ -18,8 +19,8 @@ from jobs.ingest.values import number_parser
 
 #: Names of a column of verdicts, while they are collected.
 _REFUSED, _REMARK = "refused", "remark"
-_LIMITS = {"price": (0, MAX_PRICE), "position": (0, 2**31 - 1), "quantity": (1, 2**31 - 1)}
-_TEXTS = ("event_id", "customer_id", "visitor_id", "list", "currency", "city", "region")
+_LIMITS = {"price": (0, MAX_PRICE), "position": (0, 2**31 - 1), "quantity": (1, 2**31 - 1), "bucket": (0, BUCKETS - 1)}
+_TEXTS = ("event_id", "customer_id", "visitor_id", "list", "source", "model_version", "currency", "city", "region")
 #: What an event's digest is made of.
 _CONTENT = ("event_type", "customer_id", "visitor_id", "event_time", "article_id", "list", "position", "quantity")
 
@@ -98,7 +99,7 @@ def _parts(raw: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
             remarks.append(pl.when(is_lost).then(pl.lit(f"{part} unreadable, left empty")))
     frame = pl.DataFrame([series.alias(part) for part, series in values.items()])
     remark = pl.coalesce(*remarks) if remarks else pl.lit(None, pl.String)
-    whole = (pl.col(part).cast(pl.Int32) for part in ("position", "quantity"))
+    whole = (pl.col(part).cast(pl.Int32) for part in ("position", "quantity", "bucket"))
     return frame.with_columns(raw[LINE], raw[BROKEN], remark.alias(_REMARK), *whole)
 
 

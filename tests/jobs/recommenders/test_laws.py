@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 
+from expectations.contract import Contract
+from expectations.events import EVENTS
 from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import JobError
 from jobs.platform.settings import WEEK, Settings
-from jobs.recommenders import als_spark
+from jobs.recommenders import als_spark, article_vectors
 from jobs.recommenders.persistence import load, save
 from jobs.recommenders.recommender import Model, TrainingContext
 from jobs.recommenders.registry import SYSTEMS, fit_of
 from jobs.retrieval.images import image_embeddings
 from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.source import TopK
-from tests.jobs.ranking.conftest import AS_OF, CUSTOMERS, ENCODER, EVERYONE, Shop, make_purchases
+from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, EVERYONE, Shop, make_purchases
 from tests.jobs.ranking.test_fit import forged_from
 from tests.jobs.retrieval.small import codes
 
@@ -37,6 +40,27 @@ class ShopJob(Shop):
     """The job that reads the shop's tables."""
 
     settings: Settings
+
+    def exists(self, contract: Contract) -> bool:
+        return True
+
+    def read_arrow(self, contract: Contract, *args: Any, **kwargs: Any) -> pa.Table:
+        return self.events(*args, **kwargs) if contract is EVENTS else super().read_arrow(contract, *args, **kwargs)
+
+    def events(self, columns: list[str], where: dict[str, list]) -> pa.Table:
+        """On the day of each purchase its customer, signed in or not, looked at the next article, too."""
+        p, signed_in = self.purchases, self.purchases.customer % 3 > 0
+        rows = pl.DataFrame(
+            {
+                "event_date": pl.Series(p.day).cast(pl.Date),
+                "event_type": ["view", "cart"] * (len(p) // 2),
+                "weight": [1.0, 3.0] * (len(p) // 2),
+                "customer_id": pl.Series(p.customer_ids.to_pylist())[p.customer].set(pl.Series(~signed_in), None),
+                "visitor_id": pl.Series(p.customer).cast(pl.String),
+                "article_id": pl.Series(p.article_ids.to_pylist())[(p.article + 1) % (ARTICLES - 2)],
+            }
+        )
+        return rows.filter(pl.col(name).is_in(values) for name, values in where.items()).select(columns).to_arrow()
 
     def partitions(self, contract: object) -> list[dict[str, str]]:
         """Features of every week."""
@@ -78,6 +102,9 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(als_spark, "ITERATIONS", 2)
         patch.setattr("jobs.ranking.two_stage.current_encoder", lambda _: ENCODER)
+        patch.setattr(article_vectors, "current_encoder", lambda _: ENCODER)
+        for space in article_vectors.SPACES:
+            patch.setitem(article_vectors._OF, space, article_vectors._images)
         yield of
 
 

@@ -18,7 +18,10 @@ LOG = load_log_mapping("atelier").events
 NO_SIGN_INS = pl.DataFrame(
     schema={"visitor_id": pl.String, "customer_id": pl.String, "event_time": pl.Datetime("us", "UTC")}
 )
-_EMPTY = {"list": pl.String, "position": pl.Int32, "quantity": pl.Int32, "price": pl.Float64, "currency": pl.String}
+_EMPTY = {
+    "list": pl.String, "position": pl.Int32, "source": pl.String, "model_version": pl.String, "bucket": pl.Int32,
+    "quantity": pl.Int32, "price": pl.Float64, "currency": pl.String,
+}  # fmt: skip
 
 
 def act(minute: float, visitor: str | None = "v", customer: str | None = None, **more: Any) -> dict[str, Any]:

@@ -67,6 +67,17 @@ def test_each_fault_has_its_reason_and_line() -> None:
     assert json.loads(found.bad.filter(pl.col("source_line") == 2)["raw_row"].item()) == {"line": '{"time": "2020\n'}
 
 
+def test_of_what_was_recommended_an_event_says_by_whom() -> None:
+    """What the shop window writes beside list and position; a bucket that is none is left empty."""
+    line = {"time": "2020-09-01T10:00:00Z", "event": "impression", "article_id": "1", "visitor_id": "v"}
+    said = {"list": "recommendations", "position": 3, "source": "als", "model_version": "7", "bucket": 42}
+    found = understood([line | said, line | said | {"bucket": 100}, line], mapped("atelier"))
+    columns = ["list", "position", "source", "model_version", "bucket"]
+    shown = ("recommendations", 3, "als", "7")
+    assert found.events.select(columns).rows() == [(*shown, 42), (*shown, None), (None,) * 5]
+    assert found.bad["reason"].to_list() == ["bucket unreadable, left empty"]
+
+
 def test_the_papers_rules_and_its_ids_in_all_sorts_of_text() -> None:
     def row(name: str, button: str = "", package: str = "", ids: str = "", **more: str) -> dict[str, str]:
         return {
