@@ -294,6 +294,16 @@ class Settings(BaseSettings):
     # Of jobs that make lists, and of reports.
     top_k: int = Field(12, ge=1, le=30, description="Recommendations per customer")
     exclude_bought: bool = Field(False, description="Leave out articles that the customer already bought")
+    max_variants: int = Field(2, ge=1, le=30, description="Variants (colours, say) of one product in a list at most")
+    new_arrivals_share: float = Field(
+        0.08, ge=0, le=1, description="Share of a list for articles on sale for two weeks at most, where ranked at all"
+    )
+    diversity: float = Field(
+        0.05, ge=0, le=1, description="How much unlike pictures count beside the ranker's order; 0: not at all"
+    )
+    max_article_share: float = Field(
+        0.15, gt=0, le=1, description="Share of all lists that one article may be in at most"
+    )
     write_docs: bool = Field(False, description="Also write a report's results into docs/results/")
 
     # Of jobs that use MLflow.

@@ -192,7 +192,7 @@ def fit_two_stage(
         else:
             validation = held_out[0] if held_out else None
             trees = BoostedTrees.fit(candidates, validation, inputs, plan.rounds[name], settings.seed)
-            rankers[name], rounds[name] = trees, trees.booster.num_trees()
+            rankers[name], rounds[name] = trees, trees.trees
             print(f"{plan.name} {name}: {rounds[name]} trees")
     return TwoStageModel(inputs, towers, systems, rankers, plan.rankers[0]), rounds
 
