@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.platform.codes import NO_ARTICLE, Ints
-from jobs.retrieval import two_tower
+from jobs.retrieval import two_tower, windows
 from jobs.retrieval.candidates import MODULES, SOURCES, SYSTEMS, HeuristicSources
 from jobs.retrieval.context import SourceContext
 from jobs.retrieval.source import TopK
@@ -135,8 +135,12 @@ def test_a_catalogue_of_one_article(name: str) -> None:
 
 @each_source
 @pytest.mark.parametrize("lines", [[], [(AS_OF_DAY, 0, 0)], [(0, 0, 0), (0, 1, 0), (0, 1, 1)]])
-def test_a_week_or_a_whole_history_without_purchases(name: str, lines: list[tuple[int, int, int]]) -> None:
+def test_a_week_or_a_whole_history_without_purchases(
+    name: str, lines: list[tuple[int, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "CHOICES", (7,))  # so little is sold here that all would look far back
     found = source(name, facts(lines))(codes(0, 1, 6)).articles
     past = [line for line in lines if line[0] < AS_OF_DAY]
-    everlasting = name in ("repurchase", "popularity", "two_tower")  # what they find need not have sold lately
+    # What they find need not have sold lately.
+    everlasting = name in ("repurchase", "popularity", "popularity_section", "two_tower")
     assert (found != NO_ARTICLE).any() == bool(past and everlasting)
