@@ -81,6 +81,10 @@ backtest: setup ## walk through past weeks of an ingested warehouse, into docs/r
 	@for week in $$(seq '$(or $(WEEKS),12)'); do $(BACKTEST) $(JOBS) -m jobs.evaluation.backtest --backtest-week $$week; done
 	@$(BACKTEST) $(JOBS) -m jobs.evaluation.backtest_report --write-docs true
 
+arrangement: setup ## what arranging the lists of the run a week before AS_OF costs and gains, into docs/results/ [AS_OF= WAREHOUSE= ENCODER=]
+	@$(JOBS) -m jobs.evaluation.arrangement --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,warehouse,WAREHOUSE) \
+		$(call flag,encoder,ENCODER) --write-docs true
+
 MODEL_SYSTEMS = ATELIER_AS_OF_DATE='$(or $(AS_OF),2020-09-23)' $(call env,DATA,DATA) $(call env,WAREHOUSE,WAREHOUSE) \
 	$(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(call env,SYSTEM_EPOCHS,EPOCHS) \
 	$(call env,TRAINING_WEEKS,TRAINING_WEEKS)

@@ -101,6 +101,7 @@ PARAMS = {
         + (f"the newest whole week in the tables, {LATEST_WEEK}" if LATEST_WEEK else "the last week that ended"),
     ),
     **form("data", "warehouse", "mapping", "encoder", "weights_dir", "top_k", "exclude_bought"),
+    **form("max_variants", "new_arrivals_share", "diversity", "max_article_share"),
     **form("max_quarantine_share", "accept_drift", "training_weeks", "max_epochs", "extra_sources", "system_epochs"),
     **form("seed"),
 }

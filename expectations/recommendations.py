@@ -40,13 +40,14 @@ CANDIDATES = Contract(
         Column(
             "because_article_id",
             "string",
-            "Of source same_product: which article of that product the customer bought last",
+            "What the customer bought last of the same department; of source same_product, of that product",
             nullable=True,
         ),
         Column(
             "is_bought_by_age_band",
             "boolean",
-            "Customers of the same age band bought the article in the last 7 days; false where the age is unknown",
+            "Customers of the same age band bought the article in the days that best sellers are counted in (7 in a "
+            "large shop); false where the age is unknown",
         ),
         Column("has_history", "boolean", "The customer bought something before the as-of date"),
         Column("run_id", "string", "Run that wrote the row"),

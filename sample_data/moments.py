@@ -2,7 +2,8 @@
 
 `lines` has a line per unit: day, customer and article (row numbers), price, channel. `baskets` has a row per customer
 and day, `pairs` per customer and article, `week_buyers` and `week_articles` those of the last seven days with what they
-did before.
+did before. `bought` has the pairs of that week, `owned` what its buyers had bought before it; `popular` and `own_lists`
+are baselines as of its first day; `lives` has a row per article. What was not counted on the real files has no figure.
 """
 # ruff: noqa: S608 - the queries are made of this module's own words
 
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 
 class Moment(NamedTuple):
-    """One line of the report: `sql` gives as many values as `real` has; `scales` if it depends on the size."""
+    """One line of the report: `sql` gives as many values as `real` has, if any; `scales` if it depends on the size."""
 
     name: str
     real: tuple[float, ...]
@@ -42,6 +43,33 @@ def quantiles(column: str, table: str, at: str) -> str:
 
 def top(n: int) -> str:
     return f"SELECT sum(sold) FILTER (place <= {n}) / sum(sold) FROM week_articles"
+
+
+POPULAR = "SELECT customer, article, place FROM popular, (SELECT DISTINCT customer FROM bought) WHERE place <= 12"
+#: Own articles, then the best sellers that are none of them.
+OWN_THEN_POPULAR = """
+    SELECT customer, article, row_number() OVER (PARTITION BY customer ORDER BY part, place) AS place
+    FROM (SELECT *, 1 AS part FROM own_lists UNION ALL
+          SELECT customer, article, place, 2 FROM popular, (SELECT DISTINCT customer FROM bought)
+          WHERE (customer, article) NOT IN (SELECT customer, article FROM own_lists))
+    QUALIFY place <= 12"""
+
+
+def map_at_12(lists: str) -> str:
+    """MAP@12 over the week's buyers of lists: customer, article, place."""
+    return f"""
+        SELECT coalesce(sum(hits / place / least(size, 12)), 0) / (SELECT count(DISTINCT customer) FROM bought)
+        FROM (SELECT customer, place, row_number() OVER (PARTITION BY customer ORDER BY place) AS hits
+              FROM ({lists}) JOIN bought USING (customer, article))
+        JOIN (SELECT customer, count(*) AS size FROM bought GROUP BY customer) USING (customer)"""
+
+
+def again(days: int) -> str:
+    """Share of the week's pairs that were bought in so many days before it, too."""
+    return f"""
+        SELECT avg((last >= first - {days})::INT::DOUBLE) FROM
+        (SELECT coalesce(last, DATE '1900-01-01') AS last
+         FROM bought LEFT JOIN owned USING (customer, article)), week"""
 
 
 MOMENTS: dict[str, list[Moment]] = {
@@ -120,5 +148,21 @@ MOMENTS: dict[str, list[Moment]] = {
         Moment("articles also sold in the 30 days before", (0.92,), "SELECT avg(recent::INT) FROM week_articles"),
         Moment("buyers also seen in the 30 days before", (0.5,), "SELECT avg(recent::INT) FROM week_buyers"),
         Moment("buyers without history", (0.08,), "SELECT avg((NOT known)::INT) FROM week_buyers"),
+        *(Moment(f"bought again within {days} days", (), again(days)) for days in (7, 30, 90)),
+        Moment(
+            "bought as another variant of a product", (),
+            "SELECT avg(((customer, product) IN (SELECT (customer, product) FROM owned) "
+            "AND (customer, article) NOT IN (SELECT (customer, article) FROM owned))::INT) FROM bought",
+        ),
+        Moment(
+            "lines of articles new in 28 days", (),
+            "SELECT avg((first_day >= first - 28)::INT) FROM lines JOIN lives USING (article), week WHERE day >= first",
+        ),
+        Moment("MAP@12 of the best sellers of 7 days", (0.0087,), map_at_12(POPULAR), True),
+        Moment("MAP@12 of own purchases", (), map_at_12("FROM own_lists"), True),
+        Moment("MAP@12 of own, then best sellers", (0.0217,), map_at_12(OWN_THEN_POPULAR), True),
+    ],
+    "articles' lives": [
+        Moment("days from first to last sale (quartiles)", (), quantiles("days", "lives", "0.25, 0.5, 0.75"), True),
     ],
 }  # fmt: skip

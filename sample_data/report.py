@@ -36,6 +36,21 @@ CREATE TEMP TABLE week_articles AS
     FROM (SELECT count(*) FILTER (day >= first) AS sold, bool_or(day < first) AS recent
           FROM lines, week WHERE day >= first - 30 GROUP BY article)
     WHERE sold > 0;
+CREATE TEMP TABLE bought AS
+    SELECT DISTINCT customer, article, product_code AS product FROM lines JOIN articles USING (article), week
+    WHERE day >= first;
+CREATE TEMP TABLE owned AS
+    SELECT customer, article, product_code AS product, max(day) AS last, count(*) AS units
+    FROM lines JOIN articles USING (article), week WHERE day < first AND customer IN (SELECT customer FROM bought)
+    GROUP BY ALL;
+CREATE TEMP TABLE popular AS
+    SELECT article, row_number() OVER (ORDER BY count(*) DESC, article) AS place
+    FROM lines, week WHERE day < first AND day >= first - 7 GROUP BY article QUALIFY place <= 24;
+CREATE TEMP TABLE own_lists AS
+    SELECT customer, article, row_number() OVER (PARTITION BY customer ORDER BY last DESC, units DESC, article) AS place
+    FROM owned QUALIFY place <= 12;
+CREATE TEMP TABLE lives AS
+    SELECT article, min(day) AS first_day, max(day) - min(day) AS days FROM lines GROUP BY article;
 """
 
 

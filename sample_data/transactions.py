@@ -163,14 +163,15 @@ def fill_baskets(shop: Shop, customers: Customers, memory: Memory, basket: Ints,
 
 def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits, seed: np.random.SeedSequence,
           progress: Callable[[int], None], shop_lines: int,
-          told: Callable[[int, Sales], None] | None = None) -> NDArray[np.bool_]:  # fmt: skip
+          told: Callable[[int, Sales], None] | None = None) -> NDArray[np.int32]:  # fmt: skip
     """Write the file, a day at a time; `progress` is told the lines of each day, `told` the day and its sales.
 
-    The shelves are those of a shop that sells `shop_lines`. Returns which articles (n,) were bought.
+    The shelves are those of a shop that sells `shop_lines`. Returns the day each article (n,) was
+    bought last, -1 if never.
     """
     rng = np.random.default_rng(seed)
     shop = Shop(catalogue, rng, slots=int(np.clip(2 ** np.ceil(np.log2(shop_lines / DAYS / 8)), 128, 4096)))
-    bought = np.zeros(len(catalogue.section), bool)
+    last_bought = np.full(len(catalogue.section), -1, np.int32)
     memory = Memory(len(customers.buys))
     article_ids, customer_ids = catalogue.frame["article_id"], customers.frame["customer_id"]
     with atomic(path) as file:
@@ -188,7 +189,7 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
             customer = buyer[basket].astype(np.int64)
             article = fill_baskets(shop, customers, memory, basket, customer, rng)
             memory.add(customer, article)
-            bought[article] = True
+            last_bought[article] = day
             pl.DataFrame({
                 "t_dat": pl.Series([DATES[day].isoformat()]).gather(np.zeros(len(basket), np.uint32)),
                 "customer_id": customer_ids.gather(customer),
@@ -200,4 +201,4 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
             if told:
                 cents = np.round(shop.price[article] * offer[basket]).astype(np.int64)
                 told(day, Sales(buyer.astype(np.int64), channel == 2, basket, article, cents, shop.on_sale))
-    return bought
+    return last_bought

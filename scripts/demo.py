@@ -26,6 +26,8 @@ from scripts.airflow_api import DAG_ID, AirflowApi
 from scripts.services import HOME, ROOT, ServiceError, Services, connect, start_airflow
 
 SAMPLE = ROOT / "data" / "sample"
+#: Some customers of a large shop, which are sparser than a small shop's, and pictures of what sells now.
+SAMPLED = ("--scale", "0.1", "--customers", "5000", "--images", "2000")
 JOBS_PYTHON = str(ROOT / ".venv" / "jobs" / "bin" / "python")
 POLL_SECONDS = 2.0
 WEDNESDAY = 2
@@ -73,7 +75,7 @@ def make_sample() -> None:
     if SAMPLE.exists():
         return
     unfinished = SAMPLE.with_name("sample.unfinished")
-    command = [JOBS_PYTHON, "-m", "sample_data", "generate", "--out", str(unfinished)]
+    command = [JOBS_PYTHON, "-m", "sample_data", "generate", "--out", str(unfinished), *SAMPLED]
     with console.status(f"making a sample shop in {SAMPLE.relative_to(ROOT)}"):
         outcome = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if outcome.returncode:

@@ -312,6 +312,15 @@ class Settings(BaseSettings):
     )
     compared_weeks: int = Field(
         1, ge=1, le=104, description="Weeks before the as-of date whose impressions it compares"
+    max_variants: int = Field(2, ge=1, le=30, description="Variants (colours, say) of one product in a list at most")
+    new_arrivals_share: float = Field(
+        0.08, ge=0, le=1, description="Share of a list for articles on sale for two weeks at most, where ranked at all"
+    )
+    diversity: float = Field(
+        0.05, ge=0, le=1, description="How much unlike pictures count beside the ranker's order; 0: not at all"
+    )
+    max_article_share: float = Field(
+        0.15, gt=0, le=1, description="Share of all lists that one article may be in at most"
     )
     write_docs: bool = Field(False, description="Also write a report's results into docs/results/")
 

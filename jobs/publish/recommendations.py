@@ -2,33 +2,41 @@
 
 Lists are shorter only where fewer articles can be picked at all, which is said; nobody's is empty.
 
-`ranking.score` has ranked at least as many candidates for everyone; here the first of them get their reasons, are
-counted and published.
+`ranking.score` has ranked more candidates for everyone than are shown; here they are arranged (jobs.ranking.arrange),
+and those that are shown get their reasons, are counted and published.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
-from expectations.recommendations import BUCKETS, CANDIDATES, RECOMMENDATIONS
+from expectations.embeddings import ARTICLE_EMBEDDINGS
+from expectations.features import ARTICLE_FEATURES
+from expectations.recommendations import BUCKETS, CANDIDATES, MAX_RECOMMENDATIONS, RECOMMENDATIONS
+from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import Settings
-from jobs.publish.reasons import LABELS, reason, said
+from jobs.publish.reasons import LABELS, said, with_reasons
+from jobs.ranking.arrange import NEW_DAYS, Arrangement, Demand, Goods, Limits, arranged, eligible, looks_of
+from jobs.retrieval.images import image_embeddings, slice_of
 from jobs.retrieval.purchases import still_there
 
-READS, WRITES = (CANDIDATES, CUSTOMERS, ARTICLES), (RECOMMENDATIONS,)
-SETTINGS = ("accept_drift", "top_k", "exclude_bought")
+READS, WRITES = (CANDIDATES, CUSTOMERS, ARTICLES, ARTICLE_FEATURES, ARTICLE_EMBEDDINGS), (RECOMMENDATIONS,)
+ARRANGEMENT = ("max_variants", "new_arrivals_share", "diversity", "max_article_share")
+SETTINGS = ("accept_drift", "top_k", "exclude_bought", "encoder", *ARRANGEMENT)
 
-#: Candidates that get their reasons together.
-BLOCK_ROWS = 1_000_000
+#: Candidates that are arranged together, about, and customers of these whose pictures are compared at once.
+BLOCK_ROWS, CUSTOMERS_TOGETHER = 1_000_000, 8192
 #: What is read of the candidates.
 _COLUMNS = [
     "as_of_date", "customer_id", "rank", "article_id", "score", "source", "is_fallback", "model_version",
@@ -36,24 +44,62 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def transform(candidates: pl.DataFrame, customers: pl.DataFrame, articles: pl.DataFrame, run_id: str) -> pl.DataFrame:
-    """The candidates as recommendations, save those of customers and articles that are no more.
+#: Names here of an article's figures in its features.
+_SALES = {"units_7d": "sales_count_7d", "units_30d": "sales_count_30d", "customers_30d": "distinct_customer_count_30d"}
+_CUSTOMER = pa.schema({"customer_id": pa.string(), "bucket": pa.int32(), "draw": pa.float32()})
+
+
+def transform(candidates: pl.DataFrame, articles: pl.DataFrame, top_k: int, run_id: str) -> pl.DataFrame:
+    """The candidates that are shown as recommendations.
 
     Args:
-        candidates: rows of `candidates`, in any order.
-        customers: customer_id, and the bucket of each.
-        articles: article_id, is_listed, and reasons.LABELS as they are said.
+        candidates: rows of `candidates` that are shown, of whole customers, with the bucket of each.
+        articles: of `with_labels`.
     """
-    own = articles.select(
-        pl.col("article_id").alias("because_article_id"), pl.col("colour_group_name").alias("own_colour_group_name")
-    )
+    own = articles.select("article_id", "product", *LABELS)
+    own = own.rename({name: f"own_{name}" for name in own.columns if name != "article_id"})
     return (
-        candidates.join(customers, on="customer_id")
-        .join(articles.filter("is_listed"), on="article_id")
-        .join(own, on="because_article_id", how="left")
-        .with_columns(pl.col("as_of_date").alias("week_start_date"), pl.lit(run_id).alias("run_id"), reason())
-        .select(RECOMMENDATIONS.column_names)
+        candidates.join(articles, on="article_id", how="left", maintain_order="left")
+        .join(own, left_on="because_article_id", right_on="article_id", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("as_of_date").alias("week_start_date"),
+            pl.lit(run_id).alias("run_id"),
+            (pl.col("own_product") == pl.col("product")).fill_null(False).alias("is_same_product"),
+        )
+        .pipe(with_reasons, top_k)
     )
+
+
+class Shelf(NamedTuple):
+    """The articles: their rows by id, and what is known of them by code, which is the column `code`."""
+
+    rows: pl.DataFrame
+    goods: Goods
+
+
+def picked(rows: pl.DataFrame, goods: Goods, asked: Arrangement, top_k: int, limits: Limits | None) -> pl.DataFrame:
+    """The rows that are shown, in the order shown, with their rank in it.
+
+    Args:
+        rows: candidates of whole customers, those of one side by side, with `code` and `draw`.
+        limits: of Demand; None: an article may be in all lists.
+    """
+    owner = rows["customer_id"].rle_id().to_numpy().astype(np.int64)
+    customers = int(owner[-1]) + 1 if len(owner) else 0
+    articles = np.full((customers, MAX_RECOMMENDATIONS), NO_ARTICLE, dtype=np.int32)
+    row_of = np.zeros(articles.shape, dtype=np.int64)
+    place = owner, rows["rank"].to_numpy() - 1
+    articles[place], row_of[place] = rows["code"].to_numpy(), np.arange(len(owner))
+    draws = np.zeros(customers, dtype=np.float32)
+    draws[owner] = rows["draw"].to_numpy()
+    columns = np.full((customers, top_k), -1)
+    for first in range(0, customers, CUSTOMERS_TOGETHER):
+        some = slice(first, first + CUSTOMERS_TOGETHER)
+        fits = None if limits is None else eligible(articles[some], draws[some], limits)
+        columns[some] = arranged(articles[some], goods, asked, top_k, fits)
+    customer, shown = np.nonzero(columns >= 0)
+    taken = row_of[customer, columns[customer, shown]]
+    return rows[taken].with_columns(pl.Series("rank", shown + 1, pl.Int32))
 
 
 def bucket(customer_id: str) -> int:
@@ -65,17 +111,82 @@ def bucket(customer_id: str) -> int:
 
 
 def with_buckets(customer_ids: pa.ChunkedArray) -> pl.DataFrame:
-    """Each customer's id and bucket, which never changes."""
-    buckets = pa.chunked_array(
-        [pa.array([bucket(one) for one in chunk.to_pylist()], pa.int32()) for chunk in customer_ids.chunks], pa.int32()
-    )
-    return _polars(pa.table({"customer_id": customer_ids, "bucket": buckets}))
+    """Each customer's id, bucket and draw, a number from [0, 1), neither of which ever changes."""
+    parts = []
+    for chunk in customer_ids.chunks:
+        ids = chunk.to_pylist()
+        digits = [hashlib.md5(one.encode(), usedforsecurity=False).hexdigest()[8:16] for one in ids]
+        draw = pa.array(np.array([int(some, 16) for some in digits], dtype=np.float64) / 2**32, pa.float32())
+        parts.append(pa.table([chunk, pa.array([bucket(one) for one in ids], pa.int32()), draw], _CUSTOMER))
+    return _polars(pa.concat_tables(parts) if parts else pa.table([[], [], []], schema=_CUSTOMER))
 
 
-def with_labels(articles: pa.Table, as_of_date: date) -> pl.DataFrame:
-    """Each article's id, whether it is listed as of a date, and its labels as they are said."""
+def with_labels(articles: pa.Table, features: pa.Table | None, as_of_date: date) -> pl.DataFrame:
+    """Each article as reasons need it: labels as they are said, sales, newness; by code, which is the order of ids.
+
+    Args:
+        articles: article_id, product_code, delisted_date and LABELS.
+        features: of the date: article_id, first_sale_date, units and customers; None: nothing is known.
+    """
     is_listed = pl.col("delisted_date").is_null() | (pl.col("delisted_date") > as_of_date)
-    return _polars(articles).select("article_id", is_listed.alias("is_listed"), *(said(label) for label in LABELS))
+    product = pl.coalesce("product_code", "article_id").rank("dense").cast(pl.Int32) - 1
+    rows = _polars(articles).sort("article_id").with_row_index("code")
+    rows = rows.select(
+        "article_id", pl.col("code").cast(pl.Int32), product.alias("product"), is_listed.alias("is_listed"),
+        *(said(label) for label in LABELS),
+    )  # fmt: skip
+    empty = pl.DataFrame(schema={"article_id": pl.String, "first_sale_date": pl.Date} | dict.fromkeys(_SALES, pl.Int64))
+    rows = rows.join(
+        empty if features is None else _polars(features), on="article_id", how="left", maintain_order="left"
+    )
+    place = pl.col("units_7d").rank("min", descending=True).over("department_name")
+    return rows.with_columns(
+        (pl.col("first_sale_date") >= as_of_date - timedelta(days=NEW_DAYS)).fill_null(False).alias("is_new"),
+        pl.when(pl.col("units_7d") > 0).then(place).alias("place_in_department"),
+    )
+
+
+def shelf(job: Job, asked: Arrangement) -> Shelf:
+    """All articles, and how they look where that is asked for."""
+    day = job.settings.as_of_date
+    rows = job.read_arrow(ARTICLES, ["article_id", "product_code", "delisted_date", *LABELS])
+    features = None
+    if job.exists(ARTICLE_FEATURES):
+        columns = ["article_id", "first_sale_date", *_SALES.values()]
+        features = job.read_arrow(ARTICLE_FEATURES, columns, where={"as_of_date": [day]})
+        features = features.rename_columns(["article_id", "first_sale_date", *_SALES])
+    known = with_labels(rows, features, day)
+    encoder = slice_of(job, job.settings.encoder) if asked.diversity else None
+    looks = looks_of(image_embeddings(job, known["article_id"].to_arrow().cast(pa.string()), encoder))
+    return Shelf(known, Goods(known["product"].to_numpy(), known["is_new"].to_numpy(), looks))
+
+
+def share_limits(job: Job, articles: pl.DataFrame, lists: int, asked: Arrangement) -> Limits | None:
+    """How far down the lists each article may be shown; None where no share is too large."""
+    if asked.max_article_share >= 1:
+        return None
+    demand, codes = (
+        Demand(articles.height, MAX_RECOMMENDATIONS),
+        articles.filter("is_listed").select("article_id", "code"),
+    )
+    where = {"as_of_date": [job.settings.as_of_date]}
+    for rows in together(job.read_batches(CANDIDATES, ["article_id", "rank"], where=where)):
+        found = rows.join(codes, on="article_id")
+        demand.add(found["code"].to_numpy(), found["rank"].to_numpy() - 1)
+    return demand.limits(lists, asked.max_article_share)
+
+
+def whole_customers(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows, cut between customers; those of a customer lie side by side."""
+    rest = None
+    for block in blocks:
+        rows = block if rest is None else pl.concat([rest, block])
+        is_last = pl.col("customer_id") == rows["customer_id"][-1]
+        rest = rows.filter(is_last)
+        if rest.height < rows.height:
+            yield rows.filter(~is_last)
+    if rest is not None:
+        yield rest
 
 
 def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pl.DataFrame]:
@@ -135,7 +246,10 @@ def main(job: Job) -> str:
     settings = job.settings
     there = still_there(job.read_arrow(CUSTOMERS, ["customer_id", "left_date"]), "left_date", settings.as_of_date)
     customers = with_buckets(there["customer_id"])
-    articles = with_labels(job.read_arrow(ARTICLES, ["article_id", "delisted_date", *LABELS]), settings.as_of_date)
+    asked = Arrangement(**{name: getattr(settings, name) for name in ARRANGEMENT})
+    goods = shelf(job, asked)
+    is_kept = goods.rows.filter("is_listed").select("article_id", "code")
+    limits = share_limits(job, goods.rows, customers.height, asked)
     slice_, first = {"as_of_date": [settings.as_of_date]}, {"rank": settings.top_k + 1}
     counts: list[pl.DataFrame] = [count(pl.DataFrame(schema={"customer_id": pl.String, "article_id": pl.String}))]
     sources: list[pl.DataFrame] = []
@@ -144,22 +258,32 @@ def main(job: Job) -> str:
 
     def blocks() -> Iterator[pa.Table]:
         nonlocal longest
-        for candidates in together(job.read_batches(CANDIDATES, _COLUMNS, where=slice_, before=first)):
-            rows = transform(candidates, customers, articles, settings.run_id)
+        before = {} if not asked.is_neutral(settings.top_k) else {"before": first}
+        for candidates in whole_customers(together(job.read_batches(CANDIDATES, _COLUMNS, where=slice_, **before))):
+            rows = candidates.join(customers, on="customer_id", maintain_order="left")
+            rows = rows.join(is_kept, on="article_id", maintain_order="left")
+            rows = transform(
+                picked(rows, goods.goods, asked, settings.top_k, limits), goods.rows, settings.top_k, settings.run_id
+            )
             counts.append(count(rows))
-            longest = max(longest, candidates.select(pl.col("rank").max()).item() or 0)
-            sources.append(rows.group_by("source").len())
-            yield rows.to_arrow()
+            longest = max(longest, min(candidates.select(pl.col("rank").max()).item() or 0, settings.top_k))
+            sources.append(rows.group_by("source", "reason_kind").len())
+            yield rows.select(RECOMMENDATIONS.column_names).to_arrow()
         # The end of the rows is before the commit: what is raised here publishes nothing.
         short.append(check_counts(counts, customers.select("customer_id"), settings, longest))
 
     published = job.publish(RECOMMENDATIONS, blocks(), slice_)
-    shares = pl.concat(sources).group_by("source").sum().sort(-pl.col("len").cast(pl.Int64), "source")
-    words = ", ".join(f"{source} {rows / published:.0%}" for source, rows in shares.iter_rows())
-    said = f"{published:,} recommendations for {customers.height:,} customers ({words})"
+    words, kinds = (_shares(pl.concat(sources), column, published) for column in ("source", "reason_kind"))
+    said = f"{published:,} recommendations for {customers.height:,} customers ({words}); reasons: {kinds}"
     if short[-1]:
         said += f"; {short[-1]:,} customers have fewer than top-k {settings.top_k}: no more articles can be picked"
     return said
+
+
+def _shares(counts: pl.DataFrame, column: str, total: int) -> str:
+    """What there is of a column, the most first, with its share of the rows."""
+    shares = counts.group_by(column).agg(pl.col("len").sum()).sort(-pl.col("len").cast(pl.Int64), column)
+    return ", ".join(f"{name} {rows / total:.0%}" for name, rows in shares.iter_rows())
 
 
 def _polars(table: pa.Table) -> pl.DataFrame:

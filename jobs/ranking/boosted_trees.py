@@ -2,11 +2,13 @@
 
 LambdaMART (Burges 2010, "From RankNet to LambdaRank to LambdaMART"): the objective "lambdarank" weighs each pair of a
 customer's candidates by what exchanging them changes in NDCG. The trees are given the pair features as counted, and
-those of customer and article, without imputation.
+those of customer and article, without imputation. They start from a rule's order (jobs.ranking.rule) and add to it: how
+much, and by how large trees, follows from how many buyers there are to learn from.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,11 @@ from typing import Any, ClassVar
 import lightgbm as lgb
 import numpy as np
 
+from jobs.platform.errors import JobError
 from jobs.ranking import booster_files
 from jobs.ranking.candidate_retrieval import Candidates, Retrieval
 from jobs.ranking.fitted_inputs import Inputs
+from jobs.ranking.rule import RULES, best_rule, log_odds
 from jobs.ranking.shortlist import Shortlist, append_rest, shortlist_mask
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.ranking.training_set import WeekPairs
@@ -39,17 +43,31 @@ PARAMETERS: dict[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
 }
+#: With fewer buyers to learn from (those who bought one of their candidates) trees are small, many and alike: each sees
+#: a part of the features, and of several seeds' trees the mean counts.
+FEW_BUYERS = 5_000
+OF_FEW = {"learning_rate": 0.05, "num_leaves": 7, "min_data_in_leaf": 200, "feature_fraction": 0.3}
+SEEDS_OF_FEW = 4
+#: Trees of few buyers: one week's buyers cannot say how many, and each adds a little.
+TREES_OF_FEW = 40
 
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """Fitted trees."""
+    """Fitted trees.
+
+    Attributes:
+        rule: name of the rule that they start from.
+        boosters: one per seed; their mean is added to the rule's log-odds.
+    """
 
     NAME: ClassVar[str] = "boosted_trees"
     FILE: ClassVar[str] = "boosted_trees.txt"
+    START: ClassVar[str] = "boosted_trees.json"
 
     shortlist: Shortlist
-    booster: lgb.Booster
+    rule: str
+    boosters: tuple[lgb.Booster, ...]
 
     @classmethod
     def fit(
@@ -61,26 +79,55 @@ class BoostedTrees:
             validation: the week of early stopping; None: all `trees` are grown.
             trees: at most.
         """
-        training = _dataset(weeks, inputs)
-        booster = lgb.train(
-            PARAMETERS | {"seed": seed},
-            training,
-            num_boost_round=trees,
-            valid_sets=[_dataset([validation], inputs, training)] if validation else None,
-            callbacks=[lgb.early_stopping(PATIENCE, verbose=False)] if validation else [],
-        )
-        best = booster.best_iteration if validation else trees
-        fitted = lgb.Booster(model_str=booster.model_to_string(num_iteration=best))
-        return cls(Shortlist.fit(weeks, PARAMETERS | {"seed": seed}), fitted)
+        rule = best_rule([week.label for week in weeks], [week.places for week in weeks])
+        buyers = sum(len(np.unique(week.row)) for week in weeks)
+        is_few = buyers < FEW_BUYERS
+        parameters = PARAMETERS | (OF_FEW if is_few else {})
+        if is_few:
+            validation, trees = None, min(trees, TREES_OF_FEW)
+        start = _start(weeks, rule)
+        training = _dataset(weeks, inputs, start)
+        held_out = [_dataset([validation], inputs, _start([validation], rule), training)] if validation else None
+        boosters = []
+        for number in range(SEEDS_OF_FEW if is_few else 1):
+            booster = lgb.train(
+                parameters | {"seed": seed + number},
+                training,
+                num_boost_round=trees,
+                valid_sets=held_out,
+                callbacks=[lgb.early_stopping(PATIENCE, verbose=False)] if validation else [],
+            )
+            best = booster.best_iteration if validation else trees
+            boosters.append(lgb.Booster(model_str=booster.model_to_string(num_iteration=best)))
+        print(f"boosted_trees: from {rule}, {buyers:,} buyers, {len(boosters)} x {boosters[0].num_trees()} trees")
+        return cls(Shortlist.fit(weeks, start, parameters | {"seed": seed}), rule, tuple(boosters))
+
+    @property
+    def trees(self) -> int:
+        """Trees of each seed."""
+        return int(self.boosters[0].num_trees())
+
+    @property
+    def booster(self) -> lgb.Booster:
+        """The first seed's."""
+        return self.boosters[0]
 
     def save(self, folder: Path) -> None:
-        """As LightGBM's own text."""
+        """As LightGBM's own text, a file per seed, and where they start."""
         self.shortlist.save(folder)
-        booster_files.save(self.booster, folder / self.FILE)
+        for number, booster in enumerate(self.boosters):
+            booster_files.save(booster, folder / _file(self.FILE, number))
+        (folder / self.START).write_text(json.dumps({"rule": self.rule, "seeds": len(self.boosters)}))
 
     @classmethod
     def load(cls, folder: Path) -> BoostedTrees:
-        return cls(Shortlist.load(folder), booster_files.load(folder / cls.FILE))
+        """Read what `save` wrote; raises JobError where it is damaged or of an older version."""
+        try:
+            start = json.loads((folder / cls.START).read_text())
+        except (OSError, ValueError) as error:
+            raise JobError(f"{folder / cls.START}: cannot be read ({error}); run ranking.train again") from None
+        boosters = [booster_files.load(folder / _file(cls.FILE, number)) for number in range(start["seeds"])]
+        return cls(Shortlist.load(folder), start["rule"], tuple(boosters))
 
     def scorer(self, retrieval: Retrieval) -> Callable[[Candidates], Floats]:
         """A function that scores a block's candidates, (n, w): those on the shortlist by all trees, larger is better.
@@ -88,18 +135,29 @@ class BoostedTrees:
         The others stay behind them, in the shortlist's order.
         """
         inputs, snapshot = retrieval.inputs, retrieval.snapshot
-        articles, sums = _articles(inputs, snapshot), TreeSums(self.booster)
+        articles, sums = _articles(inputs, snapshot), [TreeSums(booster) for booster in self.boosters]
 
         def scores(candidates: Candidates) -> Floats:
-            first = self.shortlist.scores(retrieval, candidates)
+            start = log_odds(RULES[self.rule](candidates.merged))
+            first = self.shortlist.scores(retrieval, candidates, start)
             is_kept = shortlist_mask(first)
             row, column = np.nonzero(is_kept)
             customers = _customers(inputs, snapshot, candidates.customers).take(row, axis=1)
             article = articles.take(candidates.merged.articles[row, column], axis=1)
             rows = _matrix(retrieval.columns(candidates, row, column), customers, article)
-            return append_rest(first, is_kept, sums.of(rows))
+            added = np.mean([trees.of(rows) for trees in sums], axis=0, dtype=np.float32)
+            return append_rest(first, is_kept, start[is_kept] + added)
 
         return scores
+
+
+def _file(name: str, number: int) -> str:
+    """The first seed's file has LightGBM's plain name."""
+    return name if not number else name.replace(".", f"_{number}.")
+
+
+def _start(weeks: Sequence[WeekPairs], rule: str) -> Floats:
+    return np.concatenate([log_odds(week.places[rule]) for week in weeks])
 
 
 def _matrix(columns: dict[str, Floats], customers: Floats, articles: Floats) -> Floats:
@@ -120,11 +178,15 @@ def _articles(inputs: Inputs, snapshot: Snapshot) -> Floats:
     return np.vstack([*snapshot.articles.numeric.values(), categories.T]).astype(np.float32)
 
 
-def _dataset(weeks: Sequence[WeekPairs], inputs: Inputs, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+def _dataset(
+    weeks: Sequence[WeekPairs], inputs: Inputs, start: Floats, reference: lgb.Dataset | None = None
+) -> lgb.Dataset:
     parts, groups = [], []
     for week in weeks:
         customers, articles = _customers(inputs, week.snapshot, week.buyers), _articles(inputs, week.snapshot)
         parts.append(_matrix(week.features, customers.take(week.row, axis=1), articles.take(week.article, axis=1)))
         groups.append(np.unique(week.row, return_counts=True)[1])
     rows, labels = np.concatenate(parts, axis=1).T, np.concatenate([week.label for week in weeks])
-    return lgb.Dataset(rows, labels, group=np.concatenate(groups), reference=reference, free_raw_data=True)
+    return lgb.Dataset(
+        rows, labels, group=np.concatenate(groups), init_score=start, reference=reference, free_raw_data=True
+    )

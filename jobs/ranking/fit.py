@@ -179,6 +179,7 @@ def fit_two_stage(
         require_finite(f"{plan.name} {part}: weights", *fitted.state_dict().values())
         return fitted
 
+    print(f"{plan.name}: sources look at {weeks.snapshot(plan.newer[0]).windows}")
     towers = fit_network(TOWERS, partial(TwoTower, **sizes), purchases, "val/retrieval_loss")
     systems = fit_sources(settings.extra_sources, weeks.purchases, plan.older[0] + WEEK, settings, folder)
     candidates = weeks.candidate_pairs(plan.newer, inputs, towers, systems)
@@ -192,7 +193,7 @@ def fit_two_stage(
         else:
             validation = held_out[0] if held_out else None
             trees = BoostedTrees.fit(candidates, validation, inputs, plan.rounds[name], settings.seed)
-            rankers[name], rounds[name] = trees, trees.booster.num_trees()
+            rankers[name], rounds[name] = trees, trees.trees
             print(f"{plan.name} {name}: {rounds[name]} trees")
     return TwoStageModel(inputs, towers, systems, rankers, plan.rankers[0]), rounds
 

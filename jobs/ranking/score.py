@@ -87,20 +87,21 @@ class Candidates:
             "model_version": pa.array([self._version or BASELINE, BASELINE]).take(
                 pa.array(is_fallback.astype(np.int8))
             ),
-            "because_article_id": self._bought_of_product(customers, lists, row, column),
+            "because_article_id": self._because(customers, lists, row, column),
             "is_bought_by_age_band": pa.array(is_known & self._fallbacks.age_bands.is_bought(who, articles)),
             "has_history": pa.array(self._recent.has_history(who)),
         }
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
-    def _bought_of_product(self, customers: Ints, lists: Lists, row: Positions, column: Positions) -> pa.Array:
-        """For variants of a product that the customer bought: which one that was."""
-        found = np.full(len(row), NO_ARTICLE, dtype=np.int32)
+    def _because(self, customers: Ints, lists: Lists, row: Positions, column: Positions) -> pa.Array:
+        """The customer's latest purchase that a pick is near to: of its product if found by that, else department."""
+        context, articles = self._context, lists.articles[row, column]
+        found = same_product.variants_bought(self._recent, context.department, customers, row, articles)
         is_variant = lists.sources[row, column] == SOURCES.index(same_product.SOURCE)
-        articles = lists.articles[row, column][is_variant]
-        product = self._context.product
-        found[is_variant] = same_product.variants_bought(self._recent, product, customers, row[is_variant], articles)
-        return self._context.history.article_ids.take(pa.array(found, mask=found == NO_ARTICLE))
+        found[is_variant] = same_product.variants_bought(
+            self._recent, context.product, customers, row[is_variant], articles[is_variant]
+        )
+        return context.history.article_ids.take(pa.array(found, mask=found == NO_ARTICLE))
 
 
 def shortage(purchases: Purchases, top_k: int, as_of_date: date) -> str | None:

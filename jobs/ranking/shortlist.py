@@ -49,8 +49,8 @@ class Shortlist:
     booster: lgb.Booster
 
     @classmethod
-    def fit(cls, weeks: Sequence[WeekPairs], parameters: dict[str, Any]) -> Shortlist:
-        """Trees fitted on the pairs that the ranker learns from, half as large as its own."""
+    def fit(cls, weeks: Sequence[WeekPairs], start: Floats, parameters: dict[str, Any]) -> Shortlist:
+        """Trees fitted on the pairs that the ranker learns from, half as large as its own, and from the same start."""
         said = (name for name in weeks[0].features if name not in PAIR_NUMERIC)
         features = np.column_stack(
             [
@@ -63,8 +63,12 @@ class Shortlist:
         )
         label = np.concatenate([week.label for week in weeks])
         group = np.concatenate([np.unique(week.row, return_counts=True)[1] for week in weeks])
-        smaller = parameters | {"num_leaves": 15, "learning_rate": 0.2}
-        return cls(lgb.train(smaller, lgb.Dataset(features, label, group=group), num_boost_round=TREES))
+        smaller = parameters | {
+            "num_leaves": parameters["num_leaves"] // 2,
+            "learning_rate": 2 * parameters["learning_rate"],
+        }
+        data = lgb.Dataset(features, label, group=group, init_score=start)
+        return cls(lgb.train(smaller, data, num_boost_round=TREES))
 
     @cached_property
     def _sums(self) -> TreeSums:
@@ -78,8 +82,8 @@ class Shortlist:
     def load(cls, folder: Path) -> Shortlist:
         return cls(booster_files.load(folder / cls.FILE))
 
-    def scores(self, retrieval: Retrieval, candidates: Candidates) -> Floats:
-        """Scores of the candidates by these trees, (n, w); -inf where there is none."""
+    def scores(self, retrieval: Retrieval, candidates: Candidates, start: Floats) -> Floats:
+        """Scores of the candidates by these trees from their start (n, w) on, (n, w); -inf where there is none."""
         merged = candidates.merged
         article = np.maximum(merged.articles, 0)
         row = np.arange(len(article))[:, None]
@@ -91,7 +95,7 @@ class Shortlist:
         for own, values in zip(features, columns.values(), strict=True):
             own[:] = values.ravel()
         found = self._sums.of(features).reshape(article.shape)
-        return np.where(merged.articles == NO_ARTICLE, -np.inf, found)
+        return np.where(merged.articles == NO_ARTICLE, -np.inf, found + start)
 
 
 def shortlist_mask(scores: Floats) -> Mask:

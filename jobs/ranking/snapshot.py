@@ -223,11 +223,16 @@ class SnapshotLoader:
 
     def source_context(self, as_of_date: date) -> SourceContext:
         """What the candidate sources know as of a date, whose features they need not."""
+        department, section = (
+            _codes(self.attributes[name].cast(pa.string()).combine_chunks())
+            for name in ("department_name", "section_name")
+        )
         return SourceContext(
             history=self._purchases.before(as_of_date),
             as_of_date=as_of_date,
             product=self._purchases.products(),
-            department=_codes(self.attributes["department_name"].cast(pa.string()).combine_chunks()),
+            department=department,
+            section=section,
             age_band=self._age_band,
             images=self.images,
         )

@@ -17,6 +17,7 @@ from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.ranking.candidate_retrieval import Retrieval, as_tensor, blocks
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.pairs import Tastes
+from jobs.ranking.rule import RULES
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.purchases import Purchases
 from lightning_modules.pairs import PairTensors
@@ -39,6 +40,7 @@ class WeekPairs:
         label: bought within the week, (n,).
         log_sampling_rate: log of the rate at which pairs like it were kept, (n,).
         features: pair features as counted, (n,) each, NaN where unknown; none in pairs for retrieval.
+        places: of each pair in its buyer's list by each rule, (n,) each, likewise.
     """
 
     snapshot: Snapshot
@@ -48,6 +50,7 @@ class WeekPairs:
     label: np.ndarray
     log_sampling_rate: np.ndarray
     features: dict[str, Floats]
+    places: dict[str, Floats]
 
 
 def buyers_of(snapshot: Snapshot, labels: Purchases) -> tuple[Ints, np.ndarray]:
@@ -79,7 +82,7 @@ def purchase_pairs(snapshot: Snapshot, labels: Purchases, rng: np.random.Generat
     key, label = key[order], (order < len(positive)).astype(np.float32)
     log_rate = np.log(np.clip(rate, 1e-9, 1)[key // size]).astype(np.float32)
     snapshot.release()
-    return WeekPairs(snapshot, buyers, key // size, (key % size).astype(np.int32), label, log_rate, {})
+    return WeekPairs(snapshot, buyers, key // size, (key % size).astype(np.int32), label, log_rate, {}, {})
 
 
 def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Generator) -> WeekPairs:
@@ -93,7 +96,7 @@ def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Gene
     if len(buyers) > MAX_BUYERS:
         some = rng.choice(buyers, MAX_BUYERS, replace=False)
         buyers, positive = buyers_of(snapshot, labels.where(np.isin(labels.customer, some)))
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Floats]]] = []
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Floats], dict[str, Floats]]] = []
     first_row = 0
     for block in blocks(buyers) or [buyers]:
         candidates = retrieval.of(block)
@@ -108,12 +111,14 @@ def candidate_pairs(retrieval: Retrieval, labels: Purchases, rng: np.random.Gene
         place = np.nonzero(is_bought | (others & (rng.random(articles.shape) < rate)))
         key = (row * size + articles)[place]
         rates = np.broadcast_to(rate, articles.shape)[place]
-        parts.append((key, is_bought[place], rates, retrieval.columns(candidates, *place)))
+        by_rule = {name: rule(candidates.merged)[place] for name, rule in RULES.items()}
+        parts.append((key, is_bought[place], rates, retrieval.columns(candidates, *place), by_rule))
     snapshot.release()
     key = np.concatenate([part[0] for part in parts])
     label, rate = (np.concatenate([part[i] for part in parts]).astype(np.float32) for i in (1, 2))
-    features = {name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]}
-    return WeekPairs(snapshot, buyers, key // size, (key % size).astype(np.int32), label, np.log(rate), features)
+    features, places = ({name: np.concatenate([p[i][name] for p in parts]) for name in parts[0][i]} for i in (3, 4))
+    article = (key % size).astype(np.int32)
+    return WeekPairs(snapshot, buyers, key // size, article, label, np.log(rate), features, places)
 
 
 def pair_tensors(weeks: Sequence[WeekPairs], inputs: Inputs) -> PairTensors:

@@ -15,10 +15,10 @@ from jobs.retrieval import (
     popularity,
     popularity_age_band,
     popularity_department,
+    popularity_section,
     repurchase,
     same_product,
     similar_images,
-    trend,
     two_tower,
 )
 from jobs.retrieval.context import SourceContext
@@ -34,9 +34,9 @@ MODULES = (
     two_tower,
     similar_images,
     popularity_department,
+    popularity_section,
     popularity_age_band,
     popularity,
-    trend,
 )
 #: Sources that a model has only where it was given them (Settings.extra_sources); they come after the towers.
 SYSTEMS = get_args(SystemSource)

@@ -41,14 +41,22 @@ class CoOccurrence:
 
     Args:
         recent: every customer's articles before the as-of date.
+        days: of the purchases that count as bought together with earlier ones.
+        half_life: days after which such a purchase counts half as much.
 
     Attributes:
         similar: the NEIGHBOURS of each article, (articles, NEIGHBOURS).
     """
 
-    def __init__(self, recent: RecentPurchases, as_of_date: date) -> None:
+    def __init__(
+        self,
+        recent: RecentPurchases,
+        as_of_date: date,
+        days: int = DAYS,
+        half_life: int = FOUND_HALF_LIFE_DAYS,
+    ) -> None:
         self._recent, self._today = recent, day_number(as_of_date)
-        bought, found = self._baskets()
+        bought, found = self._baskets(days, half_life)
         buyers = np.asarray(bought.sum(axis=0)).ravel()
         popularity = np.asarray(found.sum(axis=0)).ravel()
         found = (found @ sparse.diags_array(np.maximum(popularity, 1e-9).astype(np.float32) ** -DAMPING)).tocsr()
@@ -65,17 +73,17 @@ class CoOccurrence:
         lists = TopK(self.similar.articles[own.article], self.similar.scores[own.article] * weight[:, None])
         return best(*dedupe(*own.side_by_side(lists), np.add), COUNT)
 
-    def _baskets(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    def _baskets(self, days: int, half_life: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """Customers who bought lately x articles: whether bought, and the weights of what was bought lately."""
-        buyers = self._recent.buyers_since(self._today - DAYS)
+        buyers = self._recent.buyers_since(self._today - days)
         own = self._recent.latest(buyers, BASKET)
         shape = len(buyers), self._recent.articles
         bought = sparse.csr_matrix((np.ones(len(own.row), np.float32), (own.row, own.article)), shape=shape)
         age = self._today - own.last_day
-        late = (age <= DAYS) & self._recent.is_listed[own.article]
+        late = (age <= days) & self._recent.is_listed[own.article]
         row, article = own.row[late], own.article[late]
         size = np.sqrt(np.bincount(row, minlength=len(buyers)))
-        weight = (np.exp2(-age[late] / FOUND_HALF_LIFE_DAYS) / size[row]).astype(np.float32)
+        weight = (np.exp2(-age[late] / half_life) / size[row]).astype(np.float32)
         return bought, sparse.csr_matrix((weight, (row, article)), shape=shape)
 
     @staticmethod
@@ -90,4 +98,5 @@ class CoOccurrence:
 
 def build(context: SourceContext) -> Source:
     """The source as of the context's date."""
-    return CoOccurrence(context.recent, context.as_of_date)
+    windows = context.windows
+    return CoOccurrence(context.recent, context.as_of_date, windows.baskets, windows.basket_half_life)

@@ -10,6 +10,7 @@ from jobs.platform.codes import Ints
 from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.recent import RecentPurchases
 from jobs.retrieval.source import Floats
+from jobs.retrieval.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class SourceContext:
         as_of_date: the date whose candidates are wanted.
         product: code of the product each article is a variant of, (articles,).
         department: code of each article's department, (articles,).
+        section: likewise of the section of the shop that it is in.
         age_band: code of each customer's age band, (customers,).
         images: image embedding of each article, zero where there is none, (articles, d); d may be 0.
     """
@@ -29,6 +31,7 @@ class SourceContext:
     as_of_date: date
     product: Ints
     department: Ints
+    section: Ints
     age_band: Ints
     images: Floats
 
@@ -36,6 +39,11 @@ class SourceContext:
     def past(self) -> Purchases:
         """The purchases before the as-of date."""
         return self.history.before(self.as_of_date)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """How far back the sources look."""
+        return Windows.of(self.past, self.as_of_date)
 
     @cached_property
     def recent(self) -> RecentPurchases:

@@ -89,7 +89,7 @@ class Fallbacks:
         self._recent, self._exclude_bought = recent, exclude_bought
         self._on_sale = history.articles_on_sale()
         self._popular = popular_articles(history, context.as_of_date, len(self._on_sale))
-        self.age_bands = PopularityByAgeBand(history, context.as_of_date, context.age_band)
+        self.age_bands = PopularityByAgeBand(history, context.as_of_date, context.age_band, context.windows.popular)
         self._sold_lately = units_sold(history, context.as_of_date) > 0
 
     def complete(self, customers: Ints, ranking: Ranking, count: int) -> Lists:

@@ -12,6 +12,14 @@ from jobs.retrieval.purchases import encode
 from jobs.retrieval.source import Floats
 
 
+def slice_of(job: Job, encoder: str) -> str | None:
+    """The newest version of an encoder by name, in the order of names, whose vectors there are; None without any."""
+    if not job.exists(ARTICLE_EMBEDDINGS):
+        return None
+    versions = sorted(part["encoder"] for part in job.partitions(ARTICLE_EMBEDDINGS))
+    return next((version for version in versions[::-1] if version.startswith(f"{encoder}-")), None)
+
+
 def image_embeddings(job: Job, article_ids: pa.StringArray, encoder: str | None) -> Floats:
     """One row per id, (articles, d) float32, zero without an image; d is 0 where no article has a vector.
 

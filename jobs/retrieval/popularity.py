@@ -15,7 +15,7 @@ from jobs.retrieval.source import Source, TopK, empty_topk, take_rows
 SOURCE = "popularity"
 COUNT = 50
 #: To a customer of whom no more is known.
-REASON = "Popular this week"
+REASON = "Popular right now"
 DAYS = 7
 
 
@@ -39,17 +39,17 @@ def popular_articles(purchases: Purchases, as_of_date: date, count: int, days: i
 
 
 class Popularity:
-    """The best sellers of the last DAYS days, the same for everyone; the score is the units sold in them.
+    """The best sellers of the last `days` days, the same for everyone; the score is the units sold in them.
 
     Args:
         history: purchases; those on or after `as_of_date` are not looked at.
     """
 
-    def __init__(self, history: Purchases, as_of_date: date) -> None:
-        articles = popular_articles(history, as_of_date, COUNT)
+    def __init__(self, history: Purchases, as_of_date: date, days: int = DAYS) -> None:
+        articles = popular_articles(history, as_of_date, COUNT, days)
         self._list = empty_topk(1, COUNT)
         self._list.articles[0, : len(articles)] = articles
-        self._list.scores[0, : len(articles)] = units_sold(history, as_of_date)[articles]
+        self._list.scores[0, : len(articles)] = units_sold(history, as_of_date, days)[articles]
 
     def of(self, customers: Ints) -> TopK:
         return take_rows(self._list, np.zeros_like(customers))
@@ -57,4 +57,4 @@ class Popularity:
 
 def build(context: SourceContext) -> Source:
     """The source as of the context's date."""
-    return Popularity(context.past, context.as_of_date)
+    return Popularity(context.past, context.as_of_date, context.windows.popular)

@@ -16,13 +16,13 @@ from jobs.retrieval.source import Source, TopK, empty_topk, take_rows
 SOURCE = "popularity_age_band"
 COUNT = 30
 #: To a customer of whom no more is known.
-REASON = "Popular this week"
+REASON = "Popular right now"
 #: Units' worth of everybody's sales beside a band's own.
 PRIOR_UNITS = 1000
 
 
 class PopularityByAgeBand:
-    """The best sellers of the last DAYS days within the customer's age band.
+    """The best sellers of the last `days` days within the customer's age band.
 
     The score is the article's share of the band's units, smoothed towards its share of everybody's by a Dirichlet
     prior (Zhai and Lafferty, A Study of Smoothing Methods for Language Models, TOIS 22(2), 2004): a band that bought
@@ -33,9 +33,9 @@ class PopularityByAgeBand:
         age_band: code of each customer's band, (customers,).
     """
 
-    def __init__(self, history: Purchases, as_of_date: date, age_band: Ints) -> None:
-        recent = history.between(as_of_date - timedelta(days=DAYS), as_of_date)
-        everybody = units_sold(history, as_of_date)
+    def __init__(self, history: Purchases, as_of_date: date, age_band: Ints, days: int = DAYS) -> None:
+        recent = history.between(as_of_date - timedelta(days=days), as_of_date)
+        everybody = units_sold(history, as_of_date, days)
         articles, bands = len(everybody), int(age_band.max(initial=0)) + 1
         key = age_band[recent.customer].astype(np.int64) * articles + recent.article
         units = np.bincount(key, minlength=bands * articles).reshape(bands, articles) * recent.articles_listed()
@@ -59,4 +59,4 @@ class PopularityByAgeBand:
 
 def build(context: SourceContext) -> Source:
     """The source as of the context's date."""
-    return PopularityByAgeBand(context.past, context.as_of_date, context.age_band)
+    return PopularityByAgeBand(context.past, context.as_of_date, context.age_band, context.windows.popular)

@@ -80,4 +80,4 @@ def variants_bought(
 
 def build(context: SourceContext) -> Source:
     """The source as of the context's date."""
-    return SameProduct(context.recent, context.past, context.as_of_date, context.product)
+    return SameProduct(context.recent, context.past, context.as_of_date, context.product, context.windows.selling)

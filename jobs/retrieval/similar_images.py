@@ -21,7 +21,6 @@ REASON = "Looks like something you bought"
 LATEST = 5
 #: A likeness counts half as much for every so many days since the purchase.
 HALF_LIFE_DAYS = 90
-#: Articles that sold nothing for so long are not found: they are hardly there any more.
 DAYS = 28
 
 
@@ -36,14 +35,21 @@ class SimilarImages:
         history: purchases; those on or after `as_of_date` are not looked at.
         images: embedding of each article, zero where there is none, (articles, d); d may be 0.
         count: articles found for a customer at most; as many neighbours of each article are kept.
+        days: articles that sold nothing for so long are not found: they are hardly there any more.
     """
 
     def __init__(
-        self, recent: RecentPurchases, history: Purchases, as_of_date: date, images: Floats, count: int = COUNT
+        self,
+        recent: RecentPurchases,
+        history: Purchases,
+        as_of_date: date,
+        images: Floats,
+        count: int = COUNT,
+        days: int = DAYS,
     ) -> None:
         self._recent, self._today, self._count = recent, day_number(as_of_date), count
         length = np.linalg.norm(images, axis=1, keepdims=True)
-        selling = history.between(as_of_date - timedelta(days=DAYS), as_of_date).articles_on_sale()
+        selling = history.between(as_of_date - timedelta(days=days), as_of_date).articles_on_sale()
         shelf = np.flatnonzero(selling & (length[:, 0] > 0)).astype(np.int32)
         is_asked = np.zeros(len(images), dtype=bool)
         is_asked[recent.latest(np.arange(len(history.customer_ids), dtype=np.int32), LATEST).article] = True
@@ -63,4 +69,5 @@ class SimilarImages:
 
 def build(context: SourceContext) -> Source:
     """The source as of the context's date."""
-    return SimilarImages(context.recent, context.past, context.as_of_date, context.images)
+    days = context.windows.selling
+    return SimilarImages(context.recent, context.past, context.as_of_date, context.images, days=days)

@@ -10,7 +10,7 @@ from jobs.retrieval.exact import ExactSearch
 from jobs.retrieval.source import Floats, TopK, empty_topk
 
 SOURCE = "two_tower"
-COUNT = 100
+COUNT = 80
 #: To a customer of whom no more is known.
 REASON = "Matches what you like"
 

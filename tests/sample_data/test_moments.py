@@ -1,5 +1,6 @@
 """The demo's sample behaves like the real data: moments within bands, tastes that can be learnt."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from sample_data.generate import PRESETS, generate
+from sample_data.moments import MOMENTS
 from sample_data.report import measure, report_table
 
 BANDS = {
@@ -51,7 +53,40 @@ def test_quantiles(moments: dict[str, tuple[float, ...]]) -> None:
 
 
 def test_report_has_a_row_per_moment(demo: Path, moments: dict[str, tuple[float, ...]]) -> None:
-    assert report_table(demo).row_count == len(moments) + 4
+    assert report_table(demo).row_count == len(moments) + len(MOMENTS)
+
+
+def test_baselines_score_as_they_do_when_computed_otherwise(demo: Path, moments: dict[str, tuple[float, ...]]) -> None:
+    lines = lines_and_sections(demo)
+    start = lines["t_dat"].max() - timedelta(days=6)
+    before, week = lines.filter(pl.col("t_dat") < start), lines.filter(pl.col("t_dat") >= start)
+    sold = before.filter(pl.col("t_dat") >= start - timedelta(days=7)).group_by("article_id").len()
+    popular = sold.sort(-pl.col("len").cast(pl.Int64), "article_id")["article_id"].to_list()
+    owned = before.group_by("customer_id", "article_id").agg(
+        pl.col("t_dat").max().alias("last"), pl.len().alias("units")
+    )
+    owned = owned.sort("last", "units", "article_id", descending=[True, True, False])
+    own = dict(owned.group_by("customer_id", maintain_order=True).agg("article_id").iter_rows())
+    bought = {c: set(a) for c, a in week.group_by("customer_id").agg("article_id").iter_rows()}
+
+    def map_at_12(lists: Callable[[str], list[str]]) -> float:
+        total = 0.0
+        for customer, articles in bought.items():
+            listed = list(dict.fromkeys(lists(customer)))[:12]
+            hits = [place for place, article in enumerate(listed, 1) if article in articles]
+            total += sum(n / place for n, place in enumerate(hits, 1)) / min(len(articles), 12)
+        return total / len(bought)
+
+    expected = {
+        "MAP@12 of the best sellers of 7 days": map_at_12(lambda _: popular),
+        "MAP@12 of own purchases": map_at_12(lambda c: own.get(c, [])),
+        "MAP@12 of own, then best sellers": map_at_12(lambda c: own.get(c, [])[:12] + popular),
+    }
+    assert {name: moments[name][0] for name in expected} == pytest.approx(expected)
+    known = {(c, a): last for c, a, last, _ in owned.iter_rows()}
+    pairs = [(c, a) for c, articles in bought.items() for a in articles]
+    again = sum(known.get(pair, date.min) >= start - timedelta(days=30) for pair in pairs) / len(pairs)
+    assert moments["bought again within 30 days"][0] == pytest.approx(again)
 
 
 def lines_and_sections(demo: Path) -> pl.DataFrame:

@@ -35,7 +35,7 @@ def facts_of(purchases: Purchases, start: Any) -> SourceContext:
     articles, customers = len(purchases.article_ids), len(purchases.customer_ids)
     product, one = np.arange(articles, dtype=np.int32), np.zeros(articles, dtype=np.int32)
     images = np.zeros((articles, 0), dtype=np.float32)
-    return SourceContext(purchases.before(start), start, product, one, np.zeros(customers, dtype=np.int32), images)
+    return SourceContext(purchases.before(start), start, product, one, one, np.zeros(customers, dtype=np.int32), images)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 
 from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
+from expectations.features import ARTICLE_FEATURES
 from expectations.recommendations import CANDIDATES, RECOMMENDATIONS
 from jobs.platform.errors import ContractError, JobError
 from jobs.platform.job import Job
@@ -45,9 +46,16 @@ def lists(*customers: str) -> list[dict[str, Any]]:
 
 
 def publish(
-    root: Path, candidates: list[dict[str, Any]], *, top_k: int = 3, gone: Mapping[str, date] | None = None
+    root: Path,
+    candidates: list[dict[str, Any]],
+    *,
+    top_k: int = 3,
+    gone: Mapping[str, date] | None = None,
+    products: Mapping[str, str] | None = None,
+    **asked: Any,
 ) -> tuple[str, list[dict[str, Any]]]:
-    """What the job says and has published, by customer and rank; `gone` since when."""
+    """What the job says and has published, by customer and rank; `gone` since when; lists as ranked unless asked."""
+    asked = {"max_variants": 30, "new_arrivals_share": 0, "diversity": 0, "max_article_share": 1} | asked
     gone_on = (gone or {}).get
     people = [
         {"customer_id": c, "customer_key": n, "left_date": gone_on(c)} for n, c in enumerate(("ann", "bob", "cat"))
@@ -57,11 +65,16 @@ def publish(
     put(
         root,
         ARTICLES,
-        [r | {"article_key": n, "delisted_date": gone_on(r["article_id"])} for n, r in enumerate(labels)],
+        [
+            r
+            | {"article_key": n, "delisted_date": gone_on(r["article_id"])}
+            | {"product_code": (products or {}).get(str(r["article_id"]))}
+            for n, r in enumerate(labels)
+        ],
     )
     for day in {row["as_of_date"] for row in candidates}:
         put(root, CANDIDATES, [r for r in candidates if r["as_of_date"] == day], {"as_of_date": [day]})
-    settings = Settings(as_of_date=AS_OF, warehouse=str(root), run_id="run", top_k=top_k)
+    settings = Settings(as_of_date=AS_OF, warehouse=str(root), run_id="run", top_k=top_k, **asked)
     job = Job("publish.recommendations", settings, recommendations.READS, recommendations.WRITES)
     said = recommendations.main(job)
     rows = Job("test", settings, [RECOMMENDATIONS], []).read_arrow(RECOMMENDATIONS).to_pylist()
@@ -82,21 +95,47 @@ def test_the_first_of_each_customers_candidates_with_their_reasons(
         candidate("bob", 3, "a0"),
     ]
     older = [row | {"as_of_date": AS_OF - timedelta(days=7), "article_id": "a0"} for row in mine if row["rank"] == 1]
-    said, rows = publish(tmp_path, [*mine, *lists("cat"), *older], top_k=2)
+    said, rows = publish(tmp_path, [*mine, *lists("cat"), *older], top_k=2, products={"a1": "p", "a2": "p"})
     found = {(row["customer_id"], row["rank"]): (row["article_id"], row["reason"]) for row in rows}
     assert found == {
         ("ann", 1): ("a2", "You bought the same dress in pink"),
-        ("ann", 2): ("a1", "Popular this week with people your age"),
+        ("ann", 2): ("a1", "Popular with people your age"),
         ("bob", 1): ("a1", "Chosen for customers like you"),
-        ("bob", 2): ("a2", "Popular this week in Ladies"),
+        ("bob", 2): ("a2", "Popular right now in Ladies"),
         ("cat", 1): ("a1", "Matches what you like"),
         ("cat", 2): ("a2", "Matches what you like"),
     }
     assert {(row["as_of_date"], row["week_start_date"], row["run_id"]) for row in rows} == {(AS_OF, AS_OF, "run")}
     assert said == (
         "6 recommendations for 3 customers (two_tower 50%, popularity_age_band 17%, popularity_department 17%,"
-        " same_product 17%)"
+        " same_product 17%); reasons: two_tower 33%, age 17%, like you 17%, popular 17%, version 17%"
     )
+
+
+@pytest.mark.parametrize("block_rows", [1, 1_000_000])
+def test_lists_are_arranged_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
+    """Of four candidates each two are shown; a1 and a2 are one product."""
+    monkeypatch.setattr(recommendations, "BLOCK_ROWS", block_rows)
+    mine = [candidate(customer, rank, f"a{rank % 4}") for customer in ("ann", "bob", "cat") for rank in (1, 2, 3, 4)]
+    products = {"a1": "p", "a2": "p"}
+
+    def shown(**asked: Any) -> list[str]:
+        _, rows = publish(tmp_path, mine, top_k=2, products=products, **asked)
+        assert [row["rank"] for row in rows] == [1, 2] * 3
+        return [row["article_id"] for row in rows]
+
+    assert shown() == ["a1", "a2"] * 3
+    assert shown(max_variants=1) == ["a1", "a3"] * 3
+    capped = shown(max_article_share=0.4)
+    assert len(set(capped)) > 2, "the first two are not in every list"
+    day = AS_OF - timedelta(days=5)
+    sales = {column.name: 1 for column in ARTICLE_FEATURES.columns if column.type == "bigint"}
+    put(
+        tmp_path,
+        ARTICLE_FEATURES,
+        [sales | {"as_of_date": AS_OF, "article_id": "a0", "first_sale_date": day, "last_sale_date": day}],
+    )
+    assert shown(new_arrivals_share=0.5) == ["a1", "a0"] * 3
 
 
 def test_a_fallback_says_so(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import pytest
 from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import JobError
 from jobs.platform.settings import WEEK
-from jobs.ranking import shortlist
-from jobs.ranking.boosted_trees import BoostedTrees
+from jobs.ranking import boosted_trees, shortlist
+from jobs.ranking.boosted_trees import SEEDS_OF_FEW, BoostedTrees
 from jobs.ranking.candidate_retrieval import Candidates, Retrieval
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.inputs import AFFINITY_NUMERIC
+from jobs.ranking.rule import RULES, log_odds
 from jobs.ranking.shortlist import append_rest, shortlist_mask
 from jobs.ranking.training_set import candidate_pairs, purchase_pairs
 from tests.jobs.ranking.conftest import AS_OF, ENCODER, EVERYONE, made_up_towers, make_purchases
@@ -47,8 +48,7 @@ def test_dropped_candidates_stay_behind_in_their_order() -> None:
     assert scores.tolist() == [[1, 5, 3, 2], [NONE, 2, NONE, NONE]], "untouched"
 
 
-@pytest.fixture(scope="module")
-def fitted() -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
+def fit_trees() -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
     from tests.jobs.ranking.conftest import make_snapshot
 
     purchases = make_purchases(lines=4000)
@@ -65,9 +65,19 @@ def fitted() -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
     return BoostedTrees.fit([week], None, inputs, 30, 0), retrieval
 
 
+@pytest.fixture(scope="module")
+def fitted() -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
+    return fit_trees()
+
+
 def scored(trees: BoostedTrees, retrieval: Retrieval) -> tuple[Candidates, np.ndarray]:
     candidates = retrieval.of(EVERYONE)
     return candidates, trees.scorer(retrieval)(candidates)
+
+
+def started(trees: BoostedTrees, candidates: Candidates) -> np.ndarray:
+    """Where the trees start."""
+    return log_odds(RULES[trees.rule](candidates.merged))
 
 
 def test_a_short_shortlist_changes_no_score_of_the_kept(
@@ -80,7 +90,7 @@ def test_a_short_shortlist_changes_no_score_of_the_kept(
     assert np.isneginf(everything[~is_article]).all() and np.isfinite(everything[is_article]).all()
     monkeypatch.setattr(shortlist, "KEPT", 8)
     _, short = scored(trees, at(AS_OF))
-    first = trees.shortlist.scores(at(AS_OF), candidates)
+    first = trees.shortlist.scores(at(AS_OF), candidates, started(trees, candidates))
     is_kept = shortlist_mask(first)
     assert (is_kept.sum(axis=1) >= np.minimum(is_article.sum(axis=1), 8)).all() and not is_kept[~is_article].any()
     assert short[is_kept] == pytest.approx(everything[is_kept], abs=1e-6)
@@ -103,7 +113,33 @@ def test_the_shortlist_scores_what_it_was_fitted_on(
     pair = [name for name in columns if name.endswith(("_closeness", "_score"))] + list(AFFINITY_NUMERIC)
     features = np.column_stack([*(columns[n] for n in pair), *(known[n][article] for n in shortlist.ARTICLE_FEATURES)])
     expected = trees.shortlist.booster.predict(features, raw_score=True)
-    assert trees.shortlist.scores(retrieval, candidates)[row, column] == pytest.approx(expected, abs=1e-6)
+    start = started(trees, candidates)
+    scores = trees.shortlist.scores(retrieval, candidates, start)
+    assert scores[row, column] == pytest.approx(expected + start[row, column], abs=1e-6)
+
+
+def test_few_buyers_trees_add_a_little_to_the_rule(
+    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]],
+) -> None:
+    """Of several seeds the mean; none of it turns a rule's first two places around."""
+    trees, at = fitted
+    assert len(trees.boosters) == SEEDS_OF_FEW and trees.trees == 30
+    assert len({booster.model_to_string() for booster in trees.boosters}) == SEEDS_OF_FEW
+    candidates, found = scored(trees, at(AS_OF))
+    start, is_kept = started(trees, candidates), found > NONE
+    added = (found - start)[is_kept & shortlist_mask(trees.shortlist.scores(at(AS_OF), candidates, start))]
+    assert np.ptp(added) > 0
+    few = BoostedTrees(trees.shortlist, trees.rule, trees.boosters[:1])
+    assert not np.array_equal(scored(few, at(AS_OF))[1], found)
+
+
+def test_many_buyers_trees_are_large_and_of_one_seed(
+    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boosted_trees, "FEW_BUYERS", 1)
+    many = fit_trees()[0]
+    assert len(many.boosters) == 1 and many.trees == 30
+    assert many.booster.model_to_string() != fitted[0].booster.model_to_string()
 
 
 def test_threads_do_not_disturb_one_another(fitted: tuple[BoostedTrees, Callable[[date], Retrieval]]) -> None:
@@ -125,7 +161,7 @@ def test_saved_and_loaded_trees_are_the_same(
     assert np.array_equal(scored(BoostedTrees.load(tmp_path), retrieval)[1], scored(trees, retrieval)[1])
 
 
-@pytest.mark.parametrize("file", [BoostedTrees.FILE, shortlist.Shortlist.FILE])
+@pytest.mark.parametrize("file", [BoostedTrees.FILE, "boosted_trees_3.txt", shortlist.Shortlist.FILE])
 def test_a_damaged_text_is_refused_before_lightgbm_sees_it(
     fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], tmp_path: Path, file: str
 ) -> None:

@@ -36,7 +36,7 @@ def bought(gone_from: int | None = None) -> Purchases:
 def context(history: Purchases) -> SourceContext:
     halves = np.arange(ARTICLES, dtype=np.int32) // 4
     images = np.random.default_rng(1).normal(size=(ARTICLES, 4)).astype(np.float32)
-    return SourceContext(history, AS_OF, halves, halves, np.arange(CUSTOMERS, dtype=np.int32) % 3, images)
+    return SourceContext(history, AS_OF, halves, halves, halves, np.arange(CUSTOMERS, dtype=np.int32) % 3, images)
 
 
 def picks(history: Purchases) -> dict[str, np.ndarray]:
@@ -77,7 +77,7 @@ def test_it_still_leads_to_what_was_bought_with_it() -> None:
     delisted_date[GONE] = day_number(on(55))
     history = replace(purchases(rows, 3, ARTICLES), delisted_date=delisted_date)
     nothing = np.zeros(ARTICLES, dtype=np.int32)
-    what = SourceContext(history, AS_OF, nothing, nothing, np.zeros(3, np.int32), np.zeros((ARTICLES, 0)))
+    what = SourceContext(history, AS_OF, nothing, nothing, nothing, np.zeros(3, np.int32), np.zeros((ARTICLES, 0)))
     found = HeuristicSources(what).of(np.array([2], dtype=np.int32))
     assert found["co_occurrence"].articles[0, 0] == 5 and found["repurchase"].articles.max() == NO_ARTICLE
     assert history.articles_sold()[GONE] and not history.before(AS_OF).articles_on_sale()[GONE]

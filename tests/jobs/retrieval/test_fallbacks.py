@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jobs.platform.codes import NO_ARTICLE
-from jobs.retrieval import popularity_age_band
+from jobs.retrieval import popularity_age_band, windows
 from jobs.retrieval.context import SourceContext
 from jobs.retrieval.fallbacks import SOURCES, Fallbacks, Lists, Ranking
 from jobs.retrieval.popularity import popular_articles
@@ -34,11 +34,19 @@ BANDS = [2, 3, 4, 3, 1, 8, 4]
 OWN, BAND, WEEK, EVER = "repurchase", "popularity_age_band", "popularity", "popularity_all_time"
 
 
+@pytest.fixture(autouse=True)
+def a_large_shops_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Best sellers are those of the last 7 days, however little is sold here."""
+    monkeypatch.setattr(windows, "CHOICES", (7,))
+
+
 def context(bought: Sequence[tuple[int, int, int]] = BOUGHT, bands: Sequence[int] = BANDS, articles: int = 8) -> Any:
     """What is known; `bought` counts days back from the as-of date."""
     history = purchases([(TODAY - ago, customer, article) for ago, customer, article in bought], len(bands), articles)
     nothing = np.zeros(articles, dtype=np.int32)
-    return SourceContext(history, on(TODAY), nothing, nothing, np.array(bands, dtype=np.int32), np.zeros((articles, 0)))
+    return SourceContext(
+        history, on(TODAY), nothing, nothing, nothing, np.array(bands, dtype=np.int32), np.zeros((articles, 0))
+    )
 
 
 def ranking(ranked: Mapping[int, Sequence[int]], customers: int) -> Ranking:

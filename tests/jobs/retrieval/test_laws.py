@@ -11,14 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.platform.codes import NO_ARTICLE, Ints
-from jobs.retrieval import two_tower
+from jobs.retrieval import two_tower, windows
 from jobs.retrieval.candidates import MODULES, SOURCES, SYSTEMS, HeuristicSources
 from jobs.retrieval.context import SourceContext
 from jobs.retrieval.source import TopK
 from tests.jobs.retrieval.small import codes, everyone, on, purchases
 
 COUNTS = {module.SOURCE: module.COUNT for module in MODULES}
-PERSONAL = ("repurchase", "same_product", "co_occurrence", "similar_images", "popularity_department")
+PERSONAL = (
+    "repurchase",
+    "same_product",
+    "co_occurrence",
+    "similar_images",
+    "popularity_department",
+    "popularity_section",
+)
 AS_OF_DAY = 60
 LINES = st.lists(st.tuples(st.integers(0, AS_OF_DAY + 9), st.integers(0, 5), st.integers(0, 7)), max_size=40)
 each_source = pytest.mark.parametrize("name", COUNTS)
@@ -35,6 +42,7 @@ def facts(lines: list[tuple[int, int, int]], customers: int = 7, articles: int =
         as_of_date=on(AS_OF_DAY),
         product=rng.integers(0, max(articles // 2, 1), articles).astype(np.int32),
         department=rng.integers(0, 3, articles).astype(np.int32),
+        section=rng.integers(0, 2, articles).astype(np.int32),
         age_band=rng.integers(0, 3, customers).astype(np.int32),
         images=images,
     )
@@ -118,15 +126,21 @@ def test_a_personal_source_finds_nothing_for_who_never_bought(name: str, lines: 
 def test_a_catalogue_of_one_article(name: str) -> None:
     of = source(name, facts([(AS_OF_DAY - 1, 0, 0), (AS_OF_DAY, 1, 0)], customers=2, articles=1))
     found = [[article for article in row if article != NO_ARTICLE] for row in of(codes(0, 1)).articles.tolist()]
-    alone = {"repurchase": [[0], []], "popularity_department": [[0], []]}
+    alone: dict[str, list[list[int]]] = {
+        own: [[0], []] for own in ("repurchase", "popularity_department", "popularity_section")
+    }
     alone |= {other: [[], []] for other in ("same_product", "co_occurrence", "similar_images")}
     assert found == alone.get(name, [[0], [0]])
 
 
 @each_source
 @pytest.mark.parametrize("lines", [[], [(AS_OF_DAY, 0, 0)], [(0, 0, 0), (0, 1, 0), (0, 1, 1)]])
-def test_a_week_or_a_whole_history_without_purchases(name: str, lines: list[tuple[int, int, int]]) -> None:
+def test_a_week_or_a_whole_history_without_purchases(
+    name: str, lines: list[tuple[int, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "CHOICES", (7,))  # so little is sold here that all would look far back
     found = source(name, facts(lines))(codes(0, 1, 6)).articles
     past = [line for line in lines if line[0] < AS_OF_DAY]
-    everlasting = name in ("repurchase", "popularity", "two_tower")  # what they find need not have sold lately
+    # What they find need not have sold lately.
+    everlasting = name in ("repurchase", "popularity", "popularity_section", "two_tower")
     assert (found != NO_ARTICLE).any() == bool(past and everlasting)
