@@ -312,6 +312,7 @@ class Settings(BaseSettings):
     )
     compared_weeks: int = Field(
         1, ge=1, le=104, description="Weeks before the as-of date whose impressions it compares"
+    )
     max_variants: int = Field(2, ge=1, le=30, description="Variants (colours, say) of one product in a list at most")
     new_arrivals_share: float = Field(
         0.08, ge=0, le=1, description="Share of a list for articles on sale for two weeks at most, where ranked at all"
