@@ -69,7 +69,8 @@ def run(data: Path | None, scale: float) -> None:
         f" {np.count_nonzero(np.bincount(baskets.item)):,} articles. mlxtend takes a table of baskets by articles, and"
         f" Spark's FP-Growth cannot stop at pairs, so they get {SAMPLE:,} baskets of the {BEST_SELLING} best"
         f" selling articles, and pairs in at least {SAMPLE_COUNT}. All find the same pairs in as many baskets; atelier"
-        " alone counts customers and keeps the dates as well. Seconds and memory are of the whole process, start and reading included."
+        " alone counts customers and keeps the dates as well. Seconds and memory are of the whole process, start and"
+        " reading included."
         f" A contestant has {LIMIT} seconds; who needs more is not in the table."
         " efficient-apriori and pyfim are not among the locked packages."
     )
