@@ -72,7 +72,10 @@ def fit(features: np.ndarray, first: int, articles: pa.Table, seed: int) -> tupl
             _products((part - mean) @ linear)
             for part, (mean, linear) in zip(_parts(features[unseen], first), maps, strict=True)
         ]
-        found = {of: _shares(np.sum(_weighted(products, np.square(of)), axis=0), labels, unseen) for of in WEIGHTS}
+        found = {
+            of: _shares(np.sum(_weighted(products, [weight**2 for weight in of]), axis=0), labels, unseen)
+            for of in WEIGHTS
+        }
         weights = _chosen(found, _shares(_products(features[unseen, :first]), labels, unseen))
         shares = {
             f"val/same_{name.removesuffix('_name').removesuffix('_code')}": x for name, x in found[weights].items()
