@@ -102,6 +102,7 @@ def main(job: Job) -> str:
     finally:
         shown.unpersist()
     own = {"as_of_date": [settings.as_of_date]}
+    job.warehouse.forget(WRITES)  # what was published is read
     columns = ["week_start_date", "list", "source", "bucket", "position", "impressions", "clicks"]
     found = job.read_arrow(RECOMMENDATION_PERFORMANCE, columns, where=own).to_pylist()
     lists = sorted(
