@@ -6,7 +6,8 @@ all.
 
 **When.** By hand only, after a weekly run of the same as-of date and training weeks: the networks take hours on the
 full data. What the pictures show comes from the DAG `catalogue_intelligence`; where that has
-not run, the systems with side features do without, and say so. `similar_articles` fails where there are no images;
+not run, the systems with side features do without, and say so. `similar_articles` and `embedding_image` fail where
+there are no images, `embedding_text` and `embedding_joint` where there are no vectors of texts, or of both;
 `evaluation.next_purchase.two_stage` judges nothing, since the feature tables count the purchases that it would hide.
 
 **As-of date.** The day the last label week ends, a Wednesday. The form offers the newest whole week in the

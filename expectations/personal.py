@@ -39,7 +39,7 @@ PERSONAL_VECTORS = Contract(
     columns=(
         as_of_column(),
         Column("article_id", "string", "Article"),
-        Column("vector", "array<float>", "Of length 1, in the space of embedding_<space> of gold/personal_picks"),
+        Column("vector", "array<float>", "Of length 1, in the space of gold/personal_picks", nullable=True),
         Column("can_be_picked", "boolean", "Sold in the four weeks before the as-of date, and still listed then"),
         _MODEL_VERSION,
     ),

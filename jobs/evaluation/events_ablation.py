@@ -98,7 +98,7 @@ def table(figures: Sequence[Figure], weeks: Sequence[LabelWeek], events: Sequenc
         cells = [
             cell(name, ALL_BUYERS, "map", HEADLINE_K),
             cell(name + ALONE, ALL_BUYERS, "map", HEADLINE_K),
-            cell(*difference(name, name + ALONE)[:1], ALL_BUYERS, *difference(name, name + ALONE)[1:], sign="+"),
+            cell(name, ALL_BUYERS, difference(name, name + ALONE)[1], HEADLINE_K, sign="+"),
             " / ".join(new),
             " / ".join(recalls),
         ]

@@ -98,10 +98,11 @@ def main(job: Job) -> str:
     settings = job.settings
     if settings.arm_a == settings.arm_b:
         raise JobError(f"arm_a and arm_b are both {settings.arm_a}: nothing to compare")
-    arms = [condition(settings.arm_a, "arm_a"), condition(settings.arm_b, "arm_b")]
     shown = impressions(job, settings.compared_weeks)
     if shown is None:
         raise JobError(f"{job.warehouse.uri(EVENTS)}: no such table; run ingest.shop_events first")
+    # Columns need a session, which has started by now.
+    arms = [condition(settings.arm_a, "arm_a"), condition(settings.arm_b, "arm_b")]
     a, b, both = sums(shown, arms[0], arms[1], settings.outcome)
     try:
         found = compare(a, b, both)

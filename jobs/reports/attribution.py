@@ -68,24 +68,25 @@ def _counted(shown: DataFrame, acts: DataFrame, window: timedelta) -> DataFrame:
     ]
     found = either[0].unionByName(either[1])
     one = found.groupBy("act_id").agg(
-        F.first("kind").alias("kind"), F.first("event_time").alias("at"), F.max("last").alias("last")
+        F.first("kind").alias("kind"), F.first("event_time").alias("at"), F.max("latest").alias("latest")
     )
-    in_time = F.col("last.event_time") >= F.col("at") - F.expr(f"INTERVAL {window.days} DAYS")
-    return one.where(in_time).select(F.col("last.impression_id").alias("impression_id"), "kind")
+    in_time = F.col("latest.event_time") >= F.col("at") - F.expr(f"INTERVAL {window.days} DAYS")
+    return one.where(in_time).select(F.col("latest.impression_id").alias("impression_id"), "kind")
 
 
 def _latest(shown: DataFrame, acts: DataFrame, whose: str) -> DataFrame:
-    """Each act (act_id, kind, event_time) with the `last` impression of its article to the same person before it."""
-    last = F.struct("event_time", "impression_id")
+    """Each act (act_id, kind, event_time) with the `latest` impression of its article to the same person before it."""
+    impression = F.struct("event_time", "impression_id")
     nothing = F.lit(None).cast("string")
     keys = (F.col(whose).alias("whose"), "article_id", "event_time")
-    both = shown.select(*keys, nothing.alias("act_id"), nothing.alias("kind"), last.alias("shown")).unionByName(
+    both = shown.select(*keys, nothing.alias("act_id"), nothing.alias("kind"), impression.alias("shown")).unionByName(
         acts.select(*keys, "act_id", "kind"), allowMissingColumns=True
     )
     # At the same moment the impression comes first.
     order = Window.partitionBy("whose", "article_id").orderBy("event_time", F.col("act_id").isNotNull(), "shown")
-    with_last = both.withColumn("last", F.last("shown", ignorenulls=True).over(order))
-    return with_last.where("act_id IS NOT NULL AND last IS NOT NULL").select("act_id", "kind", "event_time", "last")
+    found = both.withColumn("latest", F.last("shown", ignorenulls=True).over(order))
+    is_counted = F.col("act_id").isNotNull() & F.col("latest").isNotNull()
+    return found.where(is_counted).select("act_id", "kind", "event_time", "latest")
 
 
 def week_start(day: Column) -> Column:

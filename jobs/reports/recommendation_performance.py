@@ -76,7 +76,11 @@ def impressions(job: Job, weeks: int) -> DataFrame | None:
         return None
     settings = job.settings
     start = settings.as_of_date - weeks * WEEK
-    shown = impressions_and_acts(job.read_spark(EVENTS), start, settings.as_of_date, settings.attribution_days)
+    events = job.read_spark(EVENTS)
+    # A table that no run has written since it gained a column lacks it.
+    newer = [F.lit(None).cast(c.type).alias(c.name) for c in EVENTS.columns if c.name not in events.columns]
+    events = events.select("*", *newer)
+    shown = impressions_and_acts(events, start, settings.as_of_date, settings.attribution_days)
     recommendations = None
     if job.exists(RECOMMENDATIONS):
         first, day = start - WEEK + timedelta(days=1), F.col("as_of_date")
@@ -98,6 +102,7 @@ def main(job: Job) -> str:
     finally:
         shown.unpersist()
     own = {"as_of_date": [settings.as_of_date]}
+    job.warehouse.forget(WRITES)  # what was published is read
     columns = ["week_start_date", "list", "source", "bucket", "position", "impressions", "clicks"]
     found = job.read_arrow(RECOMMENDATION_PERFORMANCE, columns, where=own).to_pylist()
     lists = sorted(

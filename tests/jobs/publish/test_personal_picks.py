@@ -63,11 +63,16 @@ def shop(root: Path, events: list[dict[str, Any]], *, has_images: bool = True) -
     return root
 
 
+def fix_encoder(patch: pytest.MonkeyPatch) -> None:
+    """The pictures' encoder is e, and there is no joint space."""
+    patch.setattr(article_vectors, "use_tracking", lambda _: None)
+    patch.setattr(article_vectors, "current_encoder", lambda _: "e")
+    patch.setattr(article_vectors.joint, "fitted_heads", lambda _: None)
+
+
 @pytest.fixture(autouse=True)
 def encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pictures' encoder is e, and there is no joint space."""
-    monkeypatch.setattr(article_vectors, "current_encoder", lambda _: "e")
-    monkeypatch.setattr(article_vectors.joint, "fitted_heads", lambda _: None)
+    fix_encoder(monkeypatch)
 
 
 def publish(root: Path, as_of_date: date = AS_OF, top_k: int = 4) -> str:
@@ -89,8 +94,7 @@ def lists(root: Path, system: str) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(article_vectors, "current_encoder", lambda _: "e")
-        patch.setattr(article_vectors.joint, "fitted_heads", lambda _: None)
+        fix_encoder(patch)
         root = shop(tmp_path_factory.mktemp("personal"), EVENTS_OF_VISITORS + LATER)
         publish(root)
     return root

@@ -18,6 +18,7 @@ from expectations.contract import Contract
 from expectations.events import EVENTS
 from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import JobError
+from jobs.platform.schemas import arrow_type
 from jobs.platform.settings import WEEK, Settings
 from jobs.recommenders import als_spark, article_vectors
 from jobs.recommenders.persistence import load, save
@@ -60,7 +61,9 @@ class ShopJob(Shop):
                 "article_id": pl.Series(p.article_ids.to_pylist())[(p.article + 1) % (ARTICLES - 2)],
             }
         )
-        return rows.filter(pl.col(name).is_in(values) for name, values in where.items()).select(columns).to_arrow()
+        found = rows.filter(pl.col(name).is_in(values) for name, values in where.items()).select(columns).to_arrow()
+        types = {column.name: arrow_type(column) for column in EVENTS.columns}
+        return found.cast(pa.schema([(name, types[name]) for name in columns]))
 
     def partitions(self, contract: object) -> list[dict[str, str]]:
         """Features of every week."""

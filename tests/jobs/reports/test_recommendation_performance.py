@@ -133,7 +133,7 @@ def test_nothing_from_the_date_on_counts(measured: Path, spark: SparkSession, tm
     write_log(tmp_path, "log.jsonl", LOG)
     take_in(spark, tmp_path, as_of_date=date(2020, 9, 30))
     warehouse = tmp_path / "warehouse"
-    picks = table(measured, RECOMMENDATIONS).to_arrow()
+    picks = Warehouse(str(measured), {}).read_arrow(RECOMMENDATIONS).cast(arrow_schema(RECOMMENDATIONS))
     write_unchecked(warehouse, RECOMMENDATIONS, picks)
     recommendation_performance.main(job_of(recommendation_performance, warehouse))
     key = list(RECOMMENDATION_PERFORMANCE.key)
