@@ -48,10 +48,10 @@ def top(n: int) -> str:
 POPULAR = "SELECT customer, article, place FROM popular, (SELECT DISTINCT customer FROM bought) WHERE place <= 12"
 #: Own articles, then the best sellers that are none of them.
 OWN_THEN_POPULAR = """
-    SELECT customer, article, row_number() OVER (PARTITION BY customer ORDER BY part, place) AS place
-    FROM (SELECT *, 1 AS part FROM own_lists UNION ALL
-          SELECT customer, article, place, 2 FROM popular, (SELECT DISTINCT customer FROM bought)
-          WHERE (customer, article) NOT IN (SELECT customer, article FROM own_lists))
+    SELECT customer, article, row_number() OVER (PARTITION BY customer ORDER BY part, nth) AS place
+    FROM (SELECT customer, article, 1 AS part, place AS nth FROM own_lists UNION ALL
+          SELECT customer, article, 2, place FROM popular, (SELECT DISTINCT customer FROM bought)
+          WHERE (customer, article) NOT IN (SELECT (customer, article) FROM own_lists))
     QUALIFY place <= 12"""
 
 

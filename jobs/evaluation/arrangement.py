@@ -151,7 +151,8 @@ def outcomes(
     where = np.minimum(np.searchsorted(customers, truth.customers), len(customers) - 1)
     is_listed = customers[where] == truth.customers
     on_sale = max(int(history.articles_on_sale().sum()), 1)
-    ranked, found = np.zeros(0), {}
+    ranked = np.zeros(0)
+    found: dict[str, Outcome] = {}
     for name, asked in ways.items():
         made = shown(lists, goods, asked, seed)
         theirs = np.where(is_listed[:, None], made[where], NO_ARTICLE)

@@ -321,7 +321,7 @@ class Settings(BaseSettings):
         0.05, ge=0, le=1, description="How much unlike pictures count beside the ranker's order; 0: not at all"
     )
     max_article_share: float = Field(
-        0.15, gt=0, le=1, description="Share of all lists that one article may be in at most"
+        0.3, gt=0, le=1, description="Share of all lists that one article may be in, as far as others are ranked"
     )
     write_docs: bool = Field(False, description="Also write a report's results into docs/results/")
 

@@ -87,7 +87,7 @@ def kinds() -> dict[str, pl.Expr]:
         "popular": (source == "popularity_department", pl.lit(IN_DEPARTMENT) + department),
         "like you": ((source == "two_tower") & ~pl.col("has_history"), pl.lit(LIKE_YOU)),
     }
-    phrases = {name: pl.when(is_true).then(phrase) for name, (is_true, phrase) in known.items()}
+    phrases: dict[str, pl.Expr] = {name: pl.when(is_true).then(phrase) for name, (is_true, phrase) in known.items()}
     return phrases | {"plain": source.replace_strict(PLAIN, default=None, return_dtype=pl.String)}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -135,10 +135,12 @@ def with_labels(articles: pa.Table, features: pa.Table | None, as_of_date: date)
         "article_id", pl.col("code").cast(pl.Int32), product.alias("product"), is_listed.alias("is_listed"),
         *(said(label) for label in LABELS),
     )  # fmt: skip
-    empty = pl.DataFrame(schema={"article_id": pl.String, "first_sale_date": pl.Date} | dict.fromkeys(_SALES, pl.Int64))
-    rows = rows.join(
-        empty if features is None else _polars(features), on="article_id", how="left", maintain_order="left"
-    )
+    if features is None:
+        schema: dict[str, Any] = {"article_id": pl.String, "first_sale_date": pl.Date}
+        known = pl.DataFrame(schema=schema | dict.fromkeys(_SALES, pl.Int64))
+    else:
+        known = _polars(features)
+    rows = rows.join(known, on="article_id", how="left", maintain_order="left")
     place = pl.col("units_7d").rank("min", descending=True).over("department_name")
     return rows.with_columns(
         (pl.col("first_sale_date") >= as_of_date - timedelta(days=NEW_DAYS)).fill_null(False).alias("is_new"),

@@ -72,7 +72,8 @@ class Demand:
     """How often each article is a candidate at each rank, which says where its share of all lists ends.
 
     An article is for those who have it highest: rank by rank until it would be in more lists than it may; of the
-    customers at the last such rank chance takes as many as still fit. So whatever is arranged, no article is in more.
+    customers at the last such rank chance takes as many as still fit. So no article is in more, save where a list
+    would be too short without it.
     """
 
     def __init__(self, articles: int, depth: int) -> None:

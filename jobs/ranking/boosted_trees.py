@@ -49,7 +49,7 @@ FEW_BUYERS = 5_000
 OF_FEW = {"learning_rate": 0.05, "num_leaves": 7, "min_data_in_leaf": 200, "feature_fraction": 0.3}
 SEEDS_OF_FEW = 4
 #: Trees of few buyers: one week's buyers cannot say how many, and each adds a little.
-TREES_OF_FEW = 40
+TREES_OF_FEW = 80
 
 
 @dataclass(frozen=True)

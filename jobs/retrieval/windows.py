@@ -53,5 +53,5 @@ class Windows(NamedTuple):
 def _units_per_article(past: Purchases, as_of_date: date, days: int) -> float:
     """Units of the last days over the articles that they are of; 0 without any."""
     window = past.between(as_of_date - timedelta(days=days), as_of_date)
-    articles = np.count_nonzero(np.bincount(window.article, minlength=1))
+    articles = int(np.count_nonzero(np.bincount(window.article, minlength=1)))
     return len(window) / max(articles, 1)
