@@ -81,7 +81,7 @@ class TaggingHeads(pl.LightningModule):
         weight_decay: float = 0.05,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)
         self.sizes = list(classes.values())
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("deviation", torch.tensor(deviation))
