@@ -59,7 +59,7 @@ def test_a_catalogue_without_customers_is_tagged(shop: tuple[Path, Path]) -> Non
     with pytest.raises(JobError, match=r"no article_tagger is registered; run tagging.train first"):
         run(tag, data, warehouse)
     said = run(train, data, warehouse)
-    assert "version 1. It is the first. Accuracy by product line: gender" in said and "\n" not in said
+    assert "version 1, frozen. It is the first. Accuracy by product line: gender" in said and "\n" not in said
     assert "nothing to do" in run(train, data, warehouse)
     figures = {(f["system"], f["label"], f["split"], f["metric"]) for f in rows(warehouse, TAGGING_METRICS)}
     labels = ("gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "usage")
