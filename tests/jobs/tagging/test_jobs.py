@@ -29,7 +29,7 @@ COUNT = 260
 
 def run(module: ModuleType, data: Path, warehouse: Path, **more: Any) -> str:
     fields: dict[str, Any] = {"data": data, "warehouse": str(warehouse), "mapping": "fashion_product_images"}
-    fields |= {"as_of_date": date(2020, 9, 23), "encoder": "eigenfaces"} | more
+    fields |= {"as_of_date": date(2020, 9, 23), "encoder": "eigenfaces", "class_weighting": (0.25,)} | more
     settings = Settings(**fields)
     reads = module.READS + getattr(module, "READS_EARLIER_RUNS", ())
     return module.main(Job(module.__name__.removeprefix("jobs."), settings, reads, module.WRITES))
@@ -48,7 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]
     lines = (data / "styles.csv").read_text().split("\n")
     (data / "styles.csv").write_text("\n".join(lines[:-1][: COUNT - 19]) + "\n")  # the rest comes later
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "MIN_STEPS", 80)
+        patch.setattr(fit, "MIN_STEPS", 60)
         run(articles, data, warehouse)
         run(images, data, warehouse)
         yield data, warehouse
