@@ -16,28 +16,35 @@ from lightning_modules.layers import EpochMean
 NO_LABEL = -1
 
 
-class LabelErrors(nn.Module):
-    """Mean over the labels of the share of articles whose likeliest class is not the catalogue's, over batches."""
+#: What a nat of cross-entropy counts beside errors: of epochs with as many, the one with truer probabilities is better.
+NAT = 0.01
 
-    counts: Tensor
+
+class LabelErrors(nn.Module):
+    """How wrong tags are, over batches: the mean over the labels of the share of articles whose likeliest class is not
+    the catalogue's, and NAT times their cross-entropy."""
+
+    sums: Tensor
 
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
         self.sizes = list(sizes)
-        self.register_buffer("counts", torch.zeros(2, len(self.sizes)), persistent=False)
+        self.register_buffer("sums", torch.zeros(2, len(self.sizes)), persistent=False)
 
     def add(self, logits: Tensor, codes: Tensor) -> None:
         """Count in a batch: logits [n, classes of all labels] and codes [n, label]."""
-        said = torch.stack([part.argmax(1) for part in logits.split(self.sizes, 1)], dim=1)
-        known = codes != NO_LABEL
-        self.counts += torch.stack([(known & (said == codes)).sum(0), known.sum(0)])
+        for place, (part, target) in enumerate(zip(logits.split(self.sizes, 1), codes.T, strict=True)):
+            known = target != NO_LABEL
+            nats = F.cross_entropy(part[known], target[known], reduction="sum")
+            wrong = (part[known].argmax(1) != target[known]).sum()
+            self.sums[:, place] += torch.stack([wrong + NAT * nats, known.sum()])
 
     def take(self) -> Tensor:
         """The mean so far, 1 where no article has a label; and start anew."""
-        hits, known = self.counts
-        shares = (hits / known)[known > 0]
-        self.counts = torch.zeros_like(self.counts)
-        return 1 - shares.mean() if len(shares) else torch.ones((), device=hits.device)
+        wrong, known = self.sums
+        shares = (wrong / known)[known > 0]
+        self.sums = torch.zeros_like(self.sums)
+        return shares.mean() if len(shares) else torch.ones((), device=wrong.device)
 
 
 class TaggingHeads(pl.LightningModule):
@@ -74,7 +81,7 @@ class TaggingHeads(pl.LightningModule):
         weight_decay: float = 0.05,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)
         self.sizes = list(classes.values())
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("deviation", torch.tensor(deviation))

@@ -62,7 +62,7 @@ class TunedTagger(pl.LightningModule):
         self, blocks: int, heads: Mapping[str, Any], steps: int, rate: float = 5e-4, tail_rate: float = 2e-4
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)
         self.tail, self.heads = Lite0Tail(blocks), TaggingHeads(**heads)
         self.loss_mean, self.errors = EpochMean(), LabelErrors(self.heads.sizes)
 

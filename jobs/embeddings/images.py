@@ -151,13 +151,15 @@ def embed(
             if settings.encoder in encoder_fitting.TRAINED:
                 rows = images.to_embed({})
                 pictures = images.pictures(rows, roots, encoder)
-                trained = encoder_fitting.train(settings, tracked.info.run_id, images.articles.take(rows), pictures)
+                trained = encoder_fitting.train(
+                    settings, tracked.info.run_id, images.articles.take(pa.array(rows, pa.int64())), pictures
+                )
                 encoder = with_network(encoder, trained.network)
             store, count = _compute(job, images, roots, encoder)
             rows, features = _sample(images, store, settings.seed)
             mlflow.log_metric("images", len(images.to_embed({})))
             fitted, pca, remark = encoder_fitting.register(
-                settings, encoder, features, images.articles.take(rows), trained
+                settings, encoder, features, images.articles.take(pa.array(rows, pa.int64())), trained
             )
     _take(images, store, pca, min(settings.embedding_dim, len(pca.components)))
     return fitted, store, f"{count:,} newly embedded" + (f"; {remark}" if remark else "")

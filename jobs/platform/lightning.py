@@ -34,10 +34,15 @@ Module = TypeVar("Module", bound=pl.LightningModule)
 
 
 class RunLogger(MLFlowLogger):
-    """Figures of a fit to a job's MLflow run, which goes on after the fit and is ended by the job alone."""
+    """Figures of a fit to a job's MLflow run, which goes on after the fit and is ended by the job alone.
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(run_id=run_id, tracking_uri=mlflow.get_tracking_uri())
+    Args:
+        run_id: of that run.
+        prefix: of the figures' names, where the job fits several networks.
+    """
+
+    def __init__(self, run_id: str, prefix: str = "") -> None:
+        super().__init__(run_id=run_id, tracking_uri=mlflow.get_tracking_uri(), prefix=prefix)
 
     def finalize(self, status: str = "success") -> None:
         """Nothing: Lightning would end the run as FINISHED after its first fit, whatever then becomes of the job."""

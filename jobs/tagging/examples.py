@@ -80,7 +80,7 @@ def vectors_of(job: Job, encoder: str) -> tuple[pa.StringArray, np.ndarray, list
     names = ["article_id", "image_status", "image_checksum", "image_embedding"]
     rows = job.read_arrow(ARTICLE_EMBEDDINGS, names, where={"encoder": [encoder]})
     rows = rows.filter(pc.equal(rows["image_status"], "ok")).sort_by("article_id")
-    vectors = np.ascontiguousarray(matrix(rows["image_embedding"]), np.float32)
+    vectors = np.array(matrix(rows["image_embedding"]), np.float32)  # a copy: torch wants to be able to write
     return rows["article_id"].combine_chunks(), vectors, rows["image_checksum"].to_pylist()
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import Logger
 
 from jobs.platform import lightning
 from jobs.tagging import calibration, tagger
@@ -37,7 +36,7 @@ def fit(
     seed: int,
     *,
     balances: Sequence[float] = BALANCES,
-    logger: Logger | None = None,
+    run_id: str | None = None,
     is_probe: bool = False,
 ) -> Tagger:
     """A tagger fitted on the rows `training`; epoch, class weights, temperatures and thresholds by `validation`.
@@ -47,13 +46,14 @@ def fit(
 
     Args:
         balances: of these class weights the ones with the fewest errors on the validation products are taken.
+        run_id: of the MLflow run that gets the learning curves; None: none.
         is_probe: a linear probe: no hidden layer, and all articles weigh alike.
     """
     done = folder / "fitted"
     if (done / tagger.CONFIG).exists():
         return tagger.load(done)
     fits = [
-        fit_heads(examples, training, validation, folder / f"{balance:g}", seed, balance, logger, is_probe)
+        fit_heads(examples, training, validation, folder / f"{balance:g}", seed, balance, run_id, is_probe)
         for balance in ((0.0,) if is_probe else balances)
     ]
     logits = [logits_of(heads, examples.vectors[validation]) for heads in fits]
@@ -102,7 +102,7 @@ def fit_heads(
     folder: Path,
     seed: int,
     balance: float,
-    logger: Logger | None = None,
+    run_id: str | None = None,
     is_probe: bool = False,
 ) -> TaggingHeads:
     """The network alone, after its best epoch on the validation products."""
@@ -127,6 +127,7 @@ def fit_heads(
     held_out = torch.from_numpy(validation) if len(validation) else None
     data = LabelledVectors(tensors, BATCH, seed, torch.from_numpy(training), held_out)
     monitor, patience = "val/error" if len(validation) else None, max(int(PATIENCE * epochs), 1)
+    logger = lightning.RunLogger(run_id, f"class weights {balance:g}") if run_id else None
     fitted, _ = lightning.fit(heads, data, epochs, folder, monitor, logger=logger, patience=patience)
     return fitted
 

@@ -24,7 +24,6 @@ import numpy as np
 from expectations.tagging import TAGGING_METRICS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
-from jobs.platform.lightning import RunLogger
 from jobs.platform.tracking import (
     ModelVersion,
     champion,
@@ -80,14 +79,14 @@ def judged(job: Job, catalogue: Catalogue, work: Path, run_id: str) -> tuple[Tag
     figures, kept, held_out = list[TagFigure](), None, None
     for name, names in (("product_line", catalogue.lines), ("random", catalogue.article_ids.to_pylist())):
         training, validation, test = split(names)
-        logger = RunLogger(run_id) if name == "product_line" else None
+        logged = run_id if name == "product_line" else None
         rows, seed, balances = (training, validation), settings.seed, settings.class_weighting
         probe = fit(examples, *rows, encoder, work / f"{name}-probe", seed, is_probe=True)
-        frozen = fit(examples, *rows, encoder, work / f"{name}-tagger", seed, balances=balances, logger=logger)
+        frozen = fit(examples, *rows, encoder, work / f"{name}-tagger", seed, balances=balances, run_id=logged)
         systems = {"tagger": frozen, "linear_probe": probe}
         if examples.activations is not None:
             blocks = settings.tuned_blocks
-            tuned = tuning.tune(frozen, examples, *rows, blocks, work / f"{name}-tuned", seed, logger)
+            tuned = tuning.tune(frozen, examples, *rows, blocks, work / f"{name}-tuned", seed, logged)
             errors = {
                 system: tuning.error(each, examples, validation)
                 for system, each in (("frozen", frozen), ("tuned", tuned))

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import Logger
 
 from jobs.embeddings.decode import CPUS
 from jobs.embeddings.efficientnet import tail as imagenet_tail
@@ -39,7 +38,7 @@ def tune(
     blocks: int,
     folder: Path,
     seed: int,
-    logger: Logger | None = None,
+    run_id: str | None = None,
 ) -> Tagger:
     """A tagger that sees pictures beside vectors, by a tail trained on the rows `training`.
 
@@ -70,6 +69,7 @@ def tune(
         tuple(torch.from_numpy(part) for part in tensors), BATCH, seed,
         torch.from_numpy(training), torch.from_numpy(validation),
     )  # fmt: skip
+    logger = lightning.RunLogger(run_id) if run_id else None
     tuned, _ = lightning.fit(
         module, data, epochs, folder / "tail", "tuning/error", logger=logger, patience=epochs, threads=CPUS
     )

@@ -45,7 +45,7 @@ def test_ten_thousand_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     labels = labels_of({"kind": pa.chunked_array([names])})
     assert len(labels.classes["kind"]) == 10_000
     examples = fit.Examples(rng.normal(size=(count, 8)).astype(np.float32), labels)
-    fitted = fit.fit(examples, np.arange(700), np.arange(700, 900), "e", tmp_path / "fit", 1, balances=[0.0])
+    fitted = fit.fit(examples, np.arange(500), np.arange(500, 900), "e", tmp_path / "fit", 1, balances=[0.0])
     blocks = [rows.stop - rows.start for rows, _ in fitted.blocks(examples.vectors[:900])]
     assert len(blocks) > 1 and max(blocks) * 10_000 <= tagger.PROBABILITIES
     draw_all(fitted, examples, np.arange(900), tmp_path)

@@ -86,11 +86,12 @@ def test_pictures_that_arrive_are_tagged_by_a_tuned_tagger(tmp_path: Path, monke
         if n % 2:  # grey pictures, of one channel
             Image.open(picture).convert("L").save(picture)
     deliver(count - 4)
-    monkeypatch.setattr(fit, "MIN_STEPS", 20)
+    monkeypatch.setattr(fit, "EPOCHS", 2)
+    monkeypatch.setattr(fit, "MIN_STEPS", 1)
     monkeypatch.setattr(tuning, "MIN_PICTURES", 10)
     monkeypatch.setattr(tuning, "EPOCHS", 1)
     monkeypatch.setattr(tuning, "error", lambda each, *_: 0.0 if each.tail else 1.0)  # however little it helps
-    encoder = {"encoder": "efficientnet_lite0"}
+    encoder = {"encoder": "efficientnet_lite0", "class_weighting": (0.0, 0.25)}
     run(articles, data, warehouse)
     run(images, data, warehouse, **encoder)
     assert all(row["image_error"] is None for row in rows(warehouse, ARTICLE_EMBEDDINGS) if row["image_status"] == "ok")
