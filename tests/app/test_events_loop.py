@@ -62,7 +62,7 @@ def test_who_is_new_has_picks_after_the_next_run(
     run(personal_picks, retailer, retailer / "data", warehouse)
     (retailer / "warehouse" / PERSONAL_PICKS.path).parent.mkdir(exist_ok=True)
     (warehouse / PERSONAL_PICKS.path).rename(retailer / "warehouse" / PERSONAL_PICKS.path)
-    tables().refresh(PERSONAL_PICKS)
+    tables().look(PERSONAL_PICKS)
     page = browser.get("/for-you/").content.decode()
     assert "Chosen by people who looked at what you did" in page and account(address).customer_id
     shown = [article_id for article_id in ARTICLE_IDS if f"/article/{article_id}/" in page]
