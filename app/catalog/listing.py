@@ -115,7 +115,7 @@ def facets(reading: Reading) -> dict[str, list[Row]]:
 
 @dataclass(frozen=True, eq=False)
 class _Once:
-    """A reading that is told from others by the table's files, so that what is found is kept for all that share them."""
+    """A reading that is told from others by the table's files: what is found is kept for all that share them."""
 
     reading: Reading
     key: tuple[str, ...]
