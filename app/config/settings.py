@@ -124,6 +124,7 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO"},
         "django.request": {"level": "ERROR"},  # app.events.requests says what was not found
         "axes": {"level": "ERROR"},
+        "py4j": {"level": "ERROR"},
     },
 }
 
