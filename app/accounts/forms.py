@@ -38,12 +38,12 @@ class TasteForm(forms.Form):
     """What helps with the first picks; all of it optional."""
 
     birth_date = forms.DateField(
-        label="Date of birth",
+        label="Date of birth (optional)",
         required=False,
         widget=forms.DateInput(attrs={"type": "date", "autocomplete": "bday"}, format="%Y-%m-%d"),
     )
     taste = forms.MultipleChoiceField(
-        label="What do you look for?", required=False, widget=forms.CheckboxSelectMultiple
+        label="What do you look for? (optional)", required=False, widget=forms.CheckboxSelectMultiple
     )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -24,7 +24,7 @@ from django.utils.http import urlsafe_base64_encode
 from app.accounts.limits import is_allowed
 from app.accounts.models import SignUp, User
 
-#: Mails to one address in a day, whoever asks for them.
+#: Mails of a kind to one address in a day, whoever asks for them.
 MAILS_A_DAY = 5
 SIGN_UP_HOURS = 24
 #: What waits to be done; beyond it requests are dropped: a person asks again.
@@ -68,7 +68,7 @@ def sign_up(site: str, email: str, password: str, birth_date: date | None, taste
         taste: likewise.
     """
     SignUp.objects.filter(made_at__lt=timezone.now() - timedelta(hours=SIGN_UP_HOURS)).delete()
-    if not is_allowed("mail", email, MAILS_A_DAY, 24 * 3600):
+    if not is_allowed("sign_up_mail", email, MAILS_A_DAY, 24 * 3600):
         return
     if User.objects.filter(email=email).exists():
         _write(email, "You have an account", "mails/known.txt", {"link": site + reverse("accounts:reset")})
@@ -84,7 +84,7 @@ def sign_up(site: str, email: str, password: str, birth_date: date | None, taste
 def reset(site: str, email: str) -> None:
     """Write to the address how to choose a new password, if it is an account's."""
     user = User.objects.filter(email=email, is_active=True).first()
-    if user is None or not is_allowed("mail", email, MAILS_A_DAY, 24 * 3600):
+    if user is None or not is_allowed("reset_mail", email, MAILS_A_DAY, 24 * 3600):
         return
     place = [urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)]
     link = site + reverse("accounts:reset_confirm", args=place)

@@ -68,13 +68,9 @@ class Finder:
     def _load(self, method: str) -> Any:
         from jobs.similarity.catalogue_search import CatalogueSearch
 
-        chosen = Settings(
-            as_of_date=LAST_DAY,
-            warehouse=settings.SHOP_WAREHOUSE,
-            data=settings.SHOP_DATA,
-            mapping=settings.SHOP_MAPPING,
-            method=method,  # type: ignore[arg-type]
-        )
+        places = {"warehouse": settings.SHOP_WAREHOUSE, "data": settings.SHOP_DATA, "mapping": settings.SHOP_MAPPING}
+        given: dict[str, Any] = {"as_of_date": LAST_DAY, "method": method, **places}
+        chosen = Settings(**given)
         search = CatalogueSearch.load(Tables(chosen.warehouse, {}).read_arrow, chosen, threads=1)
         search.warm_up()
         self._searches[method] = search

@@ -109,16 +109,16 @@ def _conditions(question: Question) -> tuple[list[str], dict[str, Any]]:
 
 def facets(reading: Reading) -> dict[str, list[Row]]:
     """Filter -> its values with their numbers of articles, in order of the alphabet. Raises Unavailable."""
-    version = reading.snapshot(ARTICLES).version
-    return _facets(_Once(reading, (reading.tables.root, version)))
+    files = tuple(file.uri for file in reading.snapshot(ARTICLES).files)
+    return _facets(_Once(reading, files))
 
 
 @dataclass(frozen=True, eq=False)
 class _Once:
-    """A reading that is told from others by its version, so that what is found is kept for all that share it."""
+    """A reading that is told from others by the table's files: what is found is kept for all that share them."""
 
     reading: Reading
-    key: tuple[str, int]
+    key: tuple[str, ...]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Once) and self.key == other.key

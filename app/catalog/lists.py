@@ -50,7 +50,8 @@ def picks(reading: Reading, customer_id: str, name: str = RECOMMENDATIONS.name) 
     Of a customer who is not in it, it is empty. Raises Unavailable.
     """
     if name == RECOMMENDATIONS.name:
-        contract, partition = RECOMMENDATIONS, ()
+        contract = RECOMMENDATIONS
+        partition: tuple[tuple[str, str], ...] = ()
         columns: tuple[str, ...] = ("customer_id", "rank", "article_id", "reason", "source", "model_version")
     else:
         contract, partition = SYSTEM_RECOMMENDATIONS, (("system", name),)

@@ -44,9 +44,10 @@ PICKS_SHOWN = 12
 #: Searches by picture of one machine: each takes a processor's second.
 PICTURES_AN_HOUR = 120
 _Found = TypeVar("_Found")
+_Otherwise = TypeVar("_Otherwise")
 
 
-def attempt(found: Callable[[], _Found], otherwise: _Found, problems: list[str]) -> _Found:
+def attempt(found: Callable[[], _Found], otherwise: _Otherwise, problems: list[str]) -> _Found | _Otherwise:
     """What is found; where its table cannot be read, `otherwise`, and the page says why."""
     try:
         return found()

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "app.orders",
 ]
 MIDDLEWARE = [
+    "app.accounts.proxies.ClientAddress",
     "app.events.requests.Requests",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -123,6 +124,7 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO"},
         "django.request": {"level": "ERROR"},  # app.events.requests says what was not found
         "axes": {"level": "ERROR"},
+        "py4j": {"level": "ERROR"},
     },
 }
 
@@ -134,6 +136,10 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SECURE_SSL_REDIRECT = IS_HTTPS
+SECURE_REDIRECT_EXEMPT = ["^health$", "^metrics$"]
+#: Proxies in front; they say for whom they ask, and whether it was by TLS.
+SHOP_PROXIES = int(environment.number("ATELIER_SHOP_PROXIES", 1)) if os.environ.get("ATELIER_SHOP_PROXIES") else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SHOP_PROXIES else None
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if IS_HTTPS else 0
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -109,7 +109,7 @@ class EventWriter:
                 self._write(b"".join([self._held, *lines]))
                 self._tend(is_last)
                 self._held, self.error = b"", None
-            except OSError as error:
+            except Exception as error:  # whatever it is, the thread goes on
                 self._fail(error, b"".join([self._held, *lines]))
 
     def _next(self) -> list[Any]:
@@ -142,9 +142,9 @@ class EventWriter:
             file.publish()
             metrics.EVENT_FILES.inc()
 
-    def _fail(self, error: OSError, data: bytes) -> None:
+    def _fail(self, error: Exception, data: bytes) -> None:
         """Hold what could not be written, as far as there is room, and try again with a new file."""
-        said = f"{type(error).__name__}: {error.strerror}"
+        said = f"{type(error).__name__}: {getattr(error, 'strerror', error)}"
         if said != self.error:
             log.error("events cannot be written: %s", said)
         self.error = said

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,7 +83,7 @@ def load(root: str, contract: Contract) -> Snapshot:
         if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
             raise Unavailable(f"{contract.path} is in a form that this shop does not read: it renames its columns.")
         found = data_files(table)
-        as_of_date = None
+        as_of_date: Any = None
         if "as_of_date" in table.metadata().partition_columns and found:
             as_of_date = max(file.partition["as_of_date"] for file in found)
             found = [file for file in found if file.partition["as_of_date"] == as_of_date]

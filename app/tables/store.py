@@ -131,7 +131,7 @@ class Reading:
         """
         try:
             return self._query(sql, sources, parameters or {})
-        except duckdb.IOException:
+        except duckdb.Error:  # a file may be gone, or half gone
             for source in sources.values():
                 self.tables.look(source.contract)
                 self._pinned.pop(source.contract.path, None)

@@ -83,8 +83,8 @@ def staff() -> Any:
     return browser
 
 
-def log_in(browser: Any, address: str, password: str = PASSWORD, **more: Any) -> Any:
-    return browser.post("/account/login/", {"username": address, "password": password, **more})
+def log_in(browser: Any, address: str, password: str = PASSWORD, headers: Any = None, **more: Any) -> Any:
+    return browser.post("/account/login/", {"username": address, "password": password, **more}, headers=headers)
 
 
 def events(folder: Path) -> list[dict[str, Any]]:

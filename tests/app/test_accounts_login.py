@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.app.conftest import ARTICLE_IDS, CUSTOMER_IDS
 from tests.app.people import (
     PASSWORD,
@@ -54,6 +56,25 @@ def test_an_unknown_address_is_locked_out_the_same(shop: Path) -> None:
     browser, address = visitor(), new_address()
     codes = [log_in(browser, address, "wrong-words-entirely").status_code for _ in range(6)]
     assert codes == [200] * 4 + [429] * 2
+
+
+def test_who_asks_is_told_by_our_proxies_only(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another claimed address for each guess does not help; behind a proxy, its word is what counts."""
+    from django.conf import settings
+
+    browser, address = visitor(), new_address()
+    for n in range(5):
+        answer = browser.post(
+            "/account/login/", {"username": address, "password": "x"}, headers={"X-Forwarded-For": f"8.8.8.{n}"}
+        )
+    assert answer.status_code == 429
+    monkeypatch.setattr(settings, "SHOP_PROXIES", 1)
+    codes = []
+    for n in range(6):
+        heard = {"X-Forwarded-For": f"8.8.8.{n}, 10.99.0.1" if n < 5 else "8.8.8.8, 10.99.0.2"}
+        codes.append(log_in(visitor(), address, "x", headers=heard).status_code)
+    assert codes == [200] * 4 + [429, 200]
+    assert browser.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}).status_code == 404
 
 
 def test_one_machine_cannot_try_many_accounts(shop: Path) -> None:

@@ -133,7 +133,8 @@ def test_from_the_first_page_to_the_tables(visit: Any, served: Served, spark: Sp
     assert page.locator(".card").count() == 12 and "Because you like" in page.content()
     page.goto("/search/")
     page.locator("main input[type=file]").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": _png()})
-    press(page, "Find alike")
+    page.get_by_role("button", name="Find alike").click(no_wait_after=True)
+    page.wait_for_url("**/search/picture/", timeout=120_000)  # it may have to wake up first
     assert page.locator("h1").inner_text() in ("Like your picture", "Search")
     page.goto("/checkout/")
     press(page, "Place the order")

@@ -13,6 +13,7 @@ from expectations.personal import PERSONAL_PICKS
 from jobs.ingest import shop_events
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
+from jobs.publish import personal_picks
 from tests.app.conftest import ARTICLE_IDS, CUSTOMER_IDS, WEEK, articles, customers, write
 from tests.app.people import account, events, sign_up, visitor
 
@@ -30,7 +31,6 @@ def run(module: Any, retailer: Path, data: Path, warehouse: Path) -> str:
 def test_who_is_new_has_picks_after_the_next_run(
     shop: Path, landing: Path, retailer: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    personal_picks = pytest.importorskip("jobs.publish.personal_picks", reason="no personal picks in this version")
     from django.conf import settings
 
     from app.catalog.shop import tables
@@ -62,10 +62,11 @@ def test_who_is_new_has_picks_after_the_next_run(
     run(personal_picks, retailer, retailer / "data", warehouse)
     (retailer / "warehouse" / PERSONAL_PICKS.path).parent.mkdir(exist_ok=True)
     (warehouse / PERSONAL_PICKS.path).rename(retailer / "warehouse" / PERSONAL_PICKS.path)
-    tables().refresh(PERSONAL_PICKS)
+    tables().look(PERSONAL_PICKS)
     page = browser.get("/for-you/").content.decode()
     assert "Chosen by people who looked at what you did" in page and account(address).customer_id
     shown = [article_id for article_id in ARTICLE_IDS if f"/article/{article_id}/" in page]
     assert shown and not {ARTICLE_IDS[0], ARTICLE_IDS[1]} & set(shown)  # nobody is shown what they met
     assert "Chosen by people who looked" in nobody.get("/for-you/").content.decode()
     assert "This is what sells best" in visitor().get("/for-you/").content.decode()
+    events(landing)  # of that week: a file of its own

@@ -58,17 +58,12 @@ def test_nothing_is_lost_but_a_killed_processs_last_second(retailer: Path, tmp_p
     # What the killed one left is published by the one in its place, at its start; asked to stop, both publish the rest.
     assert viewers(tmp_path) >= wanted
     assert not list((tmp_path / "events").glob(".shop_*.open"))
+    logged = [json.loads(line) for line in served.log.splitlines() if line.startswith("{")]
+    assert {line["view"] for line in logged if line["message"] == "request"} == {"catalog:article"}
     answered = [
         line for line in text.splitlines() if line.startswith("shop_request_seconds_count") and "article" in line
     ]
     assert sum(float(line.split()[-1]) for line in answered) >= len(wanted)  # of all processes, the killed one's too
-
-
-def test_its_log_is_json(retailer: Path, tmp_path: Path) -> None:
-    with serving(retailer, tmp_path) as served:
-        look(served, ARTICLE_IDS[0])
-    lines = [json.loads(line) for line in served.log.splitlines() if line.startswith("{")]
-    assert [line["view"] for line in lines if line["message"] == "request"] == ["catalog:article"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from tests.app.conftest import ARTICLE_IDS
 from tests.app.people import PASSWORD, log_in, mails, new_address, page, sign_up, staff, visitor
 
+ROOT = Path(__file__).resolve().parents[2]
 #: Answers to what may be asked without an account, whatever their status.
 PAGES = (
     *("/", f"/article/{ARTICLE_IDS[0]}/", "/search/", "/for-you/", "/basket/", "/wishes/", "/account/login/"),
@@ -203,3 +207,20 @@ def test_a_slow_reader_of_settings_gets_no_secret(shop: Path) -> None:
         text = visitor().get(path).content.decode()
         assert settings.SECRET_KEY not in text and "urlpatterns" not in text and str(shop) not in text
     assert (shop / "secret_key").stat().st_mode & 0o777 == 0o600 and shop.stat().st_mode & 0o777 == 0o700
+
+
+def test_behind_tls_cookies_stay_on_it(shop: Path) -> None:
+    """Settings are of a process: another one, behind a proxy that says how it was asked."""
+    code = """
+import django
+django.setup()
+from django.test import Client
+plain = Client().get("/account/login/", HTTP_HOST="127.0.0.1")
+assert plain.status_code == 301 and plain.url.startswith("https://"), plain
+assert Client().get("/health", HTTP_HOST="127.0.0.1").status_code == 200
+answer = Client().get("/account/login/", HTTP_HOST="127.0.0.1", HTTP_X_FORWARDED_PROTO="https")
+assert answer.status_code == 200 and "max-age" in answer.headers["Strict-Transport-Security"], answer.headers
+assert answer.cookies["__Host-csrf"]["secure"]
+"""
+    environment = os.environ | {"ATELIER_SHOP_HTTPS": "1", "ATELIER_SHOP_PROXIES": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
