@@ -85,7 +85,11 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
     ],
     "report": [
         ("reports.business_metrics", SparkJobOperator, ["publish.recommendations"]),
-        ("reports.run_page", JobOperator, ["reports.business_metrics", "evaluation.realised_performance"]),
+        (
+            "reports.run_page",
+            JobOperator,
+            ["reports.business_metrics", "reports.recommendation_performance", "evaluation.realised_performance"],
+        ),
     ],
 }
 

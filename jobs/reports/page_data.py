@@ -14,6 +14,7 @@ import mlflow
 import numpy as np
 import polars as pl
 
+from expectations.contract import Contract
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.operations import DELIVERIES
 from expectations.transactions import QUARANTINE
@@ -33,6 +34,16 @@ DRIFTING = (
 )  # fmt: skip
 #: By usage a population stability index below the first is calm, and above the second a shift.
 CALM, SHIFT = 0.1, 0.25
+
+
+def read(job: Job, contract: Contract, where: dict | None = None) -> pl.DataFrame:
+    """Rows of an as-of table until the run's date; none where there is no table."""
+    if not job.exists(contract):
+        return pl.DataFrame(schema={name: pl.Null for name in contract.column_names})
+    until = {"as_of_date": job.settings.as_of_date + timedelta(days=1)}
+    found = pl.from_arrow(job.read_arrow(contract, contract.column_names, where, until))
+    assert isinstance(found, pl.DataFrame)
+    return found
 
 
 def verdicts(job: Job) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 One HTML file that needs nothing but itself. It shows aggregates of at least ten customers, and the lists of ten
 customers without their ids. The tables behind it are gold/business_metrics, customer_segments, descriptive_statistics,
-evaluation_metrics, realised_performance, model_decisions and silver/quarantine.
+evaluation_metrics, realised_performance, recommendation_performance, model_decisions and silver/quarantine.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from expectations.articles import ARTICLES
 from expectations.business import ALL, BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS
 from expectations.evaluation import EVALUATION_METRICS, MODEL_DECISIONS, REALISED_PERFORMANCE
 from expectations.operations import DELIVERIES
+from expectations.performance import RECOMMENDATION_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.platform import storage
@@ -30,7 +31,7 @@ from jobs.reports.blocks import Section
 
 READS = (
     BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS, EVALUATION_METRICS, REALISED_PERFORMANCE,
-    MODEL_DECISIONS, QUARANTINE, DELIVERIES, RECOMMENDATIONS, ARTICLES, TRANSACTIONS,
+    RECOMMENDATION_PERFORMANCE, MODEL_DECISIONS, QUARANTINE, DELIVERIES, RECOMMENDATIONS, ARTICLES, TRANSACTIONS,
 )  # fmt: skip
 WRITES = ()
 FILES = ("images",)
@@ -43,14 +44,14 @@ SITE = "reports"
 def page(job: Job) -> str:
     """The page as HTML. Raises JobError where the run has no business metrics."""
     as_of = job.settings.as_of_date
-    every = sections.read(job, BUSINESS_METRICS, {"segment_type": [ALL, *(kind for kind, _ in page_data.DRIFTING)]})
-    mine = sections.read(job, BUSINESS_METRICS, {"as_of_date": [as_of]})
+    every = page_data.read(job, BUSINESS_METRICS, {"segment_type": [ALL, *(kind for kind, _ in page_data.DRIFTING)]})
+    mine = page_data.read(job, BUSINESS_METRICS, {"as_of_date": [as_of]})
     if not len(mine):
         raise JobError(
             f"{job.warehouse.uri(BUSINESS_METRICS)}: nothing as of {as_of}; run reports.business_metrics first"
         )
-    cohorts = sections.read(job, BUSINESS_METRICS, {"segment_type": ["cohort"]})
-    described = sections.read(job, DESCRIPTIVE_STATISTICS, {"as_of_date": [as_of]})
+    cohorts = page_data.read(job, BUSINESS_METRICS, {"segment_type": ["cohort"]})
+    described = page_data.read(job, DESCRIPTIVE_STATISTICS, {"as_of_date": [as_of]})
     found = [
         sections.key_figures(mine),
         sections.sales(every, mine, described),

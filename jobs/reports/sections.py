@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import polars as pl
 from markupsafe import Markup
 
 from expectations.business import ALL, CUSTOMER_SEGMENTS, RFM_SEGMENTS
-from expectations.contract import Contract
 from expectations.evaluation import EVALUATION_METRICS, POOLED, REALISED_PERFORMANCE
 from jobs.evaluation.protocol import ALL_BUYERS, HEADLINE_K
 from jobs.platform.data_docs import site
 from jobs.platform.job import Job
 from jobs.publish import contact_sheet
-from jobs.reports import blocks, page_data, pictures
+from jobs.reports import blocks, click_through, page_data, pictures
 from jobs.reports.blocks import Section
 from jobs.reports.pictures import FOLD
 from jobs.reports.segment_tables import MOST_ROWS, segment_table
@@ -39,16 +36,6 @@ KEY_FIGURES = (
 )
 #: Customers on the page with and without purchases.
 PEOPLE = (8, 2)
-
-
-def read(job: Job, contract: Contract, where: dict | None = None) -> pl.DataFrame:
-    """Rows of an as-of table until the run's date; none where there is no table."""
-    if not job.exists(contract):
-        return pl.DataFrame(schema={name: pl.Null for name in contract.column_names})
-    until = {"as_of_date": job.settings.as_of_date + timedelta(days=1)}
-    found = pl.from_arrow(job.read_arrow(contract, contract.column_names, where, until))
-    assert isinstance(found, pl.DataFrame)
-    return found
 
 
 def change(value: float, by: float | None, form: str, words: str) -> str:
@@ -174,15 +161,16 @@ def recommendations(job: Job, every: pl.DataFrame, mine: pl.DataFrame) -> Sectio
             )
     else:
         made.append(blocks.text("Nothing was published for this week, so that nothing is known of what picks brought."))
+    made += click_through.shown(job)
     headline = {"metric": ["map"], "slice": [ALL_BUYERS], "k": [HEADLINE_K]}
     systems = {"published": "published", "popularity_7d": "best sellers"}
-    realised = read(job, REALISED_PERFORMANCE, headline).select(
+    realised = page_data.read(job, REALISED_PERFORMANCE, headline).select(
         "as_of_date", "value", "ci_low", "ci_high", pl.col("system").cast(pl.String).alias("metric")
     )
     if len(realised):
         drawn = pictures.weekly(realised, systems, f"MAP@{HEADLINE_K}", "map")
         made.append(blocks.figure("Published picks against what was then bought, 95 % interval", drawn, is_wide=True))
-    judged = read(job, EVALUATION_METRICS, headline | {"fold": [POOLED]}).select(
+    judged = page_data.read(job, EVALUATION_METRICS, headline | {"fold": [POOLED]}).select(
         "as_of_date", "value", "ci_low", "ci_high", pl.col("system").cast(pl.String).alias("metric")
     )
     if len(judged):
