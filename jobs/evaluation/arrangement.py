@@ -99,7 +99,7 @@ def shown(lists: Ints, goods: Goods, asked: Arrangement, seed: int) -> Ints:
     draws = np.random.default_rng(seed).random(len(lists), dtype=np.float32)
     demand = Demand(len(goods.product), lists.shape[1])
     row, column = np.nonzero(lists != NO_ARTICLE)
-    demand.add(lists[row, column], column)
+    demand.add(lists[row, column], column.astype(np.int32))
     limits = demand.limits(len(lists), asked.max_article_share)
     parts = []
     for start in range(0, len(lists), TOGETHER):

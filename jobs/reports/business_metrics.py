@@ -131,7 +131,7 @@ def publish_segments(job: Job, made: DataFrame, states: pl.DataFrame) -> int:
     """
     as_of, now = job.settings.as_of_date, states.filter(pl.col("horizon") == 0)
     shares = {(r, f): share for r, f, share in churn.churn_shares(states, baskets.CHURN_DAYS).iter_rows()}
-    mean_revenue = now["revenue"].sum() / now["customers"].sum()
+    mean_revenue = float(now["revenue"].sum()) / int(now["customers"].sum())
     customers = job.read_spark(CUSTOMERS)
     rows = baskets.segments(made, customers, shares, mean_revenue, as_of, job.settings.run_id)
     return job.publish(CUSTOMER_SEGMENTS, rows, {"as_of_date": [as_of]})

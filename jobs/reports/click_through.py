@@ -28,7 +28,7 @@ def shown(job: Job) -> list[Markup]:
     lists = newest.filter(plain & (pl.col("bucket") == EVERY_NUMBER)).sort("impressions", descending=True)
     if not len(lists):
         return []
-    start = lists["week_start_date"].max()
+    start = lists.select(pl.col("week_start_date").max()).item()
     week = lists.filter(pl.col("week_start_date") == start)
     cells = [
         (
