@@ -106,7 +106,7 @@ PARAMS = {
         "bring, or by hand the newest whole week in the tables",
     ),
     **form("data", "warehouse", "mapping", "max_quarantine_share", "weights_dir", "accept_drift", "seed"),
-    **form("predicted_property"),
+    **form("predicted_property", "tuned_blocks"),
     "methods": several("methods", list(METHODS), USUAL, "How similar articles are found; the encoders follow from it"),
 }
 
