@@ -41,7 +41,7 @@ RECOMMENDATION_PERFORMANCE = Contract(
             minimum=EVERY_NUMBER,
             maximum=BUCKETS - 1,
         ),
-        Column("position", "int", f"Place in the list; {EVERY_NUMBER} also where it is not stated", minimum=-1),
+        Column("position", "int", "Place in the list, of impressions that state it", minimum=-1),
         Column("is_complete", "boolean", "The time in which an act counts was over for all impressions"),
         Column(
             "visitors", "bigint", "Customers, or visitors of whom no customer is known, with impressions", minimum=1

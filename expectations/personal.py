@@ -40,7 +40,7 @@ PERSONAL_VECTORS = Contract(
         as_of_column(),
         Column("article_id", "string", "Article"),
         Column("vector", "array<float>", "Of length 1, in the space of gold/personal_picks", nullable=True),
-        Column("can_be_picked", "boolean", "Sold in the four weeks before the as-of date, and still listed then"),
+        Column("is_available", "boolean", "Sold in the four weeks before the as-of date, and still listed then"),
         _MODEL_VERSION,
     ),
     key=("as_of_date", "article_id"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def own_path() -> Iterator[None]:
+    """A model that MLflow loads puts its copy of the code first in sys.path, where processes started later find it."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = [path for path in sys.path if path in before or not path.endswith("/code")]
 
 
 @pytest.fixture(scope="session")

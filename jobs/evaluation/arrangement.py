@@ -29,7 +29,17 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
 from jobs.platform.tracking import start_run
-from jobs.ranking.arrange import NEW_DAYS, Arrangement, Demand, Goods, arranged, eligible, looks_of
+from jobs.ranking.arrange import (
+    ARRANGEMENT,
+    NEW_DAYS,
+    Arrangement,
+    Demand,
+    Goods,
+    arranged,
+    arrangement_of,
+    eligible,
+    looks_of,
+)
 from jobs.retrieval.images import image_embeddings, slice_of
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, day_number, encode, load_purchases
 
@@ -37,7 +47,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 READS, WRITES = (*PURCHASE_TABLES, ARTICLE_EMBEDDINGS), ()
-ARRANGEMENT = ("max_variants", "new_arrivals_share", "diversity", "max_article_share")
 SETTINGS = ("encoder", "seed", "write_docs", "mlflow_tracking_uri", *ARRANGEMENT)
 #: What a run of a week ago ranked.
 READS_EARLIER_RUNS = (CANDIDATES,)
@@ -234,7 +243,7 @@ def main(job: Job) -> str:
     rows = rows.take(pc.index_in(purchases.article_ids, value_set=rows["article_id"].combine_chunks()))
     names = rows["department_name"].cast(pa.string()).combine_chunks()
     department = names.dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int32)
-    ways = {**WAYS, AS_SET: Arrangement(**{name: getattr(settings, name) for name in ARRANGEMENT})}
+    ways = {**WAYS, AS_SET: arrangement_of(settings)}
     goods = goods_of(job, history, start)
     found = outcomes(customers, lists, history, labels, goods, department, ways, settings.seed)
     text = report_text(found, len(customers), len(np.unique(labels.customer)), start)

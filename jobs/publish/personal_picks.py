@@ -134,7 +134,7 @@ def vector_rows(vectors: ArticleVectors, history: Purchases, job: Job) -> pa.Tab
         "as_of_date": pa.repeat(pa.scalar(as_of_date, pa.date32()), len(has)),
         "article_id": history.article_ids.take(pa.array(has)),
         "vector": pa.ListArray.from_arrays(offsets, pa.array(vectors.values[has].ravel())),
-        "can_be_picked": pa.array(shelf(history, as_of_date)[has]),
+        "is_available": pa.array(shelf(history, as_of_date)[has]),
         "model_version": pa.repeat(pa.scalar(vectors.encoder), len(has)),
     }
     schema = arrow_schema(PERSONAL_VECTORS)

@@ -27,12 +27,22 @@ from jobs.platform.errors import ContractError, JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import Settings
 from jobs.publish.reasons import LABELS, said, with_reasons
-from jobs.ranking.arrange import NEW_DAYS, Arrangement, Demand, Goods, Limits, arranged, eligible, looks_of
+from jobs.ranking.arrange import (
+    ARRANGEMENT,
+    NEW_DAYS,
+    Arrangement,
+    Demand,
+    Goods,
+    Limits,
+    arranged,
+    arrangement_of,
+    eligible,
+    looks_of,
+)
 from jobs.retrieval.images import image_embeddings, slice_of
 from jobs.retrieval.purchases import still_there
 
 READS, WRITES = (CANDIDATES, CUSTOMERS, ARTICLES, ARTICLE_FEATURES, ARTICLE_EMBEDDINGS), (RECOMMENDATIONS,)
-ARRANGEMENT = ("max_variants", "new_arrivals_share", "diversity", "max_article_share")
 SETTINGS = ("accept_drift", "top_k", "exclude_bought", "encoder", *ARRANGEMENT)
 
 #: Candidates that are arranged together, about, and customers of these whose pictures are compared at once.
@@ -178,17 +188,22 @@ def share_limits(job: Job, articles: pl.DataFrame, lists: int, asked: Arrangemen
     return demand.limits(lists, asked.max_article_share)
 
 
-def whole_customers(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The same rows, cut between customers; those of a customer lie side by side."""
-    rest = None
+def whole_customers(blocks: Iterable[pl.DataFrame], most: int) -> Iterator[pl.DataFrame]:
+    """The same rows, those of a customer side by side and in one block.
+
+    Files and their parts come in any order, and a customer's rows may lie in two of them. Whoever has `most` rows is
+    whole; the others wait for the end.
+
+    Args:
+        most: rows that a customer can have.
+    """
+    rest = []
     for block in blocks:
-        rows = block if rest is None else pl.concat([rest, block])
-        is_last = pl.col("customer_id") == rows["customer_id"][-1]
-        rest = rows.filter(is_last)
-        if rest.height < rows.height:
-            yield rows.filter(~is_last)
-    if rest is not None:
-        yield rest
+        is_whole = pl.len().over("customer_id") == most
+        rest.append(block.filter(~is_whole))
+        yield block.filter(is_whole).sort("customer_id", maintain_order=True)
+    if rest:
+        yield pl.concat(rest).sort("customer_id", maintain_order=True)
 
 
 def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pl.DataFrame]:
@@ -248,10 +263,11 @@ def main(job: Job) -> str:
     settings = job.settings
     there = still_there(job.read_arrow(CUSTOMERS, ["customer_id", "left_date"]), "left_date", settings.as_of_date)
     customers = with_buckets(there["customer_id"])
-    asked = Arrangement(**{name: getattr(settings, name) for name in ARRANGEMENT})
+    asked = arrangement_of(settings)
     goods = shelf(job, asked)
     is_kept = goods.rows.filter("is_listed").select("article_id", "code")
     limits = share_limits(job, goods.rows, customers.height, asked)
+    as_ranked = asked.is_neutral(settings.top_k)
     slice_, first = {"as_of_date": [settings.as_of_date]}, {"rank": settings.top_k + 1}
     counts: list[pl.DataFrame] = [count(pl.DataFrame(schema={"customer_id": pl.String, "article_id": pl.String}))]
     sources: list[pl.DataFrame] = []
@@ -260,8 +276,9 @@ def main(job: Job) -> str:
 
     def blocks() -> Iterator[pa.Table]:
         nonlocal longest
-        before = {} if not asked.is_neutral(settings.top_k) else {"before": first}
-        for candidates in whole_customers(together(job.read_batches(CANDIDATES, _COLUMNS, where=slice_, **before))):
+        before, most = ({"before": first}, settings.top_k) if as_ranked else ({}, MAX_RECOMMENDATIONS)
+        rows_read = together(job.read_batches(CANDIDATES, _COLUMNS, where=slice_, **before))
+        for candidates in whole_customers(rows_read, most):
             rows = candidates.join(customers, on="customer_id", maintain_order="left")
             rows = rows.join(is_kept, on="article_id", maintain_order="left")
             rows = transform(

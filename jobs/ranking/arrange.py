@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.platform.codes import NO_ARTICLE, Ints
+from jobs.platform.settings import Settings
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 #: Of each article the first rank (from 0) that not all may have it at, and the part of those customers who may.
 Limits = tuple[Ints, Floats]
 
+#: The settings of a list.
+ARRANGEMENT = ("max_variants", "new_arrivals_share", "diversity", "max_article_share")
 #: An article is a new arrival for so many days after its first sale.
 NEW_DAYS = 14
 #: Components of an image embedding that are compared.
@@ -52,6 +55,13 @@ class Arrangement:
             and self.diversity == 0
             and self.max_article_share >= 1
         )
+
+
+def arrangement_of(settings: Settings) -> Arrangement:
+    """What the settings ask for."""
+    return Arrangement(
+        settings.max_variants, settings.new_arrivals_share, settings.diversity, settings.max_article_share
+    )
 
 
 class Goods(NamedTuple):

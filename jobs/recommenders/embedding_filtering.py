@@ -42,15 +42,15 @@ class NearTaste:
     Args:
         weight: of what each shopper met, (shoppers, articles).
         vectors: of the articles, of length 1 or zero, (articles, d).
-        can_be_picked: mask over article codes.
+        is_available: mask over article codes.
         count: picks of a shopper.
     """
 
     def __init__(
-        self, weight: sparse.csr_matrix, vectors: Floats, can_be_picked: npt.NDArray[np.bool_], count: int
+        self, weight: sparse.csr_matrix, vectors: Floats, is_available: npt.NDArray[np.bool_], count: int
     ) -> None:
         self._weight, self._vectors, self._count = weight, vectors, count
-        self._shelf = np.flatnonzero(can_be_picked & vectors.any(axis=1)).astype(np.int32)
+        self._shelf = np.flatnonzero(is_available & vectors.any(axis=1)).astype(np.int32)
         self._search = ExactSearch(vectors[self._shelf])
 
     def of(self, shoppers: Ints) -> TopK:

@@ -77,11 +77,11 @@ class PersonalPicks:
     @classmethod
     def of(cls, rows: pa.Table, as_of_date: date) -> PersonalPicks:
         """From rows of gold/personal_vectors."""
-        rows = rows.sort_by([("can_be_picked", "descending"), ("article_id", "ascending")])
+        rows = rows.sort_by([("is_available", "descending"), ("article_id", "ascending")])
         found = rows["vector"].combine_chunks().flatten().to_numpy()
         vectors = np.ascontiguousarray(found.reshape(len(rows), -1), dtype=np.float32)
         ids = rows["article_id"].to_pylist()
-        shelf_size = pc.sum(rows["can_be_picked"]).as_py()
+        shelf_size = pc.sum(rows["is_available"]).as_py()
         version = rows["model_version"][0].as_py()
         return cls(as_of_date, version, ids, {one: n for n, one in enumerate(ids)}, shelf_size, vectors)
 

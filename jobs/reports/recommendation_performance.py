@@ -53,7 +53,8 @@ def transform(impressions: DataFrame, as_of_date: date, attribution_days: int, r
 def _counts(rows: DataFrame, kind: tuple[str, ...]) -> DataFrame:
     every = {"bucket": F.lit(EVERY_NUMBER), "position": F.lit(EVERY_NUMBER)}
     aside = {name: every.get(name, F.lit(EVERY)) for name in DIMENSIONS if name not in ("list", *kind)}
-    counted = rows.groupBy("week_start_date", "list", *kind).agg(
+    stated = rows.where(F.col("position") != EVERY_NUMBER) if "position" in kind else rows
+    counted = stated.groupBy("week_start_date", "list", *kind).agg(
         F.count_distinct("who").alias("visitors"),
         F.count("*").alias("impressions"),
         *(F.sum(act).alias(number) for act, number in zip(("click", "cart", "purchase"), RATES, strict=True)),

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -56,6 +56,8 @@ def _values(column: Column, contract: Contract, day: date, count: int, random: n
         return [day if column.type == "date" else names[(day - DAY).days % len(names)]] * count
     if column.allowed:
         return [column.allowed[0]] * count
+    if column.type == "date" and column.name in contract.key:
+        return [day - timedelta(weeks=n) for n in range(count)]
     if column.name in contract.key or column.is_unique:
         return [f"{n:064x}" for n in range(count)] if column.type == "string" else list(_numbers(column, count))
     low = column.minimum or 0

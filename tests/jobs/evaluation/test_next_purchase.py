@@ -136,5 +136,5 @@ def test_a_system_that_reads_feature_tables_is_not_judged(warehouse: Path) -> No
     """They count the purchases that are to be hidden."""
     settings = Settings(as_of_date=on(7), warehouse=str(warehouse), system="two_stage")
     job = Job("evaluation.next_purchase", settings, next_purchase.READS, next_purchase.WRITES)
-    assert next_purchase.main(job).startswith("two_stage is not judged: it reads feature tables")
+    assert next_purchase.main(job).startswith("two_stage is not judged: it reads tables that know of the purchases")
     assert not job.published

@@ -142,12 +142,12 @@ OVERWRITTEN = {
     "similarity.similar_articles": {"encoder", "text_encoder"},
 }
 #: Systems that a job imports by name and that take its settings.
-IMPORTED = {"evaluation.weekly_protocol": "ranking.two_stage"}
+IMPORTED = {"evaluation.weekly_protocol": ("ranking.two_stage", "recommenders.embedding_filtering")}
 
 
 @pytest.mark.parametrize("module", list(modules()), ids=lambda module: module.__name__)
 def test_a_job_takes_the_settings_that_it_can_come_to_use_and_no_other(module):
     job = module.__name__.removeprefix("jobs.")
-    taken = settings_of(job) | (settings_of(IMPORTED[job], "fit") if job in IMPORTED else set())
+    taken = settings_of(job).union(*(settings_of(system, "fit") for system in IMPORTED.get(job, ())))
     assert set(module.SETTINGS) == taken - OVERWRITTEN.get(job, set())
     assert len(set(module.SETTINGS)) == len(module.SETTINGS)

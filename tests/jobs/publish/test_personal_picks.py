@@ -187,7 +187,7 @@ def test_a_full_catalogue_answers_in_time() -> None:
         {
             "article_id": [f"{n:010d}" for n in range(size)],
             "vector": pa.ListArray.from_arrays(offsets, pa.array(found.ravel())),
-            "can_be_picked": np.ones(size, dtype=bool),
+            "is_available": np.ones(size, dtype=bool),
             "model_version": ["e"] * size,
         }
     )

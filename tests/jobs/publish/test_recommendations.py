@@ -22,7 +22,7 @@ from jobs.platform.errors import ContractError, JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.publish import recommendations
-from jobs.publish.recommendations import check_counts, count
+from jobs.publish.recommendations import check_counts, count, whole_customers
 from tests.jobs.evaluation.silver import put
 from tests.jobs.retrieval.small import on
 
@@ -136,6 +136,14 @@ def test_lists_are_arranged_as_asked_for(tmp_path: Path, monkeypatch: pytest.Mon
         [sales | {"as_of_date": AS_OF, "article_id": "a0", "first_sale_date": day, "last_sale_date": day}],
     )
     assert shown(new_arrivals_share=0.5) == ["a1", "a0"] * 3
+
+
+def test_a_customers_rows_may_lie_in_several_parts_of_the_files() -> None:
+    """As after compaction, or where a file ends amid a customer and another file is read first."""
+    parts = [[("b", 3), ("c", 1), ("c", 2), ("c", 3)], [("a", 1), ("a", 2), ("a", 3), ("b", 1)], [("b", 2), ("d", 1)]]
+    blocks = [pl.DataFrame(part, schema=["customer_id", "rank"], orient="row") for part in parts]
+    found = [block["customer_id"].to_list() for block in whole_customers(iter(blocks), most=3)]
+    assert found == [["c"] * 3, ["a"] * 3, [], ["b"] * 3 + ["d"]]
 
 
 def test_a_fallback_says_so(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_the_files_are_plain_and_signed(settings: Settings, model: mlflow.pyfunc
 def test_the_requirements_are_what_predicting_needs(settings: Settings, tmp_path: Path) -> None:
     folder = load_model_folder(settings.model_name, "1", tmp_path)
     names = {line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
-    needed = {"deltalake", "faiss-cpu", "lightgbm", "mlflow", "numpy", "pandas", "pyarrow", "pydantic"}
+    needed = {"deltalake", "faiss-cpu", "lightgbm", "mlflow", "numpy", "pandas", "polars", "pyarrow", "pydantic"}
     needed |= {"pydantic-settings", "pytorch-lightning", "safetensors", "scipy", "torch", "torchmetrics"}
     assert names == needed | {"implicit", "threadpoolctl"}, "the last two for als alone"
 

@@ -8,7 +8,7 @@ import pytest
 from jobs.platform.codes import NO_ARTICLE
 from jobs.retrieval.exact import ExactSearch
 from jobs.retrieval.source import Floats
-from jobs.retrieval.two_tower import NearestArticles
+from jobs.retrieval.two_tower import COUNT, NearestArticles
 from tests.jobs.retrieval.small import codes
 
 ITEMS = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
@@ -52,7 +52,7 @@ def test_as_all_dot_products_sorted(most: int) -> None:
 def test_nothing_on_sale_and_nobody_asking() -> None:
     found = NearestArticles(ITEMS, np.zeros(5, dtype=bool)).of(QUERIES)
     assert (found.articles == NO_ARTICLE).all() and np.isnan(found.scores).all()
-    assert NearestArticles(ITEMS, ON_SALE).of(QUERIES[:0]).articles.shape == (0, 100)
+    assert NearestArticles(ITEMS, ON_SALE).of(QUERIES[:0]).articles.shape == (0, COUNT)
 
 
 def test_torch_finds_what_faiss_finds() -> None:
