@@ -16,11 +16,9 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def own_path() -> Iterator[None]:
+def own_path() -> None:
     """A model that MLflow loads puts its copy of the code first in sys.path, where processes started later find it."""
-    before = list(sys.path)
-    yield
-    sys.path[:] = [path for path in sys.path if path in before or not path.endswith("/code")]
+    sys.path[:] = [path for path in sys.path if not path.endswith("/code")]
 
 
 @pytest.fixture(scope="session")
