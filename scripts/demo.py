@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -72,7 +73,7 @@ def params(arguments: argparse.Namespace, data: Path) -> dict[str, Any]:
 
 def make_sample() -> None:
     """The demo's sample, unless it is there. It appears as a whole or not at all."""
-    if SAMPLE.exists():
+    if (SAMPLE / "articles.csv").exists():
         return
     unfinished = SAMPLE.with_name("sample.unfinished")
     command = [JOBS_PYTHON, "-m", "sample_data", "generate", "--out", str(unfinished), *SAMPLED]
@@ -80,6 +81,10 @@ def make_sample() -> None:
         outcome = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if outcome.returncode:
         sys.exit("error: the sample could not be generated")
+    (unfinished / "events").mkdir(exist_ok=True)
+    for file in SAMPLE.glob("events/*"):  # the shop window ran before the demo
+        file.rename(unfinished / "events" / file.name)
+    shutil.rmtree(SAMPLE, ignore_errors=True)
     unfinished.rename(SAMPLE)
     console.print(" ".join(outcome.stdout.split()).replace(str(unfinished), str(SAMPLE)), soft_wrap=True)
 

@@ -101,13 +101,15 @@ def test_the_sample_is_told_of_by_its_own_name(
 ) -> None:
     """It is written beside it first, and appears as a whole."""
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\nmkdir -p "$5" && echo "$5: 3 articles"\n')
+    python.write_text('#!/bin/sh\nmkdir -p "$5/events" && touch "$5/articles.csv" && echo "$5: 3 articles"\n')
     python.chmod(0o755)
     monkeypatch.setattr(demo, "JOBS_PYTHON", str(python))
     monkeypatch.setattr(demo, "ROOT", tmp_path)
     monkeypatch.setattr(demo, "SAMPLE", tmp_path / "sample")
+    (tmp_path / "sample" / "events").mkdir(parents=True)  # the shop window ran before
+    (tmp_path / "sample" / "events" / "a.jsonl").write_text("{}")
     demo.make_sample()
-    assert (tmp_path / "sample").is_dir()
+    assert (tmp_path / "sample" / "articles.csv").exists() and (tmp_path / "sample" / "events" / "a.jsonl").exists()
     said = capsys.readouterr().out
     assert "sample: 3 articles" in said and "unfinished" not in said
 
