@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 
 from expectations.contract import Contract
@@ -175,31 +173,6 @@ def test_nothing_known_no_picks(made: Path, tmp_path: Path) -> None:
     assert window.pick([Met("a00")], 0) == []
     with pytest.raises(JobError, match=r"personal_vectors: nothing there; run publish.personal_picks first"):
         PersonalPicks.open(str(tmp_path))
-
-
-def test_a_full_catalogue_answers_in_time() -> None:
-    """105,542 articles, all on the shelf: the fastest of 20 answers, since the machine may be busy."""
-    rng, size = np.random.default_rng(0), 105_542
-    found = rng.normal(size=(size, 256)).astype(np.float32)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    offsets = pa.array(np.arange(size + 1, dtype=np.int32) * 256)
-    table = pa.table(
-        {
-            "article_id": [f"{n:010d}" for n in range(size)],
-            "vector": pa.ListArray.from_arrays(offsets, pa.array(found.ravel())),
-            "is_available": np.ones(size, dtype=bool),
-            "model_version": ["e"] * size,
-        }
-    )
-    window, seconds = PersonalPicks.of(table, AS_OF), []
-    for _ in range(20):
-        events = [Met(f"{n:010d}") for n in rng.integers(0, size, 30)]
-        started = time.perf_counter()
-        picks = window.pick(events, 12)
-        seconds.append(time.perf_counter() - started)
-        assert len(picks) == 12
-    print(f"median {np.median(seconds) * 1000:.1f} ms, slowest {max(seconds) * 1000:.1f} ms")
-    assert min(seconds) < 0.05
 
 
 def test_the_weights_are_those_of_the_shops_own_mapping() -> None:
