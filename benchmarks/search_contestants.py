@@ -112,26 +112,16 @@ def joint_fit(articles: int, folder: Path) -> dict[str, float]:
     return {"seconds": time.perf_counter() - began, "epochs": epochs}
 
 
+#: What questions to a search are made of.
+QUERY_WORDS = (
+    "red", "blue", "black", "summer", "winter", "dress", "jacket", "ladies", "mens",
+    "cotton", "striped", "jersey", "shoes", "soft", "long",
+)  # fmt: skip
+
+
 def questions() -> list[str]:
     rng = np.random.default_rng(0)
-    words = [
-        "red",
-        "blue",
-        "black",
-        "summer",
-        "winter",
-        "dress",
-        "jacket",
-        "ladies",
-        "mens",
-        "cotton",
-        "striped",
-        "jersey",
-        "shoes",
-        "soft",
-        "long",
-    ]
-    return [" ".join(rng.choice(words, rng.integers(2, 7))) for _ in range(QUESTIONS)]
+    return [" ".join(rng.choice(QUERY_WORDS, rng.integers(2, 7))) for _ in range(QUESTIONS)]
 
 
 def search(name: str, articles: int, folder: Path) -> dict[str, float]:

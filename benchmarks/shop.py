@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmarks import shop_warehouse
 from benchmarks.contest import RESULTS, ROOT, family, machine, write_section
+from benchmarks.search_contestants import QUERY_WORDS
 
 RATE, SECONDS, WARM_UP_SECONDS = 30, 60, 10
 #: Accounts that ask, articles that are asked for, questions to the search, lookups of the peer.
@@ -32,21 +33,6 @@ ACCOUNTS, ARTICLES, QUESTIONS, LOOKUPS = 200, 2_000, 100, 20
 PORT = 8017
 #: What pages take at most, by the requirements: milliseconds, MiB and seconds.
 LIMITS = {"pages": 100, "search": 150, "memory": 1024, "start": 5}
-_WORDS = (
-    "red",
-    "blue",
-    "summer",
-    "winter",
-    "dress",
-    "jacket",
-    "ladies",
-    "mens",
-    "cotton",
-    "striped",
-    "jersey",
-    "soft",
-    "long",
-)
 
 
 def run(articles: int, customers: int) -> None:
@@ -118,7 +104,7 @@ def _search() -> dict[str, float]:
     rng = random.Random(1)
 
     def ask() -> tuple[float, bytes]:
-        words = quote_plus(" ".join(rng.sample(_WORDS, rng.randint(2, 5))))
+        words = quote_plus(" ".join(rng.sample(QUERY_WORDS, rng.randint(2, 5))))
         connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
         began = time.perf_counter()
         connection.request("GET", f"/search/?q={words}")

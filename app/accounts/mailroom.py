@@ -64,7 +64,7 @@ def sign_up(site: str, email: str, password: str, birth_date: date | None, taste
         site: scheme and host of the shop.
         email: as models.normalized has it.
         password: its hash.
-        birth_date: as told, if told.
+        birth_date: as entered, if at all.
         taste: likewise.
     """
     SignUp.objects.filter(made_at__lt=timezone.now() - timedelta(hours=SIGN_UP_HOURS)).delete()

@@ -10,7 +10,7 @@ from django.db import models
 
 
 def new_customer_id() -> str:
-    """64 hexadecimal digits that nobody has, as H&M's ids are."""
+    """A new random id of 64 hexadecimal digits, as H&M's ids are."""
     return secrets.token_hex(32)
 
 
@@ -39,7 +39,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser):
     """Somebody with a password.
 
-    `birth_date` and `taste` (index groups of the catalogue) are told at sign-up, or not.
+    `birth_date` and `taste` (index groups of the catalogue) are optional answers at sign-up.
     """
 
     email = models.EmailField("E-mail address", unique=True)
@@ -70,7 +70,7 @@ class SignUp(models.Model):
 
 
 class Limit(models.Model):
-    """How often something was done in a window of time; `key` is a digest that names nobody."""
+    """How often something was done in a window of time; `key` is a digest that identifies no person."""
 
     key = models.CharField(max_length=64, unique=True)
     count = models.PositiveIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""Middleware: pages are nobody's but the browser's that asked, and none of somebody who is logged in is kept."""
+"""Middleware: no shared cache keeps a page, and no cache at all a page of a user who is logged in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Middleware: who asks, where proxies stand between. Without any, what a request says of its way is nobody's word."""
+"""Middleware: the client's address behind trusted proxies; without any, forwarding headers are ignored."""
 
 from __future__ import annotations
 

@@ -53,10 +53,10 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         if not is_allowed("sign_up", address(request), 20, HOUR):
             return too_many(request)
         if form.is_valid():
-            told = form.cleaned_data
+            entered = form.cleaned_data
             mailroom.later(
-                mailroom.sign_up, _site(request), told["email"], make_password(told["password"]),
-                told["birth_date"], told.get("taste", []),
+                mailroom.sign_up, _site(request), entered["email"], make_password(entered["password"]),
+                entered["birth_date"], entered.get("taste", []),
             )  # fmt: skip
             return redirect("accounts:check_mail")
     return render(request, "accounts/sign_up.html", {"form": form})
@@ -94,15 +94,15 @@ def _confirmed(token: str, password: str) -> User | None:
     )
     if not waiting.update(attempts=F("attempts") + 1):
         return None
-    told = SignUp.objects.get(token_hash=mailroom.token_hash(token))
-    if not check_password(password, told.password):
+    pending = SignUp.objects.get(token_hash=mailroom.token_hash(token))
+    if not check_password(password, pending.password):
         return None
     try:
         with transaction.atomic():
             user = User.objects.create(
-                email=told.email, password=told.password, birth_date=told.birth_date, taste=told.taste
+                email=pending.email, password=pending.password, birth_date=pending.birth_date, taste=pending.taste
             )
-            SignUp.objects.filter(email=told.email).delete()
+            SignUp.objects.filter(email=pending.email).delete()
     except IntegrityError:  # another sign-up of this address was finished meanwhile
         return None
     return user
@@ -184,7 +184,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @login_required
 @sensitive_post_parameters("password")
 def delete(request: HttpRequest) -> HttpResponse:
-    """The account goes, with basket, wishes and orders; its events stay, as nobody's (app.events.erasure)."""
+    """The account goes, with basket, wishes and orders; its events stay, anonymised (app.events.erasure)."""
     form = forms.DeleteForm(request.POST or None)
     if request.method == "POST":
         if not is_allowed("password", str(request.user.pk), 10, HOUR // 4):

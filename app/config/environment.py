@@ -1,4 +1,4 @@
-"""What the shop is told by its environment, all of it optional: see docs/how-to/shop-window.md."""
+"""What the shop takes from its environment, all of it optional: see docs/how-to/shop-window.md."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ def events_folder() -> Path:
 
     Raises ImproperlyConfigured where the data are in an object store.
     """
-    told = os.environ.get("ATELIER_SHOP_EVENTS")
+    folder = os.environ.get("ATELIER_SHOP_EVENTS")
     data = os.environ.get("ATELIER_DATA") or "data/sample"
-    if not told and "://" in data:
+    if not folder and "://" in data:
         raise ImproperlyConfigured(f"ATELIER_SHOP_EVENTS: give a folder; events cannot be written to {data}")
-    return Path(told or f"{data}/events").resolve()
+    return Path(folder or f"{data}/events").resolve()
 
 
 def mail(folder: Path) -> dict[str, Any]:

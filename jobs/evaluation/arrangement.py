@@ -38,7 +38,7 @@ from jobs.ranking.arrange import (
     arranged,
     arrangement_of,
     eligible,
-    looks_of,
+    image_directions,
 )
 from jobs.retrieval.images import image_embeddings, slice_of
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, day_number, encode, load_purchases
@@ -99,8 +99,8 @@ def goods_of(job: Job, history: Purchases, start: date) -> Goods:
     first = np.full(len(history.article_ids), day_number(start))
     first[history.article[::-1]] = history.day[::-1]
     encoder = slice_of(job, job.settings.encoder)
-    looks = looks_of(image_embeddings(job, history.article_ids, encoder))
-    return Goods(history.products(), first >= day_number(start - timedelta(days=NEW_DAYS)), looks)
+    images = image_directions(image_embeddings(job, history.article_ids, encoder))
+    return Goods(history.products(), first >= day_number(start - timedelta(days=NEW_DAYS)), images)
 
 
 def shown(lists: Ints, goods: Goods, asked: Arrangement, seed: int) -> Ints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _NORMAL = NormalDist()
 #: Of a 95 % interval, and of a test at 5 %.
@@ -21,10 +21,16 @@ class Interval(NamedTuple):
 
 def wilson(successes: float, trials: float) -> Interval:
     """The 95 % interval of a share of independent trials, at least one (Wilson, JASA 22, 1927)."""
+    low, high = wilson_bounds(successes, trials)
+    return Interval(max(low, 0.0), min(high, 1.0))
+
+
+def wilson_bounds(successes: Any, trials: Any) -> tuple[Any, Any]:
+    """As `wilson`, of numbers, Polars expressions or Spark columns; rounding may leave them just outside [0, 1]."""
     share, shrink = successes / trials, 1 + Z**2 / trials
     centre = (share + Z**2 / (2 * trials)) / shrink
-    half = Z / shrink * math.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
-    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
+    half = Z / shrink * (share * (1 - share) / trials + Z**2 / (4 * trials**2)) ** 0.5
+    return centre - half, centre + half
 
 
 class Moments(NamedTuple):

@@ -37,7 +37,7 @@ from jobs.ranking.arrange import (
     arranged,
     arrangement_of,
     eligible,
-    looks_of,
+    image_directions,
 )
 from jobs.retrieval.images import image_embeddings, slice_of
 from jobs.retrieval.purchases import still_there
@@ -169,8 +169,8 @@ def shelf(job: Job, asked: Arrangement) -> Shelf:
         features = features.rename_columns(["article_id", "first_sale_date", *_SALES])
     known = with_labels(rows, features, day)
     encoder = slice_of(job, job.settings.encoder) if asked.diversity else None
-    looks = looks_of(image_embeddings(job, known["article_id"].to_arrow().cast(pa.string()), encoder))
-    return Shelf(known, Goods(known["product"].to_numpy(), known["is_new"].to_numpy(), looks))
+    images = image_directions(image_embeddings(job, known["article_id"].to_arrow().cast(pa.string()), encoder))
+    return Shelf(known, Goods(known["product"].to_numpy(), known["is_new"].to_numpy(), images))
 
 
 def share_limits(job: Job, articles: pl.DataFrame, lists: int, asked: Arrangement) -> Limits | None:

@@ -26,7 +26,7 @@ ARRANGEMENT = ("max_variants", "new_arrivals_share", "diversity", "max_article_s
 #: An article is a new arrival for so many days after its first sale.
 NEW_DAYS = 14
 #: Components of an image embedding that are compared.
-LOOK_DIM = 32
+IMAGE_DIM = 32
 #: An irrational number: its multiples fill the unit interval evenly, so that each article draws other customers.
 _GOLDEN = 0.6180339887498949
 
@@ -70,12 +70,12 @@ class Goods(NamedTuple):
     Attributes:
         product: code of its product, (articles,).
         is_new: first sold in the last NEW_DAYS days, (articles,).
-        looks: unit vector of its picture, zero without one, (articles, d); d may be 0.
+        images: unit vector of its picture, zero without one, (articles, d); d may be 0.
     """
 
     product: Ints
     is_new: Mask
-    looks: Floats
+    images: Floats
 
 
 class Demand:
@@ -106,9 +106,9 @@ class Demand:
         return rank.astype(np.int32), part.astype(np.float32)
 
 
-def looks_of(images: Floats) -> Floats:
+def image_directions(images: Floats) -> Floats:
     """The leading components of image embeddings, (articles, d), with length one, or zero."""
-    leading = images[:, :LOOK_DIM]
+    leading = images[:, :IMAGE_DIM]
     return leading / np.maximum(np.linalg.norm(leading, axis=1, keepdims=True), 1e-12)
 
 
@@ -138,7 +138,7 @@ def arranged(articles: Ints, goods: Goods, asked: Arrangement, count: int, fits:
     rows, width = articles.shape
     code = np.maximum(articles, 0)
     product, is_new = goods.product[code], goods.is_new[code]
-    looks = goods.looks[code] if asked.diversity else np.zeros((rows, width, 0), np.float32)
+    images = goods.images[code] if asked.diversity else np.zeros((rows, width, 0), np.float32)
     worth = (1 - asked.diversity) / np.log2(np.arange(2, width + 2))
     free = articles != NO_ARTICLE
     fits = free if fits is None else free & fits
@@ -157,7 +157,7 @@ def arranged(articles: Ints, goods: Goods, asked: Arrangement, count: int, fits:
         wanted -= is_new[row, pick]
         variants += product == product[row, pick][:, None]
         if asked.diversity:
-            np.maximum(likeness, np.einsum("nwd,nd->nw", looks, looks[row, pick]), out=likeness)
+            np.maximum(likeness, np.einsum("nwd,nd->nw", images, images[row, pick]), out=likeness)
     return columns
 
 

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from expectations.business import ALL, BUSINESS_METRICS, RETENTION
+from jobs.metrics.rates import wilson_bounds
 from jobs.platform.settings import WEEK
 from jobs.reports.assortment import FOURTH_WEEK, NEW_WEEKS
 from jobs.reports.baskets import CHURN_WEEKS, ONLINE, PERIOD_DAYS, STORE
@@ -22,7 +23,6 @@ LONG = {
     "customer_count": pl.Int64, "ci_low": pl.Float64, "ci_high": pl.Float64,
 }  # fmt: skip
 #: Normal quantile of a two-sided 95 % interval.
-_Z = 1.959963984540054
 #: Decimals of a value: sums of prices differ beyond them by the order that they are added in.
 _DECIMALS = 9
 
@@ -238,10 +238,8 @@ def channel_metrics(daily: pl.DataFrame, weekly: pl.DataFrame) -> pl.DataFrame:
 
 def wilson(successes: pl.Expr, trials: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """Wilson's 95 % interval of a rate (Wilson, JASA 22, 1927)."""
-    share = successes / trials
-    middle = (share + _Z**2 / (2 * trials)) / (1 + _Z**2 / trials)
-    half = _Z / (1 + _Z**2 / trials) * (share * (1 - share) / trials + _Z**2 / (4 * trials**2)).sqrt()
-    return (middle - half).clip(0.0), (middle + half).clip(upper_bound=1.0)
+    low, high = wilson_bounds(successes, trials)
+    return low.clip(0.0), high.clip(upper_bound=1.0)
 
 
 def metric_rows(

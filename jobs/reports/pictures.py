@@ -250,20 +250,20 @@ def weekly(metrics: pl.DataFrame, shown: dict[str, str], label: str, name: str) 
 
 
 def calibration(bands: pl.DataFrame) -> str:
-    """Churn that was foretold against what happened, a point for each band of recency with Wilson's interval.
+    """Churn that was predicted against what happened, a point for each band of recency with Wilson's interval.
 
     Args:
         bands: segment, customer_count, churn_probability and churn_realised.
     """
     low, high = wilson(pl.col("churn_realised") * pl.col("customer_count"), pl.col("customer_count"))
     points = bands.select("churn_probability", "churn_realised", low=low, high=high) * 100
-    told, came = points["churn_probability"], points["churn_realised"]
+    predicted, observed = points["churn_probability"], points["churn_realised"]
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 100], [0, 100], color=GREY, lw=1, ls="--")
-        below, above = (came - points["low"]).clip(0), (points["high"] - came).clip(0)
-        axes.errorbar(told, came, [below, above], fmt="o", ms=4, color=BLUE, ecolor=BLUE, capsize=3)
-        axes.set(xlabel="% foretold", ylabel="% happened", xlim=(0, 102), ylim=(0, 102))
+        below, above = (observed - points["low"]).clip(0), (points["high"] - observed).clip(0)
+        axes.errorbar(predicted, observed, [below, above], fmt="o", ms=4, color=BLUE, ecolor=BLUE, capsize=3)
+        axes.set(xlabel="% predicted", ylabel="% observed", xlim=(0, 102), ylim=(0, 102))
         axes.grid()
 
     return svg(draw, name="calibration")

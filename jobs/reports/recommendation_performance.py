@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from expectations.events import EVENTS
 from expectations.performance import EVERY, EVERY_NUMBER, RECOMMENDATION_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
-from jobs.metrics.rates import Z
+from jobs.metrics.rates import wilson_bounds
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK
 from jobs.reports.attribution import DIMENSIONS, impressions_and_acts, week_start, with_recommenders
@@ -64,11 +64,9 @@ def _counts(rows: DataFrame, kind: tuple[str, ...]) -> DataFrame:
 
 def _wilson(name: str, successes: Column, trials: Column) -> dict[str, Column]:
     """A share with its 95 % interval, as jobs.metrics.rates has it."""
-    share, shrink = successes / trials, 1 + Z**2 / trials
-    centre = (share + Z**2 / (2 * trials)) / shrink
-    half = Z / shrink * F.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials * trials))
-    low, high = F.greatest(centre - half, F.lit(0.0)), F.least(centre + half, F.lit(1.0))
-    return {name: share, f"{name}_ci_low": low, f"{name}_ci_high": high}
+    low, high = wilson_bounds(successes, trials)
+    cut = {f"{name}_ci_low": F.greatest(low, F.lit(0.0)), f"{name}_ci_high": F.least(high, F.lit(1.0))}
+    return {name: successes / trials} | cut
 
 
 def impressions(job: Job, weeks: int) -> DataFrame | None:

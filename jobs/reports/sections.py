@@ -61,7 +61,7 @@ def key_figures(mine: pl.DataFrame) -> Section:
 
 
 def customers(job: Job, mine: pl.DataFrame, cohorts: pl.DataFrame) -> Section:
-    """Who buys: by group, by cohort, by segment, and how well churn was foretold."""
+    """Who buys: by group, by cohort, by segment, and how well churn was predicted."""
     made = [blocks.heading("By age band"), segment_table(mine, "age_band")]
     made += [blocks.heading("By club membership"), segment_table(mine, "club_status")]
     made += [blocks.heading("New and returning"), segment_table(mine, "lifecycle")]
@@ -91,7 +91,7 @@ def customers(job: Job, mine: pl.DataFrame, cohorts: pl.DataFrame) -> Section:
 
 
 def churn(mine: pl.DataFrame) -> list[Markup]:
-    """Churn as it was foretold 90 days ago beside what happened, as a table and a picture."""
+    """Churn as it was predicted 90 days ago beside what happened, as a table and a picture."""
     is_shown = pl.col("segment_type").is_in([ALL, "recency_band"]) & pl.col("metric").str.starts_with("churn_")
     check = mine.filter(is_shown & (pl.col("customer_count") >= FOLD) & ~pl.col("metric").str.contains("rate"))
     if not len(check.filter(pl.col("segment_type") == "recency_band")):
@@ -109,17 +109,17 @@ def churn(mine: pl.DataFrame) -> list[Markup]:
         )
         for row in bands.iter_rows(named=True)
     ]
-    made = [blocks.heading("Churn foretold 90 days ago, and what happened")]
+    made = [blocks.heading("Churn predicted 90 days ago, and what happened")]
     for row in wide.filter(pl.col("segment") == ALL).iter_rows(named=True):
         made.append(
             blocks.text(
-                f"Of all: foretold {row['churn_probability']:.1%}, happened {row['churn_realised']:.1%}; mean squared"
+                f"Of all: predicted {row['churn_probability']:.1%}, observed {row['churn_realised']:.1%}; mean squared"
                 f" error {row['churn_brier']:.3f}, where nothing but the overall share would have"
                 f" {row['churn_realised'] * (1 - row['churn_realised']):.3f}."
             )
         )
-    table = blocks.table(("last basket then", "customers", "foretold", "happened"), told, (1, 2, 3))
-    caption = "Calibration: on the line, churn came as foretold; 95 % interval"
+    table = blocks.table(("last basket then", "customers", "predicted", "observed"), told, (1, 2, 3))
+    caption = "Calibration: on the line, churn came as predicted; 95 % interval"
     made.append(blocks.beside([table, blocks.figure(caption, pictures.calibration(bands))]))
     return made
 

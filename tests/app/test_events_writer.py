@@ -191,7 +191,7 @@ def test_a_full_disk_stops_no_page_and_loses_nothing_that_fits_in_memory(
     began = time.monotonic()
     for n in range(2, 500):
         writer.put([event(n)])
-    assert time.monotonic() - began < 5, "putting events never waits for the disk"
+    assert time.monotonic() - began < 0.5
     wait_for(lambda: writer.error)
     assert "No space" in writer.error
     monkeypatch.setattr(module.os, "write", real)

@@ -66,8 +66,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows += [figure("all", "all", "conversion", 0.25, 40) | {"ci_low": 0.2, "ci_high": 0.3}]
     churn = [("all", "all", 0.4, 0.3, 60), ("recency_band", "up to 14 days", 0.25, 0.2, 30)]
     churn += [("recency_band", "up to 7 days", 0.3, 0.4, 30), ("recency_band", "over 365 days", 0.9, 0.8, 9)]
-    for kind, segment, told, came, count in churn:
-        values = {"churn_probability": told, "churn_realised": came, "churn_brier": 0.15}
+    for kind, segment, predicted, observed, count in churn:
+        values = {"churn_probability": predicted, "churn_realised": observed, "churn_brier": 0.15}
         rows += [figure(kind, segment, metric, value, count) for metric, value in values.items()]
     rows += [figure("cohort", "2020-06", f"retention_30d_{n}", 0.3 / n, 15) for n in (1, 2)]
     future = [figure("all", "all", "revenue", 987654.0, 40, -1)]
@@ -130,7 +130,7 @@ def test_it_tells_the_figures_and_nothing_of_the_future(page: str) -> None:
 
 def test_churn_is_told_beside_what_happened(page: str) -> None:
     text = re.sub(r"<[^>]+>", " ", page)
-    assert "foretold 40.0%, happened 30.0%; mean squared error 0.150, where" in text and "would have 0.210" in text
+    assert "predicted 40.0%, observed 30.0%; mean squared error 0.150, where" in text and "would have 0.210" in text
     assert text.index("up to 7 days") < text.index("up to 14 days") and "over 365 days" not in text
     assert "Calibration" in text
 
