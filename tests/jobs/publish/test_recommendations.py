@@ -223,7 +223,7 @@ def test_buckets_can_be_computed_anywhere(tmp_path: Path) -> None:
     assert found == {c: int(hashlib.md5(c.encode()).hexdigest()[:8], 16) % 100 for c in ("ann", "bob", "cat")}
     for customer, bucket in found.items():
         query = "SELECT ('0x' || md5($1)[:8])::BIGINT % 100"
-        assert duckdb.execute(query, [customer]).fetchone() == (bucket,)
+        assert duckdb.execute(query, [customer]).fetchall() == [(bucket,)]
 
 
 def test_publishing_does_not_wait_for_torch() -> None:
