@@ -24,7 +24,8 @@ from app.catalog.finder import MAX_WORDS, SOCKET, address, receive, send
 from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
 from jobs.platform.errors import JobError
-from jobs.platform.settings import LAST_DAY, Settings
+from jobs.platform.setting_types import LAST_DAY
+from jobs.platform.settings import Settings
 from jobs.platform.tables import Tables
 
 #: Methods by what they are asked; the first that the warehouse has vectors of.

@@ -7,79 +7,33 @@ the DAGs are made of the same definitions (jobs.platform.dag_interface).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobs.platform.setting_types import (
+    Day,
+    EmptyIsAbsent,
+    Encoder,
+    Location,
+    Method,
+    System,
+    SystemSources,
+    TextEncoder,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WEEK = timedelta(days=7)
 #: Weekday that weeks begin on, and end before.
 WEDNESDAY = 2
 #: Whole weeks before the as-of date that a model is judged on, unknown to its evaluated fit: one decides nothing.
 EVALUATION_FOLDS = 4
-FIRST_DAY, LAST_DAY = date(1980, 1, 1), date(2200, 1, 1)
-
-#: Systems (jobs.recommenders.registry) that can be candidate sources of the two-stage model: those whose fit can be
-#: saved with it. The matrix factorisations of `implicit` but als are fitted anew for each date, Spark's makes what als
-#: does, and side features are of the catalogue that a fit found.
-SystemSource = Literal["als", "item_knn", "user_knn", "bought_together", "rnn", "lstm", "gru", "self_attentive"]
 
 #: What every job takes.
 COMMON = ("as_of_date", "run_id", "warehouse", "published_file")
-
-
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
-
-
-def _empty_is_absent(value: object) -> object:
-    """An empty text field of the DAG's form means "not given"."""
-    return None if value == "" else value
-
-
-def _day(value: object) -> object:
-    """A day as a person writes it: pydantic takes digits alone for seconds since 1970."""
-    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        raise ValueError(f"{value!r} is no day written as YYYY-MM-DD")
-    return value
-
-
-def _plausible(value: date) -> date:
-    """Weeks before and after it have to be days, too, that pandas and Parquet know."""
-    if not FIRST_DAY <= value <= LAST_DAY:
-        raise ValueError(f"{value} is not between {FIRST_DAY} and {LAST_DAY}")
-    return value
-
-
-def _location(value: str) -> str:
-    if not value.strip() or not value.isprintable():
-        raise ValueError(f"{value!r} names no place: give a folder or an object-store URI")
-    return value
-
-
-def _names(value: object) -> object:
-    """Names with commas between, as on the command line; each once, in the order of the choices."""
-    names = [name.strip() for name in value.split(",") if name] if isinstance(value, str) else value
-    offered = get_args(SystemSource)
-    if isinstance(names, list | tuple) and set(names) <= set(offered):
-        return tuple(name for name in offered if name in names)
-    return names
-
-
-EmptyIsAbsent = BeforeValidator(_empty_is_absent)
-Location = Annotated[str, BeforeValidator(_text), AfterValidator(_location)]
 
 
 class Settings(BaseSettings):
@@ -95,9 +49,7 @@ class Settings(BaseSettings):
     )
 
     # Of every job: COMMON.
-    as_of_date: Annotated[date, BeforeValidator(_day), AfterValidator(_plausible)] = Field(
-        description="Nothing dated on or after this day touches the run (YYYY-MM-DD)"
-    )
+    as_of_date: Day = Field(description="Nothing dated on or after this day touches the run (YYYY-MM-DD)")
     run_id: str = Field(
         "manual", min_length=1, max_length=250, description="Stamp of this run: Airflow's run id, or any name"
     )
@@ -133,19 +85,7 @@ class Settings(BaseSettings):
     )
 
     # Of jobs that look at pictures, or at what was seen on them.
-    encoder: Literal[
-        "efficientnet_lite0",
-        "efficientnet_lite0_colour",
-        "resnet152",
-        "resnet50",
-        "mobilenet_v2",
-        "fashion_clip",
-        "align",
-        "catalogue",
-        "catalogue_lite0",
-        "autoencoder",
-        "eigenfaces",
-    ] = Field(
+    encoder: Encoder = Field(
         "efficientnet_lite0",
         description="Image encoder: efficientnet_lite0 (ImageNet weights, installed), efficientnet_lite0_colour (the"
         " same, joined with the garment's colours), resnet152, resnet50 or mobilenet_v2 (ImageNet weights through"
@@ -175,37 +115,14 @@ class Settings(BaseSettings):
     sweep_epochs: tuple[PositiveInt, ...] = Field(
         (30, 50, 100), min_length=1, description="Epochs of the autoencoder's sweep, with commas between"
     )
-    method: Literal[
-        "cosine_efficientnet_lite0",
-        "cosine_efficientnet_lite0_colour",
-        "cosine_resnet152",
-        "cosine_resnet50",
-        "cosine_mobilenet_v2",
-        "cosine_fashion_clip",
-        "cosine_align",
-        "cosine_catalogue",
-        "cosine_catalogue_lite0",
-        "euclidean_autoencoder",
-        "eigenfaces",
-        "tfidf",
-        "minilm",
-        "roberta",
-        "fashion_clip_text",
-        "fashion_clip_both",
-        "align_text",
-        "align_both",
-        "joint",
-        "joint_image",
-        "joint_text",
-        "fused",
-    ] = Field(
+    method: Method = Field(
         "cosine_efficientnet_lite0_colour",
         description="How similar articles are found: by pictures (metric and image encoder), by texts (tfidf, minilm,"
         " ...), in the joint space of both (joint: their sum), or by the fused ranks of joint, minilm and tfidf",
     )
 
     # Of jobs that look at descriptions.
-    text_encoder: Literal["minilm", "tfidf", "roberta", "fashion_clip", "align"] = Field(
+    text_encoder: TextEncoder = Field(
         "minilm",
         description="Text encoder: minilm (a sentence encoder that the set-up fetches), tfidf (words and letters,"
         " fitted on the catalogue), roberta, or the text towers of fashion_clip and align (from the hub)",
@@ -229,33 +146,11 @@ class Settings(BaseSettings):
         1, ge=1, le=52, description="Which of them a task fits and judges, counted back from the as-of date"
     )
     max_epochs: int = Field(20, ge=1, le=200, description="Epochs at most; the best on the validation week is kept")
-    extra_sources: Annotated[tuple[SystemSource, ...], NoDecode, BeforeValidator(_names)] = Field(
+    extra_sources: SystemSources = Field(
         (),
         description="Systems that are candidate sources of the two-stage model beside its own, with commas between",
     )
-    system: Literal[
-        "als",
-        "als_spark",
-        "bpr",
-        "logistic_mf",
-        "item_knn",
-        "user_knn",
-        "bought_together",
-        "rnn",
-        "lstm",
-        "gru",
-        "rnn_features",
-        "lstm_features",
-        "gru_features",
-        "self_attentive",
-        "self_attentive_features",
-        "similar_articles",
-        "user_based",
-        "embedding_image",
-        "embedding_text",
-        "embedding_joint",
-        "two_stage",
-    ] = Field("als", description="Which recommender system is fitted and judged")
+    system: System = Field("als", description="Which recommender system is fitted and judged")
     system_epochs: int = Field(10, ge=1, le=200, description="Passes of a sequence network over the purchases")
     class_weighting: tuple[NonNegativeFloat, ...] = Field(
         (0.0, 0.25),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.platform.codes import NO_ARTICLE, Ints
-from jobs.platform.settings import SystemSource
+from jobs.platform.setting_types import SystemSource
 from jobs.retrieval import (
     co_occurrence,
     popularity,

@@ -29,7 +29,8 @@ from jobs.embeddings.decode import open_rgb, read
 from jobs.embeddings.versions import image_folder
 from jobs.platform.errors import JobError
 from jobs.platform.job import EXIT_JOB_ERROR
-from jobs.platform.settings import LAST_DAY, Settings
+from jobs.platform.setting_types import LAST_DAY
+from jobs.platform.settings import Settings
 from jobs.platform.warehouse import Warehouse
 from jobs.similarity.catalogue_search import MOST, CatalogueSearch, check_top
 from jobs.similarity.methods import METHODS, parts_of

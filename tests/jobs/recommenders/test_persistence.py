@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from jobs.platform.codes import NO_ARTICLE
-from jobs.platform.settings import Settings, SystemSource
+from jobs.platform.setting_types import SystemSource
+from jobs.platform.settings import Settings
 from jobs.recommenders.persistence import fit_sources, load, save
 from jobs.recommenders.recommender import Model, Persistable, rows_and_codes
 from jobs.recommenders.registry import SYSTEMS
