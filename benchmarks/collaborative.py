@@ -25,9 +25,9 @@ def run(data: Path | None, scale: float) -> None:
         data: folder with H&M-shaped files; None: generated for this run.
         scale: size of what is generated.
     """
-    results, told = {}, {}
+    results, measured = {}, {}
     with tempfile.TemporaryDirectory(prefix="atelier-bench-", dir=Path.cwd()) as folder:
-        warehouse, file = Path(folder, "warehouse"), Path(folder, "told.json")
+        warehouse, file = Path(folder, "warehouse"), Path(folder, "results.json")
         data = data or generated(Path(folder, "data"), scale)
         for job in PREPARE:
             flags = [f"--as-of-date={AS_OF}", f"--data={data}", f"--warehouse={warehouse}"]
@@ -35,12 +35,12 @@ def run(data: Path | None, scale: float) -> None:
         for name, system in SYSTEMS.items():
             command = [sys.executable, "-m", "benchmarks.collaborative_contestants", str(warehouse), system, str(file)]
             results[name] = measure(command)
-            told[name] = json.loads(file.read_text())
-            print(f"{name}: {told[name]}", flush=True)
-    facts = told["implicit"]
+            measured[name] = json.loads(file.read_text())
+            print(f"{name}: {measured[name]}", flush=True)
+    facts = measured["implicit"]
     said = "; ".join(
         f"{name}: fit {t['fit']:.1f} s, picks {t['picks']:.1f} s, recall@100 {t['recall']:.4f}"
-        for name, t in told.items()
+        for name, t in measured.items()
     )
     note = (
         f"{facts['units']:,} units of {facts['customers']:,} customers and {facts['articles']:,} articles before"

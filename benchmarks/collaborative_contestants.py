@@ -38,7 +38,7 @@ def main(warehouse: str, system: str, file: str) -> None:
     source = model.at(history, start, COUNT)
     buyers = np.split(truth.customers, range(BLOCK, len(truth.customers), BLOCK))
     found = np.concatenate([source.of(block).articles for block in buyers])
-    told = {
+    measured = {
         "fit": fitted - began,
         "picks": time.perf_counter() - fitted,
         "recall": float(recall(hit_ranks(found, truth), truth, COUNT).mean()),
@@ -47,7 +47,7 @@ def main(warehouse: str, system: str, file: str) -> None:
         "articles": int(history.articles_on_sale().sum()),
         "buyers": len(truth.customers),
     }
-    Path(file).write_text(json.dumps(told))
+    Path(file).write_text(json.dumps(measured))
 
 
 if __name__ == "__main__":

@@ -44,12 +44,12 @@ def run(data: Path | None, scale: float, warehouse: Path | None, as_of: date = A
                 subprocess.run(
                     [sys.executable, "-m", f"jobs.{job}", *flags], env=os.environ | QUICKLY, check=True, cwd=ROOT
                 )
-        told = Path(folder, "told.json")
-        command = [sys.executable, "-m", "benchmarks.scoring_atelier", str(warehouse), str(as_of), str(told)]
+        out = Path(folder, "results.json")
+        command = [sys.executable, "-m", "benchmarks.scoring_atelier", str(warehouse), str(as_of), str(out)]
         results = {"score": measure([*command, "score"])}
-        score = json.loads(told.read_text())
+        score = json.loads(out.read_text())
         results["search beside faiss"] = measure([*command, "search"])
-        search = json.loads(told.read_text())
+        search = json.loads(out.read_text())
     note = (
         f"{score['outcome']} ({score['ranker']} ranks): nine candidate sources, exact search for the 100 nearest of"
         f" {search['articles']:,} articles among them, ranked, checked and committed to Delta, 30 rows each, reading of"

@@ -80,8 +80,8 @@ def searched(job: Job) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    warehouse, as_of, told, what = sys.argv[1:]
+    warehouse, as_of, out, what = sys.argv[1:]
     settings = Settings(as_of_date=as_of, warehouse=warehouse)  # type: ignore[arg-type]
     use_tracking(settings)
     found = {"score": scored, "search": searched}[what](Job("ranking.score", settings, SNAPSHOT_TABLES, (CANDIDATES,)))
-    Path(told).write_text(json.dumps(found))
+    Path(out).write_text(json.dumps(found))

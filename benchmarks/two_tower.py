@@ -50,7 +50,7 @@ PAGE, SECTION, RESULT = ROOT / "docs" / "results" / "two_stage.md", "two-tower",
 PLACES = 100
 #: With recency weighting a purchase weighs half as much after so many weeks.
 HALF_LIFE_WEEKS = 2
-#: Slices of the protocol that are told, in words.
+#: Slices of the protocol that are reported, in words.
 SLICES = {ALL_BUYERS: "all", NEW_ARTICLES: "articles first sold in the last 7 days"}
 POPULAR = "best sellers of the last 7 days"
 #: Where a pair comes from.

@@ -4,8 +4,8 @@ Every Sunday at 00:00 UTC, between two weekly runs: the tables' small files are 
 lookups ask for, files that nobody can reach any more are removed, and each table's log is summed up. No row changes.
 
 **Retention.** Replaced versions of a table (time travel), and files that killed runs left, are kept for
-`retention_days`, 30 by default and never fewer than 7, because the files of a run that is still writing are told from
-a killed run's by their age alone. For another number give `retention_days` in the form, or set
+`retention_days`, 30 by default and never fewer than 7, because only their age distinguishes the
+files of a run that is still writing from a killed run's. For another number give `retention_days` in the form, or set
 `ATELIER_RETENTION_DAYS` for good. It is noted in each table, where every engine's VACUUM finds it.
 
 **Beside a weekly run.** Both take slots of the pool `heavy`. Where it has several, a publish that meets housekeeping

@@ -100,7 +100,7 @@ BACKTEST_METRICS = Contract(
     "after it, as the model ages.",
     columns=(
         *_metric_columns(
-            system="Model, baseline, or candidates/merged: all candidates in an order that nobody learnt",
+            system="Model, baseline, or candidates/merged: all candidates, unranked",
             as_of=_FITTED,
         ),
         _AGE,

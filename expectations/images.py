@@ -60,7 +60,7 @@ IMAGE_FEATURES = Contract(
         Column(
             "has_silhouette",
             "boolean",
-            "The garment could be told from a pale, even background that reaches the picture's border and shows "
+            "The garment could be separated from a pale, even background that reaches the picture's border and shows "
             "through holes; else colours are those of the whole picture",
             nullable=True,
         ),

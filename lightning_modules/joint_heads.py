@@ -117,7 +117,7 @@ class PairBatches:
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         wording = drawn_wordings(self.pairs.wordings, generator)
         for rows in order.to(device).split(self.batch_size):
-            if len(rows) > 1 or count == 1:  # one pair alone has nothing to be told from
+            if len(rows) > 1 or count == 1:  # one pair alone has nothing to be contrasted with
                 chosen = wording[rows]
                 yield Batch(self.pairs.images[rows], self.pairs.texts[chosen], self.pairs.product[rows], chosen)
 

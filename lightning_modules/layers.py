@@ -80,7 +80,7 @@ class Tower(nn.Module):
 
     Args:
         ids: size of an embedding of ids that is added to what the features give; 0: features only. It starts at zero,
-            so an id that was never trained is told by its features alone.
+            so an id that was never trained is represented by its features alone.
     """
 
     def __init__(self, inputs: FeatureInput, ids: int = 0) -> None:

@@ -27,7 +27,7 @@ class ArticleVectors(nn.Module):
     """A vector and a bias for each article; the same vectors go in and are scored (tied).
 
     The biases start at the articles' popularity. With side features an article's vector is a learned one, which starts
-    at zero, plus a projection of its features: an article that was never trained is told by its features alone.
+    at zero, plus a projection of its features: an article that was never trained is represented by its features alone.
 
     Args:
         counts: events of each article, (articles,) int64.

@@ -47,7 +47,7 @@ class Sales:
 
 
 class Log:
-    """Writes a day's files when it is told the day's sales; only what is delivered a day late is kept meanwhile."""
+    """Writes a day's files once the day's sales are added; only what is delivered a day late is kept meanwhile."""
 
     def __init__(self, out: Path, shop: Catalogue, people: Customers, days: int, seed: np.random.SeedSequence) -> None:
         self._out, self._first_day = out, DAYS - days
@@ -163,7 +163,7 @@ class Log:
         place = who % len(PLACES)
         born = pl.Series(2019 - self._age[who]).cast(pl.String) + "-06-15"
         nothing = pl.Series([None]).new_from_index(0, n)
-        is_told = self._rng.random(n) < 0.7
+        is_known = self._rng.random(n) < 0.7
         return pl.DataFrame({
             "event_id": nothing.cast(pl.String),
             "time": moment.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"),
@@ -176,7 +176,7 @@ class Log:
             "quantity": pl.Series([1 if kind == "purchase" else None], dtype=pl.Int64).new_from_index(0, n),
             "price": nothing.cast(pl.Float64) if cents is None else cents / 100,
             "currency": pl.Series(["SEK" if kind == "purchase" else None], dtype=pl.String).new_from_index(0, n),
-            "city": cities.gather(place).set(pl.Series(~is_told), None),
+            "city": cities.gather(place).set(pl.Series(~is_known), None),
             "region": regions.gather(place),
             "birth_date": born.set(~birth, None),
         })  # fmt: skip

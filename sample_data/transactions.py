@@ -163,8 +163,8 @@ def fill_baskets(shop: Shop, customers: Customers, memory: Memory, basket: Ints,
 
 def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits, seed: np.random.SeedSequence,
           progress: Callable[[int], None], shop_lines: int,
-          told: Callable[[int, Sales], None] | None = None) -> NDArray[np.int32]:  # fmt: skip
-    """Write the file, a day at a time; `progress` is told the lines of each day, `told` the day and its sales.
+          on_day: Callable[[int, Sales], None] | None = None) -> NDArray[np.int32]:  # fmt: skip
+    """Write the file, a day at a time; `progress` gets the lines of each day, `on_day` the day and its sales.
 
     The shelves are those of a shop that sells `shop_lines`. Returns the day each article (n,) was
     bought last, -1 if never.
@@ -198,7 +198,7 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
                 "sales_channel_id": channel[basket],
             }).write_csv(file, include_header=False)  # fmt: skip
             progress(len(basket))
-            if told:
+            if on_day:
                 cents = np.round(shop.price[article] * offer[basket]).astype(np.int64)
-                told(day, Sales(buyer.astype(np.int64), channel == 2, basket, article, cents, shop.on_sale))
+                on_day(day, Sales(buyer.astype(np.int64), channel == 2, basket, article, cents, shop.on_sale))
     return last_bought

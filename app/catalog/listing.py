@@ -115,7 +115,7 @@ def facets(reading: Reading) -> dict[str, list[Row]]:
 
 @dataclass(frozen=True, eq=False)
 class _Once:
-    """A reading that is told from others by the table's files: what is found is kept for all that share them."""
+    """A reading identified by the files of its table: results are cached for all readings that share them."""
 
     reading: Reading
     key: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What Prometheus is told at /metrics: counts and times, of nobody in particular.
+"""Metrics for Prometheus at /metrics: counts and times, without customers or visitors.
 
 The server keeps them in files (PROMETHEUS_MULTIPROC_DIR), so that any of its processes answers for all.
 """

@@ -15,7 +15,7 @@ from app.events.writer import writer
 from expectations.events import EVENT_TYPES
 
 #: In the session, once the customer's date of birth went out with an event.
-TOLD = "birth_date_told"
+BIRTH_DATE_SENT = "birth_date_sent"
 _WEEK = timedelta(days=7)
 #: Every field of an event, in the order of its line.
 _NOTHING: dict[str, Any] = dict.fromkeys(
@@ -65,9 +65,9 @@ def log_many(
 def _tell_birth_date(request: HttpRequest, event: dict[str, Any]) -> None:
     """Once a session, if the customer has stated it."""
     born = request.user.birth_date
-    if born and event["event"] != "impression" and TOLD not in request.session:
+    if born and event["event"] != "impression" and BIRTH_DATE_SENT not in request.session:
         event["birth_date"] = born.isoformat()
-        request.session[TOLD] = True
+        request.session[BIRTH_DATE_SENT] = True
 
 
 def moment(when: datetime) -> str:

@@ -20,7 +20,7 @@ from sklearn.manifold import TSNE
 from jobs.embeddings.reduction import Reduction
 
 MAX_POINTS = 2_000
-#: Groups with a colour of their own; the rest share grey. Ten hues can be told apart, so markers change after them.
+#: Groups with a colour of their own; the rest share grey. Ten hues can be distinguished, so markers change after them.
 COLOURED_GROUPS, HUES, MARKERS = 20, 10, "o^"
 #: Behind points that have the colours of garments, white among them.
 GROUND = "0.9"

@@ -130,8 +130,8 @@ def version_at_start(job: Job, contract: Contract) -> int:
 def overtaken_by(job: Job, contract: Contract, since: int) -> str:
     """As-of date of another run that took in files after this version, while this one ran; "" without one.
 
-    Which of two files is the newer one is told by the runs' as-of dates alone: one that an earlier date took in counts
-    for nothing, and is replaced.
+    The runs' as-of dates alone decide which of two files is the newer one: one that an earlier date took in does not
+    count, and is replaced.
     """
     publishes = job.warehouse.publishes_since(contract, since)
     own = job.warehouse.versions_written.get(contract.name)

@@ -1,4 +1,4 @@
-"""How the bytes of a delivered file are laid out, told by what they are and not by its name; and its text as UTF-8."""
+"""How the bytes of a delivered file are laid out, detected from the bytes, not from its name; and its text as UTF-8."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 #: Column of a sample with the slice of each row.
 LABEL = "_slice"
-#: Values of a text column told apart; what is left over counts as one more.
+#: Values of a text column counted separately; what is left over counts as one more.
 MOST_VALUES = 100
 #: No share counts as less: one row in a sample makes no infinity.
 LEAST_SHARE = 1e-4

@@ -202,7 +202,7 @@ class Staged:
         with filesystem.open_input_stream(f"{root}/_delta_log/{0:020}.json") as log:
             entries = [json.loads(line) for line in log.read().splitlines()]
         filesystem.delete_dir(f"{root}/_delta_log")
-        # deltalake 1.6 writes the path of a folder with an escaped name wrongly, so files are told by values and name.
+        # deltalake 1.6 writes the path of a folder with an escaped name wrongly, so values and name match files.
         added = {_identity(a["path"], a["partitionValues"]): a for a in (e["add"] for e in entries if "add" in e)}
         now = int(time.time() * 1000)
         found = [(path, added[_identity(path, _partition(path))]) for path in paths]

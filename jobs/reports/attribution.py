@@ -19,7 +19,7 @@ from expectations.recommendations import BUCKETS
 ACTS = {"view": "click", "click": "click", "cart": "cart", "purchase": "purchase"}
 #: The list of gold/recommendations: where its events do not say by whom an article was recommended, the table does.
 RECOMMENDED = "recommendations"
-#: What an impression is told by.
+#: What identifies an impression.
 DIMENSIONS = ("list", "source", "model_version", "bucket", "position")
 
 

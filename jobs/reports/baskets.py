@@ -21,9 +21,9 @@ CHURN_DAYS = 90
 PERIOD_DAYS = 30
 #: So many weeks after the week of the last basket a customer churns, by the day of the week.
 CHURN_WEEKS = (CHURN_DAYS // 7, CHURN_DAYS // 7 + 1)
-#: Days before the as-of date that a customer's state is told of: churn is learnt at the last and checked at the second.
+#: Days before the as-of date of customers' states: churn is learnt from the last and checked at the second.
 HORIZONS = (0, CHURN_DAYS, 2 * CHURN_DAYS)
-#: Upper ends of the bands that a churn probability is told by: days since the last basket, and baskets.
+#: Upper ends of the bands of churn probabilities: days since the last basket, and baskets.
 RECENCY_BANDS, FREQUENCY_BANDS = (7, 14, 30, 60, 90, 180, 365), (1, 2, 4, 9)
 #: Baskets that a customer's count ends at.
 MOST_BASKETS = 20

@@ -34,7 +34,7 @@ def churn_metrics(states: pl.DataFrame) -> pl.DataFrame:
     Args:
         states: see baskets.state_counts.
     """
-    told, count = pl.col("churn_probability"), pl.col("customers")
+    predicted, count = pl.col("churn_probability"), pl.col("customers")
     has_churned = (~pl.col("has_bought")).cast(pl.Float64)
     check = (
         _cells(states, CHURN_DAYS)
@@ -43,9 +43,9 @@ def churn_metrics(states: pl.DataFrame) -> pl.DataFrame:
             "recency_band",
             "customers",
             weeks_ago=pl.lit(0, pl.Int32),
-            probability=told * count,
+            probability=predicted * count,
             churned=has_churned * count,
-            squared_error=(told - has_churned) ** 2 * count,
+            squared_error=(predicted - has_churned) ** 2 * count,
         )
     )
     limits = [f"up to {limit} days" for limit in RECENCY_BANDS] + [f"over {RECENCY_BANDS[-1]} days"]

@@ -28,7 +28,7 @@ from jobs.platform.tracking import EXPERIMENT
 VERDICTS = 10
 #: The map's file, and the newest runs that are looked at for it.
 MAP, MAP_RUNS = "map.png", 10
-#: What drift is told of: segment type and the metric whose shares are compared.
+#: What drift is computed of: segment type and the metric whose shares are compared.
 DRIFTING = (
     ("department", "units"), ("channel", "units"), ("age_band", "active_customers"), ("lifecycle", "active_customers")
 )  # fmt: skip

@@ -24,7 +24,7 @@ READS, WRITES = (), (RECOMMENDATION_PERFORMANCE,)
 READS_EARLIER_RUNS = (EVENTS, RECOMMENDATIONS)
 SETTINGS = ("accept_drift", "attribution_days")
 
-#: What rows are told apart by, beside week and list.
+#: What identifies a row, beside week and list.
 KINDS: tuple[tuple[str, ...], ...] = ((), ("source", "model_version"), ("bucket",), ("position",))
 #: Column with a number of impressions -> the share that it is of all.
 RATES = {"clicks": "click_through_rate", "carts": "cart_rate", "purchases": "conversion"}

@@ -100,7 +100,7 @@ def churn(mine: pl.DataFrame) -> list[Markup]:
     bands = wide.filter(pl.col("segment") != ALL).sort(
         pl.col("segment").str.starts_with("over"), pl.col("segment").str.extract(r"(\d+)").cast(pl.Int32)
     )
-    told = [
+    rows = [
         (
             row["segment"],
             f"{row['customer_count']:,}",
@@ -118,7 +118,7 @@ def churn(mine: pl.DataFrame) -> list[Markup]:
                 f" {row['churn_realised'] * (1 - row['churn_realised']):.3f}."
             )
         )
-    table = blocks.table(("last basket then", "customers", "predicted", "observed"), told, (1, 2, 3))
+    table = blocks.table(("last basket then", "customers", "predicted", "observed"), rows, (1, 2, 3))
     caption = "Calibration: on the line, churn came as predicted; 95 % interval"
     made.append(blocks.beside([table, blocks.figure(caption, pictures.calibration(bands))]))
     return made

@@ -101,9 +101,9 @@ def inputs_of(
         count = len(np.unique(codes))
         if count < 2 or count > NAMES * len(codes):
             continue
-        told = information(codes, target, seed)
-        if told >= GIVEN_AWAY:
-            given_away[name] = told
+        shared = information(codes, target, seed)
+        if shared >= GIVEN_AWAY:
+            given_away[name] = shared
         else:
             kept[name] = codes
     stacked = np.stack(list(kept.values()), axis=1) if kept else np.zeros((len(target), 0), np.int64)
@@ -200,7 +200,7 @@ def main(job: Job) -> str:
     report = f"property {name}"
     job.publish(TAGGING_METRICS, figures_table(report, figures, settings.run_id), {"report": [report]})
     accuracy = ", ".join(f"{f.system} {f.value:.3f}" for f in figures if f.metric == "accuracy")
-    left = ", ".join(f"{other} ({told:.2f})" for other, told in given_away.items())
+    left = ", ".join(f"{other} ({shared:.2f})" for other, shared in given_away.items())
     words = f"{name} of {len(target):,} articles, {len(values)} values, from {', '.join(inputs.names) or 'no property'}"
     words += f" and {numeric.shape[1]} numbers of their pictures" if numeric.shape[1] else ", without pictures"
     words += f"; left out because they give it away: {left}" if left else ""

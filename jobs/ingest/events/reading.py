@@ -109,7 +109,7 @@ def _lines(text: bytes) -> tuple[pa.Array, np.ndarray]:
 
 @lru_cache
 def _shape(columns: tuple[str, ...], records: str | None) -> Any:
-    """The fields as DuckDB's from_json is told of them."""
+    """The fields in the form that DuckDB's from_json takes."""
     shape: dict[str, Any] = {}
     for column in columns:
         within = shape

@@ -103,7 +103,7 @@ def test_the_images_are_named_where_there_are_any() -> None:
 
 SECTION = f"""\
 3 label weeks from {on(30)} to the as-of date {on(51)}, 4 buyer-weeks, 4 training weeks each, at most 20 epochs, \
-no images. The merged candidates' recall@100, in an order that nobody learnt, is 3.00 times that of \
+no images. The merged candidates' recall@100, before ranking, is 3.00 times that of \
 popularity_7d.
 """
 

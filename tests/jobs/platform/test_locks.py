@@ -1,4 +1,4 @@
-"""A lock that one process holds, and what another one is told."""
+"""A lock that one process holds, and the error that another one gets."""
 
 from __future__ import annotations
 
