@@ -84,14 +84,13 @@ def _run(files: Path, warehouse: Path, as_of: date, snapshots: int = 1) -> Resul
 def _same(contract: Contract, one: Path, other: Path, as_of: date) -> str:
     """Says that the slice of the date is the same in both, bit by bit; raises RuntimeError if it is not."""
     column, day = contract.partition_by[0], as_of if contract.key else as_of - WEEK
-    mine, theirs = (f"delta_{root.name}" for root in (one, other))
     database = duckdb.connect()
-    for name, root in ((mine, one), (theirs, other)):
+    for name, root in (("ours", one), ("others", other)):
         rows = DeltaTable(str(root / contract.path)).to_pyarrow_dataset([(column, "=", str(day))])
         database.register(name, rows)
     names = ", ".join(contract.column_names)
-    shared = f"SELECT {names} FROM {mine} WHERE {column} = '{day}' INTERSECT ALL SELECT {names} FROM {theirs}"  # noqa: S608
-    query = f"SELECT (SELECT count(*) FROM {mine} WHERE {column} = '{day}'), (SELECT count(*) FROM ({shared}))"  # noqa: S608
+    shared = f"SELECT {names} FROM ours WHERE {column} = '{day}' INTERSECT ALL SELECT {names} FROM others"  # noqa: S608
+    query = f"SELECT (SELECT count(*) FROM ours WHERE {column} = '{day}'), (SELECT count(*) FROM ({shared}))"  # noqa: S608
     total, same = database.sql(query).fetchall()[0]
     if total != same or not total:
         raise RuntimeError(f"{contract.name}: {total - same:,} of {total:,} rows differ in {other.name}")
