@@ -149,8 +149,9 @@ bench-upkeep: setup ## queries before and after housekeeping of the tables [SCAL
 bench-reports: setup ## business metrics of every week, and of the next one, beside DuckDB [DATA= SCALE=1.0]
 	$(JOBS) -m benchmarks reports $(call flag,data,DATA) $(call flag,scale,SCALE)
 
-bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=efficientnet_lite0 IMAGES=96]
-	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES)
+bench-embeddings: setup ## images a second of the embedding job beside its bare encoder's [ENCODER=efficientnet_lite0 IMAGES=96 WIDTH=1166 HEIGHT=1750]
+	$(JOBS) -m benchmarks embeddings $(call flag,encoder,ENCODER) $(call flag,images,IMAGES) $(call flag,width,WIDTH) \
+		$(call flag,height,HEIGHT)
 
 bench-events: setup ## the shop's log to tables beside DuckDB and Polars [EVENTS=30000000]
 	$(JOBS) -m benchmarks events $(call flag,events,EVENTS)

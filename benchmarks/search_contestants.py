@@ -140,11 +140,13 @@ def search(name: str, articles: int, folder: Path) -> dict[str, float]:
     names = METHODS[name].parts or (name,)
     values = {part: vectors(part, articles, folder) for part in names}
     began = time.perf_counter()
+    encoders = {"tfidf": tfidf.load(folder).encoder()} if "tfidf" in names else {}
+    if name != "tfidf":
+        encoders["minilm"] = minilm(None, 1)
     parts = []
     for part in names:
-        settings = Settings(as_of_date=date(2020, 9, 16))
-        made = Part(METHODS[part], settings, Vectors(ids, values[part], part), threads=1)
-        made.text_encoder = tfidf.load(folder).encoder() if part == "tfidf" else minilm(None, 1)
+        settings = Settings(as_of_date=date(2020, 9, 16), text_encoder=METHODS[part].text_encoder or "minilm")
+        made = Part(METHODS[part], settings, Vectors(ids, values[part], part), encoders, threads=1)
         if part == "joint":
             made.heads = JointHeads(256, 384).eval()
         parts.append(made)

@@ -137,8 +137,8 @@ SIMILARITY_METRICS = Contract(
     columns=_metric_columns(
         system="Method of similar_articles, or a baseline of the new articles",
         group="'articles': all with picks; otherwise the group of buyers",
-        metric="same_product_type, same_colour_group, same_department, same_product (and each _by_chance), with_picks, "
-        "coverage, hubness, recall, ...",
+        metric="same_product_type, same_colour_group, same_index_group, same_department, same_product (and each "
+        "_by_chance), with_picks, coverage, hubness, recall, ...",
         value="Mean over the articles or buyers of the slice",
     ),
     key=("system", "as_of_date", "fold", "slice", "metric", "k"),

@@ -26,6 +26,7 @@ from jobs.embeddings import outcomes
 from jobs.embeddings.decode import CHANGED, ImageFile, Location, inspect_all
 from jobs.embeddings.feature_store import FeatureStore, matrix, one_at_a_time
 from jobs.embeddings.kinds import KINDS
+from jobs.embeddings.product_lines import with_lines
 from jobs.embeddings.versions import (
     ImageFolder,
     fitted_encoder,
@@ -64,6 +65,7 @@ _LOG = logging.getLogger(__name__)
 COLUMNS = (
     "article_id",
     "product_code",
+    "prod_name",
     "product_group_name",
     "product_type_name",
     "colour_group_name",
@@ -235,7 +237,7 @@ def main(job: Job) -> str:
 
 def _main(job: Job, folder: ImageFolder) -> str:
     settings = job.settings
-    articles = job.read_arrow(ARTICLES, COLUMNS).sort_by("article_id")
+    articles = with_lines(job.read_arrow(ARTICLES, COLUMNS).sort_by("article_id"))
     paths = [folder.path(article_id) for article_id in articles["article_id"].to_pylist()]
     images = Images(articles, paths, inspect_all(paths, folder.roots))
     use_tracking(settings)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import mlflow
+import pyarrow as pa
 import pytorch_lightning as pl
 import torch
 from safetensors.torch import load_file, save_file
@@ -24,8 +25,9 @@ from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
 from jobs.embeddings import text_fitting
 from jobs.embeddings.article_text import COLUMNS
 from jobs.embeddings.encoders import tensors_checksum
-from jobs.embeddings.joint_pairs import Split, aligned, pairs, product_of
+from jobs.embeddings.joint_pairs import Split, aligned, pairs
 from jobs.embeddings.joint_retrieval import retrieval
+from jobs.embeddings.product_lines import product_lines
 from jobs.embeddings.text_versions import fitted_text_encoder, newest_known, slice_of
 from jobs.embeddings.versions import fitted_encoder, image_folder, no_folder, slice_name
 from jobs.platform.errors import JobError
@@ -169,7 +171,7 @@ def main(job: Job) -> str:
     known = fitted_heads(settings, image_slice=image, text_slice=text)
     if known is not None and len(articles) < GROWTH * int(known.tags["pairs"]):
         return f"{len(articles):,} pairs, heads trained on {int(known.tags['pairs']):,}: up to date"
-    split = Split.of(product_of(articles))
+    split = Split.of(pa.array(product_lines(articles), pa.string()))
     if min(len(rows) for rows in vars(split).values()) < MIN_PAIRS:
         raise JobError(f"joint: {len(articles):,} articles with picture and text are too few to train and judge heads")
     with start_run(settings, job.name) as tracked:

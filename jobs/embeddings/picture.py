@@ -24,6 +24,8 @@ MAX_POINTS = 2_000
 COLOURED_GROUPS, HUES, MARKERS = 20, 10, "o^"
 #: Behind points that have the colours of garments, white among them.
 GROUND = "0.9"
+#: Characters of a group's name: a longer one would leave the points no room.
+NAME = 40
 
 
 def draw_map(
@@ -46,6 +48,11 @@ def draw_map(
     for axes, (name, values) in zip(figure.subplots(len(groups), 1, squeeze=False)[:, 0], groups.items(), strict=True):
         _panel(axes, points, [values[row] or "unknown" for row in rows], name)
     figure.savefig(path, dpi=110)
+
+
+def shortened(name: str) -> str:
+    """A name as a picture has room for it."""
+    return name if len(name) <= NAME else f"{name[: NAME - 3]}..."
 
 
 def named_colour(name: str) -> str | None:
@@ -72,7 +79,7 @@ def _panel(axes: Axes, points: np.ndarray, names: list[str], title: str) -> None
     for name, count in counts.most_common():
         colour, marker, edge = looks.get(name, ("0.7", "X", "white"))
         x, y = points[values == name].T
-        label = f"{name} ({count:,})" if name in top else None
+        label = f"{shortened(name)} ({count:,})" if name in top else None
         axes.scatter(x, y, s=size, c=colour, marker=marker, label=label, linewidths=0.4, edgecolors=edge, alpha=0.9)
     if rest := sum(count for name, count in counts.items() if name not in top):
         axes.scatter([], [], c=face, marker="X", label=f"{other} ({rest:,})")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,12 @@ class Tfidf:
 
     def embed(self, texts: list[str]) -> np.ndarray:
         """Texts as float32 [n, d]; zeros where no word and no letters are known."""
-        return (_weights(self.vectorizers, texts) @ self.components.T).astype(np.float32)
+        return (_weights(self.vectorizers, texts) @ self._by_feature).astype(np.float32)
+
+    @cached_property
+    def _by_feature(self) -> np.ndarray:
+        """The components as [features, d] in this order in memory, or each product would copy them first."""
+        return np.ascontiguousarray(self.components.T)
 
     def encoder(self) -> TextEncoder:
         digest = hashlib.sha256(json.dumps(self._vocabularies()).encode())

@@ -12,7 +12,7 @@ from jobs.embeddings.text_encoders import unit
 from jobs.similarity.search import NO_NEIGHBOUR
 
 #: Links of an article in the graph, and how many candidates are kept in mind when it is built and searched.
-LINKS, BUILD, SEARCH = 32, 80, 64
+LINKS, BUILD, SEARCH = 32, 80, 128
 #: Asked for beside the k wanted: an article itself, and what equal texts hide.
 _SPARE = 4
 

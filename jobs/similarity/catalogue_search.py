@@ -62,11 +62,14 @@ class Part:
         method: that compares vectors; a method that fuses others has a part of each.
         settings: with the encoders that the method's vectors are made by.
         vectors: the articles'.
+        text_encoders: those opened so far, by name, of all parts.
         threads: cores that a text encoder uses; 0: all.
     """
 
-    def __init__(self, method: Method, settings: Settings, vectors: Vectors, threads: int) -> None:
-        self.method, self.settings, self.threads = method, settings, threads
+    def __init__(
+        self, method: Method, settings: Settings, vectors: Vectors, text_encoders: dict[str, TextEncoder], threads: int
+    ) -> None:
+        self.method, self.settings, self.text_encoders, self.threads = method, settings, text_encoders, threads
         self.values = unit(vectors.values) if method.metric == "cosine" else vectors.values
         self.vectors = replace(vectors, values=self.values)  # not both: a catalogue's are hundreds of megabytes
         self.norms = (self.values**2).sum(axis=1) if method.metric == "euclidean" else np.zeros(1, np.float32)
@@ -77,9 +80,12 @@ class Part:
 
         return encoder_fitting.load(encoder_of(self.settings), self.settings)
 
-    @cached_property
+    @property
     def text_encoder(self) -> TextEncoder:
-        return text_fitting.load(text_encoder_of(self.settings), self.settings, self.threads)
+        name = self.settings.text_encoder
+        if name not in self.text_encoders:
+            self.text_encoders[name] = text_fitting.load(text_encoder_of(self.settings), self.settings, self.threads)
+        return self.text_encoders[name]
 
     @cached_property
     def heads(self) -> JointHeads:
@@ -104,9 +110,8 @@ class Part:
         with torch.inference_mode():
             return self.heads.image_head(torch.from_numpy(vector)).numpy()[0]
 
-    def of_text(self, text: str) -> np.ndarray:
-        """A text as a vector [d] among this part's."""
-        vector = self.text_encoder.encode([text])
+    def of_text(self, vector: np.ndarray) -> np.ndarray:
+        """A text, as its encoder's vector [1, dt], as a vector [d] among this part's."""
         if self.method.is_joint:
             import torch
 
@@ -159,19 +164,20 @@ class CatalogueSearch:
         Raises:
             JobError: an encoder was never fitted, or has no vectors.
         """
-        parts = []
+        parts, opened = list[Part](), dict[str, TextEncoder]()
         for method, chosen in parts_of(settings):
             vectors = load_vectors(read, method, chosen)
             below = heads_of(chosen).settings if method.is_joint else chosen
-            parts.append(Part(method, below, vectors, threads))
+            parts.append(Part(method, below, vectors, opened, threads))
         takes_text = any(part.method.takes_text for part in parts)
         return cls(settings.method, parts, Speller(catalogue_words(read) if takes_text else {}))
 
     def warm_up(self) -> None:
         """Open the text encoders now, so that the first question waits for nothing."""
+        said = self._said("dress")
         for part in self._parts:
             if part.method.takes_text:
-                part.of_text("dress")
+                part.of_text(said[part.settings.text_encoder])
 
     def spelt(self, text: str) -> str:
         """A question as it is understood: words that neither catalogue nor language know, as the most like that do."""
@@ -193,10 +199,11 @@ class CatalogueSearch:
         """
         check_top(top)
         self._check(text, image)
+        said = self._said(None if text is None else self.spelt(text[:MAX_TEXT]))
         found = []
         for part in self._parts:
             if (text is None or part.method.takes_text) and (image is None or part.method.takes_image):
-                found.append((part, *part.best(self._query(part, text, image), top if len(self._parts) == 1 else MOST)))
+                found.append((part, *part.best(self._query(part, said, image), top if len(self._parts) == 1 else MOST)))
         if len(found) == 1:
             part, rows, scores = found[0]
             ids = part.vectors.article_ids.take(pa.array(rows)).to_pylist()[:top]
@@ -213,8 +220,15 @@ class CatalogueSearch:
                 others = [name for name, method in METHODS.items() if getattr(method, able) or method.parts]
                 raise JobError(f"method {self.method} takes no {what}; one that does: {', '.join(others)}")
 
-    def _query(self, part: Part, text: str | None, image: bytes | None) -> np.ndarray:
-        words = None if text is None else part.of_text(self.spelt(text[:MAX_TEXT]))
+    def _said(self, text: str | None) -> dict[str, np.ndarray]:
+        """What each text encoder makes of a text, [1, d], by its name; nothing of none."""
+        if text is None:
+            return {}
+        encoders = {part.settings.text_encoder: part for part in self._parts if part.method.takes_text}
+        return {name: part.text_encoder.encode([text]) for name, part in encoders.items()}
+
+    def _query(self, part: Part, said: dict[str, np.ndarray], image: bytes | None) -> np.ndarray:
+        words = part.of_text(said[part.settings.text_encoder]) if said else None
         look = None if image is None else part.of_image(image)
         if words is None or look is None:
             return words if look is None else look  # type: ignore[return-value]

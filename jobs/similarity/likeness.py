@@ -1,4 +1,4 @@
-"""Do similar articles share their labels in the catalogue: product type, colour, department, product?"""
+"""Do similar articles share their labels in the catalogue: product type, colour, audience, department, product?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jobs.evaluation.protocol import Figure
 LABELS = {
     "same_product_type": "product_type_name",
     "same_colour_group": "colour_group_name",
+    "same_index_group": "index_group_name",
     "same_department": "department_name",
     "same_product": "product_code",
 }

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from expectations.articles import ARTICLES
 from expectations.evaluation import SIMILARITY_METRICS
 from expectations.similarity import SIMILAR_ARTICLES
+from jobs.embeddings.product_lines import COLUMNS as LINE_COLUMNS
+from jobs.embeddings.product_lines import with_lines
 from jobs.evaluation.figures import figures_table
 from jobs.evaluation.protocol import Figure
 from jobs.ingest.mapping import load_mapping
@@ -42,7 +44,7 @@ def measure(job: Job, name: str) -> tuple[list[Figure], Parts]:
     picks = job.read_arrow(SIMILAR_ARTICLES, list(_COLUMNS), where={"method": [name]})
     if others := set(picks["encoder"].unique().to_pylist()) - {encoder}:
         raise JobError(f"method {name}: its picks are of encoder {others.pop()}; run similarity.similar_articles again")
-    articles = job.read_arrow(ARTICLES, ["article_id", *LABELS.values()])
+    articles = with_lines(job.read_arrow(ARTICLES, list(dict.fromkeys((*LINE_COLUMNS, *LABELS.values())))))
     ids = pc.unique(pa.concat_arrays([vectors.article_ids for _, vectors in parts])).sort()
     return likeness(name, picks, articles, ids), parts
 

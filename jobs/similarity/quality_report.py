@@ -72,7 +72,8 @@ def table(rows: list[dict]) -> str:
         spread = [_share(figures.get((name, SLICE, metric, HUB_K))) for metric in (COVERAGE, HUBNESS)]
         recall = _recall(figures.get((name, NEW_ARTICLES, "recall", PLACES)))
         lines.append(_row(name, [*_likeness(figures, name), *spread, recall]))
-    chance = [f"{figures[methods[0], SLICE, metric + BY_CHANCE, 0]['value']:.3f}" for metric in LABELS]
+    by_chance = [figures.get((methods[0], SLICE, metric + BY_CHANCE, 0)) for metric in LABELS]
+    chance = ["-" if row is None else f"{row['value']:.3f}" for row in by_chance]
     lines.append(_row("by chance", [*chance, "", "", _recall(figures.get((RANDOM, NEW_ARTICLES, "recall", PLACES)))]))
     popular = _recall(figures.get((POPULAR, NEW_ARTICLES, "recall", PLACES)))
     lines.append(_row("best sellers among the new", [*([""] * (len(heads) + 2)), popular]))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import mlflow
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from expectations.articles import ARTICLES
 from expectations.operations import FEATURE_SLICES
 from expectations.tagging import LABEL_AUDIT
 from jobs.embeddings.decode import read
@@ -43,7 +45,7 @@ SETTINGS = (
 FOLDS = 5
 #: A picture contradicts its label where another value is at least, and the stated one at most, so probable.
 SURE, HARDLY = 0.9, 0.05
-#: Contradictions on the sheet.
+#: Articles on the sheet.
 SHOWN = 30
 #: To be raised when the same examples are to give another audit.
 VERSION = 2
@@ -94,23 +96,44 @@ def audit(catalogue: Catalogue, folder: Path, balances: Sequence[float], seed: i
     return pa.Table.from_pylist([{"rank": n + 1, **row} for n, row in enumerate(found)], arrow_schema(LABEL_AUDIT))
 
 
-def draw(rows: list[dict[str, object]], settings: Settings) -> Image.Image:
-    """The contact sheet: each picture with what is stated and what it says."""
+def captions(rows: Iterable[Mapping[str, object]], names: Mapping[str, str | None]) -> dict[str, tuple[str, ...]]:
+    """What is written below each article's picture: its surest contradiction, and how many more it has.
+
+    Args:
+        rows: of label_audit, by rank.
+        names: of the articles.
+    """
+    found: dict[str, list[Mapping[str, object]]] = {}
+    for row in rows:
+        found.setdefault(str(row["article_id"]), []).append(row)
+    return {
+        article_id: (
+            f"{article_id} {names.get(article_id) or ''}".strip(),
+            f"{own[0]['label']}: stated {own[0]['stated_value']}",
+            f"looks {own[0]['value']} ({own[0]['probability']:.0%})" + f", {len(own) - 1} more" * (len(own) > 1),
+        )
+        for article_id, own in found.items()
+    }
+
+
+def draw(said: Mapping[str, tuple[str, ...]], settings: Settings) -> Image.Image:
+    """The contact sheet: the picture of each article with what is said of it."""
     folder = image_folder(settings)
     assert folder is not None, "there were pictures to audit"
     step = HEIGHT + CAPTION_LINES * LINE + GAP
-    lines = max(-(-len(rows) // COLUMNS), 1)
+    lines = max(-(-len(said) // COLUMNS), 1)
     sheet = Image.new("RGB", (GAP + COLUMNS * (WIDTH + GAP), GAP + lines * step), "white")
-    for n, row in enumerate(rows):
-        content = read(folder.path(str(row["article_id"])), folder.roots)[1]
-        caption = (
-            f"{row['article_id']}: {row['label']}",
-            f"stated {row['stated_value']}",
-            f"looks {row['value']} ({row['probability']:.0%})",
-        )
+    for n, (article_id, caption) in enumerate(said.items()):
+        content = read(folder.path(article_id), folder.roots)[1]
         line, column = divmod(n, COLUMNS)
         place(sheet, Tile(content, caption), (GAP + column * (WIDTH + GAP), GAP + line * step), (WIDTH, HEIGHT))
     return sheet
+
+
+def names_of(job: Job) -> dict[str, str | None]:
+    """The articles' names."""
+    table = job.read_arrow(ARTICLES, ["article_id", "prod_name"])
+    return dict(zip(table["article_id"].to_pylist(), table["prod_name"].to_pylist(), strict=True))
 
 
 def main(job: Job) -> str:
@@ -126,7 +149,8 @@ def main(job: Job) -> str:
         work = settings.work_dir / "tagging" / f"audit-{catalogue.digest}-{settings.class_weighting}"
         table = audit(catalogue, work, settings.class_weighting, settings.seed)
         sheet = Path(scratch, _SHEET)
-        draw(table.slice(0, SHOWN).to_pylist(), settings).save(sheet)
+        said = captions(table.to_pylist(), names_of(job))
+        draw(dict(islice(said.items(), SHOWN)), settings).save(sheet)
         mlflow.log_artifact(str(sheet))
         mlflow.log_metric("contradictions", table.num_rows)
         where = mlflow.get_artifact_uri(_SHEET)
@@ -137,8 +161,11 @@ def main(job: Job) -> str:
         f"{row['article_id']} is stated {row['stated_value']} and looks {row['value']}"
         for row in table.slice(0, 3).to_pylist()
     ]
-    said = f"; first: {', '.join(first)}" if first else ""
-    return f"{table.num_rows:,} contradictions among {len(catalogue.examples):,} articles{said}; sheet {where}"
+    named = f"; first: {', '.join(first)}" if first else ""
+    return (
+        f"{table.num_rows:,} contradictions of {len(said):,} among {len(catalogue.examples):,} articles{named};"
+        f" sheet {where}"
+    )
 
 
 if __name__ == "__main__":

@@ -14,15 +14,15 @@ from expectations.articles import ARTICLES
 from expectations.embeddings import ARTICLE_EMBEDDINGS
 from expectations.events import ARTICLE_ATTRIBUTES
 from jobs.embeddings.feature_store import matrix
+from jobs.embeddings.product_lines import COLUMNS, product_lines
 from jobs.embeddings.versions import current_encoder, image_folder, no_folder
 from jobs.ingest.mapping import load_mapping
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
-from jobs.tagging.labels import Examples, labels_of, product_lines
+from jobs.tagging.labels import Examples, labels_of
 
 #: The tables that are read here; a job that calls `load` declares them.
 EXAMPLE_TABLES = (ARTICLES, ARTICLE_ATTRIBUTES, ARTICLE_EMBEDDINGS)
-_LINES = ("article_id", "product_code", "prod_name", "colour_group_name")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def load(job: Job) -> Catalogue:
         raise JobError(f"{ARTICLE_EMBEDDINGS.path} has no vector of encoder {encoder}: no picture could be read")
     names = load_mapping(settings.mapping).labels
     labels = labels_of(columns(job, article_ids, names))
-    lines = product_lines(pa.table(columns(job, article_ids, _LINES)))
+    lines = product_lines(pa.table(columns(job, article_ids, COLUMNS)))
     return Catalogue(article_ids, Examples(vectors, labels), lines, encoder, checksums)
 
 

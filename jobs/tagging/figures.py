@@ -11,6 +11,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure as Drawing
 
 from expectations.tagging import TAGGING_METRICS
+from jobs.embeddings.picture import shortened
 from jobs.platform.schemas import arrow_schema
 from jobs.tagging.calibration import Floats, Ints, calibration_error
 from jobs.tagging.labels import Examples
@@ -115,7 +116,7 @@ def draw_confusion(name: str, values: Sequence[str], truth: Ints, predicted: Int
     counts = np.zeros((size, size))
     np.add.at(counts, (place[truth], place[predicted]), 1)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [values[code] for code in shown] + ["others"] * (size - len(shown))
+    names = [shortened(values[code]) for code in shown] + ["others"] * (size - len(shown))
     side = 3 + 0.32 * size
     drawing = Drawing(figsize=(side + 1.5, side), layout="constrained")
     axes = drawing.subplots()

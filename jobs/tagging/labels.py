@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -80,27 +79,6 @@ def labels_of(columns: Mapping[str, pa.ChunkedArray]) -> Labels:
         why = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise JobError(f"no label to learn from ({why}); name others as labels in the mapping")
     return Labels(classes, np.stack(codes, axis=1), left_out)
-
-
-def product_lines(articles: pa.Table) -> list[str]:
-    """What is the same for the variants of a product; these on both sides of a split flatter a model.
-
-    The product code; where the catalogue has none, the words of the name without numbers and names of colours.
-
-    Args:
-        articles: article_id, product_code, prod_name and colour_group_name.
-    """
-    colours = {word for name in pc.unique(articles["colour_group_name"]).to_pylist() for word in _words(name)}
-    rows = zip(*(articles[name].to_pylist() for name in ("product_code", "prod_name", "article_id")), strict=True)
-    lines = []
-    for code, name, article_id in rows:
-        words = [word for word in _words(name) if word not in colours]
-        lines.append(code or " ".join(words) or article_id)
-    return lines
-
-
-def _words(text: str | None) -> list[str]:
-    return re.findall(r"[^\W\d_]+", (text or "").lower())
 
 
 def parts_of(names: Sequence[str], parts: int = PARTS) -> Ints:

@@ -13,6 +13,7 @@ Not a task of a DAG. Models that a killed run had judged are not trained again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ from expectations.events import ARTICLE_ATTRIBUTES
 from expectations.tagging import TAGGING_METRICS
 from jobs.embeddings.decode import inspect_all
 from jobs.embeddings.encoders import Encoder, whole_on_white
+from jobs.embeddings.product_lines import COLUMNS, product_lines
 from jobs.embeddings.stream import Pictures
 from jobs.embeddings.training import fit
 from jobs.embeddings.versions import image_folder
@@ -43,7 +45,7 @@ from jobs.platform.tracking import start_run
 from jobs.tagging.calibration import Ints
 from jobs.tagging.examples import columns, why_no_pictures
 from jobs.tagging.figures import TagFigure, class_figures, figures_table
-from jobs.tagging.labels import parts_of, product_lines
+from jobs.tagging.labels import parts_of
 from lightning_modules.tagging_cnn import HEIGHT, WIDTH, TaggedImages, TaggingCNN
 
 READS, WRITES = (ARTICLES, ARTICLE_ATTRIBUTES), (TAGGING_METRICS,)
@@ -72,12 +74,22 @@ BATCH = 64
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
-def chosen(kinds: pa.ChunkedArray) -> tuple[str, ...]:
-    """The paper's ten article types; of a catalogue that has not all of them its ten most frequent."""
-    there = pc.value_counts(kinds.drop_null())
-    ranked = sorted(there.to_pylist(), key=lambda row: (-row["counts"], row["values"]))
-    names = [row["values"] for row in ranked]
-    return TYPES if set(TYPES) <= set(names) else tuple(names[: len(TYPES)])
+def chosen(kinds: pa.ChunkedArray, categories: pa.ChunkedArray) -> tuple[str, ...]:
+    """The paper's ten article types; of a catalogue that has not all of them ten others.
+
+    These are the most frequent ones, the catalogue's categories taking turns, as the paper's are of three.
+    """
+    counted = pa.table({"kind": kinds, "category": categories}).filter(kinds.is_valid())
+    rows = counted.group_by(["kind", "category"]).aggregate([([], "count_all")]).to_pylist()
+    rows.sort(key=lambda row: (-row["count_all"], row["kind"], row["category"] or ""))
+    by_category: dict[str | None, list[str]] = {}
+    for row in rows:
+        by_category.setdefault(row["category"], []).append(row["kind"])
+    if set(TYPES) <= {row["kind"] for row in rows}:
+        return TYPES
+    turns = itertools.zip_longest(*by_category.values())
+    names = dict.fromkeys(name for turn in turns for name in turn if name is not None)
+    return tuple(names)[: len(TYPES)]
 
 
 def binary_columns(values: Sequence[str]) -> np.ndarray:
@@ -196,8 +208,8 @@ def main(job: Job) -> str:
             f" {TYPE} as attributes; mapping fashion_product_images has"
         )
     everything = job.read_arrow(ARTICLES, ["article_id"]).sort_by("article_id")["article_id"].combine_chunks()
-    kinds = chosen(columns(job, everything, [TYPE])[TYPE])
-    wanted = ["article_id", "product_code", "prod_name", "colour_group_name", TYPE, *names]
+    kinds = chosen(*columns(job, everything, [TYPE, names[0]]).values())
+    wanted = [*COLUMNS, TYPE, *names]
     table = pa.table(columns(job, everything, wanted))
     table = table.filter(pc.is_in(table[TYPE], value_set=pa.array(kinds)))
     for name in names:  # as the paper's cleaned data: all labels are given

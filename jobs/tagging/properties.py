@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 from expectations.articles import ARTICLES
 from expectations.events import ARTICLE_ATTRIBUTES
 from expectations.tagging import TAGGING_METRICS
+from jobs.embeddings.product_lines import COLUMNS, product_lines
 from jobs.embeddings.versions import current_encoder
 from jobs.platform import lightning
 from jobs.platform.errors import JobError
@@ -37,7 +38,7 @@ from jobs.platform.tracking import start_run, use_tracking
 from jobs.tagging.calibration import Floats, Ints
 from jobs.tagging.examples import EXAMPLE_TABLES, columns, vectors_of
 from jobs.tagging.figures import TagFigure, class_figures, figures_table
-from jobs.tagging.labels import labels_of, product_lines
+from jobs.tagging.labels import labels_of
 from jobs.tagging.train import split
 from lightning_modules.property_network import Properties, PropertyNetwork
 from lightning_modules.tagging_heads import NO_LABEL
@@ -169,9 +170,7 @@ def main(job: Job) -> str:
     others = {other: column for other, column in table.items() if other not in {name, *_NOT_INPUTS}}
     numeric = pictures(job, table["article_id"])
     inputs, given_away = inputs_of(others, target, numeric, settings.seed)
-    parts = split(
-        product_lines(pa.table({n: table[n] for n in ("article_id", "product_code", "prod_name", "colour_group_name")}))
-    )
+    parts = split(product_lines(pa.table({column: table[column] for column in COLUMNS})))
     with start_run(settings, job.name) as tracked, tempfile.TemporaryDirectory() as scratch:
         mlflow.log_params(
             {"property": name, "inputs": ", ".join(inputs.names)[:500], "given_away": str(given_away)[:500]}

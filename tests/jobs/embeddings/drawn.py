@@ -39,12 +39,13 @@ def draw(data: Path, i: int, colour: str | None = None) -> None:
     picture.save(path, quality=95)
 
 
-def publish_articles(data: Path, numbers: range) -> None:
-    """silver/articles with these articles and the labels their pictures show."""
+def publish_articles(data: Path, numbers: range, has_codes: bool = True) -> None:
+    """silver/articles with these articles and the labels their pictures show; without product codes names alone."""
     values = {
         "article_id": [article_id(i) for i in numbers],
         "article_key": list(numbers),
-        "product_code": [article_id(i)[:7] for i in numbers],
+        "product_code": [article_id(i)[:7] if has_codes else None for i in numbers],
+        "prod_name": [None if has_codes else f"{'abcd'[i // 3 % 4]}x in {list(COLOURS)[i % 3]}" for i in numbers],
         "product_group_name": [f"Garment {GARMENTS[i % 2]}" for i in numbers],
         "product_type_name": [GARMENTS[i % 2] for i in numbers],
         "colour_group_name": [list(COLOURS)[i % 3] for i in numbers],

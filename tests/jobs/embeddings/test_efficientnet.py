@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 import sys
 from importlib import resources
 from io import BytesIO
@@ -108,3 +109,11 @@ def test_the_joined_encoder_has_both_in_a_picture(tmp_path: Path) -> None:
     garment = torch.nn.functional.normalize(features_of(alone, pixels)[0], dim=0)
     assert found[: encoder.joined].numpy() == pytest.approx(garment.numpy(), abs=1e-5)
     assert float(found[encoder.joined :].norm()) == pytest.approx(1, abs=1e-3)
+
+
+def test_variants_are_told_by_their_names_where_products_have_no_code(tmp_path: Path) -> None:
+    drawn.publish_articles(tmp_path, range(12), has_codes=False)
+    for i in range(12):
+        drawn.draw(tmp_path, i)
+    said = drawn.run(tmp_path, encoder="efficientnet_lite0_colour")
+    assert re.search(r"held-out same colour group \S+, same product [01]\S*, same product type [01]", said), said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import matplotlib.figure
@@ -44,3 +45,10 @@ def test_every_point_and_group_is_shown(n: int, tmp_path: Path, monkeypatch: pyt
         legend = [text.get_text() for text in axes.get_legend().get_texts()]
         assert sum(int(text.rsplit("(", 1)[1][:-1]) for text in legend) == shown
     assert (tmp_path / "map.png").stat().st_size > 10_000
+
+
+def test_a_long_name_leaves_the_points_room(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="constrained_layout not applied")
+        draw_map(vectors, {"colour": ["Of a very long name " * 30] * 4 + ["Red"] * 4}, tmp_path / "map.png", 1, "e")

@@ -22,6 +22,7 @@ from jobs.platform.settings import Settings
 from jobs.retrieval.purchases import Purchases
 from jobs.retrieval.repurchase import RecentPurchases
 from jobs.similarity import quality
+from jobs.similarity.likeness import LABELS as COMPARED
 from jobs.similarity.likeness import likeness
 from jobs.similarity.methods import Method
 from jobs.similarity.newness import new_article_figures, new_articles, popular_new, similar_new
@@ -61,6 +62,7 @@ def test_precision_of_labels_and_its_chance_level() -> None:
             "article_id": ["x", "a", "b", "c", "d"],
             "product_type_name": ["Coat", "Coat", "Coat", "Robe", None],
             "colour_group_name": ["Red", "Red", "Blue", "Blue", "Blue"],
+            "index_group_name": ["Men", "Men", "Women", "Men", "Women"],
             "department_name": [None] * 4 + ["Jersey"],
             "product_code": ["1", "2", "2", "3", "4"],
         }
@@ -89,6 +91,9 @@ def test_precision_of_labels_and_its_chance_level() -> None:
         # a: b no; b: a no; c: b yes.
         ("same_colour_group", 1): pytest.approx(1 / 3),
         ("same_colour_group_by_chance", 0): pytest.approx((0 + 2 / 3 + 2 / 3) / 3),
+        # a: b no; b: a no; c: b no.
+        ("same_index_group", 1): 0,
+        ("same_index_group_by_chance", 0): pytest.approx((1 / 3 + 1 / 3 + 1 / 3) / 3),
         ("same_product", 1): pytest.approx(2 / 3),
         ("same_product_by_chance", 0): pytest.approx((1 / 3 + 1 / 3 + 0) / 3),
     }
@@ -97,9 +102,8 @@ def test_precision_of_labels_and_its_chance_level() -> None:
 def test_fewer_picks_than_k_count_as_what_there_is() -> None:
     n = 8
     ids = [f"a{i}" for i in range(n)]
-    labels = {"product_type_name": ["Coat"] * 4 + ["Robe"] * 4}
     articles = pa.table(
-        {"article_id": ids, **labels, **dict.fromkeys(("colour_group_name", "department_name", "product_code"), ids)}
+        {"article_id": ids, **dict.fromkeys(COMPARED.values(), ids), "product_type_name": ["Coat"] * 4 + ["Robe"] * 4}
     )
     others = [[j for j in range(n) if j != 0][:6], [0, 7]]  # article 0: 1..6; article 1: 0 and 7
     rows = [(f"a{i}", rank, f"a{j}") for i, near in enumerate(others) for rank, j in enumerate(near, 1)]

@@ -118,7 +118,7 @@ def test_a_picture_and_both_are_looked_for_in_the_joint_space(data: Path, monkey
     monkeypatch.setattr(part, "of_image", lambda content: seen)
     labels = [looked_up(hit.article_id) for hit in asked.search(image=b"a picture", top=5)]
     assert sum((row["product_type_name"], row["colour_group_name"]) == ("Dress", "Red") for row in labels) >= 4
-    words = part.of_text("blue")
+    words = part.of_text(part.text_encoder.encode(["blue"]))
     nearest = np.argsort(-part.values @ (words + seen))[:5]  # both of length 1
     both = [hit.article_id for hit in asked.search("blue", b"a picture", top=5)]
     assert both == part.vectors.article_ids.take(nearest).to_pylist()

@@ -45,3 +45,16 @@ def test_nobody_is_judged_by_a_tagger_that_saw_it(tmp_path: Path, monkeypatch: p
     caught = {row["article_id"] for row in found}
     assert caught <= {ids[n] for n in wrong} and len(caught) >= 8
     assert all(row["value"] == f"kind {kind[ids.index(row['article_id'])]}" for row in found)
+
+
+def test_an_article_is_once_on_the_sheet() -> None:
+    def row(article_id: str, label: str, stated: str, value: str) -> dict[str, object]:
+        return {
+            "article_id": article_id, "label": label, "stated_value": stated, "value": value, "probability": 0.971
+        }  # fmt: skip
+
+    rows = [row("7", "gender", "Men", "Women"), row("9", "usage", "NA", "Casual"), row("7", "season", "Fall", "Summer")]
+    assert audit.captions(rows, {"7": "Red dress", "9": None}) == {
+        "7": ("7 Red dress", "gender: stated Men", "looks Women (97%), 1 more"),
+        "9": ("9", "usage: stated NA", "looks Casual (97%)"),
+    }

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import mlflow
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -96,7 +97,8 @@ def test_a_wrong_label_is_found_by_who_did_not_see_it(shop: tuple[Path, Path], m
     monkeypatch.setattr(audit, "FOLDS", 2)
     said = run(audit, data, warehouse)
     found = rows(warehouse, LABEL_AUDIT)
-    assert f"{len(found):,} contradictions among" in said and len(found) > 5
+    articles_found = {row["article_id"] for row in found}
+    assert f"{len(found):,} contradictions of {len(articles_found):,} among" in said and len(found) > 5
     assert sorted(row["rank"] for row in found) == list(range(1, len(found) + 1))
     assert all(row["value"] != row["stated_value"] and row["probability"] >= 0.5 for row in found)
     sheet = said.rpartition("sheet ")[2]
@@ -104,7 +106,7 @@ def test_a_wrong_label_is_found_by_who_did_not_see_it(shop: tuple[Path, Path], m
     assert "up to date" in run(audit, data, warehouse)
 
 
-def test_new_articles_are_tagged_and_a_worse_tagger_replaces_none(
+def test_new_articles_are_tagged_and_only_a_better_tagger_replaces_one(
     shop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, warehouse = shop
@@ -132,6 +134,12 @@ def test_new_articles_are_tagged_and_a_worse_tagger_replaces_none(
     assert set(tagged) == {("1", date(2020, 9, 23)), ("2", later["as_of_date"])}
     assert "up to date" in run(tag, data, warehouse, **later)
 
+    monkeypatch.setattr(train, "VERSION", 3)  # one that is trained is better than one that hardly was
+    monkeypatch.setattr(fit, "EPOCHS", 25)
+    said = run(train, data, warehouse)
+    assert "Champion: mean accuracy" in said and "that of version 2" in said
+    assert champion(train.NAME).version == "3"  # type: ignore[union-attr]
+
 
 def test_the_papers_twelve_models(
     shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -154,6 +162,17 @@ def test_the_papers_twelve_models(
     monkeypatch.setattr(paper_track, "judged", lambda *given: trained.append(given[3]) or judged(*given))
     run(paper_track, data, warehouse, tagging_epochs=1)
     assert trained == [False] and one.exists()
+
+
+def test_types_of_every_category_are_compared() -> None:
+    def column(*values: str | None) -> pa.ChunkedArray:
+        return pa.chunked_array([pa.array(values, pa.string())])
+
+    kinds = ["Shirt"] * 5 + ["Dress"] * 4 + ["Shoe"] * 3 + ["Bag"] * 2 + ["Belt", "Shoe", None]
+    categories = ["Apparel"] * 9 + ["Footwear"] * 3 + ["Accessories"] * 3 + [None, "Apparel"]
+    found = paper_track.chosen(column(*kinds), column(*categories))
+    assert found == ("Shirt", "Shoe", "Bag", "Dress", "Belt")
+    assert paper_track.chosen(column(*paper_track.TYPES, "Dress"), column(*["Apparel"] * 11)) == paper_track.TYPES
 
 
 def test_binary_columns_of_unisex() -> None:

@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from jobs.platform.errors import JobError
 from jobs.tagging import calibration, fit, tagger
 from jobs.tagging.figures import class_figures, majority_figures, tag_figures
-from jobs.tagging.labels import labels_of, parts_of, product_lines
-from lightning_modules.tagging_heads import NO_LABEL
+from jobs.tagging.labels import labels_of, parts_of
+from lightning_modules.tagging_heads import NO_LABEL, TaggingHeads
 
 
 def column(*values: str | None) -> pa.ChunkedArray:
@@ -40,16 +40,7 @@ def test_labels_and_what_is_none() -> None:
         labels_of({"season": column(None, None)})
 
 
-def test_variants_are_one_product_line() -> None:
-    articles = pa.table(
-        {
-            "article_id": ["1", "2", "3", "4", "5"],
-            "product_code": [None, None, None, "0108775", None],
-            "prod_name": ["Puma Men Blue Polo 2", "Puma Men Navy Blue Polo", "Puma Men Jacket", "Vest", None],
-            "colour_group_name": ["Blue", "Navy Blue", "NA", "Blue", None],
-        }
-    )
-    assert product_lines(articles) == ["puma men polo", "puma men polo", "puma men jacket", "0108775", "5"]
+def test_a_part_is_kept_whatever_is_added() -> None:
     parts = parts_of([str(n) for n in range(2_000)])
     assert np.bincount(parts).min() > 150 and parts_of(["7"])[0] == parts[7]  # others in the catalogue do not matter
 
@@ -152,3 +143,33 @@ def test_a_class_that_only_the_held_out_articles_have(tmp_path: Path, monkeypatc
     fitted = fit.fit(examples, training, np.arange(1_300, 1_600), "e", tmp_path / "fit", seed=1)
     found = fitted.likeliest(examples.vectors)["kind"]
     assert np.isfinite(found[1]).all() and not (found[0] == 7).all()
+
+
+def test_a_killed_fit_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples, epochs, ended = blobs(), list[int](), TaggingHeads.on_train_epoch_end
+    rows, test = (np.arange(1_000), np.arange(1_000, 1_300)), np.arange(1_300, 1_600)
+    monkeypatch.setattr(fit, "EPOCHS", 12)
+    monkeypatch.setattr(fit, "MIN_STEPS", 1)
+    monkeypatch.setattr(fit, "PATIENCE", 1)
+
+    def killed_in_the_ninth(heads: TaggingHeads) -> None:
+        epochs.append(heads.current_epoch)
+        if len(epochs) == 9:
+            raise KeyError("killed")
+        ended(heads)
+
+    monkeypatch.setattr(TaggingHeads, "on_train_epoch_end", killed_in_the_ninth)
+    with pytest.raises(KeyError, match="killed"):
+        fit.fit(examples, *rows, "e", tmp_path / "fit", seed=1, balances=[0.0])
+    resumed = fit.fit(examples, *rows, "e", tmp_path / "fit", seed=1, balances=[0.0])
+    assert epochs == [*range(9), *range(8, 12)]  # only the epoch that was lost is trained again
+    whole = fit.fit(examples, *rows, "e", tmp_path / "whole", seed=1, balances=[0.0])
+    right = [
+        next(f.value for f in tag_figures("tagger", "random", each, examples, test) if f.metric == "accuracy")
+        for each in (resumed, whole)
+    ]
+    assert right[0] == pytest.approx(right[1], abs=0.03) and right[0] > 0.6
+
+    epochs.clear()
+    fit.fit(examples, *rows, "e", tmp_path / "fit", seed=1, balances=[0.0])
+    assert not epochs  # nor is what was fitted
