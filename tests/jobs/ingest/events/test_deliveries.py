@@ -173,24 +173,33 @@ def test_an_hour_in_which_nothing_happened(tmp_path: Path, caplog: pytest.LogCap
         source_files(tmp_path, LOG)
 
 
-def test_a_file_that_grows_while_it_is_read(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write_log(tmp_path, "events.jsonl", [ODD])
+def test_a_file_that_grows(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is read, which stops the run; and between two runs: its rows are replaced, whatever its name."""
+    path = write_log(tmp_path, 'it\'s "5" é.jsonl', [ODD])
+
+    def grow(visitor: str) -> None:
+        with path.open("a") as log:
+            log.write(json.dumps(ODD | {"visitor_id": visitor}) + "\n")
 
     def grown(file: files.SourceFile) -> list[Block]:
-        with path.open("a") as log:
-            log.write(json.dumps(ODD | {"visitor_id": "w"}) + "\n")
+        grow("w")
         return blocks(file)
 
     monkeypatch.setattr(shop_events, "blocks", grown)
-    with pytest.raises(
-        JobError, match=r"events.jsonl: replaced while it was being read; nothing was published, run again"
-    ):
+    with pytest.raises(JobError, match=r"é.jsonl: replaced while it was being read; nothing was published, run again"):
         take_in(spark, tmp_path)
     monkeypatch.undo()
     take_in(spark, tmp_path)
     assert rows(tmp_path, EVENTS, "visitor_id") == [("v",), ("w",)]
+    grow("x")
+    take_in(spark, tmp_path)
+    assert rows(tmp_path, EVENTS, "visitor_id", "source_line") == [("v", 1), ("w", 2), ("x", 3)]
+
+
+def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "events").write_text("x")
+    with pytest.raises(JobError, match=r"events/\*.jsonl: events is a file and no folder"):
+        source_files(tmp_path, LOG)
 
 
 def test_one_clock_that_is_years_ahead(spark: SparkSession, tmp_path: Path) -> None:
