@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 
@@ -77,7 +78,7 @@ def _iso(text: pl.Series, time_zone: str | None) -> pl.Series:
     if found.null_count() == text.null_count():
         return found
     for further in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M"):
-        found = _where_null(found, with_t, lambda rest, like=further: _by_strptime(rest, like, time_zone))
+        found = _where_null(found, with_t, partial(_by_strptime, like=further, time_zone=time_zone))
     return found
 
 

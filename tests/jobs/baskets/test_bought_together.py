@@ -223,7 +223,7 @@ def test_baskets_of_sessions(tmp_path: Path) -> None:
         {
             "event_id": f"e{n}", "event_date": on(day), "event_time": datetime.combine(on(day), time(), UTC),
             "event_type": kind, "session_id": session, "customer_id": customer,
-            "visitor_id": None if customer else "v", "article_id": f"a{a:02d}", "weight": 1.0,
+            "visitor_id": None if customer else "v", "article_id": f"a{a:02d}", "weight": 1.0, "source_line": n + 1,
         }
         for n, (day, session, customer, kind, a) in enumerate(log)
     ]  # fmt: skip
