@@ -37,7 +37,8 @@ def _day(rng: np.random.Generator, day: date, events: int) -> pl.DataFrame:
     visit = np.sort(rng.integers(0, visits, events))
     visitor = rng.integers(0, 3 * visits, visits)[visit]
     second = rng.integers(0, 80_000, visits)[visit] + rng.integers(0, 4_000, events)
-    moment = np.datetime64(day, "ms") + (second * 1_000 + rng.integers(0, 1_000, events)).astype("timedelta64[ms]")
+    # No two events of a visit at one time: which of them is the first no contestant could know.
+    moment = np.datetime64(day, "ms") + (second * 1_000 + np.arange(events) % 1_000).astype("timedelta64[ms]")
     kind = rng.choice(len(_KINDS), events, p=_SHARES)
     is_signed = rng.random(events) < 0.4
     is_bought, is_shown = kind == 5, kind == 0

@@ -1,12 +1,14 @@
 """The shop's log, a file a day, consistent with the purchases; and the same days as an app's analytics export.
 
 Of every basket that was bought online there is a visit: lists of articles seen, articles looked at, put in the cart,
-bought. Others come and buy nothing. Devices are signed in from some moment on. What is wrong with the files is put in
-by number, and truth.json says how much of what: lines that are broken, delivered twice, a day late, or of bots.
+bought. Others come, look at what suits them, and buy nothing. Devices are signed in from some moment on. What is wrong
+with the files is put in by number, and truth.json says how much of what: lines that are broken, delivered twice, a day
+late, or of bots.
 """
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,10 @@ DAMAGES = ("cut short", "no JSON", "no time", "unknown event", "no article", "be
 
 @dataclass(frozen=True)
 class Sales:
-    """A day's baskets: `buyer` and `online` (m,), and of each line `basket`, `article` and `cents` (n,)."""
+    """A day's baskets: `buyer` and `online` (m,), and of each line `basket`, `article` and `cents` (n,).
+
+    `suits` draws an article for each of some customers as their purchases are drawn.
+    """
 
     buyer: Ints
     online: NDArray[np.bool_]
@@ -44,6 +49,7 @@ class Sales:
     article: Ints
     cents: Ints
     on_sale: NDArray[np.bool_]
+    suits: Callable[[Ints, np.random.Generator], Ints]
 
 
 class Log:
@@ -101,7 +107,7 @@ class Log:
         visit = np.r_[bought_in, len(baskets) + np.repeat(np.arange(idle), looked_at)]
         who = np.r_[sales.buyer[baskets], rng.integers(0, len(self._customers), idle)]
         on_sale = np.flatnonzero(sales.on_sale)
-        article = np.r_[sales.article[online], rng.choice(on_sale, looked_at.sum())]
+        article = np.r_[sales.article[online], sales.suits(np.repeat(who[len(baskets) :], looked_at), rng)]
         cents = np.r_[sales.cents[online], np.zeros(looked_at.sum(), np.int64)]
         is_bought = np.arange(len(visit)) < len(online)
         order = np.lexsort((rng.random(len(visit)), visit))

@@ -7,6 +7,7 @@ it. All of a day is drawn at once; only the customers' recent articles are carri
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -200,5 +201,6 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
             progress(len(basket))
             if on_day:
                 cents = np.round(shop.price[article] * offer[basket]).astype(np.int64)
-                on_day(day, Sales(buyer.astype(np.int64), channel == 2, basket, article, cents, shop.on_sale))
+                suits = partial(draw_articles, shop, customers)
+                on_day(day, Sales(buyer.astype(np.int64), channel == 2, basket, article, cents, shop.on_sale, suits))
     return last_bought

@@ -2,13 +2,14 @@
 
     python -m jobs.baskets.bought_together --as-of-date 2020-09-23 --min-support 0.0001
 
-Baskets are those of the `basket_weeks` weeks before the as-of date. Larger itemsets than pairs are of articles alone.
+Baskets are those of the `basket_weeks` weeks before the as-of date: of purchases, or with `--basket-of session` of the
+shop's log, where a visitor who never signed in counts as a customer. Larger itemsets than pairs are of articles alone.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ import pyarrow as pa
 from expectations.articles import ARTICLES
 from expectations.baskets import ASSOCIATION_RULES, BOUGHT_TOGETHER, LEVELS
 from expectations.contract import Contract
+from expectations.events import EVENTS
 from expectations.transactions import TRANSACTIONS
 from jobs.baskets.baskets import NO_ITEM, Baskets, baskets_of
 from jobs.baskets.itemsets import frequent_itemsets, min_count_of
@@ -31,8 +33,10 @@ from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import WEEK, Settings
 
 READS, WRITES = (ARTICLES, TRANSACTIONS), (ASSOCIATION_RULES, BOUGHT_TOGETHER)
+READS_EARLIER_RUNS = (EVENTS,)
 SETTINGS = (
     "accept_drift",
+    "basket_of",
     "basket_weeks",
     "max_basket_size",
     "min_support",
@@ -46,6 +50,8 @@ _LOG = logging.getLogger(__name__)
 
 #: Rules of a run at most: about 150 bytes each while they are checked.
 MAX_RULES = 10_000_000
+#: Events by which an article is in a session's basket.
+IN_BASKET = ["cart", "purchase"]
 #: Between the items of an antecedent.
 AND = " + "
 #: Columns with the codes of the items on the left.
@@ -91,6 +97,23 @@ def lines_of(job: Job, start: date, end: date) -> Lines:
     rows = pl.concat([without, *parts], how="diagonal")
     visit = rows["basket_id"].replace("", None).rank("dense").cast(pl.Int32).fill_null(0) - 1
     return Lines(*(column.cast(pl.Int32).to_numpy() for column in [*rows.select(columns[:3]), visit]))
+
+
+def lines_of_sessions(job: Job, start: date, end: date, article_ids: pl.Series) -> Lines:
+    """What sessions of start <= event_date < end put in their baskets; articles by their place among these ids.
+
+    Raises JobError where no log was taken in.
+    """
+    if not job.exists(EVENTS):
+        raise JobError(f"{EVENTS.path}: no such table yet; take the shop's log in first, or give --basket-of day")
+    days = [start + timedelta(days=n) for n in range((end - start).days)]
+    columns = ["customer_id", "visitor_id", "event_date", "article_id", "session_id"]
+    rows = pl.DataFrame(job.read_arrow(EVENTS, columns, where={"event_date": days, "event_type": IN_BASKET}))
+    places = pl.DataFrame({"article_id": article_ids}).with_row_index("article").drop_nulls()
+    known = rows.join(places, on="article_id")
+    whose = pl.coalesce(pl.lit("c:") + pl.col("customer_id"), pl.lit("v:") + pl.col("visitor_id"))
+    codes = known.select(whose.rank("dense") - 1, "event_date", "article", pl.col("session_id").rank("dense") - 1)
+    return Lines(*(column.cast(pl.Int32).to_numpy() for column in codes))
 
 
 def catalogue_of(articles: pa.Table, as_of_date: date) -> Catalogue:
@@ -218,7 +241,8 @@ def main(job: Job) -> str:
     settings, end = job.settings, job.settings.as_of_date
     columns = ["article_id", "article_key", "delisted_date", *GROUPS.values()]
     catalogue = catalogue_of(job.read_arrow(ARTICLES, columns), end)
-    lines, articles = lines_of(job, end - settings.basket_weeks * WEEK, end), len(catalogue.is_listed)
+    start, names, articles = end - settings.basket_weeks * WEEK, catalogue.names["article"], len(catalogue.is_listed)
+    lines = lines_of_sessions(job, start, end, names) if settings.basket_of == "session" else lines_of(job, start, end)
     if (unknown := int(lines.article.max(initial=-1))) >= articles:
         raise JobError(f"{TRANSACTIONS.path}: article_key {unknown} is not in {ARTICLES.path}; rerun ingest")
     baskets = baskets_of(*lines[:3], articles, settings.max_basket_size, lines.visit)
@@ -227,7 +251,6 @@ def main(job: Job) -> str:
     rules = rules_by_level(baskets, catalogue, settings, settings.itemset_size)
     units = np.bincount(lines.article, minlength=articles).astype(np.int32)
     shelf = Shelf(units, catalogue.is_listed, catalogue.groups)
-    names = catalogue.names["article"]
     rows = offers({level: by_size[2] for level, by_size in rules.items()}, shelf, names, settings.complements_only)
     count = publish(job, rules, catalogue.names)
     places = job.publish(BOUGHT_TOGETHER, stamped(rows, BOUGHT_TOGETHER, job), {"as_of_date": [end]})
@@ -239,4 +262,4 @@ def main(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    run(main, reads=READS, writes=WRITES, settings=SETTINGS)
+    run(main, reads=READS + READS_EARLIER_RUNS, writes=WRITES, settings=SETTINGS)

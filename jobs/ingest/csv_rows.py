@@ -1,7 +1,7 @@
 """Lines of a CSV file as raw rows.
 
 Everything is done by column (Arrow); only lines that are blank, quoted in an odd way, no UTF-8 or hold a carriage
-return or a NUL byte are looked at one by one.
+return or a NUL byte are looked at one by one. Where the mapping says so a quoted field may go on over several lines.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from jobs.ingest.raw_rows import TEXT, RawRows, encoded
 from jobs.platform.errors import JobError
 
 _RECORDS_PER_BATCH = 20_000
+#: A quote that is not closed within so many lines is never closed.
+_MOST_LINES = 200
 
 
 def csv_rows(lines: bytes, columns: Sequence[str], layout: Layout) -> RawRows:
@@ -85,8 +87,9 @@ def _rows_with_odd_lines(lines: bytes, columns: Sequence[str], layout: Layout) -
     even, numbers, odd, odd_numbers = [], [], [], []
     broken: dict[int, str] = {}
     quote = layout.quote.encode() or b"\n"  # no line holds one
-    for number, line in enumerate(lines.replace(b"\r\n", b"\n").split(b"\n")[:-1], start=1):
-        if not line.strip(NOTHING.encode()):
+    every, last = lines.replace(b"\r\n", b"\n").split(b"\n")[:-1], 0
+    for number, line in enumerate(every, start=1):
+        if number <= last or not line.strip(NOTHING.encode()):
             continue
         if b"\0" not in line and quote not in line and b"\r" not in line and _is_utf8(line):
             even.append(line)
@@ -94,6 +97,12 @@ def _rows_with_odd_lines(lines: bytes, columns: Sequence[str], layout: Layout) -
         elif found := _records_of(line, len(columns), layout):
             odd += found
             odd_numbers += [number] * len(found)
+        elif end := layout.multi_line and _end_of_record(every, number, quote):
+            whole = _record(b"\n".join(every[number - 1 : end]), layout)
+            if whole and len(whole) == len(columns):
+                odd, odd_numbers, last = [*odd, whole], [*odd_numbers, number], end
+            else:
+                broken[number] = line.decode(errors="replace")
         else:
             broken[number] = line.decode(errors="replace")
     fields, wrong = _parsed(b"".join(line + b"\n" for line in even), columns, layout)
@@ -113,6 +122,16 @@ def _records_of(line: bytes, width: int, layout: Layout) -> list[list[str]]:
             found.append(_record(part, layout) if b"\0" not in part else None)
     found = [record and _fitted(record, width, layout) for record in found]
     return [record for record in found if record] if all(record and len(record) == width for record in found) else []
+
+
+def _end_of_record(lines: Sequence[bytes], number: int, quote: bytes) -> int:
+    """The line that closes the quote which line `number` leaves open; 0 where there is no such quote, or line."""
+    quotes = lines[number - 1].count(quote)
+    for end in range(number + 1, min(number + _MOST_LINES, len(lines) + 1)) if quotes % 2 else ():
+        quotes += lines[end - 1].count(quote)
+        if quotes % 2 == 0:
+            return end
+    return 0
 
 
 def _fields(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> pa.Table:

@@ -26,6 +26,7 @@ class FileFormat(BaseModel):
         time_zone: whose days are meant where a moment has a time zone; None: that of the column in Parquet, else UTC.
         decimal, thousands: marks in numbers. Blanks and apostrophes before groups of three digits are always read.
         currency: sign that may precede or follow a number.
+        multi_line: quoted fields may hold line breaks; else a quote is taken to be closed on its line.
         last_column_takes_rest: fields beyond the last column are part of it: names with commas that nobody quoted.
     """
 
@@ -44,6 +45,7 @@ class FileFormat(BaseModel):
     decimal: str = Field(default=".", pattern=r"^[.,]$")
     thousands: str = Field(default="", pattern=r"^[.,]?$")
     currency: str = ""
+    multi_line: bool = Field(default=False, alias="multiLine")
     last_column_takes_rest: bool = False
 
     @property

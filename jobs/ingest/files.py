@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -81,9 +82,20 @@ Known = Mapping[str, Sequence[str | int]]
 def source_files(data: str | Path, table: Delivered, known: Known | None = None) -> list[SourceFile]:
     """The table's files below `data`, by name; raises JobError unless each has the columns and at least one row.
 
-    Files that are as they were when they became `known` are not read again, and have no `lines_before`.
+    Files that are as they were when they became `known` are not read again, and have no `lines_before`. Of a log's
+    files some may be without a row: of an hour in which nothing happened.
     """
-    return [_inspected(path, table, known or {}) for path in source_paths(data, table)]
+    paths, found = source_paths(data, table), []
+    for path in paths:
+        try:
+            found.append(_inspected(path, table, known or {}))
+        except NoRowsError as error:
+            if not table.takes_json or len(paths) == 1:
+                raise
+            logging.warning("%s (passed over)", error)
+    if not found:
+        raise JobError(f"{data}/{table.file}: {len(paths):,} files without a row; deliver them again")
+    return found
 
 
 def _inspected(path: str, table: Delivered, known: Known) -> SourceFile:

@@ -68,7 +68,7 @@ class Layout:
         packing: what compressed it, None: nothing.
         encoding: Python's name of the codec.
         ends_in_cr: lines end in CR alone, some at least.
-        sep, quote, escape, time_zone, last_column_takes_rest: as in FileFormat.
+        sep, quote, escape, time_zone, multi_line, last_column_takes_rest: as in FileFormat.
     """
 
     is_parquet: bool = False
@@ -81,6 +81,7 @@ class Layout:
     time_zone: str | None = None
     is_json: bool = False
     has_lists: bool = False
+    multi_line: bool = False
     last_column_takes_rest: bool = False
 
     @property
@@ -136,7 +137,7 @@ def layout_of(path: str, declared: FileFormat | None = None) -> Layout:
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
     line_end = re.search(r"\r\n|\r|\n", text)
     ends_in_cr = line_end is not None and line_end[0] == "\r" and text != text[: line_end.end()]
-    marks = {name: getattr(said, name) for name in ("sep", "quote", "escape", "last_column_takes_rest")}
+    marks = {name: getattr(said, name) for name in ("sep", "quote", "escape", "multi_line", "last_column_takes_rest")}
     return Layout(False, packing, encoding, ends_in_cr, is_json=is_json, **marks)
 
 

@@ -29,6 +29,8 @@ def source_paths(data: str | Path, table: Delivered) -> list[str]:
         raise JobError(f"{data}: no such folder; --data names the folder with the retailer's files")
     pattern = PurePosixPath(table.file)
     folder = f"{root}/{pattern.parent}" if pattern.parent.name else root
+    if filesystem.get_file_info(folder).type == pafs.FileType.File:
+        raise JobError(f"{data}/{table.file}: {pattern.parent} is a file and no folder; put the files into one")
     there = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
     names = sorted(info.base_name for info in there if info.type in (pafs.FileType.File, pafs.FileType.Directory))
     found = [name for name in names if _is_named(name, pattern.name)]

@@ -258,11 +258,10 @@ class Mapping(_Model):
         """Changes with everything that decides how files become tables."""
         # What a mapping does not use leaves its digest as it was before there was such an option.
         unused: dict[str, Any] = {
-            name: {"last_column_takes_rest"} for name in ("articles", "customers", "transactions")
+            name: {option for option in ("last_column_takes_rest", "multi_line") if not getattr(table, option, False)}
+            for name, table in self
+            if name in ("articles", "customers", "transactions")
         }
-        for name, options in unused.items():
-            if (table := getattr(self, name)) is not None and table.last_column_takes_rest:
-                options.clear()
         unused["transactions"] |= {"max_overlap"}
         unused["articles"] |= set() if self.articles.attributes else {"attributes"}
         absent = {name: True for name in ("customers", "transactions") if getattr(self, name) is None}

@@ -76,6 +76,8 @@ def transform(events: DataFrame, facts: DataFrame, as_of_date: date) -> tuple[Da
 def _with_fact(visitors: DataFrame, facts: DataFrame, name: str) -> DataFrame:
     """Visitors with what they stated last, and what their customer did last on any device."""
     of_name = facts.where(F.col("name") == name)
+    if name == "birth_date":  # what makes nobody's age does not hide what was said before
+        of_name = of_name.where(_age(F.col("event_time"), F.col("value")).isNotNull())
     latest = F.max_by("value", F.struct("event_time", "source_line", "value"))
     own = of_name.groupBy(_who()).agg(latest.alias(f"own_{name}"))
     shared = (
@@ -114,14 +116,18 @@ def _known(name: str, *ways: tuple[str, str]) -> dict[str, Column]:
 
 
 def _with_ages(visitors: DataFrame) -> DataFrame:
-    """Visitors with the age on the day of their last event, from a birth date that makes one of 0 to 99."""
-
-    def age(birth: str) -> Column:
-        years = F.floor(F.months_between("last_event_date", F.col(birth).try_cast("date")) / 12).cast("int")
-        return F.when(years.between(0, _OLDEST), years)
-
-    ages = visitors.withColumns({f"{whose}_age": age(f"{whose}_birth_date") for whose in ("own", "shared")})
+    """Visitors with the age on the day of their last event."""
+    day = F.col("last_event_date")
+    ages = visitors.withColumns(
+        {f"{whose}_age": _age(day, F.col(f"{whose}_birth_date")) for whose in ("own", "shared")}
+    )
     return ages.withColumns(_known("age", ("own_age", "stated"), ("shared_age", "same visitor")))
+
+
+def _age(at: Column, birth: Column) -> Column:
+    """Age at a moment by a birth date; null where that makes none of 0 to 99."""
+    years = F.floor(F.months_between(at.cast("date"), birth.try_cast("date")) / 12).cast("int")
+    return F.when(years.between(0, _OLDEST), years)
 
 
 def features(visitors: DataFrame, events: DataFrame) -> DataFrame:

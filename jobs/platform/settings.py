@@ -175,6 +175,11 @@ class Settings(BaseSettings):
 
     # Of baskets.
     basket_weeks: int = Field(12, ge=1, le=520, description="Weeks before the as-of date whose baskets are looked at")
+    basket_of: Literal["day", "session"] = Field(
+        "day",
+        description="What a basket holds: what a customer bought on one day, or in one visit where the retailer numbers"
+        " these; or what was put in the cart or bought in one session of the shop's log",
+    )
     max_basket_size: int = Field(
         100, ge=2, le=10_000, description="Baskets with more distinct articles are set aside, and counted"
     )

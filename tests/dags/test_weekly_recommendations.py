@@ -79,10 +79,10 @@ def test_last_week_is_measured_without_waiting_for_this_weeks_model() -> None:
     assert not {"ranking.train", "publish.recommendations"} & {task for name in measures for task in ancestors(name)}
 
 
-def test_the_log_is_an_asset_that_picks_and_performance_follow_from() -> None:
+def test_the_log_is_an_asset_that_picks_performance_and_baskets_follow_from() -> None:
     """The tasks run without it, too: no task of this DAG writes it."""
     readers = {task.task_id for task in dag.tasks if "silver/events" in {asset.name for asset in task.inlets}}
-    assert readers == {"publish.personal_picks", "reports.recommendation_performance"}
+    assert readers == {"publish.personal_picks", "reports.recommendation_performance", "baskets.bought_together"}
 
 
 def test_every_task_is_retried_with_growing_pauses_in_the_heavy_pool() -> None:

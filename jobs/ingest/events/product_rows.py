@@ -22,6 +22,7 @@ _PRICE = {
     "valid_from_date": pl.Date,
     "valid_to_date": pl.Date,
 }
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _DAY = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?")
 
 
@@ -40,7 +41,7 @@ def price_rows(text: str) -> list[dict[str, Any]]:
     Raises ValueError where it is not such a list.
     """
     found = literal(text)
-    prices = [found] if isinstance(found, dict) else found
+    prices = [found] if isinstance(found, dict) else [] if found is None else found
     if not isinstance(prices, list) or not all(isinstance(each, dict) for each in prices):
         raise ValueError("not a list of dictionaries")
     return [_price(each) for each in prices]
@@ -48,6 +49,8 @@ def price_rows(text: str) -> list[dict[str, Any]]:
 
 def _price(each: dict[str, Any]) -> dict[str, Any]:
     value = each.get("value")
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError("a price without a number as its value")
     if not 0 <= value <= MAX_PRICE:

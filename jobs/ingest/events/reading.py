@@ -17,7 +17,6 @@ from jobs.ingest.reading import Block
 
 #: Columns beside the log's own: where the row is from, and the whole line where it cannot be read.
 LINE, BROKEN = "source line", "broken line"
-_SHOWN = 2_000
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -69,15 +68,18 @@ def json_frame(text: bytes, first: int, columns: tuple[str, ...], records: str |
     lines, is_text = _lines(text)
     shape = _literal(json.dumps(_shape(columns, records)))
     is_object = "is_text AND starts_with(ltrim(line), '{')"
+    if rb"\u0000" in text:  # a character that no table and no tool beside it expects in a text
+        is_object += r" AND NOT contains(line, '\u0000')"
     with duckdb.connect() as database:
         database.execute("SET threads = 1")  # a task has one core
         database.register("lines", pa.table({"line": lines, "is_text": is_text, LINE: np.arange(len(lines)) + first}))
-        parsed = f"CASE WHEN {is_object} THEN try(from_json(line, {shape})) END AS o"
-        query = f'SELECT "{LINE}", line, {parsed} FROM lines'  # noqa: S608 the shape is quoted
+        # from_json raises on what is no JSON; within try() the line's neighbours would then be done one by one.
+        parsed = f"CASE WHEN {is_object} AND json_valid(line) THEN from_json(line, {shape}) END AS o"
+        rows = f'SELECT "{LINE}", line, {parsed} FROM lines'  # noqa: S608 the shape is quoted
+        unread = f'o."{records}" IS NULL' if records else "o IS NULL"
+        query = f'SELECT "{LINE}", o, CASE WHEN {unread} THEN line END AS line FROM ({rows})'  # noqa: S608
         found = pl.DataFrame(pl.from_arrow(database.sql(query).to_arrow_table()))
-    is_read = pl.col("o").is_not_null()
-    if records:
-        is_read &= pl.col("o").struct.field(records).is_not_null()
+    is_read = pl.col("line").is_null()
     good, bad = found.filter(is_read), found.filter(~is_read & (pl.col("line").str.strip_chars() != ""))
     if records:
         good = good.with_columns(r=pl.col("o").struct.field(records)).explode("r").filter(pl.col("r").is_not_null())
@@ -97,6 +99,7 @@ def _field(column: str, records: str | None) -> pl.Expr:
 def _lines(text: bytes) -> tuple[pa.Array, np.ndarray]:
     """The lines, and whether each is UTF-8."""
     text = text[len(_MARK) :] if text.startswith(_MARK) else text
+    text = text.replace(b"\n" + _MARK, b"\n")  # of files that were joined
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")).astype(np.int32) + 1
     offsets = np.concatenate([np.zeros(1, np.int32), ends])
     found = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(text)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 
@@ -70,15 +71,15 @@ def _since_1970(text: pl.Series, units: int) -> pl.Series:
 
 
 def _iso(text: pl.Series, time_zone: str | None) -> pl.Series:
-    with_t = text.str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T") if _has_blank(text) else text
+    with_t = text
+    if _has_blank(text):  # 2020-09-01 10:00:00 UTC, as BigQuery writes it
+        with_t = text.str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T").str.replace(r" UTC$", "Z")
     found = with_t.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_unit="us").cast(_UTC)
     if found.null_count() == text.null_count():
         return found
-    return _where_null(
-        found,
-        with_t,
-        lambda rest: _zoned(rest.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us"), time_zone),
-    )
+    for further in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M"):
+        found = _where_null(found, with_t, partial(_by_strptime, like=further, time_zone=time_zone))
+    return found
 
 
 def _has_blank(text: pl.Series) -> bool:
@@ -86,8 +87,11 @@ def _has_blank(text: pl.Series) -> bool:
 
 
 def _by_pattern(text: pl.Series, pattern: str, time_zone: str | None) -> pl.Series:
-    found = text.str.to_datetime(strptime_of(pattern), strict=False, time_unit="us")
-    return found.cast(_UTC) if found.dtype.time_zone else _zoned(found, time_zone)  # type: ignore[attr-defined]
+    return _by_strptime(text, strptime_of(pattern), time_zone)
+
+
+def _by_strptime(text: pl.Series, like: str, time_zone: str | None) -> pl.Series:
+    return _zoned(text.str.to_datetime(like, strict=False, time_unit="us"), time_zone)
 
 
 def _zoned(moment: pl.Series, time_zone: str | None) -> pl.Series:

@@ -9,18 +9,18 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from expectations.recommendations import BUCKETS
-from expectations.transactions import MAX_PRICE
+from jobs.ingest.events.fields import LIMITS, articles_of, ids_of, numbers_of, text_of
 from jobs.ingest.events.identifiers import content_ids
-from jobs.ingest.events.mapping import Article, EventsMapping, Rule
+from jobs.ingest.events.mapping import EventsMapping, Rule
 from jobs.ingest.events.reading import BROKEN, LINE
 from jobs.ingest.events.times import days, moments
-from jobs.ingest.values import number_parser
 
 #: Names of a column of verdicts, while they are collected.
 _REFUSED, _REMARK = "refused", "remark"
-_LIMITS = {"price": (0, MAX_PRICE), "position": (0, 2**31 - 1), "quantity": (1, 2**31 - 1), "bucket": (0, BUCKETS - 1)}
 _TEXTS = ("event_id", "customer_id", "visitor_id", "list", "source", "model_version", "currency", "city", "region")
+_IDS = ("event_id", "customer_id", "visitor_id")
+#: So much of a field, or of a broken line, goes to quarantine.
+_SHOWN = 2_000
 #: What an event's digest is made of.
 _CONTENT = ("event_type", "customer_id", "visitor_id", "event_time", "article_id", "list", "position", "quantity")
 
@@ -54,13 +54,13 @@ def transform(raw: pl.DataFrame, mapping: EventsMapping, latest: datetime | None
     """
     rows = _parts(raw, mapping).with_columns(
         event_time=moments(raw[mapping.time.column], mapping.time.format, mapping.time_zone),
-        article_id=_articles(raw, mapping),
+        article_id=articles_of(raw, mapping),
         **{"rule": _rule_of(raw, mapping)},
     )
     rows = rows.with_columns(pl.coalesce(*_refusals(raw, mapping, latest)).alias(_REFUSED))
     is_usable = pl.col(_REFUSED).is_null()
     is_kept = is_usable & pl.col("rule").is_not_null()
-    has_article = pl.col("article_id").list.len() > 0
+    has_article = pl.col("article_id").is_not_null()
     kept = rows.filter(is_kept & has_article)
     others = raw.filter(rows.select(is_usable & pl.col("rule").is_null()).to_series())
     return Understood(
@@ -80,21 +80,23 @@ def transform(raw: pl.DataFrame, mapping: EventsMapping, latest: datetime | None
 def _parts(raw: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
     """The fields that play a part, as text and numbers; null where they are empty or cannot be read."""
     remarks, values = [], {}
-    for part in (*_TEXTS, *_LIMITS, "birth_date"):
+    for part in (*_TEXTS, *LIMITS, "birth_date"):
         source = mapping.columns.get(part)
         dtype = pl.String if part in _TEXTS else pl.Date if part == "birth_date" else pl.Float64
         if source is None:
             values[part] = pl.Series(part, [None], dtype=dtype).new_from_index(0, len(raw))
             continue
-        text = _text(raw[source.column], mapping)
+        text = text_of(raw[source.column], mapping)
         if source.pattern:
             text = text.str.extract(source.pattern if "(" in source.pattern else f"({source.pattern})", 1)
         values[part] = text
-        if part in _LIMITS:
-            values[part] = _numbers(text, part, mapping)
+        if part in LIMITS:
+            values[part] = numbers_of(text, part, mapping)
+        elif part in _IDS:
+            values[part] = ids_of(text)
         elif part == "birth_date":
             values[part] = days(text, source.format)
-        if part in _LIMITS or (part == "birth_date" and not source.pattern):
+        if part in LIMITS or part in _IDS or (part == "birth_date" and not source.pattern):
             is_lost = values[part].is_null() & text.is_not_null()
             remarks.append(pl.when(is_lost).then(pl.lit(f"{part} unreadable, left empty")))
     frame = pl.DataFrame([series.alias(part) for part, series in values.items()])
@@ -103,41 +105,10 @@ def _parts(raw: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
     return frame.with_columns(raw[LINE], raw[BROKEN], remark.alias(_REMARK), *whole)
 
 
-def _text(values: pl.Series, mapping: EventsMapping) -> pl.Series:
-    """Texts without blanks around them, null where they are a word for nothing."""
-    text = values.cast(pl.String).str.strip_chars()
-    words = [word.lower() for word in mapping.empty_words]
-    is_empty = (text == "") | ((text.str.len_bytes() <= 5) & text.str.to_lowercase().is_in(words))
-    return text.set(is_empty, None) if is_empty.any() else text
-
-
-def _numbers(text: pl.Series, part: str, mapping: EventsMapping) -> pl.Series:
-    """Numbers within the part's limits; whole ones but for prices."""
-    number = (
-        text.cast(pl.Float64, strict=False)
-        if mapping.decimal == "."
-        else pl.repeat(None, len(text), dtype=pl.Float64, eager=True)
-    )
-    odd = number.is_null() & text.is_not_null()
-    if odd.any():
-        parse = number_parser(mapping)
-        distinct = text.filter(odd).unique()
-        read = pl.DataFrame(
-            {"text": distinct, "number": pl.Series([parse(t) for t in distinct.to_list()], dtype=pl.Float64)}
-        )
-        further = text.to_frame("text").join(read, on="text", how="left", maintain_order="left")["number"]
-        number = number.zip_with(~odd, further)
-    low, high = _LIMITS[part]
-    is_right = number.is_between(low, high)
-    if part != "price":
-        is_right &= number == number.floor()
-    return number.set(~is_right.fill_null(False), None)
-
-
 def _rule_of(raw: pl.DataFrame, mapping: EventsMapping) -> pl.Series:
     """The place of the first rule that fits each row, null where none does."""
     fields = sorted({column for rule in mapping.rules for column in rule.when})
-    texts = pl.DataFrame([_text(raw[column], mapping).fill_null("").alias(column) for column in fields])
+    texts = pl.DataFrame([text_of(raw[column], mapping).fill_null("").alias(column) for column in fields])
     chain = pl.coalesce(
         *(pl.when(_fits(rule)).then(pl.lit(place, pl.UInt16)) for place, rule in enumerate(mapping.rules)),
         pl.lit(None, pl.UInt16),
@@ -150,44 +121,6 @@ def _fits(rule: Rule) -> pl.Expr:
         pl.col(column) == said if isinstance(said, str) else pl.col(column).str.contains(said.contains, literal=True)
         for column, said in rule.when.items()
     )
-
-
-def _articles(raw: pl.DataFrame, mapping: EventsMapping) -> pl.Series:
-    """The different products of each row, in the order in which they are named: one list of all fields together."""
-    found = [_named(raw[each.column], each) for each in mapping.articles]
-    if len(found) == 1 and (found[0].list.len() <= 1).all():
-        return found[0].list.drop_nulls()
-    together = pl.DataFrame([ids.alias(str(n)) for n, ids in enumerate(found)])
-    lists = pl.concat_list(pl.col(c).fill_null(pl.lit([], pl.List(pl.String))) for c in together.columns)
-    return together.select(lists.list.drop_nulls().list.unique(maintain_order=True)).to_series()
-
-
-def _named(values: pl.Series, article: Article) -> pl.Series:
-    """The ids in a field, a list for each row."""
-    if isinstance(values.dtype, pl.List):
-        ids = values.cast(pl.List(pl.String))
-    else:
-        text = values.cast(pl.String).str.strip_chars()
-        if article.pattern:
-            ids = text.str.extract_all(article.pattern)
-        elif article.key:
-            ids = text.str.extract_all(rf'"{article.key}"\s*:\s*(?:"[^"]*"|-?[0-9]+)')
-        elif text.str.starts_with("[").any():
-            ids = text.str.extract_all(r'"[^"]*"|\'[^\']*\'|[^\[\],\s"\']+').list.eval(
-                pl.element().str.strip_chars("\"'")
-            )
-        else:
-            ids = text.set(text == "", None).reshape((-1, 1)).arr.to_list()
-    item = pl.element()
-    if article.pattern and "(" in article.pattern.replace("(?", ""):
-        item = item.str.extract(article.pattern, 1)
-    if article.key:
-        item = item.str.extract(r':\s*"?([^"]*)"?$', 1)
-    if article.id_width:
-        item = pl.when(item.str.contains(r"^[0-9]+$")).then(item.str.zfill(article.id_width)).otherwise(item)
-    if article.pattern or article.key or article.id_width:
-        ids = ids.list.eval(item)
-    return ids
 
 
 def _refusals(raw: pl.DataFrame, mapping: EventsMapping, latest: datetime | None) -> Iterator[pl.Expr]:
@@ -219,12 +152,11 @@ def _refusals(raw: pl.DataFrame, mapping: EventsMapping, latest: datetime | None
         yield because(in_question & (pl.col("event_time") > limit), words)
     nobody = pl.col("customer_id").is_null() & pl.col("visitor_id").is_null()
     yield because(in_question & nobody, "neither customer_id nor visitor_id")
-    no_article = pl.col("article_id").list.len() == 0
+    no_article = pl.col("article_id").is_null()
     is_empty = pl.lit(True)
     for each in mapping.articles:
-        values = raw[each.column]
-        text = values.cast(pl.String).fill_null("").str.strip_chars() if values.dtype != pl.List else None
-        is_empty &= pl.lit(text.is_in(["", "[]", "{}"])) if text is not None else pl.lit(True)
+        if (values := raw[each.column]).dtype != pl.List:
+            is_empty &= pl.lit(text_of(values, mapping).fill_null("").is_in(["", "[]", "{}"]))
     yield because(in_question & no_article & ~is_empty, "article_id: no id where the mapping expects one")
     if not mapping.leaves_out_without_article:
         yield because(in_question & no_article, "article_id is empty")
@@ -239,7 +171,8 @@ def _exploded(kept: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
             "weight": [rule.weight for rule in mapping.rules],
         }
     )
-    rows = kept.explode("article_id").join(rules, on="rule", how="left", maintain_order="left")
+    each = kept.explode("article_id") if kept.schema["article_id"] == pl.List else kept
+    rows = each.join(rules, on="rule", how="left", maintain_order="left")
     if "event_id" not in mapping.columns:
         rows = rows.with_columns(content_ids([rows[name] for name in _CONTENT]))
     elif rows["event_id"].null_count():
@@ -284,13 +217,18 @@ def _bad(raw: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     where = noted["reason"].is_not_null()
     came = raw.filter(where).drop(LINE, BROKEN)
     texts = (
-        came.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+        came.with_columns(pl.col(pl.String).str.head(_SHOWN))
+        .select(pl.struct(pl.all()).struct.json_encode())
+        .to_series()
         if len(came)
         else pl.Series([], dtype=pl.String)
     )
     broken = noted.filter(where)[BROKEN]
     lines = pl.Series(
-        [None if line is None else json.dumps({"line": line[:2_000]}, ensure_ascii=False) for line in broken.to_list()],
+        [
+            None if line is None else json.dumps({"line": line[:_SHOWN]}, ensure_ascii=False)
+            for line in broken.to_list()
+        ],
         dtype=pl.String,
     )
     return noted.filter(where).select("source_line", "reason", raw_row=pl.coalesce(lines, texts))

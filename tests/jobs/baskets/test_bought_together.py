@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import combinations
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from expectations.articles import ARTICLES
 from expectations.baskets import ASSOCIATION_RULES, BOUGHT_TOGETHER
 from expectations.contract import Contract
+from expectations.events import EVENTS
 from expectations.transactions import TRANSACTIONS
 from jobs.baskets import bought_together
 from jobs.platform.errors import JobError
@@ -52,7 +53,8 @@ def shop(warehouse: Path, lines: Sequence[Line], delisted: dict[int, int] | None
 
 def run(warehouse: Path, **values: object) -> str:
     known = {"as_of_date": on(AS_OF), "warehouse": str(warehouse), "min_support": 1, "min_lift": 0} | values
-    job = Job("baskets.bought_together", Settings(**known), bought_together.READS, bought_together.WRITES)
+    reads = bought_together.READS + bought_together.READS_EARLIER_RUNS
+    job = Job("baskets.bought_together", Settings(**known), reads, bought_together.WRITES)
     return bought_together.main(job)
 
 
@@ -206,6 +208,30 @@ def test_baskets_of_the_retailer_where_it_numbers_them(tmp_path: Path) -> None:
     run(tmp_path)
     found = {(r["antecedent"], r["consequent"]) for r in rows(tmp_path, ASSOCIATION_RULES, level="article")}
     assert found == {("a00", "a01"), ("a01", "a00"), ("a02", "a03"), ("a03", "a02")}
+
+
+def test_baskets_of_sessions(tmp_path: Path) -> None:
+    """Two sessions of one day are two baskets, one over midnight is one; views, and what comes later, are in none."""
+    with pytest.raises(JobError, match="silver/events: no such table yet"):
+        run(shop(tmp_path, LINES), basket_of="session")
+    log = [
+        *[(83, "s1", None, "cart", a) for a in (0, 2)], (83, "s1", None, "view", 3), (83, "s2", "c1", "cart", 4),
+        (82, "s3", "c1", "purchase", 0), (83, "s3", "c1", "cart", 2), *[(84, "s4", "c2", "cart", a) for a in (0, 2, 5)],
+        (83, "s1", None, "cart", 99),  # no article of the shop
+    ]  # fmt: skip
+    rows_ = [
+        {
+            "event_id": f"e{n}", "event_date": on(day), "event_time": datetime.combine(on(day), time(), UTC),
+            "event_type": kind, "session_id": session, "customer_id": customer,
+            "visitor_id": None if customer else "v", "article_id": f"a{a:02d}", "weight": 1.0, "source_line": n + 1,
+        }
+        for n, (day, session, customer, kind, a) in enumerate(log)
+    ]  # fmt: skip
+    put(tmp_path, EVENTS, rows_, accept_drift=True)
+    assert "from 3 baskets of 12 weeks" in run(tmp_path, basket_of="session")
+    found = rows(tmp_path, ASSOCIATION_RULES, level="article")
+    assert {(r["antecedent"], r["consequent"]) for r in found} == {("a00", "a02"), ("a02", "a00")}
+    assert [found[0][name] for name in ("basket_count", "customer_count", "first_date")] == [2, 2, on(82)]
 
 
 def test_large_baskets_are_set_aside_with_a_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.ingest import files, reading
 from jobs.ingest.files import fingerprint
+from jobs.ingest.layout import Layout
 from jobs.ingest.raw_rows import RawRows
 from jobs.ingest.reading import blocks, read_records, read_rows
 from jobs.platform.errors import JobError
@@ -97,6 +98,24 @@ def test_an_odd_line_spoils_no_other(tmp_path: Path, lines: str, expected: list[
     found = collected(read_rows(fingerprint(str(path), ("a", "b"))))
     assert [row for row in found if row[2] is None] == [row for row in expected if row[2] is None]
     assert [row[0] for row in found] == [row[0] for row in expected]
+
+
+def test_quoted_line_breaks_where_the_mapping_has_them(tmp_path: Path) -> None:
+    """What is cut short, and never closed, spoils no other row; lines are those in which rows begin."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(
+        b'a,b\n1,"two\r\nlines, ""quoted"""\n2,plain\n3,"never closed\n4,"x"\n"5\n\n5",y\n6,"a\nb",too,long\n7,z\n'
+    )
+    assert collected(read_rows(fingerprint(str(path), ("a", "b"), Layout(multi_line=True)))) == [
+        (2, ("1", 'two\nlines, "quoted"'), None),
+        (4, ("2", "plain"), None),
+        (5, (None, None), '3,"never closed'),
+        (6, ("4", "x"), None),
+        (7, ("5\n\n5", "y"), None),
+        (10, (None, None), '6,"a'),
+        (11, (None, None), 'b",too,long'),
+        (12, ("7", "z"), None),
+    ]
 
 
 def test_parquet_rows_are_numbered_across_row_groups(tmp_path: Path) -> None:

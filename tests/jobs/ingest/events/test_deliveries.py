@@ -20,7 +20,7 @@ from jobs.ingest.events.mapping import EventsMapping, load_log_mapping
 from jobs.ingest.events.reading import LINE, frames
 from jobs.ingest.events.transform import transform
 from jobs.ingest.files import indexed, source_files
-from jobs.ingest.reading import blocks
+from jobs.ingest.reading import Block, blocks
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from tests.jobs.ingest.events.shop_log import event, rows, take_in, write_log
@@ -99,6 +99,108 @@ def test_files_that_are_something_else(tmp_path: Path, text: str, said: str | No
         return
     with pytest.raises(JobError, match=f"events.jsonl: {said}"):
         read(tmp_path)
+
+
+GOOD = "\n".join(LINES).encode() + b"\n"
+ODD = {"time": "2020-09-01T10:00:00Z", "event": "view", "article_id": "1", "visitor_id": "v"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"time": "2020-09-01T10', "broken line"),
+        (LINES[0].encode() + b",", "broken line"),
+        (LINES[0].encode() * 2, "broken line"),
+        (LINES[0].encode("latin-1"), "broken line"),
+        (LINES[0].encode().replace(b"a0", b"a\0"), "broken line"),
+        (LINES[0].encode().replace(b"a0", rb"a\u0000"), "broken line"),
+        (LINES[0].encode().replace(b"a0", rb"a\ud800"), "broken line"),
+        (b"\0" * 5_000, "broken line"),
+        (b"x" * 5_000_000, "broken line"),
+        (b'{"time": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "no rule"),
+        (json.dumps(ODD | {"visitor_id": "x" * 5_000_000}).encode(), "neither customer_id nor visitor_id"),
+        (json.dumps(ODD | {"visitor_id": {"id": "v"}}).encode(), "neither customer_id nor visitor_id"),
+        (json.dumps(ODD | {"visitor_id": "9.12E+11"}).encode(), "neither customer_id nor visitor_id"),
+        (json.dumps(ODD | {"customer_id": ["c", "d"]}).encode(), "customer_id unreadable, left empty"),
+        (json.dumps(ODD | {"article_id": {"id": 1}}).encode(), "article_id: no id"),
+        (json.dumps(ODD | {"article_id": [{"id": 1}]}).encode(), "article_id: no id"),
+        (json.dumps(ODD | {"article_id": [None, ""]}).encode(), "article_id: no id"),
+        (json.dumps(ODD | {"article_id": "NaN"}).encode(), "article_id is empty"),
+        (json.dumps(ODD | {"time": 1598954400}).encode(), "event_time is not a moment (iso in UTC)"),
+    ],
+)
+def test_a_damaged_line_spoils_no_other(tmp_path: Path, line: bytes, reason: str) -> None:
+    """Whatever it is, quarantine has it with its line and not much of it; a mark in the middle is of joined files."""
+    write_log(tmp_path, "events.jsonl", []).write_bytes(GOOD + line + b"\n\xef\xbb\xbf" + GOOD)
+    (file,) = source_files(tmp_path, LOG)
+    found = [transform(f, LOG) for block in blocks(indexed(file)) for f in frames(block, None)]
+    bad = [row for part in found for row in part.bad.rows()]
+    assert [(n, why.startswith(reason), len(raw) < 20_000) for n, why, raw in bad] == [(41, True, True)]
+    events = [n for part in found for n in part.events["source_line"].to_list()]
+    assert [n for n in events if n != 41] == [n for n in range(1, 82) if n != 41]
+
+
+def test_what_numbers_and_lists_are_written_as(tmp_path: Path) -> None:
+    log = [ODD | {"article_id": 7.0, "visitor_id": 8}, ODD | {"article_id": "['1', 'None', '2']"}]
+    write_log(tmp_path, "events.jsonl", [*log, ODD | {"article_id": [3, None]}])
+    assert read(tmp_path) == [(1, "7", "8"), (2, "1", "v"), (2, "2", "v"), (3, "3", "v")]
+
+
+def test_answers_over_several_lines(tmp_path: Path) -> None:
+    log = load_log_mapping("twentytoo")
+    ids = [digit * 32 for digit in "abc"]
+    head = ",".join(log.events.source_columns)
+    row = {"time": "1693562400", "event_name": "product_details_page_View", "distinct_id": "d"}
+    lines = [
+        ",".join((row | {"product_ids": one, "Answer": answer}).get(name, "") for name in log.events.source_columns)
+        for one, answer in zip(ids, ("", '"It was\n""fine"",\nborn 13-09-1990"', '"cut'), strict=True)
+    ]
+    (tmp_path / "events.csv").write_text("\n".join([head, *lines, lines[0]]) + "\n")
+    (file,) = source_files(tmp_path, log.events)
+    (found,) = (transform(frame, log.events) for block in blocks(indexed(file)) for frame in frames(block, None))
+    kept = found.events.select("source_line", "article_id").sort("source_line")
+    assert kept.rows() == [(2, ids[0]), (3, ids[1]), (7, ids[0])]
+    assert found.facts["value"].to_list() == ["1990-09-13"] and found.bad["source_line"].to_list() == [6]
+
+
+def test_an_hour_in_which_nothing_happened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("events_1.jsonl", "events_3.jsonl"):
+        write_log(tmp_path, name, [])
+    write_log(tmp_path, "events_2.jsonl", [ODD])
+    assert [file.name for file in source_files(tmp_path, LOG)] == ["events_2.jsonl"]
+    assert "events_3.jsonl: empty (0 bytes); deliver the file again (passed over)" in caplog.text
+    (tmp_path / "events" / "events_2.jsonl").write_text("")
+    with pytest.raises(JobError, match="3 files without a row"):
+        source_files(tmp_path, LOG)
+
+
+def test_a_file_that_grows(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is read, which stops the run; and between two runs: its rows are replaced, whatever its name."""
+    path = write_log(tmp_path, 'it\'s "5" é.jsonl', [ODD])
+
+    def grow(visitor: str) -> None:
+        with path.open("a") as log:
+            log.write(json.dumps(ODD | {"visitor_id": visitor}) + "\n")
+
+    def grown(file: files.SourceFile) -> list[Block]:
+        grow("w")
+        return blocks(file)
+
+    monkeypatch.setattr(shop_events, "blocks", grown)
+    with pytest.raises(JobError, match=r"é.jsonl: replaced while it was being read; nothing was published, run again"):
+        take_in(spark, tmp_path)
+    monkeypatch.undo()
+    take_in(spark, tmp_path)
+    assert rows(tmp_path, EVENTS, "visitor_id") == [("v",), ("w",)]
+    grow("x")
+    take_in(spark, tmp_path)
+    assert rows(tmp_path, EVENTS, "visitor_id", "source_line") == [("v", 1), ("w", 2), ("x", 3)]
+
+
+def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "events").write_text("x")
+    with pytest.raises(JobError, match=r"events/\*.jsonl: events is a file and no folder"):
+        source_files(tmp_path, LOG)
 
 
 def test_one_clock_that_is_years_ahead(spark: SparkSession, tmp_path: Path) -> None:

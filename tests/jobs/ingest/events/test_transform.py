@@ -67,6 +67,15 @@ def test_each_fault_has_its_reason_and_line() -> None:
     assert json.loads(found.bad.filter(pl.col("source_line") == 2)["raw_row"].item()) == {"line": '{"time": "2020\n'}
 
 
+def test_words_for_nothing_are_the_mappings() -> None:
+    line = {"time": "2020-09-01T10:00:00Z", "event": "view", "article_id": "1", "visitor_id": "v"}
+    lines = [line | {"visitor_id": word} for word in ("nan", "NULL", "(not set)", "(Not set)")]
+    found = understood(lines, mapped("atelier"))
+    assert found.events["visitor_id"].to_list() == ["(not set)", "(Not set)"]
+    found = understood(lines, mapped("atelier", null_value=("(not set)",)))
+    assert found.events["visitor_id"].to_list() == ["nan", "NULL", "(Not set)"]
+
+
 def test_of_what_was_recommended_an_event_says_by_whom() -> None:
     """What the shop window writes beside list and position; a bucket that is none is left empty."""
     line = {"time": "2020-09-01T10:00:00Z", "event": "impression", "article_id": "1", "visitor_id": "v"}

@@ -1,0 +1,116 @@
+"""What a field of a log holds: texts, ids, numbers, products; whole columns at a time."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from expectations.recommendations import BUCKETS
+from expectations.transactions import MAX_PRICE
+from jobs.ingest.events.mapping import Article, EventsMapping
+from jobs.ingest.values import number_parser
+
+#: Parts that are numbers, and what they lie between.
+LIMITS = {"price": (0, MAX_PRICE), "position": (0, 2**31 - 1), "quantity": (1, 2**31 - 1), "bucket": (0, BUCKETS - 1)}
+#: A text that is longer is no id.
+_LONGEST_ID = 1_000
+#: Whole numbers that became floats.
+_WHOLE = r"^([0-9]+)\.0$", "${1}"
+_ROUNDED_ID = r"^[0-9]+(\.[0-9]+)?[eE]\+[0-9]+$"
+
+
+def text_of(values: pl.Series, mapping: EventsMapping) -> pl.Series:
+    """Texts without blanks around them, null where they are a word for nothing."""
+    text = values.cast(pl.String).str.strip_chars()
+    words = ["", *mapping.empty_words]
+    is_short = text.str.len_bytes() <= max(len(word.encode()) for word in words)
+    short = text.filter(is_short)  # ids are not: most of the texts need not be looked into
+    if mapping.null_value is None:
+        short, words = short.str.to_lowercase(), [word.lower() for word in words]
+    is_word = short.is_in(words)
+    return text.scatter(is_short.arg_true().filter(is_word), None) if is_word.any() else text
+
+
+def ids_of(text: pl.Series) -> pl.Series:
+    """Ids, whole floats as whole numbers; null where a text is none: an object, a list, a rounded number."""
+    if text.str.ends_with(".0").any():
+        text = text.str.replace(*_WHOLE)
+    is_odd = text.str.starts_with("{") | text.str.starts_with("[") | (text.str.len_bytes() > _LONGEST_ID)
+    if text.str.contains("+", literal=True).any():
+        is_odd |= text.str.contains(_ROUNDED_ID)
+    return text.set(is_odd, None) if is_odd.any() else text
+
+
+def numbers_of(text: pl.Series, part: str, mapping: EventsMapping) -> pl.Series:
+    """Numbers within the part's limits; whole ones but for prices."""
+    number = (
+        text.cast(pl.Float64, strict=False)
+        if mapping.decimal == "."
+        else pl.repeat(None, len(text), dtype=pl.Float64, eager=True)
+    )
+    odd = number.is_null() & text.is_not_null()
+    if odd.any():
+        parse = number_parser(mapping)
+        distinct = text.filter(odd).unique()
+        read = pl.DataFrame(
+            {"text": distinct, "number": pl.Series([parse(t) for t in distinct.to_list()], dtype=pl.Float64)}
+        )
+        further = text.to_frame("text").join(read, on="text", how="left", maintain_order="left")["number"]
+        number = number.zip_with(~odd, further)
+    low, high = LIMITS[part]
+    is_right = number.is_between(low, high)
+    if part != "price":
+        is_right &= number == number.floor()
+    return number.set(~is_right.fill_null(False), None)
+
+
+def articles_of(raw: pl.DataFrame, mapping: EventsMapping) -> pl.Series:
+    """The product of each row, or the different ones in the order in which they are named: one list of all fields.
+
+    Null where no product is named.
+    """
+    found = [_named(raw[each.column], each, mapping) for each in mapping.articles]
+    if len(found) == 1 and found[0].dtype == pl.String:
+        return found[0]
+    together = pl.DataFrame([ids.alias(str(n)) for n, ids in enumerate(found)])
+    nothing = pl.lit([], pl.List(pl.String))
+    lists = pl.concat_list(
+        pl.col(name) if dtype == pl.String else pl.col(name).fill_null(nothing)
+        for name, dtype in together.schema.items()
+    )
+    ids = lists.list.drop_nulls().list.unique(maintain_order=True)
+    return together.select(pl.when(ids.list.len() > 0).then(ids)).to_series()
+
+
+def _named(values: pl.Series, article: Article, mapping: EventsMapping) -> pl.Series:
+    """The ids in a field: a list for each row, or a text where no row has more than one."""
+    if isinstance(values.dtype, pl.List):
+        ids = values.cast(pl.List(pl.String))
+    else:
+        text = values.cast(pl.String).str.strip_chars()
+        if article.pattern:
+            ids = text.str.extract_all(article.pattern)
+        elif article.key:
+            ids = text.str.extract_all(rf'"{article.key}"\s*:\s*(?:"[^"]*"|-?[0-9]+)')
+        elif text.str.starts_with("[").any():
+            # Which key of an object is the id the mapping does not say.
+            text = text.set(text.str.contains("{", literal=True).fill_null(False), None)
+            ids = text.str.extract_all(r'"[^"]*"|\'[^\']*\'|[^\[\],\s"\']+')
+            ids = ids.list.eval(pl.element().str.strip_chars("\"'").str.replace(*_WHOLE))
+            ids = ids.list.eval(pl.element().filter(~pl.element().is_in(["", "null", "None"])))
+        else:
+            text = ids_of(text_of(text, mapping)).alias("id")
+            width = article.id_width
+            return text.to_frame().select(_padded(pl.col("id"), width)).to_series() if width else text
+    item = pl.element()
+    if article.pattern and "(" in article.pattern.replace("(?", ""):
+        item = item.str.extract(article.pattern, 1)
+    if article.key:
+        item = item.str.extract(r':\s*"?([^"]*)"?$', 1)
+    if article.id_width:
+        item = _padded(item, article.id_width)
+    return ids.list.eval(item) if article.pattern or article.key or article.id_width else ids
+
+
+def _padded(ids: pl.Expr, width: int) -> pl.Expr:
+    """Ids with the zeros that those of digits alone have lost."""
+    return pl.when(ids.str.contains(r"^[0-9]+$")).then(ids.str.zfill(width)).otherwise(ids)
