@@ -9,6 +9,7 @@ much, and by how large trees, follows from how many buyers there are to learn fr
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,8 @@ OF_FEW = {"learning_rate": 0.05, "num_leaves": 7, "min_data_in_leaf": 200, "feat
 SEEDS_OF_FEW = 4
 #: Customers whose candidates are described together where all are.
 TOGETHER = 512
-#: Trees of few buyers: one week's buyers cannot say how many, and each adds a little. Half as many of very few.
-TREES_OF_FEW, VERY_FEW_BUYERS = 160, 300
+#: Trees of few buyers, at least, and for the square root of their number: one week's buyers cannot say how many.
+TREES_OF_FEW, TREES_OF_ROOT = 80, 4.5
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class BoostedTrees:
         is_few = buyers < FEW_BUYERS
         parameters = PARAMETERS | (OF_FEW if is_few else {})
         if is_few:
-            validation, trees = None, min(trees, TREES_OF_FEW // (1 + (buyers < VERY_FEW_BUYERS)))
+            validation, trees = None, min(trees, max(TREES_OF_FEW, int(TREES_OF_ROOT * math.sqrt(buyers))))
         start = _start(weeks, rule)
         training = _dataset(weeks, inputs, start)
         held_out = [_dataset([validation], inputs, _start([validation], rule), training)] if validation else None

@@ -162,11 +162,13 @@ def test_many_buyers_trees_are_large_and_of_one_seed(
     assert many[0].booster.model_to_string() != fitted[0].booster.model_to_string()
 
 
-def test_very_few_buyers_bear_half_as_many_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boosted_trees, "TREES_OF_FEW", 6)
+def test_the_more_buyers_the_more_trees(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(boosted_trees, "TREES_OF_FEW", 3)
+    monkeypatch.setattr(boosted_trees, "TREES_OF_ROOT", 0)
     assert fit_trees()[0].trees == 3
-    monkeypatch.setattr(boosted_trees, "VERY_FEW_BUYERS", 1)
-    assert fit_trees()[0].trees == 6
+    buyers = int(capsys.readouterr().out.split(" buyers")[0].split()[-1])
+    monkeypatch.setattr(boosted_trees, "TREES_OF_ROOT", 7 / buyers**0.5 + 1e-9)
+    assert fit_trees()[0].trees == 7
 
 
 def test_threads_do_not_disturb_one_another(fitted: tuple[BoostedTrees, Callable[[date], Retrieval]]) -> None:
