@@ -76,10 +76,14 @@ BACKTEST = ATELIER_AS_OF_DATE='$(or $(AS_OF),2020-09-23)' ATELIER_BACKTEST_WEEKS
 	$(call env,DATA,DATA) $(call env,WAREHOUSE,WAREHOUSE) $(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) \
 	$(call env,TRAINING_WEEKS,TRAINING_WEEKS) $(call env,EXTRA_SOURCES,SOURCES)
 
-backtest: setup ## walk through past weeks of an ingested warehouse, into docs/results/ [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=10 SOURCES=als,gru]
+backtest: setup ## walk through past weeks of an ingested warehouse, into docs/results/ [WEEKS=12 AS_OF= DATA= WAREHOUSE= ENCODER= TRAINING_WEEKS=auto SOURCES=als,gru]
 	@for job in customers articles interactions; do $(BACKTEST) $(JOBS) -m jobs.features.$$job; done
 	@for week in $$(seq '$(or $(WEEKS),12)'); do $(BACKTEST) $(JOBS) -m jobs.evaluation.backtest --backtest-week $$week; done
 	@$(BACKTEST) $(JOBS) -m jobs.evaluation.backtest_report --write-docs true
+
+learning-curve: setup ## samples of few and of many customers, each walked through week by week, into docs/results/ [FOLDER= CUSTOMERS="1000 5000 20000" WEEKS=12 EPOCHS=20]
+	$(JOBS) -m benchmarks learning-curve --folder '$(or $(FOLDER),data/learning-curve)' $(call flag,customers,CUSTOMERS) \
+		$(call flag,weeks,WEEKS) $(call flag,epochs,EPOCHS)
 
 arrangement: setup ## what arranging the lists of the run a week before AS_OF costs and gains, into docs/results/ [AS_OF= WAREHOUSE= ENCODER=]
 	@$(JOBS) -m jobs.evaluation.arrangement --as-of-date '$(or $(AS_OF),2020-09-23)' $(call flag,warehouse,WAREHOUSE) \
@@ -89,7 +93,7 @@ MODEL_SYSTEMS = ATELIER_AS_OF_DATE='$(or $(AS_OF),2020-09-23)' $(call env,DATA,D
 	$(call env,MAPPING,MAPPING) $(call env,ENCODER,ENCODER) $(call env,SYSTEM_EPOCHS,EPOCHS) \
 	$(call env,TRAINING_WEEKS,TRAINING_WEEKS)
 
-model-systems: setup ## judge recommender systems, into docs/results/ [SYSTEMS="als two_stage" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10 TRAINING_WEEKS=10]
+model-systems: setup ## judge recommender systems, into docs/results/ [SYSTEMS="als two_stage" AS_OF= DATA= WAREHOUSE= ENCODER= EPOCHS=10 TRAINING_WEEKS=auto]
 	@$(MODEL_SYSTEMS) $(JOBS) -m jobs.features.keywords
 	@failed=; for system in $(or $(SYSTEMS),$$($(JOBS) -c 'from jobs.recommenders.registry import SYSTEMS; print(*SYSTEMS)')); do for job in weekly_protocol next_purchase; do \
 		$(MODEL_SYSTEMS) $(JOBS) -m jobs.evaluation.$$job --system $$system || failed="$$failed $$job:$$system"; done; done; \

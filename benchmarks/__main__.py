@@ -19,6 +19,7 @@ from benchmarks import events as events_
 from benchmarks import fashion_mnist as fashion_mnist_
 from benchmarks import features as features_
 from benchmarks import increments as increments_
+from benchmarks import learning_curve as learning_curve_
 from benchmarks import reports as reports_
 from benchmarks import sample_data as sample_data_
 from benchmarks import scoring as scoring_
@@ -188,6 +189,18 @@ def training(
 ) -> None:
     """Examples a second of both networks through Lightning, beside the bare loop's."""
     training_.run(pairs)
+
+
+@app.command()
+def learning_curve(
+    folder: Annotated[Path, typer.Option(file_okay=False, help="Of the samples' files and warehouses, which are kept")],
+    customers: Annotated[str, typer.Option(help="Sizes of the samples, with blanks between")] = "1000 5000 20000",
+    weeks: Annotated[int, typer.Option(min=1, max=52, help="Label weeks of each")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="At most")] = 20,
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Where the weeks end")] = datetime(2020, 9, 23),
+) -> None:
+    """The two-stage model beside every baseline on samples of few and of many customers, into docs/results/."""
+    learning_curve_.run([int(size) for size in customers.split()], weeks, epochs, as_of.date(), folder)
 
 
 @app.command()

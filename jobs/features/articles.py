@@ -8,6 +8,7 @@ from expectations.articles import ARTICLES
 from expectations.features import ARTICLE_FEATURES
 from expectations.operations import DELIVERIES, FEATURE_SLICES
 from expectations.transactions import TRANSACTIONS
+from jobs.features.label_weeks import settled
 from jobs.features.snapshots import publish_snapshots
 from jobs.features.spec import FeatureSpec, days_between, most_frequent
 from jobs.platform.job import Job, run
@@ -42,7 +43,8 @@ SPEC = FeatureSpec(
 
 
 def main(job: Job) -> str:
-    return publish_snapshots(job, SPEC, job.settings.feature_dates)
+    settings = settled(job, job.settings, job.settings.backtest_weeks)
+    return publish_snapshots(job, SPEC, settings.feature_dates)
 
 
 if __name__ == "__main__":

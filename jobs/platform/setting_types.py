@@ -110,6 +110,16 @@ def _plausible(value: date) -> date:
     return value
 
 
+def _auto_is_zero(value: object) -> object:
+    return 0 if value == "auto" else value
+
+
+def _no_single_week(value: int) -> int:
+    if value == 1:
+        raise ValueError("a model needs 2 weeks to be fitted on: one for retrieval, one for the ranker")
+    return value
+
+
 def _location(value: str) -> str:
     if not value.strip() or not value.isprintable():
         raise ValueError(f"{value!r} names no place: give a folder or an object-store URI")
@@ -129,3 +139,4 @@ EmptyIsAbsent = BeforeValidator(_empty_is_absent)
 Day = Annotated[date, BeforeValidator(_day), AfterValidator(_plausible)]
 Location = Annotated[str, BeforeValidator(_text), AfterValidator(_location)]
 SystemSources = Annotated[tuple[SystemSource, ...], NoDecode, BeforeValidator(_names)]
+TrainingWeeks = Annotated[int, BeforeValidator(_auto_is_zero), AfterValidator(_no_single_week)]

@@ -24,6 +24,7 @@ from jobs.platform.setting_types import (
     System,
     SystemSources,
     TextEncoder,
+    TrainingWeeks,
 )
 
 WEEK = timedelta(days=7)
@@ -133,11 +134,12 @@ class Settings(BaseSettings):
     language: str = Field("en", description="Language of the descriptions, as ISO 639-1 code such as en or de")
 
     # Of jobs that fit models, and of those that compute what models are fitted on.
-    training_weeks: int = Field(
-        10,
-        ge=2,
+    training_weeks: TrainingWeeks = Field(
+        0,
+        ge=0,
         le=52,
-        description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older",
+        description="Label weeks a model is fitted on: the ranker on the newer half, retrieval on the older; 0, or"
+        " auto: as many as have enough buyers, 10 to 52",
     )
     backtest_weeks: int = Field(
         0, ge=0, le=52, description="Past weeks of a walk-forward backtest, each with a model of its own"
@@ -279,8 +281,9 @@ class Settings(BaseSettings):
         """As-of dates whose features a run needs, by j: week j starts at `as_of_date - 7 j`.
 
         j = 0 is the run itself; 1 to EVALUATION_FOLDS the folds its model is judged on; then the validation week; then
-        the weeks that the judged model is fitted on.
+        the weeks that the judged model is fitted on, whose number is settled first (jobs.features.label_weeks).
         """
+        assert self.training_weeks, "training_weeks: jobs.features.label_weeks.settled gives the number"
         return [self.as_of_date - j * WEEK for j in range(EVALUATION_FOLDS + self.training_weeks + 2)]
 
     @property

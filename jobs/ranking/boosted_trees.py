@@ -9,6 +9,7 @@ much, and by how large trees, follows from how many buyers there are to learn fr
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 import lightgbm as lgb
 import numpy as np
 
+from jobs.platform.codes import NO_ARTICLE
 from jobs.platform.errors import JobError
 from jobs.ranking import booster_files
 from jobs.ranking.candidate_retrieval import Candidates, Retrieval
@@ -44,12 +46,15 @@ PARAMETERS: dict[str, Any] = {
     "verbosity": -1,
 }
 #: With fewer buyers to learn from (those who bought one of their candidates) trees are small, many and alike: each sees
-#: a part of the features, and of several seeds' trees the mean counts.
+#: a part of the features, and of several seeds' trees the mean counts. They score every candidate in full: a shortlist
+#: by a few such trees would hardly leave the rule, and drop what the others bring ahead.
 FEW_BUYERS = 5_000
 OF_FEW = {"learning_rate": 0.05, "num_leaves": 7, "min_data_in_leaf": 200, "feature_fraction": 0.3}
 SEEDS_OF_FEW = 4
-#: Trees of few buyers: one week's buyers cannot say how many, and each adds a little.
-TREES_OF_FEW = 80
+#: Customers whose candidates are described together where all are.
+TOGETHER = 512
+#: Trees of few buyers, at least, and for the square root of their number: one week's buyers cannot say how many.
+TREES_OF_FEW, TREES_OF_ROOT = 80, 4.5
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class BoostedTrees:
     """Fitted trees.
 
     Attributes:
+        shortlist: None where every candidate is scored in full.
         rule: name of the rule that they start from.
         boosters: one per seed; their mean is added to the rule's log-odds.
     """
@@ -65,7 +71,7 @@ class BoostedTrees:
     FILE: ClassVar[str] = "boosted_trees.txt"
     START: ClassVar[str] = "boosted_trees.json"
 
-    shortlist: Shortlist
+    shortlist: Shortlist | None
     rule: str
     boosters: tuple[lgb.Booster, ...]
 
@@ -84,7 +90,7 @@ class BoostedTrees:
         is_few = buyers < FEW_BUYERS
         parameters = PARAMETERS | (OF_FEW if is_few else {})
         if is_few:
-            validation, trees = None, min(trees, TREES_OF_FEW)
+            validation, trees = None, min(trees, max(TREES_OF_FEW, int(TREES_OF_ROOT * math.sqrt(buyers))))
         start = _start(weeks, rule)
         training = _dataset(weeks, inputs, start)
         held_out = [_dataset([validation], inputs, _start([validation], rule), training)] if validation else None
@@ -100,7 +106,8 @@ class BoostedTrees:
             best = booster.best_iteration if validation else trees
             boosters.append(lgb.Booster(model_str=booster.model_to_string(num_iteration=best)))
         print(f"boosted_trees: from {rule}, {buyers:,} buyers, {len(boosters)} x {boosters[0].num_trees()} trees")
-        return cls(Shortlist.fit(weeks, start, parameters | {"seed": seed}), rule, tuple(boosters))
+        shortlist = None if is_few else Shortlist.fit(weeks, start, parameters | {"seed": seed})
+        return cls(shortlist, rule, tuple(boosters))
 
     @property
     def trees(self) -> int:
@@ -114,10 +121,12 @@ class BoostedTrees:
 
     def save(self, folder: Path) -> None:
         """As LightGBM's own text, a file per seed, and where they start."""
-        self.shortlist.save(folder)
+        if self.shortlist:
+            self.shortlist.save(folder)
         for number, booster in enumerate(self.boosters):
             booster_files.save(booster, folder / _file(self.FILE, number))
-        (folder / self.START).write_text(json.dumps({"rule": self.rule, "seeds": len(self.boosters)}))
+        start = {"rule": self.rule, "seeds": len(self.boosters), "has_shortlist": self.shortlist is not None}
+        (folder / self.START).write_text(json.dumps(start))
 
     @classmethod
     def load(cls, folder: Path) -> BoostedTrees:
@@ -127,26 +136,36 @@ class BoostedTrees:
         except (OSError, ValueError) as error:
             raise JobError(f"{folder / cls.START}: cannot be read ({error}); run ranking.train again") from None
         boosters = [booster_files.load(folder / _file(cls.FILE, number)) for number in range(start["seeds"])]
-        return cls(Shortlist.load(folder), start["rule"], tuple(boosters))
+        shortlist = Shortlist.load(folder) if start.get("has_shortlist", True) else None
+        return cls(shortlist, start["rule"], tuple(boosters))
 
     def scorer(self, retrieval: Retrieval) -> Callable[[Candidates], Floats]:
-        """A function that scores a block's candidates, (n, w): those on the shortlist by all trees, larger is better.
+        """A function that scores a block's candidates, (n, w): larger is better.
 
-        The others stay behind them, in the shortlist's order.
+        With a shortlist those on it are scored by all trees, and the others stay behind them, in the shortlist's order.
         """
         inputs, snapshot = retrieval.inputs, retrieval.snapshot
         articles, sums = _articles(inputs, snapshot), [TreeSums(booster) for booster in self.boosters]
 
-        def scores(candidates: Candidates) -> Floats:
-            start = log_odds(RULES[self.rule](candidates.merged))
-            first = self.shortlist.scores(retrieval, candidates, start)
-            is_kept = shortlist_mask(first)
-            row, column = np.nonzero(is_kept)
+        def added(candidates: Candidates, row: np.ndarray, column: np.ndarray) -> Floats:
+            """What the trees add to the candidates at these places."""
             customers = _customers(inputs, snapshot, candidates.customers).take(row, axis=1)
             article = articles.take(candidates.merged.articles[row, column], axis=1)
             rows = _matrix(retrieval.columns(candidates, row, column), customers, article)
-            added = np.mean([trees.of(rows) for trees in sums], axis=0, dtype=np.float32)
-            return append_rest(first, is_kept, start[is_kept] + added)
+            return np.mean([trees.of(rows) for trees in sums], axis=0, dtype=np.float32)
+
+        def scores(candidates: Candidates) -> Floats:
+            start = log_odds(RULES[self.rule](candidates.merged))
+            if self.shortlist:
+                first = self.shortlist.scores(retrieval, candidates, start)
+                is_kept = shortlist_mask(first)
+                return append_rest(first, is_kept, start[is_kept] + added(candidates, *np.nonzero(is_kept)))
+            is_article = candidates.merged.articles != NO_ARTICLE
+            found = np.where(is_article, start, -np.inf)
+            for first_row in range(0, len(found), TOGETHER):
+                row, column = np.nonzero(is_article[first_row : first_row + TOGETHER])
+                found[row + first_row, column] += added(candidates, row + first_row, column)
+            return found
 
         return scores
 

@@ -31,7 +31,7 @@ from jobs.ranking.preprocessing import Preprocessing
 from jobs.ranking.snapshot import Columns, Snapshot, SnapshotLoader
 from jobs.ranking.training_set import WeekPairs, buyers_of, candidate_pairs, pair_tensors, purchase_pairs
 from jobs.recommenders.persistence import fit_sources
-from jobs.recommenders.recommender import Model
+from jobs.recommenders.recommender import Model, Persistable
 from jobs.retrieval.purchases import Purchases
 from lightning_modules.pairs import PairDataModule
 from lightning_modules.ranker import Ranker
@@ -40,6 +40,8 @@ from lightning_modules.two_tower import TwoTower
 #: Preprocessing of pairs is fitted on about as many of a week: every n-th.
 MOST_FITTED = 100_000
 TOWERS = "two_tower"
+#: What each network's early stopping looks at.
+STOPPED_BY = {TOWERS: "val/retrieval_loss", Network.NAME: "val/ranking_loss"}
 
 
 class Weeks:
@@ -103,13 +105,15 @@ class Fits(NamedTuple):
         evaluated: all rankers, one of them chosen on the validation week.
         final: that ranker alone, after as many rounds, on the newest weeks.
         rounds: of each part.
-        scores: MAP@12 of each ranker on the validation week.
+        scores: MAP@12 of each ranker on the weeks that chose.
+        judged: how many weeks these are.
     """
 
     evaluated: TwoStageModel
     final: TwoStageModel
     rounds: dict[str, int]
     scores: dict[str, float]
+    judged: int
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,29 @@ def longest(settings: Settings) -> dict[str, int]:
     return {TOWERS: settings.max_epochs, Network.NAME: settings.max_epochs, BoostedTrees.NAME: MAX_TREES}
 
 
+class Retrieved(NamedTuple):
+    """The first stage of a fit, and what the second learns from.
+
+    Attributes:
+        purchases: pairs of the towers' weeks.
+        inputs: preprocessing of customers and articles.
+        candidates, held_out: of the rankers' weeks, the newest first, and of the week that validates.
+        rounds: of the towers.
+    """
+
+    purchases: list[WeekPairs]
+    inputs: Inputs
+    towers: TwoTower
+    systems: Mapping[str, Persistable]
+    candidates: list[WeekPairs]
+    held_out: list[WeekPairs]
+    rounds: dict[str, int]
+
+    def rehearsed(self, judged: int) -> Retrieved:
+        """Without the rankers' newest weeks, so many of which are to be judged; the one before these validates."""
+        return self._replace(candidates=self.candidates[judged + 1 :], held_out=self.candidates[judged : judged + 1])
+
+
 def fit_two_stage(
     plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, folder: Path, logger: Logger | None = None
 ) -> tuple[TwoStageModel, dict[str, int]]:
@@ -163,39 +190,69 @@ def fit_two_stage(
     Returns:
         The model, its first ranker chosen, and how many rounds each part took.
     """
+    found = fit_retrieval(plan, weeks, encoder, settings, folder, logger)
+    return fit_rankers(plan, found, settings, folder, logger)
+
+
+def fit_retrieval(
+    plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, folder: Path, logger: Logger | None = None
+) -> Retrieved:
+    """The first stage, on the plan's older weeks."""
     purchases, held_out = weeks.purchase_pairs(plan.older), weeks.purchase_pairs(plan.validated)
     inputs = fit_entities(purchases, encoder)
-    sizes = inputs.sizes(purchases[0].snapshot.images.shape[1])
-    rounds: dict[str, int] = {}
-
-    def fit_network(part: str, build: Callable[[], Module], training: list[WeekPairs], monitor: str) -> Module:
-        pl.seed_everything(settings.seed, verbose=False)  # before the first weights are drawn
-        pairs, validation = pair_tensors(training, inputs), pair_tensors(held_out, inputs) if held_out else None
-        print(f"{plan.name} {part}: {len(pairs):,} pairs of {len(training)} weeks")
-        data = PairDataModule(pairs, validation, batch_size_for(len(pairs)), settings.seed)
-        fitted, rounds[part] = fit(
-            build(), data, plan.rounds[part], folder / part, monitor if validation else None, logger
-        )
-        require_finite(f"{plan.name} {part}: weights", *fitted.state_dict().values())
-        return fitted
-
     print(f"{plan.name}: sources look at {weeks.snapshot(plan.newer[0]).windows}")
-    towers = fit_network(TOWERS, partial(TwoTower, **sizes), purchases, "val/retrieval_loss")
+    sizes = inputs.sizes(purchases[0].snapshot.images.shape[1])
+    towers, epochs = _fit_network(
+        plan, TOWERS, partial(TwoTower, **sizes), purchases, held_out, inputs, settings, folder, logger
+    )
     systems = fit_sources(settings.extra_sources, weeks.purchases, plan.older[0] + WEEK, settings, folder)
     candidates = weeks.candidate_pairs(plan.newer, inputs, towers, systems)
     held_out = weeks.candidate_pairs(plan.validated, inputs, towers, systems)
-    inputs = with_ranges(inputs, purchases, candidates)
+    return Retrieved(purchases, inputs, towers, systems, candidates, held_out, {TOWERS: epochs})
+
+
+def fit_rankers(
+    plan: Plan, found: Retrieved, settings: Settings, folder: Path, logger: Logger | None = None
+) -> tuple[TwoStageModel, dict[str, int]]:
+    """The second stage, on the candidates found; as fit_two_stage."""
+    inputs, rounds = with_ranges(found.inputs, found.purchases, found.candidates), dict(found.rounds)
+    sizes = inputs.sizes(found.purchases[0].snapshot.images.shape[1])
     rankers: dict[str, FittedRanker] = {}
     for name in plan.rankers:
         if name == Network.NAME:
             build = partial(Ranker, **sizes, pair_size=len(inputs.pairs.means))
-            rankers[name] = Network(fit_network(name, build, candidates, "val/ranking_loss"))
+            network, rounds[name] = _fit_network(
+                plan, name, build, found.candidates, found.held_out, inputs, settings, folder, logger
+            )
+            rankers[name] = Network(network)
         else:
-            validation = held_out[0] if held_out else None
-            trees = BoostedTrees.fit(candidates, validation, inputs, plan.rounds[name], settings.seed)
+            validation = found.held_out[0] if found.held_out else None
+            trees = BoostedTrees.fit(found.candidates, validation, inputs, plan.rounds[name], settings.seed)
             rankers[name], rounds[name] = trees, trees.trees
             print(f"{plan.name} {name}: {rounds[name]} trees")
-    return TwoStageModel(inputs, towers, systems, rankers, plan.rankers[0]), rounds
+    return TwoStageModel(inputs, found.towers, found.systems, rankers, plan.rankers[0]), rounds
+
+
+def _fit_network(
+    plan: Plan,
+    part: str,
+    build: Callable[[], Module],
+    training: list[WeekPairs],
+    held_out: list[WeekPairs],
+    inputs: Inputs,
+    settings: Settings,
+    folder: Path,
+    logger: Logger | None,
+) -> tuple[Module, int]:
+    """A network of either stage, and its epochs; the week held out, if any, says when to stop."""
+    pl.seed_everything(settings.seed, verbose=False)  # before the first weights are drawn
+    pairs, validation = pair_tensors(training, inputs), pair_tensors(held_out, inputs) if held_out else None
+    print(f"{plan.name} {part}: {len(pairs):,} pairs of {len(training)} weeks")
+    data = PairDataModule(pairs, validation, batch_size_for(len(pairs)), settings.seed)
+    stop_by = STOPPED_BY[part] if validation else None
+    fitted, epochs = fit(build(), data, plan.rounds[part], folder / part, stop_by, logger)
+    require_finite(f"{plan.name} {part}: weights", *fitted.state_dict().values())
+    return fitted, epochs
 
 
 def fit_entities(weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:

@@ -48,7 +48,8 @@ tables of a warehouse as of that date, never later ones.
 | evaluated | $evaluated_weeks | $evaluated_days | the figures: it knows none of the judged weeks |
 | final | $final_weeks | $final_days | predicting: the newest weeks, as many rounds |
 
-The week from $validation picked rounds and ranker. MAP@12 there: $scores; **$chosen** ranks.
+The week from $validation picked the rounds; it and the weeks before it, $judged together, picked the ranker.
+MAP@12 of these: $scores; **$chosen** ranks.
 Rounds: $rounds. Seed: $seed.
 
 ## Limits
@@ -93,6 +94,7 @@ def model_card(settings: Settings, plan: Plan, fits: Fits, purchases: Purchases,
         final_weeks=len(newest),
         final_days=_span(min(newest), max(newest)),
         validation=plan.validation,
+        judged=fits.judged,
         scores=", ".join(f"{name} {score:.4f}" for name, score in fits.scores.items()),
         chosen=fits.final.chosen,
         rounds=_listed(fits.rounds),

@@ -44,7 +44,13 @@ def rules(merged: Merged) -> Floats:
     )
 
 
-RULES: Mapping[str, Callable[[Merged], Floats]] = {rule.__name__: rule for rule in (own_first, rules)}
+def popular_first(merged: Merged) -> Floats:
+    """Likewise the best sellers first, then own articles: where few articles sell, and all to everybody."""
+    own, popular = merged.ranks[repurchase.SOURCE], merged.ranks[popularity.SOURCE]
+    return _places(merged, [popular, _count(popular) + own])
+
+
+RULES: Mapping[str, Callable[[Merged], Floats]] = {rule.__name__: rule for rule in (own_first, rules, popular_first)}
 
 
 def log_odds(places: Floats) -> Floats:
@@ -64,7 +70,7 @@ def best_rule(labels: Sequence[Floats], places: Sequence[Mapping[str, Floats]]) 
         found = np.concatenate([of[rule][label > 0] for label, of in zip(labels, places, strict=True)])
         return float((1 / found[found <= K]).sum())
 
-    return max(RULES, key=worth)
+    return max(places[0], key=worth)
 
 
 def _count(ranks: Floats) -> Floats:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlflow
 import numpy as np
@@ -31,9 +31,11 @@ from pytorch_lightning.loggers import Logger
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.tagging import ARTICLE_TAGS
 from jobs.embeddings.versions import current_encoder
+from jobs.features.label_weeks import settled
 from jobs.metrics.bootstrap import bootstrap_means, interval
 from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_ranks
 from jobs.platform.code import code_digest
+from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.lightning import RunLogger
@@ -43,7 +45,7 @@ from jobs.platform.tracking import end_without_result, find_versions, log_pyfunc
 from jobs.ranking import pyfunc
 from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.candidate_retrieval import BLOCK_SIZE
-from jobs.ranking.fit import Fits, Plan, Weeks, fit_two_stage, longest
+from jobs.ranking.fit import Fits, Plan, Weeks, fit_rankers, fit_retrieval, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import EVALUATED, FINAL, FITS, RANKERS, TwoStageModel
 from jobs.ranking.model_card import model_card
@@ -78,6 +80,8 @@ SETTINGS = (
 NEEDED = {"purchases": 50, "customers": 10, "articles": 20}
 #: Code that makes a model without extra sources.
 FITTING_CODE = ("jobs/ranking/*.py", "jobs/retrieval/*.py", "jobs/platform/lightning.py", "lightning_modules/*.py")
+#: With fewer purchases to be found in the validation week, more weeks choose the ranker.
+ENOUGH_TO_CHOOSE = 10_000
 #: Places that the choice between rankers looks at, and the ranker chosen where no difference is significant.
 K, PREFERRED = 12, BoostedTrees.NAME
 
@@ -95,20 +99,25 @@ def validated(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> di
     return {name: average_precision(found[name], truth, K) for name in names}
 
 
-def chosen_ranker(precisions: Mapping[str, Floats], seed: int) -> str:
-    """The preferred ranker, or another whose lead over it on the validation week is significant.
+def chosen_ranker(precisions: Mapping[str, Floats], customers: Ints, seed: int) -> str:
+    """The preferred ranker, or another whose lead over it is significant.
 
     The difference of two rankers is mostly noise on the few buyers of a small shop: a paired 95 % bootstrap interval
     above zero is required.
+
+    Args:
+        precisions: by ranker, average precision of each buyer of each week that is judged, (n,).
+        customers: their codes, (n,).
     """
     best = max(precisions, key=lambda name: precisions[name].mean())
     lead = (precisions[best] - precisions[PREFERRED])[:, None]
-    low, _ = interval(bootstrap_means(np.arange(len(lead), dtype=np.int32), lead, seed))
+    low, _ = interval(bootstrap_means(customers, lead, seed))
     return best if low[0] > 0 else PREFERRED
 
 
 def validated_plan(settings: Settings, end: date) -> Plan:
     """A fit on the weeks before `end`, the newest of which validates it."""
+    assert settings.training_weeks, "settled first: jobs.features.label_weeks"
     weeks = [end - j * WEEK for j in range(1, settings.training_weeks + 2)]
     return Plan(EVALUATED, weeks[1:], weeks[0], longest(settings), list(RANKERS))
 
@@ -118,15 +127,35 @@ def evaluated_plan(settings: Settings) -> Plan:
     return validated_plan(settings, settings.as_of_date - EVALUATION_FOLDS * WEEK)
 
 
+class Choice(NamedTuple):
+    """What chose the ranker: MAP@12 of each on the judged weeks together, and how many weeks these are."""
+
+    scores: dict[str, float]
+    weeks: int
+
+
 def fit_evaluated(
     plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, folder: Path, logger: Logger | None = None
-) -> tuple[TwoStageModel, dict[str, int], dict[str, float]]:
-    """All rankers, one of them chosen on the validation week; rounds and scores as in Fits. See fit_two_stage."""
+) -> tuple[TwoStageModel, dict[str, int], Choice]:
+    """All rankers, one of them chosen by what they made of weeks that they had not seen; rounds as in Fits.
+
+    Those are the validation week and, where it has few buyers, the newest third of the rankers' own weeks, as ranked
+    after the other two thirds alone: a rehearsal, with the same towers. See fit_two_stage.
+    """
     assert plan.validation, "the evaluated fit picks rounds and ranker"
-    evaluated, rounds = fit_two_stage(plan, weeks, encoder, settings, folder, logger)
-    precisions = validated(evaluated, weeks.snapshot(plan.validation), weeks.labels(plan.validation))
+    found = fit_retrieval(plan, weeks, encoder, settings, folder, logger)
+    evaluated, rounds = fit_rankers(plan, found, settings, folder, logger)
+    judges = [(plan.validation, evaluated)]
+    if weeks.positives(plan.validation) < ENOUGH_TO_CHOOSE and (more := len(found.candidates) // 3):
+        rehearsal = replace(plan, name=f"{plan.name}, rehearsal")
+        rehearsed, _ = fit_rankers(rehearsal, found.rehearsed(more), settings, folder / "rehearsal")
+        judges += [(week.snapshot.as_of_date, rehearsed) for week in found.candidates[:more]]
+    parts = [validated(model, weeks.snapshot(start), weeks.labels(start)) for start, model in judges]
+    precisions = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    customers = np.concatenate([Truth.of(weeks.labels(start)).customers for start, _ in judges])
     scores = {name: float(values.mean()) for name, values in precisions.items()}
-    return replace(evaluated, chosen=chosen_ranker(precisions, settings.seed)), rounds, scores
+    chosen = chosen_ranker(precisions, customers, settings.seed)
+    return replace(evaluated, chosen=chosen), rounds, Choice(scores, len(judges))
 
 
 def final_plan(settings: Settings, rounds: Mapping[str, int], rankers: Sequence[str]) -> Plan:
@@ -138,9 +167,9 @@ def fit_both(
     plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, place: Path, logger: Logger | None = None
 ) -> Fits:
     """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`."""
-    evaluated, rounds, scores = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
+    evaluated, rounds, choice = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
     final, _ = fit_two_stage(final_plan(settings, rounds, [evaluated.chosen]), weeks, encoder, settings, place / FINAL)
-    return Fits(evaluated, final, rounds, scores)
+    return Fits(evaluated, final, rounds, *choice)
 
 
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:
@@ -157,12 +186,14 @@ def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, setti
     return digest.hexdigest()[:16]
 
 
-def parameters(job: Job, encoder: str | None, rounds: dict[str, int], chosen: str) -> dict[str, Any]:
+def parameters(
+    job: Job, settings: Settings, encoder: str | None, rounds: dict[str, int], chosen: str
+) -> dict[str, Any]:
     """What is logged beside the metrics: settings, table versions read, encoder."""
     names = ("as_of_date", "training_weeks", "max_epochs", "seed", "mapping")
     versions = {f"version/{table}": version for table, version in sorted(job.warehouse.versions_read.items())}
-    values = {name: getattr(job.settings, name) for name in names} | {f"rounds/{k}": v for k, v in rounds.items()}
-    sources = ", ".join(job.settings.extra_sources) or "none"
+    values = {name: getattr(settings, name) for name in names} | {f"rounds/{k}": v for k, v in rounds.items()}
+    sources = ", ".join(settings.extra_sources) or "none"
     return values | versions | {"encoder_version": encoder or "none", "ranker": chosen, "extra_sources": sources}
 
 
@@ -196,7 +227,7 @@ def kept(settings: Settings, digest: str) -> str | None:
 
 
 def main(job: Job) -> str:
-    settings = job.settings
+    settings = settled(job, job.settings)
     as_of, name = settings.as_of_date.isoformat(), settings.model_name
     lock = settings.work_dir / "locks" / f"{job.name}-{as_of}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     training = only_run(lock, f"{name} of {as_of} is trained by another run", settings.run_id)
@@ -218,7 +249,7 @@ def main(job: Job) -> str:
         mlflow.log_metrics({f"validation/{name}/map_at_{K}": score for name, score in fits.scores.items()})
         predicted = ", ".join(f"{name} of {n:,} articles" for name, n in loader.predicted.items()) or "none"
         mlflow.log_params(
-            parameters(job, encoder, fits.rounds, fits.final.chosen) | {"predicted_attributes": predicted}
+            parameters(job, settings, encoder, fits.rounds, fits.final.chosen) | {"predicted_attributes": predicted}
         )
         tags = {"encoder": encoder or "none", "fingerprint": digest, "inputs": INPUTS_DIGEST}
         card = model_card(settings, plan, fits, purchases, encoder)
@@ -229,8 +260,8 @@ def main(job: Job) -> str:
     sources += f"; predicted from pictures: {predicted}" if loader.predicted else ""
     choice = ", ".join(f"{name} {score:.4f}" for name, score in fits.scores.items())
     return (
-        f"{name} version {version}, {images}{sources}; {fits.final.chosen} ranks (MAP@{K} of the week "
-        f"from {plan.validation}: {choice})"
+        f"{name} version {version}, {images}{sources}; {fits.final.chosen} ranks (MAP@{K} of "
+        f"{fits.judged} weeks up to that from {plan.validation}: {choice})"
     )
 
 

@@ -26,7 +26,7 @@ def cli(*arguments: str) -> Settings:
         ("top_k", [1, 30], [0, 31, "many"]),
         ("max_quarantine_share", [0, 1], [-0.01, 1.01]),
         ("max_bad_image_share", [0, 1], [-0.01, 1.01]),
-        ("training_weeks", [2, 52], [1, 53]),
+        ("training_weeks", [0, "auto", 2, 52], [1, 53, "few"]),
         ("max_epochs", [1, 200], [0, 201]),
         ("embedding_dim", [2, 2048], [1, 2049]),
         ("colour_tolerance", [0.5, 100], [0, 101]),
@@ -117,14 +117,16 @@ def test_a_job_has_its_own_settings_and_those_of_all():
     assert set(mine.model_fields) == {*COMMON, "top_k", "training_weeks"}
     settings = CliApp.run(mine, cli_args=["--as-of-date", "2020-09-16", "--top-k", "3"])
     assert isinstance(settings, Settings)
-    assert (settings.top_k, settings.run_id, len(settings.snapshot_dates)) == (3, "manual", 16)
+    assert (settings.top_k, settings.run_id, settings.training_weeks) == (3, "manual", 0)
+    with pytest.raises(AssertionError, match="settled"):
+        _ = settings.snapshot_dates
     with pytest.raises(SettingsError, match="--seed 1"):
         CliApp.run(mine, cli_args=["--as-of-date", "2020-09-16", "--seed", "1"])
 
 
 @pytest.mark.parametrize(("ask", "setting"), [("seed", "seed"), ("feature_dates", "backtest_weeks")])
 def test_an_undeclared_setting_is_one_clear_line(ask, setting):
-    settings = Settings.of("some.job", ["training_weeks"])(as_of_date=AS_OF)
+    settings = Settings.of("some.job", ["training_weeks"])(as_of_date=AS_OF, training_weeks=2)
     with pytest.raises(AttributeError, match=f"^some.job uses the setting {setting} without declaring it in SETTINGS$"):
         getattr(settings, ask)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):

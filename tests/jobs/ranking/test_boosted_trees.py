@@ -70,6 +70,19 @@ def fitted() -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
     return fit_trees()
 
 
+@pytest.fixture(scope="module")
+def many() -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
+    """As of a shop of many buyers, whose candidates pass a shortlist."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boosted_trees, "FEW_BUYERS", 1)
+        return fit_trees()
+
+
+@pytest.fixture(scope="module", params=["few", "many"])
+def either(request: pytest.FixtureRequest) -> tuple[BoostedTrees, Callable[[date], Retrieval]]:
+    return request.getfixturevalue("fitted" if request.param == "few" else "many")
+
+
 def scored(trees: BoostedTrees, retrieval: Retrieval) -> tuple[Candidates, np.ndarray]:
     candidates = retrieval.of(EVERYONE)
     return candidates, trees.scorer(retrieval)(candidates)
@@ -81,9 +94,10 @@ def started(trees: BoostedTrees, candidates: Candidates) -> np.ndarray:
 
 
 def test_a_short_shortlist_changes_no_score_of_the_kept(
-    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], monkeypatch: pytest.MonkeyPatch
+    many: tuple[BoostedTrees, Callable[[date], Retrieval]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trees, at = fitted
+    trees, at = many
+    assert trees.shortlist
     monkeypatch.setattr(shortlist, "KEPT", 10_000)
     candidates, everything = scored(trees, at(AS_OF))
     is_article = candidates.merged.articles != NO_ARTICLE
@@ -100,10 +114,11 @@ def test_a_short_shortlist_changes_no_score_of_the_kept(
 
 
 def test_the_shortlist_scores_what_it_was_fitted_on(
-    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]],
+    many: tuple[BoostedTrees, Callable[[date], Retrieval]],
 ) -> None:
     """Pair by pair, from the same features as in training, found by name."""
-    trees, at = fitted
+    trees, at = many
+    assert trees.shortlist
     retrieval = at(AS_OF)
     candidates = retrieval.of(EVERYONE)
     row, column = np.nonzero(candidates.merged.articles != NO_ARTICLE)
@@ -118,28 +133,42 @@ def test_the_shortlist_scores_what_it_was_fitted_on(
     assert scores[row, column] == pytest.approx(expected + start[row, column], abs=1e-6)
 
 
-def test_few_buyers_trees_add_a_little_to_the_rule(
-    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]],
+def test_few_buyers_trees_score_every_candidate(
+    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of several seeds the mean; none of it turns a rule's first two places around."""
+    """From the rule on, and of several seeds the mean, as LightGBM itself says, however many customers at once."""
     trees, at = fitted
-    assert len(trees.boosters) == SEEDS_OF_FEW and trees.trees == 30
+    assert trees.shortlist is None and len(trees.boosters) == SEEDS_OF_FEW and trees.trees == 30
     assert len({booster.model_to_string() for booster in trees.boosters}) == SEEDS_OF_FEW
-    candidates, found = scored(trees, at(AS_OF))
-    start, is_kept = started(trees, candidates), found > NONE
-    added = (found - start)[is_kept & shortlist_mask(trees.shortlist.scores(at(AS_OF), candidates, start))]
+    retrieval = at(AS_OF)
+    candidates, found = scored(trees, retrieval)
+    start, is_article = started(trees, candidates), candidates.merged.articles != NO_ARTICLE
+    assert (is_article.sum(axis=1) > 10).any() and np.isneginf(found[~is_article]).all()
+    row, column = np.nonzero(is_article)
+    customers = boosted_trees._customers(retrieval.inputs, retrieval.snapshot, candidates.customers)[:, row]
+    articles = boosted_trees._articles(retrieval.inputs, retrieval.snapshot)[:, candidates.merged.articles[row, column]]
+    rows = boosted_trees._matrix(retrieval.columns(candidates, row, column), customers, articles).T
+    added = np.mean([booster.predict(rows, raw_score=True) for booster in trees.boosters], axis=0)
     assert np.ptp(added) > 0
-    few = BoostedTrees(trees.shortlist, trees.rule, trees.boosters[:1])
-    assert not np.array_equal(scored(few, at(AS_OF))[1], found)
+    assert found[row, column] == pytest.approx(start[row, column] + added, abs=1e-5)
+    monkeypatch.setattr(boosted_trees, "TOGETHER", 7)
+    assert np.array_equal(scored(trees, retrieval)[1], found)
 
 
 def test_many_buyers_trees_are_large_and_of_one_seed(
-    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], monkeypatch: pytest.MonkeyPatch
+    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], many: tuple[BoostedTrees, Callable[[date], Retrieval]]
 ) -> None:
-    monkeypatch.setattr(boosted_trees, "FEW_BUYERS", 1)
-    many = fit_trees()[0]
-    assert len(many.boosters) == 1 and many.trees == 30
-    assert many.booster.model_to_string() != fitted[0].booster.model_to_string()
+    assert many[0].shortlist and len(many[0].boosters) == 1 and many[0].trees == 30
+    assert many[0].booster.model_to_string() != fitted[0].booster.model_to_string()
+
+
+def test_the_more_buyers_the_more_trees(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(boosted_trees, "TREES_OF_FEW", 3)
+    monkeypatch.setattr(boosted_trees, "TREES_OF_ROOT", 0)
+    assert fit_trees()[0].trees == 3
+    buyers = int(capsys.readouterr().out.split(" buyers")[0].split()[-1])
+    monkeypatch.setattr(boosted_trees, "TREES_OF_ROOT", 7 / buyers**0.5 + 1e-9)
+    assert fit_trees()[0].trees == 7
 
 
 def test_threads_do_not_disturb_one_another(fitted: tuple[BoostedTrees, Callable[[date], Retrieval]]) -> None:
@@ -153,20 +182,23 @@ def test_threads_do_not_disturb_one_another(fitted: tuple[BoostedTrees, Callable
 
 
 def test_saved_and_loaded_trees_are_the_same(
-    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], tmp_path: Path
+    either: tuple[BoostedTrees, Callable[[date], Retrieval]], tmp_path: Path
 ) -> None:
-    trees, at = fitted
+    trees, at = either
     trees.save(tmp_path)
     retrieval = at(AS_OF + timedelta(days=1))
     assert np.array_equal(scored(BoostedTrees.load(tmp_path), retrieval)[1], scored(trees, retrieval)[1])
 
 
-@pytest.mark.parametrize("file", [BoostedTrees.FILE, "boosted_trees_3.txt", shortlist.Shortlist.FILE])
+@pytest.mark.parametrize(
+    ("of", "file"),
+    [("fitted", BoostedTrees.FILE), ("fitted", "boosted_trees_3.txt"), ("many", shortlist.Shortlist.FILE)],
+)
 def test_a_damaged_text_is_refused_before_lightgbm_sees_it(
-    fitted: tuple[BoostedTrees, Callable[[date], Retrieval]], tmp_path: Path, file: str
+    request: pytest.FixtureRequest, tmp_path: Path, of: str, file: str
 ) -> None:
     """LightGBM aborts the process on a text that ends within a tree."""
-    trees, _ = fitted
+    trees, _ = request.getfixturevalue(of)
     trees.save(tmp_path)
     whole = (tmp_path / file).read_text()
     assert BoostedTrees.load(tmp_path).booster.model_to_string() == trees.booster.model_to_string()

@@ -15,9 +15,10 @@ from jobs.platform import code
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
+from jobs.ranking import train
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
-from jobs.ranking.snapshot import SnapshotLoader
+from jobs.ranking.snapshot import Snapshot, SnapshotLoader
 from jobs.ranking.train import check_enough, chosen_ranker, evaluated_plan, final_plan, fingerprint, shortage, validated
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Shop, make_purchases
@@ -26,6 +27,7 @@ from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Sho
 SYSTEMS = ("als", "item_knn")
 SETTINGS = Settings(as_of_date=AS_OF, extra_sources=SYSTEMS)
 KEPT = {f"{name}.safetensors" for name in SYSTEMS}
+RANKED_FIRST = next(iter(RANKERS))
 STARTS = [AS_OF - j * WEEK for j in range(8)]
 ROUNDS = {TOWERS: 1, "network": 1, "boosted_trees": 3}
 #: Rankers on week 3, towers on week 4; nothing later.
@@ -151,9 +153,41 @@ def test_the_network_ranks_only_where_it_is_better_beyond_doubt() -> None:
     trees = np.random.default_rng(0).random(200)
     noise = np.random.default_rng(1).normal(size=200)
     noise -= noise.mean()
-    assert chosen_ranker({"network": trees + 0.001 + noise, "boosted_trees": trees}, 0) == "boosted_trees"
-    assert chosen_ranker({"network": trees + 0.5 + noise, "boosted_trees": trees}, 0) == "network"
-    assert chosen_ranker({"network": trees - 0.5 + noise, "boosted_trees": trees}, 0) == "boosted_trees"
+    customers = np.arange(200, dtype=np.int32)
+    assert chosen_ranker({"network": trees + 0.001 + noise, "boosted_trees": trees}, customers, 0) == "boosted_trees"
+    assert chosen_ranker({"network": trees + 0.5 + noise, "boosted_trees": trees}, customers, 0) == "network"
+    assert chosen_ranker({"network": trees - 0.5 + noise, "boosted_trees": trees}, customers, 0) == "boosted_trees"
+
+
+def judged(purchases: Purchases, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[date, dict[str, bytes]]:
+    """The models that choose between rankers, by the week that they are judged on."""
+    seen: dict[date, dict[str, bytes]] = {}
+
+    def spied(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> dict[str, np.ndarray]:
+        seen[snapshot.as_of_date] = parts(model, folder / str(snapshot.as_of_date))
+        return validated(model, snapshot, labels)
+
+    monkeypatch.setattr(train, "validated", spied)
+    plan = replace(PLAN, weeks=STARTS[2:7], validation=STARTS[1])
+    model, rounds, choice = train.fit_evaluated(plan, weeks_of(purchases), ENCODER, SETTINGS, folder)
+    assert choice.weeks == len(seen) and set(choice.scores) == set(model.rankers) == rounds.keys() - {TOWERS}
+    assert seen[STARTS[1]] == parts(replace(model, chosen=RANKED_FIRST), folder / "evaluated")
+    return seen
+
+
+def test_a_small_shop_chooses_its_ranker_on_weeks_that_no_ranker_has_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the newest of the rankers' three weeks, too: what happens there moves none of those judged."""
+    shop = make_purchases()
+    known = judged(shop, tmp_path / "one", monkeypatch)
+    assert set(known) == {STARTS[1], STARTS[2]}
+    later = judged(forged_from(shop, STARTS[2]), tmp_path / "later", monkeypatch)
+    assert later[STARTS[2]] == known[STARTS[2]] and later[STARTS[1]] != known[STARTS[1]]
+    earlier = judged(forged_from(shop, STARTS[4]), tmp_path / "earlier", monkeypatch)
+    assert earlier[STARTS[2]]["boosted_trees.txt"] != known[STARTS[2]]["boosted_trees.txt"]
+    monkeypatch.setattr(train, "ENOUGH_TO_CHOOSE", 1)
+    assert set(judged(shop, tmp_path / "enough", monkeypatch)) == {STARTS[1]}
 
 
 def both(settings: Settings) -> list[Plan]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,7 @@ def test_by_hand(merged: Merged) -> None:
     assert places(merged, "own_first") == [{1: 1, 2: 2, 3: 3, 7: 4, 8: 6, 5: 7, 9: 7}, alone]
     # 12 places for best sellers come before what was bought more than 30 days ago.
     assert places(merged, "rules") == [{1: 1, 2: 2, 5: 3, 7: 4, 8: 6, 3: 16, 9: 17}, alone]
+    assert places(merged, "popular_first") == [{7: 1, 2: 2, 8: 3, 1: 4, 3: 6, 5: 7, 9: 7}, alone]
     assert np.isnan(RULES["rules"](merged)[merged.articles == NO_ARTICLE]).all()
 
 
@@ -54,5 +57,5 @@ def test_the_worth_of_a_place_halves_when_it_doubles() -> None:
 def test_the_rule_that_has_what_was_bought_ahead_is_chosen() -> None:
     labels = [np.array([0, 1, 1], dtype=np.float32), np.array([1, 0], dtype=np.float32)]
     near, far = ([np.array(p, dtype=np.float32) for p in some] for some in ([[3, 2, 9], [4, 1]], [[1, 3, 13], [4, 1]]))
-    for better, worse in (("own_first", "rules"), ("rules", "own_first")):
+    for better, worse in pairwise([*RULES, "own_first"]):
         assert best_rule(labels, [{better: n, worse: f} for n, f in zip(near, far, strict=True)]) == better

@@ -1,0 +1,73 @@
+"""How many weeks a model learns from: as many as hold enough buyers, unless a number is given.
+
+The ranker learns from a week's buyers. A large shop has enough of them in a few weeks, and its newest weeks are those
+most like the next; a small shop needs a year. Every job of a run decides alike, from what was bought before its dates.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+
+import numpy as np
+
+from expectations.contract import key_of
+from expectations.transactions import TRANSACTIONS
+from jobs.features.spec import DAY
+from jobs.platform.job import Job
+from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
+
+#: Buyers that the ranker's weeks hold together, counted week by week, where a year has as many.
+ENOUGH = 2_500
+LEAST, MOST = 10, 52
+#: Weeks that say nothing: the model is judged, and validated, on them.
+UNSEEN = EVALUATION_FOLDS + 1
+#: Weeks before these whose buyers say what a week of the shop is.
+LOOKED_AT = 4
+#: Label weeks take no more than this part of the past: what was known before them is the rest.
+PART = 2 / 3
+
+
+def settled(job: Job, settings: Settings, backtest_weeks: int = 0) -> Settings:
+    """The settings with a number of training weeks: theirs, or the one that follows from the purchases.
+
+    Args:
+        settings: of a date.
+        backtest_weeks: of models as of so many weeks before, too, the most that any of them needs.
+    """
+    if settings.training_weeks:
+        return settings
+    dates = [settings.as_of_date - j * WEEK for j in range(backtest_weeks + 1)]
+    oldest = dates[-1] - (UNSEEN + LOOKED_AT) * WEEK
+    files = [file for file in job.data_files(TRANSACTIONS) if file.is_before(DAY, dates[0])]
+    first = min((file.low[DAY] for file in files if file.low.get(DAY)), default=dates[0])
+    days, customers = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    for file in files:
+        if file.is_since(DAY, oldest):
+            rows = file.read([DAY, key_of("customer_id")])
+            days.append(rows[0].to_numpy().astype("datetime64[D]").astype(np.int32))
+            customers.append(rows[1].to_numpy())
+    day, customer = np.concatenate(days), np.concatenate(customers)
+    weeks = max(weeks_needed(day, customer, first, as_of) for as_of in dates)
+    return settings.model_copy(update={"training_weeks": weeks})
+
+
+def weeks_needed(day: np.ndarray, customer: np.ndarray, first: date, as_of: date) -> int:
+    """Training weeks of a model as of a date; says why.
+
+    Args:
+        day, customer: of each line, at least of those of the weeks that are looked at, (n,); days since 1970-01-01.
+        first: day of the first line.
+    """
+    end = (as_of - date(1970, 1, 1)).days
+    age = (end - 1 - day) // 7 - UNSEEN
+    is_seen = (age >= 0) & (age < LOOKED_AT)
+    weekly = len(np.unique(customer[is_seen].astype(np.int64) * LOOKED_AT + age[is_seen])) / LOOKED_AT
+    wanted = 2 * math.ceil(ENOUGH / max(weekly, 1))  # the ranker has the newer half
+    room = int(PART * ((as_of - first) // WEEK - UNSEEN))
+    weeks = max(2, min(max(wanted, LEAST), MOST, room))
+    print(
+        f"{weeks} training weeks as of {as_of}: {weekly:,.0f} buyers a week, of whom the ranker's half should hold "
+        f"{ENOUGH:,}; between {LEAST} and {MOST}, and at most {PART:.0%} of the past: {max(room, 0)}"
+    )
+    return weeks
