@@ -25,6 +25,9 @@ SHOP_CURRENCY = os.environ.get("ATELIER_SHOP_CURRENCY", "€")
 #: H&M's published prices are n/590.
 SHOP_PRICE_SCALE = float(os.environ.get("ATELIER_SHOP_PRICE_SCALE") or (590 if SHOP_MAPPING == "hm" else 1))
 
+#: Bytes that the cached thumbnails may take.
+SHOP_THUMBNAIL_BYTES = environment.number("ATELIER_SHOP_THUMBNAIL_MB", 2048) * 2**20
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
