@@ -69,13 +69,13 @@ def ask(words: str | None = None, picture: bytes | None = None) -> Answer:
             send(connection, question)
             if picture is not None:
                 send(connection, picture)
-            said = json.loads(receive(connection, 2**20))
+            found = json.loads(receive(connection, 2**20))
     except OSError:
         instead = "try again in a minute" if picture is not None else "this is what the names alone give"
         return Answer(None, words or "", notice=f"The full search is starting; {instead}.")
-    if "error" in said:
-        return Answer(None, words or "", notice=said["error"])
-    return Answer(said["hits"], said["spelt"], said["method"])
+    if "error" in found:
+        return Answer(None, words or "", notice=found["error"])
+    return Answer(found["hits"], found["spelt"], found["method"])
 
 
 def send(connection: socket.socket, content: bytes) -> None:

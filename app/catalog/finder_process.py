@@ -103,19 +103,19 @@ class Finder:
 
 
 def reply(finder: Finder, connection: socket.socket) -> None:
-    """Read a question and answer it. Raises OSError where whoever asked is gone, or slow."""
+    """Read a question and answer it. Raises OSError where the client is gone, or slow."""
     connection.settimeout(QUESTION_SECONDS)
     question = json.loads(receive(connection, 64 * 1024))
     picture = receive(connection, settings.SHOP_MAX_BODY) if question["has_picture"] else None
     words = question["words"]
     try:
-        said = finder.answer(words[:MAX_WORDS] if words else None, picture, question["top"])
+        answer = finder.answer(words[:MAX_WORDS] if words else None, picture, question["top"])
     except JobError as error:
-        said = {"error": str(error)}
+        answer = {"error": str(error)}
     except Exception:
         logging.exception("a question failed")
-        said = {"error": "The search failed; its log says why."}
-    send(connection, json.dumps(said).encode())
+        answer = {"error": "The search failed; its log says why."}
+    send(connection, json.dumps(answer).encode())
 
 
 def end_with(parent: int) -> None:

@@ -1,7 +1,7 @@
 """Business metrics of the week, customer segments, and the counts that the pictures of the run's page are drawn from.
 
 All of them come from one pass over the purchases (jobs.reports.passes). The week's slice of gold/business_metrics is
-added to those that are there; weeks before it that the table lacks are filled in by the first run. Of purchases older
+added to those that are there; weeks before it that are missing are filled in by the first run. Of purchases older
 than half a year a later run reads only what they came to (jobs.reports.history).
 """
 
@@ -44,7 +44,7 @@ READS_EARLIER_RUNS = (RECOMMENDATIONS, VISITORS)
 LINES_PER_BUCKET = 2_000_000
 #: Weeks before the run's own that a table without them gets.
 HISTORY_WEEKS = 104
-#: Columns whose null says something else than that a value is missing.
+#: Columns whose null does not mean that a value is missing.
 _NULL_BY_DESIGN = ("delisted_date", "left_date", "replaced_by")
 
 

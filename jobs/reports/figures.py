@@ -182,7 +182,7 @@ def assortment_metrics(
         "new_articles": pl.col("new_articles").cast(pl.Float64),
         "new_article_unit_share": share("new_article_units", "units"),
     }
-    nobody = pl.lit(None, pl.Int64)
+    no_customers = pl.lit(None, pl.Int64)
     coverage = {"catalogue_coverage": share("articles_sold", "ever_sold")}
     after_four = {
         f"new_article_sell_through_{NEW_WEEKS}w": share("sold_through", "articles"),
@@ -201,8 +201,13 @@ def assortment_metrics(
     }
     return pl.concat(
         [
-            long(every, ALL, depth | coverage, nobody),
-            long(through.filter(pl.col("weeks_ago") >= 0).with_columns(segment=pl.lit(ALL)), ALL, after_four, nobody),
+            long(every, ALL, depth | coverage, no_customers),
+            long(
+                through.filter(pl.col("weeks_ago") >= 0).with_columns(segment=pl.lit(ALL)),
+                ALL,
+                after_four,
+                no_customers,
+            ),
             long(by_department, "department", of_department | depth, pl.col("customers")),
         ]
     )

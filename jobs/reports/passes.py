@@ -34,7 +34,7 @@ LINES, CUSTOMERS, PAST_CUSTOMERS, PAST_PRICES = "lines", "customers", "past_cust
 _BASKETS, _RECENT, _PRICES = "baskets", "recent", "prices"
 #: The customers as of the date.
 NOW = "now"
-#: Counts that are returned, and what their rows are told apart by.
+#: Counts that are returned, and the keys of their rows.
 COUNTS: Mapping[str, tuple[str, ...]] = {
     "weekly": baskets.WEEKLY_KEY,
     "states": baskets.STATES_KEY,
