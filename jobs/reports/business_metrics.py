@@ -19,10 +19,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from expectations.articles import ARTICLES
-from expectations.business import BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS
+from expectations.business import ALL, BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.events import VISITORS
+from expectations.performance import EVERY, EVERY_NUMBER, RECOMMENDATION_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.data_files import DataFile
@@ -31,10 +32,11 @@ from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import WEEK
 from jobs.reports import assortment, baskets, churn, descriptive, figures, history, passes
+from jobs.reports.attribution import RECOMMENDED
 from jobs.reports.history import History
 from jobs.reports.recommended import recommendation_counts, recommendation_metrics
 
-READS = (ARTICLES, CUSTOMERS, TRANSACTIONS)
+READS = (ARTICLES, CUSTOMERS, TRANSACTIONS, RECOMMENDATION_PERFORMANCE)
 WRITES = (BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS)
 SETTINGS = ("accept_drift",)
 #: What the run of a week ago published, and what a run on the shop's events found.
@@ -81,6 +83,30 @@ def recommended(job: Job) -> list[pl.DataFrame]:
     bought = job.read_spark(TRANSACTIONS).where((day >= F.lit(start)) & (day < F.lit(end)))
     counts = recommendation_counts(published, bought, job.read_spark(CUSTOMERS), job.read_spark(ARTICLES))
     return [recommendation_metrics(frame(counts.toArrow()))]
+
+
+def clicked(job: Job) -> list[pl.DataFrame]:
+    """Click-through rates of the week's recommendations, long; none where the shop keeps no log."""
+    if not job.exists(RECOMMENDATION_PERFORMANCE):
+        return []
+    as_of, name = job.settings.as_of_date, "click_through_rate"
+    which = {"source": [EVERY], "model_version": [EVERY], "position": [EVERY_NUMBER], "list": [RECOMMENDED]}
+    columns = ["bucket", "visitors", name, f"{name}_ci_low", f"{name}_ci_high"]
+    dates = {"as_of_date": [as_of], "week_start_date": [as_of - WEEK]}
+    rows = frame(job.read_arrow(RECOMMENDATION_PERFORMANCE, columns, which | dates))
+    is_all = pl.col("bucket") == EVERY_NUMBER
+    return [
+        rows.select(
+            pl.lit(0, pl.Int32).alias("weeks_ago"),
+            pl.when(is_all).then(pl.lit(ALL)).otherwise(pl.lit("bucket")).alias("segment_type"),
+            pl.when(is_all).then(pl.lit(ALL)).otherwise(pl.col("bucket").cast(pl.String)).alias("segment"),
+            pl.lit(name).alias("metric"),
+            pl.col(name).alias("value"),
+            pl.col("visitors").alias("customer_count"),
+            pl.col(f"{name}_ci_low").alias("ci_low"),
+            pl.col(f"{name}_ci_high").alias("ci_high"),
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -240,6 +266,7 @@ def main(job: Job) -> str:
         figures.channel_metrics(counts.daily, counts.weekly),
         figures.assortment_metrics(counts.departments, counts.articles, counts.customers, counts.weeks),
         *recommended(job),
+        *clicked(job),
     ]
     wanted = missing_weeks(job, counts.weeks - 1)
     table = figures.metric_rows(pl.concat(metrics), earlier_values(job, wanted), as_of, run_id, wanted)

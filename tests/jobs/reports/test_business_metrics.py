@@ -17,6 +17,7 @@ from expectations.business import BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTI
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.events import VISITORS
+from expectations.performance import RECOMMENDATION_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
@@ -108,6 +109,19 @@ def shop(tmp_path_factory: pytest.TempPathFactory, interpreted: SparkSession) ->
     ]
     put(root, RECOMMENDATIONS, picks)
     put(root, VISITORS, VISITOR_ROWS)
+    shown = {"as_of_date": AS_OF, "week_start_date": AS_OF - timedelta(weeks=1), "is_complete": False}
+    every = {"list": "recommendations", "source": "all", "model_version": "all", "position": -1}
+    clicks = [
+        {"bucket": bucket, "visitors": 4, "impressions": 8, "clicks": count, "click_through_rate": count / 8,
+         "click_through_rate_ci_low": 0.0, "click_through_rate_ci_high": 1.0}
+        for bucket, count in ((-1, 2), (1, 1))
+    ]  # fmt: skip
+    performance = [shown | every | row for row in clicks]
+    put(
+        root,
+        RECOMMENDATION_PERFORMANCE,
+        [*performance, performance[0] | {"list": "popular", "click_through_rate": 1.0}],
+    )
     assert publish(root).endswith("figures of 21 weeks until 2020-09-23, 4 customers in segments; all lines read")
     return root
 
@@ -125,7 +139,7 @@ def test_the_last_week_by_hand(shop: Path) -> None:
         revenue_per_customer=32 / 3, average_price=32 / 6, discount_depth=1 - 32 / 36, articles_sold=3,
         catalogue_coverage=3 / 4, new_articles=1, new_article_unit_share=5 / 6, published_customers=4,
         realised_hit_rate=2 / 3, conversion=1 / 2, recommended_units=4, recommended_revenue=20,
-        recommended_revenue_share=20 / 32,
+        recommended_revenue_share=20 / 32, click_through_rate=2 / 8,
     )  # fmt: skip
     assert found == expected
 
@@ -144,6 +158,7 @@ def test_segments_of_the_last_week_by_hand(shop: Path) -> None:
         active_customers=2, units=3, revenue=18, average_price=6, revenue_share=18 / 32, discount_depth=0,
         articles_sold=1, new_articles=1, new_article_unit_share=1,
     )  # fmt: skip
+    assert found["bucket", "1"]["click_through_rate"] == 1 / 8
     assert found["bucket", "0"]["conversion"] == 1 and found["bucket", "1"]["realised_hit_rate"] == 0
     low, high = next(
         (row["ci_low"], row["ci_high"])
