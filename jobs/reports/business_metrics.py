@@ -160,10 +160,9 @@ def counted(job: Job, past: History | None, articles: pl.DataFrame) -> Counts:
         publish_segments(job, found, counts.states)
 
         def write(uri: str) -> list[tuple[str, str]]:
-            kept = found.where(F.col("kind").isin(passes.PAST_CUSTOMERS, passes.PAST_PRICES))
-            return [
-                tuple(row) for row in kept.mapInArrow(partial(passes.keep, uri), "kind string, path string").collect()
-            ]
+            past_parts = found.where(F.col("kind").isin(passes.PAST_CUSTOMERS, passes.PAST_PRICES))
+            written = past_parts.mapInArrow(partial(passes.keep, uri), "kind string, path string").collect()
+            return [(row["kind"], row["path"]) for row in written]
 
         history.leave(job, counts.daily, past, write)
         return counts

@@ -60,7 +60,7 @@ class History:
     def weeks(self, as_of_date: date) -> int:
         """From the first purchase to the as-of date."""
         first: Any = self.days["days_before"].min()
-        return 1 + (as_of_date - first).days // WEEK.days
+        return 1 + ((as_of_date - first).days - 1) // WEEK.days
 
 
 def newest(job: Job) -> History | None:
