@@ -19,7 +19,7 @@ from django.conf import settings
 from PIL import Image
 
 from jobs.embeddings.decode import open_rgb, read
-from jobs.embeddings.image_folder import ImageFolder, one_ofof
+from jobs.embeddings.image_folder import ImageFolder, folder_of
 from jobs.platform import storage
 
 #: Width and height that a thumbnail fits into, by the name in its address.
@@ -38,7 +38,7 @@ _added = [0]
 @lru_cache(maxsize=1)
 def folder() -> ImageFolder | None:
     """Where the retailer's pictures lie; None where there are none."""
-    return one_ofof(settings.SHOP_DATA, settings.SHOP_MAPPING)
+    return folder_of(settings.SHOP_DATA, settings.SHOP_MAPPING)
 
 
 def thumbnail(article_id: str, size: str) -> Path | None:
@@ -108,8 +108,8 @@ def _make_room(added: int) -> None:
 def _trim(most: float) -> None:
     """Remove the thumbnails that were used longest ago, until the others take no more than so many bytes."""
     found = []
-    for one_of in (Path(settings.HOME) / "thumbnails").iterdir():
-        for entry in os.scandir(one_of):
+    for part in (Path(settings.HOME) / "thumbnails").iterdir():
+        for entry in os.scandir(part):
             with contextlib.suppress(OSError):  # another process has just renamed or removed it
                 known = entry.stat()
                 found.append((known.st_atime_ns, known.st_size, entry.path))

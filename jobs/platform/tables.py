@@ -16,10 +16,11 @@ from jobs.platform import storage
 from jobs.platform.data_files import DataFile, data_files, dataset, naming_damage
 from jobs.platform.errors import JobError, TableChangedError
 from jobs.platform.schemas import arrow_type
-from jobs.platform.staging import Slice
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from jobs.platform.staging import Slice
 
 #: Operations in a table's history that change no row: what was noted of the rows before still holds.
 MAINTENANCE = frozenset(

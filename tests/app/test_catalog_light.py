@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("app.config.wsgi, app.catalog.views, app.catalog.finder_process", {"torch", "mlflow", "pyspark", "sklearn"}),
+        (
+            "app.config.wsgi, app.config.urls, app.catalog.finder_process",
+            {"torch", "mlflow", "pyspark", "sklearn", "pandas", "polars"},
+        ),
         ("jobs.similarity.catalogue_search", {"torch", "pytorch_lightning", "transformers", "sklearn"}),
     ],
 )
