@@ -146,10 +146,11 @@ def counted(job: Job, past: History | None, articles: pl.DataFrame) -> Counts:
     files = files_of(job, past)
     buckets = max(1, math.ceil(sum(file.rows for _, file in files) / LINES_PER_BUCKET))
     since, horizon = past.since if past else None, history.WEEKS * WEEK.days
-    of = passes.Pass(as_of, since, horizon, buckets, assortment.labels(articles))
+    of = passes.Pass(as_of, since, horizon, buckets)
     tasks = job.spark.range(0, len(files), 1, len(files))
     parts = tasks.mapInArrow(partial(passes.cut, of, files), passes.PART)
-    found = parts.repartitionById(buckets, F.col("bucket")).mapInArrow(partial(passes.count, of), passes.FOUND)
+    count = partial(passes.count, of, assortment.labels(articles))
+    found = parts.repartitionById(buckets, F.col("bucket")).mapInArrow(count, passes.FOUND)
     found.persist()
     try:
         counts = added_up(found)

@@ -67,14 +67,12 @@ class Pass:
         since: first day whose lines are read; None: all are.
         horizon: days before the as-of date that the history for later runs ends at.
         buckets: how many.
-        articles: see assortment.labels.
     """
 
     as_of_date: date
     since: date | None
     horizon: int
     buckets: int
-    articles: pl.DataFrame
 
 
 def cut(of: Pass, files: Sequence[tuple[str, DataFile]], tasks: Batches) -> Batches:
@@ -118,24 +116,30 @@ def counted_back(rows: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
     return rows.with_columns(**{name: count.cast(pl.Int32) for name, count in days.items()})
 
 
-def count(of: Pass, batches: Batches) -> Batches:
-    """The counts of one bucket's customers and articles, its customers, and its part of the history."""
+def count(of: Pass, articles: pl.DataFrame, batches: Batches) -> Batches:
+    """The counts of one bucket's customers and articles, its customers, and its part of the history.
+
+    Args:
+        of: the pass.
+        articles: see assortment.labels.
+        batches: the bucket's parts.
+    """
     parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
     for batch in batches:
         for kind, part in zip(batch["kind"].to_pylist(), batch["part"], strict=True):
             parts[kind].append(read(part.as_buffer()))
     if _BASKETS in parts or PAST_CUSTOMERS in parts:
-        yield from _of_customers(of, parts)
+        yield from _of_customers(of, articles, parts)
     if prices := [*parts[_PRICES], *parts[PAST_PRICES]]:
         known = pl.concat(prices)
         sold = assortment.article_weeks(known)
-        yield part_of("departments", assortment.department_counts(sold, of.articles))
-        yield part_of("articles", assortment.article_counts(sold, of.articles))
+        yield part_of("departments", assortment.department_counts(sold, articles))
+        yield part_of("articles", assortment.article_counts(sold, articles))
         yield part_of("prices", assortment.price_counts(known))
         yield part_of(PAST_PRICES, dated(known.filter(pl.col(_WEEKS) * 7 >= of.horizon), of.as_of_date))
 
 
-def _of_customers(of: Pass, parts: Mapping[str, list[pl.DataFrame]]) -> Batches:
+def _of_customers(of: Pass, articles: pl.DataFrame, parts: Mapping[str, list[pl.DataFrame]]) -> Batches:
     customers = pl.concat(parts[CUSTOMERS])
     past = pl.concat(parts[PAST_CUSTOMERS]) if PAST_CUSTOMERS in parts else None
     sums = baskets.added_up([_NO_BASKETS, *parts[_BASKETS]], "customer_key", "days_before")
@@ -145,8 +149,8 @@ def _of_customers(of: Pass, parts: Mapping[str, list[pl.DataFrame]]) -> Batches:
     yield part_of("cohorts", baskets.cohort_counts(made, of.as_of_date))
     yield part_of("daily", baskets.daily_counts(made))
     recent = pl.concat([_NO_RECENT, *parts[_RECENT]]).unique()
-    yield part_of("customers", assortment.department_customers(recent, of.articles))
-    yield part_of("together", assortment.sold_together(recent, of.articles))
+    yield part_of("customers", assortment.department_customers(recent, articles))
+    yield part_of("together", assortment.sold_together(recent, articles))
     ids = customers.select("customer_key", "customer_id")
     yield part_of(NOW, baskets.known_customers(made, 0).join(ids, "customer_key", how="left"))
     yield part_of(PAST_CUSTOMERS, dated(baskets.known_customers(made, of.horizon), of.as_of_date))
