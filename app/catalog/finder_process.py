@@ -6,6 +6,8 @@ the server that it was started for does; that for pictures also when it has not 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import fcntl
 import json
 import logging
@@ -89,6 +91,8 @@ class Finder:
         if self.kind == WORDS:
             search.warm_up()
         self._searches[method] = search
+        with contextlib.suppress(AttributeError, OSError):  # of another C library
+            ctypes.CDLL(None).malloc_trim(0)  # what loading took goes back to the machine
         return search
 
     def _forget_old(self) -> None:
