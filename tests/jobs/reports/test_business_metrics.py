@@ -112,7 +112,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory, interpreted: SparkSession) ->
     shown = {"as_of_date": AS_OF, "week_start_date": AS_OF - timedelta(weeks=1), "is_complete": False}
     every = {"list": "recommendations", "source": "all", "model_version": "all", "position": -1}
     clicks = [
-        {"bucket": bucket, "visitors": 4, "impressions": 8, "clicks": count, "carts": 0, "purchases": 0, "click_through_rate": count / 8,
+        {"bucket": bucket, "visitors": 4, "impressions": 8, "clicks": count, "carts": 0, "purchases": 0,
+         "click_through_rate": count / 8,
          "click_through_rate_ci_low": 0.0, "click_through_rate_ci_high": 1.0}
         for bucket, count in ((-1, 2), (1, 1))
     ]  # fmt: skip
