@@ -59,11 +59,12 @@ def run(data: Path | None, scale: float) -> None:
             "duckdb, all weeks": measure(theirs),
         }
         lines = DeltaTable(str(root / "silver" / "transactions")).count()
-        said = _compared(root, work / "out")
+        agreement = _compared(root, work / "out")
     note = (
         f"{lines:,} transaction lines in silver tables. Atelier computes all business metrics, customer segments and"
         " descriptive statistics, checks every row and commits to Delta: first those of every week, then of the next"
-        f" one. DuckDB counts most of it from the same Parquet files, checks nothing and writes Parquet. {said}"
+        " one, for which it reads the lines of the last half year and what older ones came to. DuckDB counts most of it"
+        f" from the same Parquet files, checks nothing and writes Parquet. {agreement}"
     )
     publish("reports", f"make bench-reports SCALE={scale}", results, "atelier, all weeks", note)
 

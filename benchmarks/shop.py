@@ -219,7 +219,7 @@ def section(figures: dict[str, dict[str, float]], articles: int, customers: int)
         "",
         f"From the start to the first page {figures['start']['seconds']:.1f} s. Resident memory of all its processes"
         f" {figures['memory']['mib']:.0f} MiB after the pages, and {figures['search_memory']['mib']:.0f} MiB with the"
-        " process that searches, which starts with the first question.",
+        " process that searches by words, which starts with the first question.",
         f"Required: pages {LIMITS['pages']} ms, search {LIMITS['search']} ms, {LIMITS['memory']} MiB,"
         f" {LIMITS['start']} s.",
         "",

@@ -84,7 +84,11 @@ STAGES: dict[str, list[tuple[str, type, list[str]]]] = {
         ("publish.personal_picks", JobOperator, ["ingest.transactions", "embeddings.images"]),
     ],
     "report": [
-        ("reports.business_metrics", SparkJobOperator, ["publish.recommendations"]),
+        (
+            "reports.business_metrics",
+            SparkJobOperator,
+            ["publish.recommendations", "reports.recommendation_performance"],
+        ),
         (
             "reports.run_page",
             JobOperator,

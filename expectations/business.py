@@ -51,6 +51,8 @@ METRICS = {
     "churn_probability": "mean probability, as of 90 days before, that a customer would buy nothing for 90 days",
     "churn_realised": "share of these customers who then bought nothing for 90 days",
     "churn_brier": "mean squared error of that probability",
+    "click_through_rate": "share of what the list of recommendations showed in the week that was clicked before the "
+    "as-of date, where the shop keeps a log",
     "published_customers": "customers with recommendations for the week",
     "realised_hit_rate": "share of the buyers with recommendations who bought one of them",
     "conversion": "share of the customers with recommendations who bought one of them",

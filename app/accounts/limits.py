@@ -17,9 +17,9 @@ from app.events import metrics
 
 def address(request: HttpRequest) -> str:
     """Who asks: an address, or of version 6, where everybody has 2^64, its network."""
-    said = request.META.get("REMOTE_ADDR") or "0.0.0.0"
-    parsed = ip_address(said.partition("%")[0])
-    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else said
+    remote = request.META.get("REMOTE_ADDR") or "0.0.0.0"
+    parsed = ip_address(remote.partition("%")[0])
+    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else remote
 
 
 def is_local(request: HttpRequest) -> bool:

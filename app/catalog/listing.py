@@ -34,7 +34,7 @@ class Question:
 
     Attributes:
         chosen: filter -> value.
-        lowest, highest: price, as it is said on pages.
+        lowest, highest: price, as pages show it.
         words: that the name has; used where the search proper is not at hand.
         page: from 1.
     """
@@ -61,8 +61,8 @@ class Question:
 
     def address(self, **other: object) -> str:
         """The query part of its page's address; of one that differs in this."""
-        said = {**self.chosen, "from": _said(self.lowest), "to": _said(self.highest)} | other
-        return "?" + urlencode({name: value for name, value in said.items() if value not in (None, "")})
+        fields = {**self.chosen, "from": _shown(self.lowest), "to": _shown(self.highest)} | other
+        return "?" + urlencode({name: value for name, value in fields.items() if value not in (None, "")})
 
 
 def find(reading: Reading, question: Question) -> tuple[list[Card], int]:
@@ -147,5 +147,5 @@ def _number(text: str) -> float | None:
     return value if 0 <= value < 1e9 else None
 
 
-def _said(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "" if value is None else f"{value:g}"

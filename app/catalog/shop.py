@@ -1,4 +1,4 @@
-"""What the pages of a process share: tables, the shelf of articles, and how prices are said."""
+"""What the pages of a process share: tables, the shelf of articles, and how prices are written."""
 
 from __future__ import annotations
 

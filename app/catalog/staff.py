@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - queries are made of this module's own words; what is asked for is a parameter
-"""Pages for staff: what a customer is shown, two models side by side, and how last week's picks did."""
+"""Pages for staff: what a customer is shown, two models side by side, how last week's picks did, and the report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import pyarrow.fs as pafs
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -18,11 +20,13 @@ from app.catalog.cards import Card
 from app.catalog.shop import tables
 from app.catalog.shown import address
 from app.catalog.views import attempt
+from app.config.headers import REPORT_POLICY
 from app.tables.snapshot import Unavailable
 from app.tables.store import Reading, Row, Source
 from expectations.customers import CUSTOMERS
 from expectations.evaluation import METRICS, REALISED_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
+from jobs.platform import storage
 
 PUBLISHED = RECOMMENDATIONS.name
 #: Customers that are offered to look at.
@@ -116,3 +120,19 @@ def performance(request: HttpRequest) -> HttpResponse:
         problem = str(error)
     context = {"problem": problem, "rows": rows, "as_of_date": as_of_date, "explained": METRICS}
     return render(request, "catalog/staff_performance.html", context)
+
+
+@require_safe
+@staff_only
+def report(request: HttpRequest) -> HttpResponse:
+    """The newest run's page of figures, as the run wrote it."""
+    files, place = storage.filesystem(f"{storage.normalized(settings.SHOP_WAREHOUSE)}/reports")
+    found = files.get_file_info(pafs.FileSelector(place, allow_not_found=True))
+    weeks = [info.path for info in found if info.type == pafs.FileType.Directory]
+    try:
+        with files.open_input_stream(f"{max(weeks, default=place)}/index.html") as stream:
+            content = stream.read()
+    except OSError:
+        problem = "No run has written its report yet. Run the weekly DAG, or `make demo`."
+        return render(request, "catalog/staff_report.html", {"problem": problem})
+    return HttpResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})

@@ -17,4 +17,5 @@ urlpatterns = [
     path("staff/", staff.overview, name="staff"),
     path("staff/customer/", staff.customer, name="staff_customer"),
     path("staff/performance/", staff.performance, name="staff_performance"),
+    path("staff/report/", staff.report, name="staff_report"),
 ]

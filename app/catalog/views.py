@@ -176,7 +176,7 @@ def for_you(request: HttpRequest) -> HttpResponse:
         picks = attempt(lambda: lists.personal(reading, shopper), picks, [])
     cards = picks.cards if picks else []
     is_personal = bool(cards)
-    if not cards:  # whoever is new has said what they like, or not
+    if not cards:  # a new customer has stated a taste, or none
         taste = tuple(request.user.taste) if request.user.is_authenticated else ()
         cards = attempt(lambda: lists.best_sellers(reading, PICKS_SHOWN, taste), [], problems)
     context = {

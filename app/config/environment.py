@@ -74,23 +74,23 @@ def words(name: str, default: str) -> list[str]:
 
 def number(name: str, default: float) -> float:
     """A number above 0; raises ImproperlyConfigured for anything else."""
-    said = os.environ.get(name) or default
+    value = os.environ.get(name) or default
     try:
-        found = float(said)
+        found = float(value)
     except ValueError:
         found = 0.0
     if not 0 < found < float("inf"):
-        raise ImproperlyConfigured(f"{name}: {said!r} is no number above 0")
+        raise ImproperlyConfigured(f"{name}: {value!r} is no number above 0")
     return found
 
 
 def day(name: str) -> date | None:
-    """A date; raises ImproperlyConfigured for anything else. None where nothing is said."""
-    said = os.environ.get(name)
+    """A date; raises ImproperlyConfigured for anything else. None where nothing is given."""
+    value = os.environ.get(name)
     try:
-        return date.fromisoformat(said) if said else None
+        return date.fromisoformat(value) if value else None
     except ValueError:
-        raise ImproperlyConfigured(f"{name}: {said!r} is no date such as 2020-09-23") from None
+        raise ImproperlyConfigured(f"{name}: {value!r} is no date such as 2020-09-23") from None
 
 
 def events_folder() -> Path:
@@ -111,14 +111,14 @@ def mail(folder: Path) -> dict[str, Any]:
     Without one mails are files in the shop's folder. Raises ImproperlyConfigured for any other.
     """
     sender = {"DEFAULT_FROM_EMAIL": os.environ.get("ATELIER_SHOP_MAIL_FROM") or "shop@localhost"}
-    said = os.environ.get("ATELIER_SHOP_MAIL_URL")
-    if not said:
+    value = os.environ.get("ATELIER_SHOP_MAIL_URL")
+    if not value:
         where = folder / "mail"
         return sender | {
             "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
             "EMAIL_FILE_PATH": str(where),
         }
-    url = urlsplit(said)
+    url = urlsplit(value)
     if url.scheme not in ("smtp", "smtps") or not url.hostname:
         raise ImproperlyConfigured("ATELIER_SHOP_MAIL_URL: neither smtp://USER:PASSWORD@HOST:PORT nor smtps://")
     return sender | {

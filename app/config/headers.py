@@ -24,15 +24,21 @@ POLICY = "; ".join(
 )
 
 
+#: Of a page that a run wrote, which holds its own style and pictures.
+REPORT_POLICY = POLICY.replace("style-src 'self'", "style-src 'unsafe-inline'").replace(
+    "img-src 'self'", "img-src data:"
+)
+
+
 class SecurityHeaders:
-    """Adds the content security policy and what the browser may not use."""
+    """Adds the content security policy, unless the page has its own, and what the browser may not use."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        response.headers["Content-Security-Policy"] = POLICY
+        response.headers.setdefault("Content-Security-Policy", POLICY)
         response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
         return response
 

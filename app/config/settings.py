@@ -17,13 +17,16 @@ DEBUG = False
 ALLOWED_HOSTS = environment.words("ATELIER_SHOP_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = environment.words("ATELIER_SHOP_ORIGINS", "")
 
-# The published tables, the retailer's pictures, and how prices are said.
+# The published tables, the retailer's pictures, and how prices are written.
 SHOP_WAREHOUSE = os.environ.get("ATELIER_WAREHOUSE") or "warehouse"
 SHOP_DATA = os.environ.get("ATELIER_DATA") or "data/sample"
 SHOP_MAPPING = os.environ.get("ATELIER_MAPPING") or "hm"
 SHOP_CURRENCY = os.environ.get("ATELIER_SHOP_CURRENCY", "€")
 #: H&M's published prices are n/590.
 SHOP_PRICE_SCALE = float(os.environ.get("ATELIER_SHOP_PRICE_SCALE") or (590 if SHOP_MAPPING == "hm" else 1))
+
+#: Bytes that the cached thumbnails may take.
+SHOP_THUMBNAIL_BYTES = environment.number("ATELIER_SHOP_THUMBNAIL_MB", 2048) * 2**20
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -137,7 +140,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_REDIRECT_EXEMPT = ["^health$", "^metrics$"]
-#: Proxies in front; they say for whom they ask, and whether it was by TLS.
+#: Proxies in front; their headers name the client, and whether it came by TLS.
 SHOP_PROXIES = int(environment.number("ATELIER_SHOP_PROXIES", 1)) if os.environ.get("ATELIER_SHOP_PROXIES") else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SHOP_PROXIES else None
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if IS_HTTPS else 0

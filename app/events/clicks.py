@@ -1,4 +1,4 @@
-"""Clicks: a link to an article says, signed, where it was shown; the article's page logs the click."""
+"""Clicks: a link to an article states, signed, where it was shown; the article's page logs the click."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def token(article_id: str, **shown: Any) -> str:
     return signing.dumps([article_id, *(shown.get(field) for field in _FIELDS)], salt=_SALT)
 
 
-def shown_as(said: str, article_id: str) -> dict[str, Any] | None:
+def shown_as(text: str, article_id: str) -> dict[str, Any] | None:
     """What a link's parameter says of where this article was shown: list, position, source, model_version.
 
-    None: what was signed for another article, by somebody else, or long ago says nothing.
+    None where it was signed for another article, by somebody else, or long ago.
     """
-    if not said or len(said) > 1_000:
+    if not text or len(text) > 1_000:
         return None
     try:
-        of, *values = signing.loads(said, salt=_SALT, max_age=_SECONDS)
+        of, *values = signing.loads(text, salt=_SALT, max_age=_SECONDS)
     except (signing.BadSignature, ValueError, TypeError):
         return None
     if of != article_id or len(values) != len(_FIELDS):
@@ -39,7 +39,7 @@ def shown_as(said: str, article_id: str) -> dict[str, Any] | None:
 
 
 def log_click(request: HttpRequest, article_id: str) -> dict[str, Any] | None:
-    """Log the click that led to this article's page; returns what the link said. None: there was no such link."""
+    """Log the click that led to this article's page; returns what the link stated. None: there was no such link."""
     shown = shown_as(request.GET.get(PARAMETER, ""), article_id)
     if shown is not None:
         log(request, "click", article_id=article_id, **shown)

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus at /metrics: counts and times, without customers or visitors.
+"""What Prometheus reads at /metrics: counts and times, none of single visitors.
 
 The server keeps them in files (PROMETHEUS_MULTIPROC_DIR), so that any of its processes answers for all.
 """

@@ -36,9 +36,9 @@ def log_many(
     position: int | None = None, source: str | None = None, model_version: str | None = None,
     quantity: int | None = None, price: float | None = None, currency: str | None = None,
 ) -> None:  # fmt: skip
-    """Events of one kind and moment: what each says of itself goes before what is said of all.
+    """Events of one kind and moment: its own fields go before those given for all.
 
-    A page that a browser fetched in advance was seen by nobody: it logs nothing. Raises ValueError for another
+    A page that a browser fetched in advance was not seen: it logs nothing. Raises ValueError for another
     event_type than those of silver/events, KeyError for another field.
     """
     if event_type not in EVENT_TYPES:
@@ -52,7 +52,7 @@ def log_many(
     }  # fmt: skip
     if request.user.is_authenticated:
         of_all["customer_id"] = request.user.customer_id
-        _tell_birth_date(request, of_all)
+        _add_birth_date(request, of_all)
     batch = []
     for event in events:
         if unknown := event.keys() - _NOTHING.keys():
@@ -62,7 +62,7 @@ def log_many(
         writer().put(batch)
 
 
-def _tell_birth_date(request: HttpRequest, event: dict[str, Any]) -> None:
+def _add_birth_date(request: HttpRequest, event: dict[str, Any]) -> None:
     """Once a session, if the customer has stated it."""
     born = request.user.birth_date
     if born and event["event"] != "impression" and BIRTH_DATE_SENT not in request.session:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 @require_safe
 @never_cache
 def health(request: HttpRequest) -> JsonResponse:
-    """200 where pages can be shown and events kept, else 503. Tables that are missing are said; pages say so, too."""
+    """200 where pages can be shown and events kept, else 503. Missing tables are named; pages name them, too."""
     checks = {"database": _database(), "events": _events()}
     is_well = all(verdict == "ok" for verdict in checks.values())
     answer = {"status": "ok" if is_well else "failing", **checks, "tables": _tables()}

@@ -30,9 +30,9 @@ class Visitor:
 
     def _found(self) -> str:
         if self._id is None:
-            said = self._request.get_signed_cookie(COOKIE, default="", salt=SALT, max_age=SECONDS)
-            if _ID.fullmatch(said):
-                self._id = said
+            value = self._request.get_signed_cookie(COOKIE, default="", salt=SALT, max_age=SECONDS)
+            if _ID.fullmatch(value):
+                self._id = value
             else:
                 self._id, self._is_new = secrets.token_hex(16), True
         assert self._id is not None

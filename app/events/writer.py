@@ -34,7 +34,7 @@ OPEN = ".open"
 #: on the disk; how long a stopping process waits for its lines.
 PAUSE, SYNC_SECONDS, STOP_SECONDS = 0.2, 0.5, 8.0
 MAX_BYTES = 64 * 2**20
-#: Calls, and bytes, that wait while the disk takes nothing; then events are lost, counted and said.
+#: Calls, and bytes, that wait while the disk takes nothing; then events are lost, counted and logged.
 MAX_WAITING, MAX_HELD = 20_000, 32 * 2**20
 _STOP = object()
 
@@ -144,10 +144,10 @@ class EventWriter:
 
     def _fail(self, error: Exception, data: bytes) -> None:
         """Hold what could not be written, as far as there is room, and try again with a new file."""
-        said = f"{type(error).__name__}: {getattr(error, 'strerror', error)}"
-        if said != self.error:
-            log.error("events cannot be written: %s", said)
-        self.error = said
+        message = f"{type(error).__name__}: {getattr(error, 'strerror', error)}"
+        if message != self.error:
+            log.error("events cannot be written: %s", message)
+        self.error = message
         if self._file is not None:
             self._file.abandon()
             self._file = None
@@ -275,7 +275,7 @@ def _whole_lines(path: Path) -> int:
 
 
 def _lines(events: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
-    """Each event as a line. One that is no JSON is lost and said: it must not stop the others."""
+    """Each event as a line. One that is no JSON is lost and logged: it must not stop the others."""
     for event in events:
         try:
             line = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"

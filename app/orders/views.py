@@ -82,16 +82,16 @@ def _asked(request: HttpRequest) -> str:
 
 
 def _quantity(request: HttpRequest, least: int) -> int:
-    said = request.POST.get("quantity", "1")
-    number = int(said) if said.isascii() and said.isdigit() and len(said) < 5 else 1
+    value = request.POST.get("quantity", "1")
+    number = int(value) if value.isascii() and value.isdigit() and len(value) < 5 else 1
     return min(max(number, least), MAX_QUANTITY)
 
 
 def _back(request: HttpRequest, otherwise: str) -> HttpResponse:
     """To the page that the form names, if it is the shop's."""
-    said = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(said, {request.get_host()}, require_https=request.is_secure())
-    return redirect(said if said and is_ours else otherwise)
+    following = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(following, {request.get_host()}, require_https=request.is_secure())
+    return redirect(following if following and is_ours else otherwise)
 
 
 def _lines(request: HttpRequest) -> list[Line]:
@@ -112,8 +112,8 @@ def _total(lines: Iterable[Line]) -> float:
 
 def _digest(lines: Iterable[Line]) -> str:
     """Changes with articles, quantities and prices: what was shown is what is bought, and once."""
-    said = repr([(line.article_id, line.quantity, line.total) for line in lines])
-    return hashlib.sha256(said.encode()).hexdigest()
+    text = repr([(line.article_id, line.quantity, line.total) for line in lines])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @require_safe
@@ -227,11 +227,14 @@ def _placed(request: HttpRequest, lines: list[Line]) -> Order | None:
 
 
 def _cost(card: Card) -> dict[str, object]:
-    """Price and currency of an event: as they are said on pages."""
+    """Price and currency of an event: as pages show them."""
     if card.price is None:
         return {}
-    said = settings.SHOP_CURRENCY
-    return {"price": round(card.price * settings.SHOP_PRICE_SCALE, 2), "currency": _CURRENCIES.get(said.strip(), said)}
+    currency = settings.SHOP_CURRENCY
+    return {
+        "price": round(card.price * settings.SHOP_PRICE_SCALE, 2),
+        "currency": _CURRENCIES.get(currency.strip(), currency),
+    }
 
 
 @require_safe

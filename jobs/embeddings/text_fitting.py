@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mlflow
 
-from jobs.embeddings import text_encoders, tfidf
+from jobs.embeddings import text_encoders
 from jobs.embeddings.text_encoders import TextEncoder
 from jobs.embeddings.text_versions import fitted_text_encoder, registry_name
 from jobs.platform.errors import JobError
@@ -31,7 +31,11 @@ def open_encoder(name: str, weights_dir: Path | None, threads: int = 0) -> TextE
 
 def register(settings: Settings, texts: list[str]) -> tuple[ModelVersion, TextEncoder]:
     """Fit the encoder on the catalogue's distinct texts where it is fitted at all; register it in the active run."""
-    fitted = tfidf.fit(texts, settings.seed) if settings.text_encoder == "tfidf" else None
+    fitted = None
+    if settings.text_encoder == "tfidf":
+        from jobs.embeddings import tfidf  # scikit-learn, which others do without
+
+        fitted = tfidf.fit(texts, settings.seed)
     encoder = fitted.encoder() if fitted else open_encoder(settings.text_encoder, settings.weights_dir)
     tags = {
         "encoder": encoder.kind,
@@ -57,6 +61,8 @@ def load(version: ModelVersion, settings: Settings, threads: int = 0) -> TextEnc
         folder = load_model_folder(version.name, version.version, Path(scratch))
         expected = json.loads((folder / _CONFIG).read_text())["weights"]
         if settings.text_encoder == "tfidf":
+            from jobs.embeddings import tfidf
+
             encoder = tfidf.load(folder).encoder()
         else:
             encoder = open_encoder(settings.text_encoder, settings.weights_dir, threads)

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
@@ -19,6 +18,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from jobs.platform import storage
 from jobs.platform.errors import JobError
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads  # brings Pandas
 
 #: What Arrow and deltalake say of a file that is not what was written, or of a log that has lost a part.
 _DAMAGE = re.compile(

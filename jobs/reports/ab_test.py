@@ -34,7 +34,7 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 def condition(arm: str, setting: str) -> Column:
-    """The impressions that an arm is of; JobError where its text says nothing."""
+    """The impressions that an arm is of; JobError where its text is no condition."""
     parts = []
     for text in arm.split(","):
         found = _CONDITION.fullmatch(text.strip())
@@ -83,10 +83,10 @@ def report(arms: Mapping[str, Moments], found: Comparison, outcome: str) -> str:
         arms: sums of each arm, by what it is of.
     """
     lines = []
-    for name, (said, arm), rate in zip("AB", arms.items(), found.rates, strict=True):
+    for name, (text, arm), rate in zip("AB", arms.items(), found.rates, strict=True):
         low, high = wilson(arm.x, arm.n)
         lines.append(
-            f"{name}  {said}: {outcome} after {arm.x:,.0f} of {arm.n:,.0f} impressions to {arm.visitors:,} visitors,"
+            f"{name}  {text}: {outcome} after {arm.x:,.0f} of {arm.n:,.0f} impressions to {arm.visitors:,} visitors,"
             f" {rate:.3%} (Wilson {low:.3%} to {high:.3%})"
         )
     low, high = found.interval

@@ -1,9 +1,15 @@
-"""Purchases by article and week, and the counts of the assortment, of channels and of what pictures show."""
+"""Purchases by article and week, and the counts of the assortment, of channels and of what pictures show.
+
+Those of some articles, or of some customers, are all of these (jobs.reports.passes); counts of several such parts add
+up.
+"""
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
 
 from jobs.reports.baskets import UNKNOWN, weeks_ago
 
@@ -15,55 +21,83 @@ BINS_PER_DECADE = 10
 TOGETHER_DAYS, RANKING_WEEKS, TOGETHER_GROUPS = 28, 52, 12
 #: What articles are counted by beside the week: columns, and how long and how fast they sold.
 LABELS, LIFETIME, FOURTH_WEEK = ("product_type_name", "product_group_name", "colour_group_name"), "lifetime", "new"
+#: Columns of silver/articles that are counted by.
+COUNTED_BY = ("department_name", *LABELS)
+
+_week, _first_week, _units = pl.col("weeks_ago"), pl.col("first_week"), pl.col("units")
 
 
-def article_weeks(lines: DataFrame) -> DataFrame:
+def labels(articles: pl.DataFrame) -> pl.DataFrame:
+    """article_key and COUNTED_BY of silver/articles."""
+    return articles.select("article_key", pl.col(*COUNTED_BY).fill_null(UNKNOWN))
+
+
+def price_bin(price: pl.Expr) -> pl.Expr:
+    """Lower end of a price's bin as tenths of its decimal logarithm; null for what costs nothing."""
+    # Polars divides natural logarithms, which misses powers of ten.
+    tenths = price.map_batches(lambda some: np.log10(some.to_numpy()) * BINS_PER_DECADE, return_dtype=pl.Float64)
+    return pl.when(price > 0).then(tenths.floor()).cast(pl.Int32)
+
+
+#: What `article_prices` counts by.
+PRICES_KEY = ("article_key", "weeks_ago", "price_bin")
+
+
+def article_prices(lines: pl.DataFrame) -> pl.DataFrame:
+    """Sales by article, week and bin of the price: PRICES_KEY, units, revenue, price (the highest).
+
+    Args:
+        lines: see baskets.known_lines.
+    """
+    price = pl.col("price")
+    by_price = lines.group_by("article_key", weeks_ago(pl.col("days_before")).alias("weeks_ago"), "price").agg(
+        units=pl.len().cast(pl.Int64)
+    )
+    return by_price.group_by("article_key", "weeks_ago", price_bin(price).alias("price_bin")).agg(
+        _units.sum(), revenue=(price * _units).sum(), price=price.max()
+    )
+
+
+def article_weeks(prices: pl.DataFrame) -> pl.DataFrame:
     """A row per article and week with sales: article_key, weeks_ago, units, revenue, highest, first_week.
 
     `highest` is the highest price that the article was sold at until the end of that week, `first_week` the weeks_ago
     of its first sale.
 
     Args:
-        lines: see baskets.known_lines.
+        prices: see `article_prices`; an article's week and bin may be in several rows.
     """
-    sums = lines.groupBy("article_key", weeks_ago(F.col("days_before")).alias("weeks_ago")).agg(
-        F.count("*").alias("units"), F.sum("price").alias("revenue"), F.max("price").alias("price")
-    )
-    in_order = Window.partitionBy("article_key").orderBy(F.desc("weeks_ago"))
-    return sums.select(
-        "article_key",
-        "weeks_ago",
-        "units",
-        "revenue",
-        F.max("price").over(in_order).alias("highest"),
-        F.first("weeks_ago").over(in_order).alias("first_week"),
-    )
+    sums = prices.group_by("article_key", "weeks_ago").agg(_units.sum(), pl.col("revenue").sum(), pl.col("price").max())
+    in_order = sums.sort("article_key", "weeks_ago", descending=[False, True])
+    return in_order.with_columns(
+        highest=pl.col("price").cum_max().over("article_key"), first_week=_week.first().over("article_key")
+    ).drop("price")
 
 
-def department_counts(sold: DataFrame, articles: DataFrame) -> DataFrame:
+def department_counts(sold: pl.DataFrame, articles: pl.DataFrame) -> pl.DataFrame:
     """Counts by week and department: units, revenue, at_highest (revenue at the highest prices), articles_sold,
     new_articles, new_article_units.
 
     Args:
-        sold: see article_weeks.
-        articles: silver/articles.
+        sold: see `article_weeks`.
+        articles: see `labels`.
     """
-    age = F.col("first_week") - F.col("weeks_ago")
+    age = _first_week - _week
     return (
-        sold.join(F.broadcast(articles.select("article_key", _label("department_name"))), "article_key")
-        .groupBy("weeks_ago", F.col("department_name").alias("department"))
+        sold.join(articles, "article_key")
+        .group_by("weeks_ago", department="department_name")
         .agg(
-            F.sum("units").alias("units"),
-            F.sum("revenue").alias("revenue"),
-            F.sum(F.col("units") * F.col("highest")).alias("at_highest"),
-            F.count("*").alias("articles_sold"),
-            F.count_if(age == 0).alias("new_articles"),
-            F.sum(F.when(age < NEW_WEEKS, F.col("units")).otherwise(0)).alias("new_article_units"),
+            _units.sum(),
+            pl.col("revenue").sum(),
+            at_highest=(_units * pl.col("highest")).sum(),
+            articles_sold=pl.len().cast(pl.Int64),
+            new_articles=(age == 0).sum().cast(pl.Int64),
+            new_article_units=_units.filter(age < NEW_WEEKS).sum(),
         )
     )
 
 
-def article_counts(sold: DataFrame, articles: DataFrame) -> DataFrame:
+def article_counts(sold: pl.DataFrame, articles: pl.DataFrame) -> pl.DataFrame:
     """Articles by how they sold and by what they are: of, label, articles, units, sold_through (with
     SOLD_THROUGH_UNITS units or more).
 
@@ -72,90 +106,109 @@ def article_counts(sold: DataFrame, articles: DataFrame) -> DataFrame:
     until then.
 
     Args:
-        sold: see article_weeks.
-        articles: silver/articles.
+        sold: see `article_weeks`.
+        articles: see `labels`.
     """
-    week, fourth = F.col("weeks_ago"), F.col("first_week") - (NEW_WEEKS - 1)
-    each = sold.groupBy("article_key", "first_week").agg(
-        F.sum("units").alias("units"),
-        F.sum(F.when(week < RANKING_WEEKS, F.col("units")).otherwise(0)).alias("year_units"),
-        F.sum(F.when(week >= fourth, F.col("units")).otherwise(0)).alias("new_units"),
-        F.min("weeks_ago").alias("last_week"),
-    )
-
-    def counted(of: str, label: Column, units: str) -> Column:
-        return F.struct(F.lit(of).alias("of"), label.cast("string").alias("label"), F.col(units).alias("units"))
-
-    lifetime = F.col("first_week") - F.col("last_week") + 1
-    kinds = [counted(name, F.col(name), "year_units") for name in LABELS]
-    kinds += [counted(LIFETIME, lifetime, "units"), counted(FOURTH_WEEK, fourth, "new_units")]
-    return (
-        each.join(F.broadcast(articles.select("article_key", *map(_label, LABELS))), "article_key")
-        .select(F.inline(F.array(*kinds)))
-        .groupBy("of", "label")
+    fourth = _first_week - (NEW_WEEKS - 1)
+    each = (
+        sold.group_by("article_key", "first_week")
         .agg(
-            F.count("*").alias("articles"),
-            F.sum("units").alias("units"),
-            F.count_if(F.col("units") >= SOLD_THROUGH_UNITS).alias("sold_through"),
+            _units.sum(),
+            year_units=_units.filter(_week < RANKING_WEEKS).sum(),
+            new_units=_units.filter(_week >= fourth).sum(),
+            last_week=_week.min(),
         )
+        .join(articles, "article_key")
     )
 
+    def counted(of: str, label: pl.Expr, units: str) -> pl.DataFrame:
+        of_each = each.select(of=pl.lit(of), label=label.cast(pl.String), units=units)
+        return of_each.group_by("of", "label").agg(
+            _units.sum(),
+            articles=pl.len().cast(pl.Int64),
+            sold_through=(_units >= SOLD_THROUGH_UNITS).sum().cast(pl.Int64),
+        )
 
-def _label(name: str) -> Column:
-    return F.coalesce(name, F.lit(UNKNOWN)).alias(name)
+    kinds = [counted(name, pl.col(name), "year_units") for name in LABELS]
+    kinds.append(counted(LIFETIME, _first_week - pl.col("last_week") + 1, "units"))
+    return pl.concat([*kinds, counted(FOURTH_WEEK, fourth, "new_units")])
 
 
-def department_customers(lines: DataFrame, articles: DataFrame) -> DataFrame:
-    """Customers of each department in the newest week: weeks_ago, department, customers."""
+def price_counts(prices: pl.DataFrame) -> pl.DataFrame:
+    """Units by bin of the price, without those that cost nothing: price_bin, units.
+
+    Args:
+        prices: see `article_prices`.
+    """
+    return prices.drop_nulls("price_bin").group_by("price_bin").agg(_units.sum())
+
+
+def recent_lines(lines: pl.DataFrame) -> pl.DataFrame:
+    """Customer, day and article of what was bought in the last TOGETHER_DAYS.
+
+    Args:
+        lines: see baskets.known_lines.
+    """
     return (
-        lines.where(F.col("days_before") <= 7)
-        .join(F.broadcast(articles.select("article_key", _label("department_name"))), "article_key")
-        .groupBy(F.lit(0).alias("weeks_ago"), F.col("department_name").alias("department"))
-        .agg(F.count_distinct("customer_key").alias("customers"))
+        lines.filter(pl.col("days_before") <= TOGETHER_DAYS)
+        .select("customer_key", "days_before", "article_key")
+        .unique()
     )
 
 
-def price_bin(price: Column) -> Column:
-    """Lower end of a price's bin as tenths of its decimal logarithm; null for what costs nothing."""
-    return F.floor(F.log10(F.nullif(price, F.lit(0.0))) * BINS_PER_DECADE).cast("int")
+def department_customers(recent: pl.DataFrame, articles: pl.DataFrame) -> pl.DataFrame:
+    """Customers of each department in the newest week: weeks_ago, department, customers.
+
+    Args:
+        recent: see `recent_lines`.
+        articles: see `labels`.
+    """
+    week = recent.filter(pl.col("days_before") <= 7).join(articles, "article_key")
+    customers = pl.col("customer_key").n_unique().cast(pl.Int64)
+    return week.group_by(pl.lit(0, pl.Int32).alias("weeks_ago"), department="department_name").agg(customers=customers)
 
 
-def daily_counts(lines: DataFrame) -> DataFrame:
-    """Counts by day, channel and bin of the price: days_before, sales_channel_id, price_bin, units, revenue."""
-    return lines.groupBy("days_before", "sales_channel_id", price_bin(F.col("price")).alias("price_bin")).agg(
-        F.count("*").alias("units"), F.sum("price").alias("revenue")
-    )
+def sold_together(recent: pl.DataFrame, articles: pl.DataFrame) -> pl.DataFrame:
+    """Baskets of the last four weeks with both of two product groups: one, other, baskets; one = other: with it.
 
-
-def sold_together(lines: DataFrame, articles: DataFrame) -> DataFrame:
-    """Baskets of the last four weeks with both of two product groups: one, other, baskets; one = other: with it."""
+    Args:
+        recent: see `recent_lines`.
+        articles: see `labels`.
+    """
     there = (
-        lines.where(F.col("days_before") <= TOGETHER_DAYS)
-        .join(F.broadcast(articles.select("article_key", _label("product_group_name"))), "article_key")
-        .groupBy("customer_key", "days_before")
-        .agg(F.collect_set("product_group_name").alias("groups"))
+        recent.join(articles, "article_key").select("customer_key", "days_before", one="product_group_name").unique()
     )
-    one = there.select("groups", F.explode("groups").alias("one"))
-    both = one.select("one", F.explode("groups").alias("other"))
-    return both.groupBy("one", "other").agg(F.count("*").alias("baskets"))
+    both = there.join(there.rename({"one": "other"}), ["customer_key", "days_before"])
+    return both.group_by("one", "other").agg(baskets=pl.len().cast(pl.Int64))
 
 
-def missing_counts(rows: DataFrame, *by: str) -> DataFrame:
-    """Rows, and of each column those without a value, by some of the columns: rows, and the columns' own names."""
-    missing = (F.count_if(F.col(name).isNull()).alias(name) for name in rows.columns if name not in by)
-    return rows.groupBy(*by).agg(F.count("*").alias("rows"), *missing)
+def missing_counts(parts: Iterable[pl.DataFrame], *by: str) -> pl.DataFrame:
+    """Rows, and of each column those without a value, by some of the columns: rows, and the columns' own names.
+
+    Args:
+        parts: of the table.
+        by: columns, which are not counted.
+    """
+    counted = [
+        part.group_by(by).agg(pl.exclude(by).null_count().cast(pl.Int64), rows=pl.len().cast(pl.Int64))
+        if by
+        else part.select(pl.all().null_count().cast(pl.Int64), rows=pl.len().cast(pl.Int64))
+        for part in parts
+    ]
+    return pl.concat(counted).group_by(by).agg(pl.exclude(by).sum()) if by else pl.concat(counted).sum()
 
 
-def place_counts(visitors: DataFrame) -> DataFrame:
+def place_counts(visitors: pl.DataFrame) -> pl.DataFrame:
     """Visitors by region and by age group: of, label, visitors; without those of whom it is unknown.
 
     Args:
-        visitors: silver/visitors, of one date.
+        visitors: region and age_group of silver/visitors, of one date.
     """
-    kinds = (F.struct(F.lit(name).alias("of"), F.col(name).alias("label")) for name in ("region", "age_group"))
-    return (
-        visitors.select(F.inline(F.array(*kinds)))
-        .where(F.col("label").isNotNull())
-        .groupBy("of", "label")
-        .agg(F.count("*").alias("visitors"))
+    kinds = (
+        visitors.select(of=pl.lit(name), label=name)
+        .drop_nulls()
+        .group_by("of", "label")
+        .agg(visitors=pl.len().cast(pl.Int64))
+        for name in ("region", "age_group")
     )
+    return pl.concat(kinds)

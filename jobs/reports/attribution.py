@@ -17,9 +17,9 @@ from expectations.recommendations import BUCKETS
 
 #: Event type -> what it counts as.
 ACTS = {"view": "click", "click": "click", "cart": "cart", "purchase": "purchase"}
-#: The list of gold/recommendations: where its events do not say by whom an article was recommended, the table does.
+#: The list of gold/recommendations: where its events lack the source of an article, the table has it.
 RECOMMENDED = "recommendations"
-#: What identifies an impression.
+#: What impressions are grouped by.
 DIMENSIONS = ("list", "source", "model_version", "bucket", "position")
 
 

@@ -10,11 +10,9 @@ import polars as pl
 from expectations.business import DESCRIPTIVE_STATISTICS
 from expectations.events import AGE_GROUPS
 from jobs.reports.assortment import BINS_PER_DECADE, TOGETHER_GROUPS
-from jobs.reports.baskets import ONLINE, STORE
 
 #: Labels that a ranking shows, and weeks that an article's lifetime ends at.
 TOP, MOST_WEEKS = 20, 52
-CHANNELS = {STORE: "store", ONLINE: "online"}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: Ranking -> the column that it is of.
 RANKINGS = {
@@ -25,25 +23,33 @@ Row = tuple[str, str, int, str, float]
 
 
 def daily_rows(daily: pl.DataFrame, as_of_date: date) -> Iterable[Row]:
-    """Units and revenue of each day, units by price, and by weekday and channel.
+    """Units and revenue of each day, and units by weekday and channel.
 
     Args:
-        daily: see assortment.daily_counts.
+        daily: see baskets.daily_counts.
     """
-    days = daily.group_by("days_before").agg(pl.col("units", "revenue").sum()).sort("days_before", descending=True)
-    first = days["days_before"].max()
-    for row in days.iter_rows(named=True):
+    first = daily["days_before"].max()
+    for row in daily.iter_rows(named=True):
         day = as_of_date - timedelta(days=row["days_before"])
         for series in ("units", "revenue"):
             yield "daily_sales", series, first - row["days_before"], day.isoformat(), round(float(row[series]), 6)
-    prices = daily.drop_nulls("price_bin").group_by("price_bin").agg(pl.col("units").sum()).sort("price_bin")
+    weekday = ((as_of_date.weekday() - pl.col("days_before")) % 7).alias("weekday")
+    of_channel = {"store": pl.col("store_units"), "online": pl.col("units") - pl.col("store_units")}
+    by_weekday = daily.group_by(weekday).agg(**{name: units.sum() for name, units in of_channel.items()})
+    for channel in of_channel:
+        for number, units in by_weekday.filter(pl.col(channel) > 0).select("weekday", channel).iter_rows():
+            yield "weekday", channel, number, WEEKDAYS[number], units
+
+
+def price_rows(prices: pl.DataFrame) -> Iterable[Row]:
+    """Units by price.
+
+    Args:
+        prices: see assortment.price_counts.
+    """
     least = prices["price_bin"].min()
     for price_bin, units in prices.iter_rows():
         yield "price", "units", price_bin - least, f"{10 ** (price_bin / BINS_PER_DECADE):.6g}", units
-    weekday = (as_of_date.weekday() - pl.col("days_before")) % 7
-    by_weekday = daily.group_by("sales_channel_id", weekday.alias("weekday")).agg(pl.col("units").sum())
-    for channel, number, units in by_weekday.iter_rows():
-        yield "weekday", CHANNELS[channel], number, WEEKDAYS[number], units
 
 
 def ranking_rows(articles: pl.DataFrame) -> Iterable[Row]:

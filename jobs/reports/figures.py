@@ -15,14 +15,13 @@ from expectations.business import ALL, BUSINESS_METRICS, RETENTION
 from jobs.metrics.rates import wilson_bounds
 from jobs.platform.settings import WEEK
 from jobs.reports.assortment import FOURTH_WEEK, NEW_WEEKS
-from jobs.reports.baskets import CHURN_WEEKS, ONLINE, PERIOD_DAYS, STORE
+from jobs.reports.baskets import CHANNELS, CHURN_WEEKS, DAILY, PERIOD_DAYS
 
 _KEY = ["weeks_ago", "segment_type", "segment", "metric"]
 LONG = {
     "weeks_ago": pl.Int32, "segment_type": pl.String, "segment": pl.String, "metric": pl.String, "value": pl.Float64,
     "customer_count": pl.Int64, "ci_low": pl.Float64, "ci_high": pl.Float64,
 }  # fmt: skip
-#: Normal quantile of a two-sided 95 % interval.
 #: Decimals of a value: sums of prices differ beyond them by the order that they are added in.
 _DECIMALS = 9
 
@@ -149,9 +148,9 @@ def cohort_metrics(cohorts: pl.DataFrame, as_of_date: date) -> pl.DataFrame:
     Args:
         cohorts: see baskets.cohort_counts.
     """
-    bought = {(cohort, period): customers for cohort, period, customers in cohorts.iter_rows()}
+    bought = {(cohort, period): count for cohort, period, count in cohorts["cohort", "period", "customers"].iter_rows()}
     rows = []
-    for first, customers in ((cohort, count) for (cohort, period), count in bought.items() if period == 0):
+    for first, customers in cohorts.group_by("cohort").agg(pl.col("known").sum()).iter_rows():
         last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
         period = 1
         while (over := last + timedelta(days=PERIOD_DAYS * (period + 1))) <= as_of_date:
@@ -183,7 +182,7 @@ def assortment_metrics(
         "new_articles": pl.col("new_articles").cast(pl.Float64),
         "new_article_unit_share": share("new_article_units", "units"),
     }
-    nobody = pl.lit(None, pl.Int64)
+    no_customers = pl.lit(None, pl.Int64)
     coverage = {"catalogue_coverage": share("articles_sold", "ever_sold")}
     after_four = {
         f"new_article_sell_through_{NEW_WEEKS}w": share("sold_through", "articles"),
@@ -202,8 +201,13 @@ def assortment_metrics(
     }
     return pl.concat(
         [
-            long(every, ALL, depth | coverage, nobody),
-            long(through.filter(pl.col("weeks_ago") >= 0).with_columns(segment=pl.lit(ALL)), ALL, after_four, nobody),
+            long(every, ALL, depth | coverage, no_customers),
+            long(
+                through.filter(pl.col("weeks_ago") >= 0).with_columns(segment=pl.lit(ALL)),
+                ALL,
+                after_four,
+                no_customers,
+            ),
             long(by_department, "department", of_department | depth, pl.col("customers")),
         ]
     )
@@ -213,18 +217,19 @@ def channel_metrics(daily: pl.DataFrame, weekly: pl.DataFrame) -> pl.DataFrame:
     """Metrics of each channel.
 
     Args:
-        daily: see assortment.daily_counts.
+        daily: see baskets.daily_counts.
         weekly: see baskets.weekly_counts.
     """
-    customers = weekly.group_by("weeks_ago").agg(pl.col("store", "online").sum())
     week = ((pl.col("days_before") - 1) // 7).cast(pl.Int32).alias("weeks_ago")
-    name = pl.col("sales_channel_id").replace_strict({STORE: "store", ONLINE: "online"}, return_dtype=pl.String)
-    sums = daily.group_by(week, name.alias("segment")).agg(pl.col("units", "revenue").sum())
-    totals = sums.group_by("weeks_ago").agg(all_units=pl.col("units").sum(), all_revenue=pl.col("revenue").sum())
-    people = customers.unpivot(["store", "online"], index="weeks_ago", variable_name="segment", value_name="customers")
-    wide = sums.join(totals, "weeks_ago").join(
-        people.with_columns(pl.col("weeks_ago").cast(pl.Int32)), ["weeks_ago", "segment"]
-    )
+    sums = daily.group_by(week).agg(pl.col(*DAILY).sum()).rename({"units": "all_units", "revenue": "all_revenue"})
+    store = {"units": pl.col("store_units"), "revenue": pl.col("store_revenue")}
+    of_channel = (store, {name: pl.col(f"all_{name}") - part for name, part in store.items()})
+    parts = [
+        sums.with_columns(segment=pl.lit(name), **of) for name, of in zip(CHANNELS.values(), of_channel, strict=True)
+    ]
+    customers = weekly.group_by(pl.col("weeks_ago").cast(pl.Int32)).agg(pl.col(*CHANNELS.values()).sum())
+    people = customers.unpivot(index="weeks_ago", variable_name="segment", value_name="customers")
+    wide = pl.concat(parts).filter(pl.col("units") > 0).join(people, ["weeks_ago", "segment"])
     values = {
         "active_customers": pl.col("customers").cast(pl.Float64),
         "units": pl.col("units").cast(pl.Float64),

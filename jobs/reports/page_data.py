@@ -1,4 +1,4 @@
-"""What a run's page tells beyond the business metrics: verdicts, quarantine, checks, freshness, run times, drift."""
+"""What a run's page shows beyond the business metrics: verdicts, quarantine, checks, freshness, run times, drift."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from jobs.platform.tracking import EXPERIMENT
 VERDICTS = 10
 #: The map's file, and the newest runs that are looked at for it.
 MAP, MAP_RUNS = "map.png", 10
-#: What drift is computed of: segment type and the metric whose shares are compared.
+#: What drift is measured of: segment type and the metric whose shares are compared.
 DRIFTING = (
     ("department", "units"), ("channel", "units"), ("age_band", "active_customers"), ("lifecycle", "active_customers")
 )  # fmt: skip
@@ -57,7 +57,7 @@ def verdicts(job: Job) -> list[dict[str, Any]]:
 
 
 def verdict(decision: dict[str, Any]) -> str:
-    """What the gate said, in a word or two."""
+    """The gate's verdict, in a word or two."""
     if decision["rolled_back_date"]:
         return "rolled back"
     return "promoted" if decision["is_promoted"] else "not promoted"
@@ -149,8 +149,8 @@ def drift(metrics: pl.DataFrame, as_of_date: date) -> Iterator[tuple[str, str, f
         for weeks, words in ((1, "last week"), (52, "a year ago")):
             if (earlier := by_day.get(as_of_date - timedelta(weeks=weeks))) and as_of_date in by_day:
                 index, chance = stability(earlier, by_day[as_of_date]), by_chance(earlier, by_day[as_of_date])
-                said = "calm" if index - chance < CALM else "moves" if index - chance < SHIFT else "shift"
-                yield f"{metric.replace('_', ' ')} by {kind.replace('_', ' ')}", words, index, chance, said
+                level = "calm" if index - chance < CALM else "moves" if index - chance < SHIFT else "shift"
+                yield f"{metric.replace('_', ' ')} by {kind.replace('_', ' ')}", words, index, chance, level
 
 
 def picture_map(job: Job) -> bytes | None:

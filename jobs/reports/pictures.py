@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from jobs.reports.baskets import MOST_BASKETS
-from jobs.reports.descriptive import CHANNELS, MOST_WEEKS, WEEKDAYS
+from jobs.reports.baskets import CHANNELS, MOST_BASKETS
+from jobs.reports.descriptive import MOST_WEEKS, WEEKDAYS
 from jobs.reports.drawing import BLUE, GREEN, GREY, ORANGE, WIDE, in_thousands, svg
 from jobs.reports.figures import wilson
 

@@ -24,7 +24,7 @@ READS, WRITES = (), (RECOMMENDATION_PERFORMANCE,)
 READS_EARLIER_RUNS = (EVENTS, RECOMMENDATIONS)
 SETTINGS = ("accept_drift", "attribution_days")
 
-#: What identifies a row, beside week and list.
+#: Dimensions of a row beside week and list.
 KINDS: tuple[tuple[str, ...], ...] = ((), ("source", "model_version"), ("bucket",), ("position",))
 #: Column with a number of impressions -> the share that it is of all.
 RATES = {"clicks": "click_through_rate", "carts": "cart_rate", "purchases": "conversion"}
@@ -76,7 +76,7 @@ def impressions(job: Job, weeks: int) -> DataFrame | None:
     settings = job.settings
     start = settings.as_of_date - weeks * WEEK
     events = job.read_spark(EVENTS)
-    # A table that no run has written since it gained a column lacks it.
+    # A table that no run has written since it gained a column does not have it.
     newer = [F.lit(None).cast(c.type).alias(c.name) for c in EVENTS.columns if c.name not in events.columns]
     events = events.select("*", *newer)
     shown = impressions_and_acts(events, start, settings.as_of_date, settings.attribution_days)
@@ -110,8 +110,8 @@ def main(job: Job) -> str:
         if (row["source"], row["bucket"], row["position"]) == (EVERY, EVERY_NUMBER, EVERY_NUMBER)
         and row["week_start_date"] == settings.as_of_date - WEEK
     )
-    said = ", ".join(f"{name} {clicks / number:.2%} of {number:,} clicked" for name, number, clicks in lists[:10])
-    return f"{count:,} rows of {weeks} weeks; the last one: {said or 'nothing shown'}"
+    clicked = ", ".join(f"{name} {clicks / number:.2%} of {number:,} clicked" for name, number, clicks in lists[:10])
+    return f"{count:,} rows of {weeks} weeks; the last one: {clicked or 'nothing shown'}"
 
 
 if __name__ == "__main__":

@@ -7,22 +7,22 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from expectations.business import ALL
+from jobs.reports.baskets import age_band
 from jobs.reports.figures import LONG, by_segment, long, share, wilson
 
 
 def recommendation_counts(
-    recommendations: DataFrame, bought: DataFrame, customers: DataFrame, groups: DataFrame, articles: DataFrame
+    recommendations: DataFrame, bought: DataFrame, customers: DataFrame, articles: DataFrame
 ) -> DataFrame:
-    """Counts by bucket and age band of the customers with recommendations for the week.
+    """Counts by bucket and age of the customers with recommendations for the week.
 
-    Columns: bucket, age_band, published, buyers, hit (bought one of them), units and revenue of what was recommended,
+    Columns: bucket, age, published, buyers, hit (bought one of them), units and revenue of what was recommended,
     spent (all revenue of the buyers).
 
     Args:
         recommendations: the slice of the week's first day.
         bought: transactions of the week.
         customers: silver/customers.
-        groups: see baskets.customer_groups.
         articles: silver/articles; picks count by the ids that articles go by today.
     """
     newest = articles.select("article_id", F.coalesce("replaced_by", "article_id").alias("newest_id"))
@@ -32,8 +32,7 @@ def recommendation_counts(
     people = (
         recommendations.where(F.col("rank") == 1)
         .select("customer_id", "bucket")
-        .join(customers.select("customer_id", "customer_key"), "customer_id")
-        .join(groups, "customer_key")
+        .join(customers.select("customer_id", "age"), "customer_id")
     )
     sums = bought.groupBy("customer_id", "article_id").agg(F.count("*").alias("units"), F.sum("price").alias("revenue"))
     hits = (
@@ -46,7 +45,7 @@ def recommendation_counts(
     return (
         people.join(spent, "customer_id", "left")
         .join(hits, "customer_id", "left")
-        .groupBy("bucket", "age_band")
+        .groupBy("bucket", "age")
         .agg(
             F.count("*").alias("published"),
             F.count("spent").alias("buyers"),
@@ -64,7 +63,7 @@ def recommendation_metrics(counts: pl.DataFrame) -> pl.DataFrame:
     Args:
         counts: see recommendation_counts.
     """
-    counts = counts.with_columns(weeks_ago=pl.lit(0, pl.Int32))
+    counts = counts.with_columns(weeks_ago=pl.lit(0, pl.Int32), age_band=age_band(pl.col("age")))
     found = []
     for kind, segment in ((ALL, pl.lit(ALL)), ("bucket", pl.col("bucket")), ("age_band", pl.col("age_band"))):
         wide = by_segment(counts.with_columns(pl.col("bucket").cast(pl.String)), segment)

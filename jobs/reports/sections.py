@@ -143,7 +143,7 @@ def sales(every: pl.DataFrame, mine: pl.DataFrame, described: pl.DataFrame) -> S
 
 
 def recommendations(job: Job, every: pl.DataFrame, mine: pl.DataFrame) -> Section:
-    """What the picks brought in, how good the models are over time, and what the gate said."""
+    """What the picks brought in, how good the models are over time, and the gate's verdicts."""
     made = []
     total = every.filter(pl.col("segment_type") == ALL)
     if len(mine.filter(pl.col("metric") == "conversion")):
@@ -202,8 +202,8 @@ def quality(job: Job, every: pl.DataFrame, described: pl.DataFrame) -> Section:
             made.append(blocks.table(("table", "verdict", "what was found"), others))
     made.append(blocks.heading("Drift: population stability index"))
     moved = [
-        (what, since, f"{index:.3f}", f"{chance:.3f}", said)
-        for what, since, index, chance, said in page_data.drift(every, as_of)
+        (what, since, f"{index:.3f}", f"{chance:.3f}", level)
+        for what, since, index, chance, level in page_data.drift(every, as_of)
     ]
     made.append(
         blocks.text(

@@ -41,7 +41,8 @@ def folded(rows: list[dict[str, float]], names: list[str]) -> tuple[list[str], l
         return names[:keep], rows[:keep]
     if total.get("units"):
         total["average_price"] = total["revenue"] / total["units"]
-    return [*names[:keep], f"{len(rest)} others"], [*rows[:keep], total]
+    name = f"{len(rest)} others" if keep else f"all {len(rest)} together"
+    return [*names[:keep], name], [*rows[:keep], total]
 
 
 def segment_table(mine: pl.DataFrame, kind: str, *, is_of_customers: bool = True) -> Markup:

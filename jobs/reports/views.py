@@ -119,7 +119,8 @@ def parquet_sql(database: duckdb.DuckDBPyConnection, table: DeltaTable, contract
     files = ["'" + file.uri.replace("'", "''") + "'" for file in data_files(table)]
     if not files:
         return f"SELECT {', '.join(_null(name, kind) for name, kind in types.items())} WHERE false"
-    hive = ", ".join(f'"{name}": {kind}' for name, kind in types.items() if name in contract.partition_by)
+    by = table.metadata().partition_columns  # of an older table maybe others than the contract's
+    hive = ", ".join(f'"{name}": {types.get(name, "VARCHAR")}' for name in by)
     partitions = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
     source = f"read_parquet([{', '.join(files)}], union_by_name = true{partitions})"
     there = set(database.sql(f"SELECT * FROM {source} LIMIT 0").columns)  # noqa: S608 (our own table's files)

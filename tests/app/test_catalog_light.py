@@ -15,8 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("app.config.wsgi, app.catalog.views, app.catalog.finder_process", {"torch", "mlflow", "pyspark", "sklearn"}),
-        ("jobs.similarity.catalogue_search", {"torch", "pytorch_lightning", "transformers"}),
+        (
+            "app.config.wsgi, app.config.urls, app.catalog.finder_process",
+            {"torch", "mlflow", "pyspark", "sklearn", "pandas", "polars"},
+        ),
+        ("jobs.similarity.catalogue_search", {"torch", "pytorch_lightning", "transformers", "sklearn"}),
     ],
 )
 def test_it_is_light(tmp_path: Path, modules: str, heavy: set[str]) -> None:

@@ -223,7 +223,7 @@ def test_without_articles_every_page_says_what_to_run(damaged: Path) -> None:
 def test_only_staff_sees_another_customers_picks(shop: Path) -> None:
     path = f"/staff/customer/?customer={CUSTOMER_IDS[1]}&model=recommendations&beside=als"
     shopper = sign_up(shop)[0]
-    for address in (path, "/staff/", "/staff/performance/"):
+    for address in (path, "/staff/", "/staff/performance/", "/staff/report/"):
         assert visitor().get(address).status_code == 302
         assert shopper.get(address).status_code == 403
     browser = staff()
@@ -246,3 +246,17 @@ def test_staffs_looks_are_no_impressions(shop: Path, landing: Path) -> None:
 
 def test_last_week_says_what_it_takes_where_nothing_was_judged(shop: Path) -> None:
     assert "gold/realised_performance is not there yet" in page(staff().get("/staff/performance/"))
+
+
+def test_staff_sees_the_newest_report_and_no_script_in_it_runs(shop: Path, retailer: Path) -> None:
+    browser = staff()
+    assert "No run has written its report yet" in page(browser.get("/staff/report/"))
+    for week in ("2020-09-16", "2020-09-23"):
+        folder = retailer / "warehouse" / "reports" / week
+        folder.mkdir(parents=True)
+        (folder / "index.html").write_text(f"<style>p {{ color: red }}</style><p>Week until {week}</p>")
+    answer = browser.get("/staff/report/")
+    assert "Week until 2020-09-23" in answer.content.decode()
+    policy = answer["Content-Security-Policy"]
+    assert "script-src 'self'" in policy and "style-src 'unsafe-inline'" in policy and "img-src data:" in policy
+    shutil.rmtree(retailer / "warehouse" / "reports")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -69,3 +71,32 @@ def test_nothing_outside_the_pictures_is_shown(shop: Path, retailer: Path, tmp_p
         answer = visitor().get(f"/picture/card/{article}")
         assert answer.status_code == 404 or answer["Content-Type"] == "image/svg+xml", article
     assert visitor().get(f"/picture/huge/{ARTICLE_IDS[0]}").status_code == 404
+
+
+def test_thumbnails_take_no_more_than_they_may_and_the_longest_unused_go(
+    shop: Path, retailer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.conf import settings
+
+    from app.catalog.pictures import thumbnail
+
+    folder = shop / "thumbnails"
+    shutil.rmtree(folder, ignore_errors=True)
+    for number in range(20, 28):
+        Image.effect_noise((360, 480), 90).convert("RGB").save(picture_path(retailer, ARTICLE_IDS[number]))
+
+    def look(number: int) -> Path:
+        found = thumbnail(ARTICLE_IDS[number], "card")
+        assert found is not None
+        return found
+
+    files = [look(number) for number in range(20, 26)]
+    for place, file in enumerate(files):
+        then = time.time_ns() - (100 - place) * 10**12
+        os.utime(file, ns=(then, file.stat().st_mtime_ns))
+    look(20)  # which makes the second the one that was used longest ago
+    size = files[0].stat().st_size
+    monkeypatch.setattr(settings, "SHOP_THUMBNAIL_BYTES", 6 * size)
+    there = [file.exists() for file in [*files, look(26)]]
+    assert there == [True, False, False, True, True, True, True]
+    assert sum(file.stat().st_size for file in folder.rglob("*.webp")) <= 0.95 * 6 * size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from io import BytesIO
 from pathlib import Path
@@ -56,7 +57,7 @@ def text_vectors(shop: Path, retailer: Path) -> None:
 
 def finder_pid(home: Path) -> int:
     """The process that holds the lock."""
-    inode = (home / "finder.lock").stat().st_ino
+    inode = (home / "words.lock").stat().st_ino
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()
         if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
@@ -97,6 +98,23 @@ def test_a_picture_is_not_searched_by_without_pictures_vectors(text_vectors: Non
     answer = upload(visitor(), png())
     assert answer.status_code == 200
     assert "There is no search by pictures yet" in answer.content.decode()
+
+
+def test_the_process_for_pictures_ends_when_it_is_not_asked(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.conf import settings
+
+    from app.catalog import finder, finder_process
+
+    monkeypatch.setattr(settings, "HOME", tmp_path)
+    monkeypatch.setattr(finder_process, "IDLE_SECONDS", {"pictures": 0.5})
+    process = threading.Thread(target=finder_process.main, args=("pictures",), daemon=True)
+    process.start()
+    answer = finder.ask(picture=png())
+    assert answer.notice.startswith("There is no search by pictures yet"), "it was up"
+    process.join(20)
+    assert not process.is_alive()
 
 
 @pytest.mark.parametrize("content", [b"no picture", bomb(), png()[:60]], ids=["text", "bomb", "cut"])

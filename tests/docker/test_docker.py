@@ -110,6 +110,12 @@ def test_the_shop_reads_tables_and_writes_events_where_the_jobs_find_them() -> N
     assert SERVICES["shop"]["environment"]["ATELIER_SHOP_EVENTS"] == "/events"
 
 
+def test_the_shop_reads_every_variable_that_it_is_given() -> None:
+    code = "".join(path.read_text() for path in [*(ROOT / "app").rglob("*.py"), *(ROOT / "jobs/platform").glob("*.py")])
+    given = {name for name in SERVICES["shop"]["environment"] if name.startswith("ATELIER_SHOP_")}
+    assert len(given) > 5 and not [name for name in given if f'"{name}"' not in code]
+
+
 def test_compose_reads_it() -> None:
     probe = ["docker", "compose", "version"]
     if shutil.which("docker") is None or subprocess.run(probe, capture_output=True, check=False).returncode:

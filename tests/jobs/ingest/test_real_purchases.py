@@ -1,7 +1,10 @@
 """The Complete Journey purchases, taken in and compared with an independent computation."""
 
+import re
+from datetime import date
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from pyspark.sql import SparkSession
@@ -10,8 +13,12 @@ from expectations.articles import ARTICLES
 from expectations.customers import CUSTOMERS
 from expectations.transactions import QUARANTINE, TRANSACTIONS
 from jobs.ingest import articles, customers, transactions
+from jobs.platform.job import Job
+from jobs.platform.settings import Settings
+from jobs.reports import business_metrics, views
 from tests.conftest import SHARED_DATA
 from tests.jobs.ingest.retail import job, rows_of
+from tests.jobs.reports.test_views import QUESTIONS
 
 DATA = SHARED_DATA / "completejourney"
 
@@ -53,3 +60,17 @@ def test_complete_journey(spark: SparkSession, tmp_path: Path) -> None:
     assert refused == {(line,) for line in known.filter(~(is_good & pl.col("is_known")))["line"]}
     assert 0.015 < len(refused) / lines.height < 0.025
     assert len(rows_of(tmp_path, ARTICLES, "article_id")) == products.height
+    ask(tmp_path / "warehouse")
+
+
+def ask(warehouse: Path) -> None:
+    """The analysts' questions that need no recommendations have answers in this shop as well."""
+    settings = Settings(as_of_date=date(2018, 1, 3), warehouse=str(warehouse))
+    reads = business_metrics.READS + business_metrics.READS_EARLIER_RUNS
+    business_metrics.main(Job("reports.business_metrics", settings, reads, business_metrics.WRITES))
+    known = set(views.write_duckdb(str(warehouse), warehouse / "analysis.duckdb"))
+    named = set(views.CONTRACTS) | set(views.VIEWS)
+    asked = [name for name, sql in QUESTIONS.items() if set(re.findall(r"(?:FROM|JOIN) (\w+)", sql)) & named <= known]
+    assert len(asked) == 13, asked
+    with duckdb.connect(str(warehouse / "analysis.duckdb"), read_only=True) as database:
+        assert not [name for name in asked if not database.execute(QUESTIONS[name]).fetchall()]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -15,13 +17,14 @@ from expectations.business import BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTI
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.events import VISITORS
+from expectations.performance import RECOMMENDATION_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.warehouse import Warehouse
-from jobs.reports import business_metrics
+from jobs.reports import business_metrics, history
 from jobs.reports.business_metrics import READS, READS_EARLIER_RUNS, WRITES
 from jobs.reports.figures import long, metric_rows
 from tests.jobs.evaluation.silver import put
@@ -106,7 +109,21 @@ def shop(tmp_path_factory: pytest.TempPathFactory, interpreted: SparkSession) ->
     ]
     put(root, RECOMMENDATIONS, picks)
     put(root, VISITORS, VISITOR_ROWS)
-    assert publish(root).endswith("figures of 21 weeks until 2020-09-23, 4 customers in segments")
+    shown = {"as_of_date": AS_OF, "week_start_date": AS_OF - timedelta(weeks=1), "is_complete": False}
+    every = {"list": "recommendations", "source": "all", "model_version": "all", "position": -1}
+    clicks = [
+        {"bucket": bucket, "visitors": 4, "impressions": 8, "clicks": count, "carts": 0, "purchases": 0,
+         "click_through_rate": count / 8,
+         "click_through_rate_ci_low": 0.0, "click_through_rate_ci_high": 1.0}
+        for bucket, count in ((-1, 2), (1, 1))
+    ]  # fmt: skip
+    performance = [shown | every | row for row in clicks]
+    put(
+        root,
+        RECOMMENDATION_PERFORMANCE,
+        [*performance, performance[0] | {"list": "popular", "click_through_rate": 1.0}],
+    )
+    assert publish(root).endswith("figures of 21 weeks until 2020-09-23, 4 customers in segments; all lines read")
     return root
 
 
@@ -123,7 +140,7 @@ def test_the_last_week_by_hand(shop: Path) -> None:
         revenue_per_customer=32 / 3, average_price=32 / 6, discount_depth=1 - 32 / 36, articles_sold=3,
         catalogue_coverage=3 / 4, new_articles=1, new_article_unit_share=5 / 6, published_customers=4,
         realised_hit_rate=2 / 3, conversion=1 / 2, recommended_units=4, recommended_revenue=20,
-        recommended_revenue_share=20 / 32,
+        recommended_revenue_share=20 / 32, click_through_rate=2 / 8,
     )  # fmt: skip
     assert found == expected
 
@@ -142,6 +159,7 @@ def test_segments_of_the_last_week_by_hand(shop: Path) -> None:
         active_customers=2, units=3, revenue=18, average_price=6, revenue_share=18 / 32, discount_depth=0,
         articles_sold=1, new_articles=1, new_article_unit_share=1,
     )  # fmt: skip
+    assert found["bucket", "1"]["click_through_rate"] == 1 / 8
     assert found["bucket", "0"]["conversion"] == 1 and found["bucket", "1"]["realised_hit_rate"] == 0
     low, high = next(
         (row["ci_low"], row["ci_high"])
@@ -219,3 +237,56 @@ def test_a_week_is_added_to_those_that_are_there(shop: Path) -> None:
 def test_no_purchase_before_the_date_is_an_error(shop: Path) -> None:
     with pytest.raises(JobError, match="no purchase before 2020-04-29; give a later as-of date"):
         publish(shop, date(2020, 4, 29))
+
+
+def random_lines(seed: int = 3) -> list[dict]:
+    """Purchases of 13 months by 30 customers, some of whom stay away for long, of articles that come and go."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for customer in range(30):
+        for day in random.integers(1, random.integers(30, 400), random.integers(1, 25)):
+            article = int(random.integers(0, 4) + day // 40)
+            price, channel = float(random.choice([1.0, 2.5, 4.0])), int(random.integers(1, 3))
+            rows.append(
+                {"t_dat": AS_OF - timedelta(int(day)), "customer_id": f"c{customer:02d}", "customer_key": customer,
+                 "article_id": f"a{article:02d}", "article_key": article, "price": price, "sales_channel_id": channel}
+            )  # fmt: skip
+    return rows
+
+
+def without_run(root: Path) -> list[list[dict]]:
+    """All rows as of the date; floats to nine digits, since sums differ by the order that they are added in."""
+    return [
+        [{k: round(v, 9) if isinstance(v, float) else v for k, v in row.items() if k != "run_id"} for row in rows]
+        for rows in (table(root, contract).to_pylist() for contract in WRITES)
+    ]
+
+
+def test_a_week_reads_half_a_year_and_finds_what_all_lines_say(tmp_path: Path, interpreted: SparkSession) -> None:
+    lines = random_lines()
+    put(tmp_path, CUSTOMERS, [{"customer_id": f"c{n:02d}", "customer_key": n, "age": 20 + n} for n in range(30)])
+    articles = [{"article_id": f"a{n:02d}", "article_key": n, "department_name": f"D{n % 3}"} for n in range(14)]
+    put(tmp_path, ARTICLES, articles)
+    put(tmp_path, TRANSACTIONS, lines)
+    week_before = AS_OF - timedelta(weeks=1)
+    assert publish(tmp_path, week_before).endswith("all lines read")
+    assert publish(tmp_path).endswith("lines since 2020-03-18 read")
+    found = without_run(tmp_path)
+    assert {row["metric"] for row in found[0]} >= {"churn_brier", "retention_30d_4", "won_back_customers"}
+
+    folders = [folder.name[:10] for folder in sorted((tmp_path / "work" / "business_metrics").iterdir())]
+    assert folders == ["2020-03-18", "2020-03-25"]  # the second run's is for the third
+    settings = Settings(as_of_date=week_before, warehouse=str(tmp_path))
+    job = Job("reports.business_metrics", settings, READS + READS_EARLIER_RUNS, WRITES)
+    used = history.newest(job)
+    assert used is not None and used.since == date(2020, 3, 18), "no later one: it knows what was still to come"
+    shutil.rmtree(Path(used.files[0][1].uri).parent)
+    assert history.newest(job) is None
+    shutil.rmtree(tmp_path / "work" / "business_metrics")
+    assert publish(tmp_path).endswith("all lines read")
+    assert without_run(tmp_path) == found
+
+    put(tmp_path, TRANSACTIONS, [*lines, lines[0] | {"t_dat": date(2019, 12, 1)}], accept_drift=True)
+    following = Settings(as_of_date=AS_OF + timedelta(weeks=1), warehouse=str(tmp_path))
+    later = Job("reports.business_metrics", following, READS + READS_EARLIER_RUNS, WRITES)
+    assert history.newest(later) is None, "an older line has come, of which it knows nothing"
