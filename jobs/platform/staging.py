@@ -135,7 +135,7 @@ class Staged:
         """The rows of the files, in the contract's columns."""
         root = storage.spark_uri(self.uri)
         reader = spark.read.schema(self.contract.ddl).option("basePath", f"{root}/{self.folder}")
-        return reader.parquet(*(f"{root}/{escaped(path)}" for path in paths)).select(*self.contract.column_names)
+        return reader.parquet(*(f"{root}/{_escaped(path)}" for path in paths)).select(*self.contract.column_names)
 
     def writer(self, session: Callable[[], SparkSession], paths: Sequence[str], replace: Slice) -> Write:
         """What puts the files in place of the slice, in one commit.
@@ -244,6 +244,6 @@ def staging(contract: Contract, uri: str) -> Iterator[Staged]:
         raise
 
 
-def escaped(path: str) -> str:
+def _escaped(path: str) -> str:
     """The path with what Spark takes for wildcards in a file's name escaped."""
     return re.sub(r"([{}\[\]*?\\])", r"\\\1", path)

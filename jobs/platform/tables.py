@@ -69,17 +69,9 @@ class Tables:
         return reader.load(storage.spark_uri(self.uri(contract)))
 
     def ids_spark(self, spark: SparkSession, contract: Contract, columns: Sequence[str]) -> DataFrame:
-        """Columns of the version that this run read, none that it is partitioned by.
-
-        From the files that the log names: Spark takes seconds to read its first Delta log.
-        """
-        from jobs.platform.staging import escaped
-
-        schema = ", ".join(f"`{c.name}` {c.type}" for c in contract.columns if c.name in columns)
-        files = [escaped(storage.spark_uri(file.uri)) for file in data_files(self._as_read(contract))]
-        if not files:
-            return spark.createDataFrame([], schema).select(*columns)
-        return spark.read.schema(schema).parquet(*files).select(*columns)
+        """Columns of the version that this run read."""
+        reader = spark.read.format("delta").option("versionAsOf", self._as_read(contract).version())
+        return reader.load(storage.spark_uri(self.uri(contract))).select(*columns)
 
     def read_arrow(
         self,
