@@ -68,12 +68,12 @@ def nearest(
     if not len(vectors):
         return indices, scores
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    index = _Index(torch.from_numpy(np.require(vectors, np.float32, "CW")).to(chosen), k, metric)
+    index = _Index(torch.from_numpy(np.require(vectors, np.float32, ["C", "W"])).to(chosen), k, metric)
     rows = max(1, (_GPU_BYTES if chosen.type == "cuda" else _CPU_BYTES) // (4 * len(index.padded)))
     with _single_precision():
         for start in range(0, len(queries), rows):
             block = slice(start, start + rows)
-            asked = torch.from_numpy(np.require(queries[block], np.float32, "CW")).to(chosen)
+            asked = torch.from_numpy(np.require(queries[block], np.float32, ["C", "W"])).to(chosen)
             out = None if exclude is None else torch.from_numpy(exclude[block]).to(chosen)
             row, place, column, score = (part.cpu().numpy() for part in index.best(asked, out))
             indices[start + row, place], scores[start + row, place] = column, score
