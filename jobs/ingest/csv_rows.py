@@ -97,12 +97,10 @@ def _rows_with_odd_lines(lines: bytes, columns: Sequence[str], layout: Layout) -
         elif found := _records_of(line, len(columns), layout):
             odd += found
             odd_numbers += [number] * len(found)
-        elif end := layout.multi_line and _end_of_record(every, number, quote):
-            whole = _record(b"\n".join(every[number - 1 : end]), layout)
-            if whole and len(whole) == len(columns):
-                odd, odd_numbers, last = [*odd, whole], [*odd_numbers, number], end
-            else:
-                broken[number] = line.decode(errors="replace")
+        elif layout.multi_line and layout.quote and (whole := _record_over_lines(every, number, len(columns), layout)):
+            record, last = whole
+            odd.append(record)
+            odd_numbers.append(number)
         else:
             broken[number] = line.decode(errors="replace")
     fields, wrong = _parsed(b"".join(line + b"\n" for line in even), columns, layout)
@@ -124,14 +122,16 @@ def _records_of(line: bytes, width: int, layout: Layout) -> list[list[str]]:
     return [record for record in found if record] if all(record and len(record) == width for record in found) else []
 
 
-def _end_of_record(lines: Sequence[bytes], number: int, quote: bytes) -> int:
-    """The line that closes the quote which line `number` leaves open; 0 where there is no such quote, or line."""
-    quotes = lines[number - 1].count(quote)
-    for end in range(number + 1, min(number + _MOST_LINES, len(lines) + 1)) if quotes % 2 else ():
-        quotes += lines[end - 1].count(quote)
-        if quotes % 2 == 0:
-            return end
-    return 0
+def _record_over_lines(lines: Sequence[bytes], number: int, width: int, layout: Layout) -> tuple[list[str], int] | None:
+    """The fields of a record that begins on line `number`, and its last line; None where no quote goes on that far."""
+    quote = layout.quote.encode()
+    quotes, end = lines[number - 1].count(quote), number
+    while quotes % 2 and end < min(number + _MOST_LINES, len(lines)):
+        quotes += lines[end].count(quote)
+        end += 1
+    text = b"\n".join(lines[number - 1 : end])
+    record = _record(text, layout) if end > number and quotes % 2 == 0 and b"\0" not in text else None
+    return (record, end) if record and len(record) == width else None
 
 
 def _fields(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> pa.Table:

@@ -124,6 +124,34 @@ def test_the_papers_rules_and_its_ids_in_all_sorts_of_text() -> None:
     assert sorted(facts) == [("d1", "u1", "birth_date", "1990-09-13"), ("d1", "u1", "city", "Kyiv")]
 
 
+def test_two_public_shapes() -> None:
+    rows = [
+        {"event_time": "2019-11-01 00:00:00 UTC", "event_type": "view", "product_id": "1003461", "price": "489.07",
+         "user_id": "520088904", "user_session": "4d3b30da"},
+        {"event_time": "2019-11-01 00:00:01 UTC", "event_type": "remove_from_cart", "product_id": "1", "user_id": "5"},
+        {"event_time": "2019-11-01 00:00:02 UTC", "event_type": "purchase", "product_id": "2", "user_id": "5.0"},
+    ]  # fmt: skip
+    columns = ("event_time", "event_type", "weight", "customer_id", "visitor_id", "article_id", "price")
+    at = datetime(2019, 11, 1, tzinfo=UTC)
+    found = of_csv(rows, mapped("rees46"))
+    assert found.events.select(columns).rows() == [
+        (at, "view", 1.0, "520088904", "4d3b30da", "1003461", 489.07),
+        (at.replace(second=2), "purchase", 5.0, "5", None, "2", None),
+    ]
+    assert found.left_out == {'{"event_type":"remove_from_cart"}': 1} and not len(found.bad)
+    rows = [
+        {"timestamp": "1572566400000", "visitorid": "257597", "event": "view", "itemid": "355908"},
+        {"timestamp": "1572566401000", "visitorid": "1", "event": "addtocart", "itemid": "2"},
+        {"timestamp": "1572566402000", "visitorid": "1", "event": "transaction", "itemid": "2"},
+    ]
+    found = of_csv(rows, mapped("retailrocket"))
+    assert found.events.select(columns[:3]).rows() == [
+        (at.replace(second=n), kind, weight)
+        for n, (kind, weight) in enumerate([("view", 1), ("cart", 3), ("purchase", 5)])
+    ]
+    assert found.events["visitor_id"].to_list() == ["257597", "1", "1"]
+
+
 @pytest.mark.parametrize(
     ("said", "time_zone", "value", "moment"),
     [
