@@ -60,12 +60,13 @@ def backtest(customers: int, weeks: int, epochs: int, as_of: date, folder: Path)
 
 def section(found: Mapping[int, Backtest], facts: str) -> str:
     """The generated section, as Markdown."""
-    head = ["customers", "label weeks", "buyer-weeks", CHALLENGER, *BASELINES, f"{CHALLENGER} less the best", "oldest"]
+    head = ["customers", "label weeks", "buyer-weeks", CHALLENGER, *BASELINES]
+    head += [f"{CHALLENGER} less the best", "kept with age"]
     lines = [facts, "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for customers, of in found.items():
         values = [f"{of.ap[name].value:.4f}" for name in (CHALLENGER, *BASELINES)]
         age = max(of.ages)
-        kept = f"{of.ages[age].to_fresh:.2f} at {age} weeks"
+        kept = f"{of.ages[age].to_fresh:.2f} at {age} weeks" if age else ""
         cells = [f"{customers:,}", str(len(of.folds)), f"{of.buyers:,}", *values, f"{of.minus[of.best]:+.4f}", kept]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", f"![MAP@{HEADLINE_K} by number of customers]({IMAGES}/{PICTURE})"])
@@ -86,13 +87,16 @@ def picture(found: Mapping[int, Backtest]) -> Picture:
         color=colours[CHALLENGER], alpha=0.2, linewidth=0,
     )  # fmt: skip
     left.set(xscale="log", xlabel="customers", ylabel=f"MAP@{HEADLINE_K}", ylim=(0, None))
-    left.legend(fontsize="small")
+    drawn.legend(loc="outside lower left", ncols=len(colours), fontsize="small")
     leads = [one.minus[one.best] for one in of]
     errors = [[lead.value - lead.low for lead in leads], [lead.high - lead.value for lead in leads]]
     right.errorbar(sizes, [lead.value for lead in leads], yerr=errors, marker="o", capsize=4, color=colours[CHALLENGER])
     right.axhline(0, color="#7a7a7a", linewidth=0.8)
     right.axhline(ALLOWED, color="#c46a1b", linewidth=0.8, linestyle="--")
     right.set(xscale="log", xlabel="customers", title=f"{CHALLENGER} less the best baseline, 95 % interval")
+    for axes in (left, right):
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.minorticks_off()
     return drawn
 
 
