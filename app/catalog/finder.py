@@ -31,7 +31,7 @@ WORDS_SECONDS, PICTURE_SECONDS = 2.0, 60.0
 #: A process that did not come up is not tried again for so long.
 _AGAIN_SECONDS = 20.0
 #: What a process searches by.
-WORDS, PICTURES = KINDS = ("words", "pictures")
+WORDS, PICTURES = "words", "pictures"
 _LENGTH = struct.Struct("!I")
 
 _starting = threading.Lock()
