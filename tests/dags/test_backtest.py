@@ -65,13 +65,13 @@ def test_the_command_line() -> None:
 
     assert rendered(REPORT.arguments) == [
         "--as-of-date=2020-09-23", "--run-id=manual__1", "--warehouse=warehouse", "--data=data/sample", "--mapping=hm",
-        "--encoder=efficientnet_lite0", "--training-weeks=10", "--backtest-weeks=12", "--max-epochs=20",
+        "--encoder=efficientnet_lite0", "--training-weeks=0", "--backtest-weeks=12", "--max-epochs=20",
         "--seed=20200916",
     ]  # fmt: skip
     assert "--extra-sources=als,gru" in rendered(EACH_WEEK.partial_kwargs["arguments"])
     assert rendered(dag.get_task("features.articles").application_args) == [
         "--as-of-date=2020-09-23", "--run-id=manual__1", "--warehouse=warehouse", "--accept-drift=False",
-        "--data=data/sample", "--training-weeks=10", "--backtest-weeks=12",
+        "--data=data/sample", "--training-weeks=0", "--backtest-weeks=12",
     ]  # fmt: skip
 
 

@@ -50,6 +50,6 @@ def test_the_command_line() -> None:
     assert task.render_template(task.partial_kwargs["arguments"], {"run_id": "manual__1", "params": params}) == [
         "--as-of-date=2020-09-23", "--run-id=manual__1", "--warehouse=warehouse", "--accept-drift=False",
         "--data=data/sample", "--mapping=hm", "--encoder=efficientnet_lite0", "--keyword-method=tfidf",
-        "--system-epochs=10", "--training-weeks=10", "--max-epochs=20", "--extra-sources=",
+        "--system-epochs=10", "--training-weeks=0", "--max-epochs=20", "--extra-sources=",
         "--seed=20200916", "--top-k=12",
     ]  # fmt: skip
