@@ -23,6 +23,7 @@ from expectations.business import ALL, BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESC
 from expectations.contract import Contract
 from expectations.customers import CUSTOMERS
 from expectations.events import VISITORS
+from expectations.operations import DELIVERIES
 from expectations.performance import EVERY, EVERY_NUMBER, RECOMMENDATION_PERFORMANCE
 from expectations.recommendations import RECOMMENDATIONS
 from expectations.transactions import TRANSACTIONS
@@ -36,7 +37,7 @@ from jobs.reports.attribution import RECOMMENDED
 from jobs.reports.history import History
 from jobs.reports.recommended import recommendation_counts, recommendation_metrics
 
-READS = (ARTICLES, CUSTOMERS, TRANSACTIONS, RECOMMENDATION_PERFORMANCE)
+READS = (ARTICLES, CUSTOMERS, TRANSACTIONS, DELIVERIES, RECOMMENDATION_PERFORMANCE)
 WRITES = (BUSINESS_METRICS, CUSTOMER_SEGMENTS, DESCRIPTIVE_STATISTICS)
 SETTINGS = ("accept_drift",)
 #: What the run of a week ago published, and what a run on the shop's events found.

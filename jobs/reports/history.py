@@ -21,7 +21,10 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from expectations.articles import ARTICLES
+from expectations.customers import CUSTOMERS
 from expectations.transactions import TRANSACTIONS
+from jobs.ingest.deliveries import every_record
 from jobs.platform import storage
 from jobs.platform.data_files import DataFile
 from jobs.platform.job import Job
@@ -114,11 +117,18 @@ def _folders(job: Job) -> list[str]:
 
 
 def _lines_before(job: Job, day: date) -> bytes:
-    """Which lines before that day the table has: how many of each source file, by its checksum."""
+    """Which lines before that day the table has, with which keys.
+
+    That is how many of each delivered file, by its checksum and the version it came with, and the identity of the
+    tables: in one that was made anew a customer may have another key, and repaired keys come with a new version.
+    """
     counts: Counter[str] = Counter()
     for file in job.data_files(TRANSACTIONS):
         if file.is_before("t_dat", day):
             whole = not file.is_since("t_dat", day)
             rows = file.rows if whole else pc.sum(pc.less(file.read(["t_dat"])["t_dat"], pa.scalar(day))).as_py()
-            counts["/".join(file.partition.values())] += rows
-    return json.dumps([_FORMAT, sorted((name, rows) for name, rows in counts.items() if rows)]).encode()
+            counts[file.partition["source_checksum"]] += rows
+    versions = {row["source_checksum"]: row["table_version"] for row in every_record(job, TRANSACTIONS)}
+    lines = sorted((checksum, rows, versions.get(checksum)) for checksum, rows in counts.items() if rows)
+    tables = [job.table(contract).metadata().id for contract in (ARTICLES, CUSTOMERS, TRANSACTIONS)]
+    return json.dumps([_FORMAT, tables, lines]).encode()

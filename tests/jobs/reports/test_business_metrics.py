@@ -280,6 +280,14 @@ def test_a_week_reads_half_a_year_and_finds_what_all_lines_say(tmp_path: Path, i
     job = Job("reports.business_metrics", settings, READS + READS_EARLIER_RUNS, WRITES)
     used = history.newest(job)
     assert used is not None and used.since == date(2020, 3, 18), "no later one: it knows what was still to come"
+    kept = shutil.copytree(tmp_path / "silver" / "customers", tmp_path / "kept")
+    shutil.rmtree(tmp_path / "silver" / "customers")
+    put(tmp_path, CUSTOMERS, [{"customer_id": f"c{n:02d}", "customer_key": 29 - n, "age": 20 + n} for n in range(30)])
+    anew = Job("reports.business_metrics", settings, READS + READS_EARLIER_RUNS, WRITES)
+    assert history.newest(anew) is None, "customers may have other keys in a table that was made anew"
+    shutil.rmtree(tmp_path / "silver" / "customers")
+    shutil.copytree(kept, tmp_path / "silver" / "customers")
+    assert history.newest(job) is not None
     shutil.rmtree(Path(used.files[0][1].uri).parent)
     assert history.newest(job) is None
     shutil.rmtree(tmp_path / "work" / "business_metrics")
