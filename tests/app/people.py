@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PASSWORD = "seven-otters-sing"
+#: What Django's file backend writes after each mail.
+_BETWEEN_MAILS = b"-" * 79 + b"\n"
 _numbers = itertools.count(1)
 
 
@@ -43,9 +45,10 @@ def mails_in(home: Path, address: str) -> list[str]:
     """Texts of the mails to an address that are there."""
     found = []
     for file in sorted((home / "mail").glob("*"), key=lambda path: path.stat().st_mtime_ns):
-        message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-        if message["To"] == address:
-            found.append(message.get_content())
+        for text in file.read_bytes().split(_BETWEEN_MAILS):  # Django may add a mail of the same second to a file
+            message = email.message_from_bytes(text, policy=email.policy.default)
+            if message["To"] == address:
+                found.append(message.get_content())
     return found
 
 

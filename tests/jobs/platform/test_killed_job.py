@@ -63,7 +63,7 @@ def test_a_job_killed_while_writing_is_whole_after_a_rerun(tmp_path):
 def _start(root: Path) -> subprocess.Popen[str]:
     """The job as a process group of its own: Python and the Java it starts."""
     command = [sys.executable, "-m", "jobs.features.interactions"]
-    command += ["--as-of-date", "2020-09-16", "--warehouse", str(root)]
+    command += ["--as-of-date", "2020-09-16", "--training-weeks", "10", "--warehouse", str(root)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
