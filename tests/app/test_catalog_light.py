@@ -16,7 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
     ("modules", "heavy"),
     [
         (
-            "app.config.wsgi, app.config.urls, app.catalog.finder_process",
+            "app.config.wsgi, app.config.urls",
+            {"torch", "mlflow", "pyspark", "sklearn", "polars"},
+        ),
+        (
+            "app.catalog.finder_process",
             {"torch", "mlflow", "pyspark", "sklearn", "pandas", "polars"},
         ),
         ("jobs.similarity.catalogue_search", {"torch", "pytorch_lightning", "transformers", "sklearn"}),
