@@ -51,7 +51,7 @@ def test_nothing_is_lost_but_a_killed_processs_last_second(retailer: Path, tmp_p
         while len(workers(served)) < 2 or first in workers(served):  # a new one in its place
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        time.sleep(4)  # it is there, and has still to start
+        time.sleep(10)  # it is there, and has still to start
         text = urllib.request.urlopen(f"{served.url}/metrics").read().decode()
         served.server.send_signal(signal.SIGTERM)
         assert served.server.wait(20) == 0
