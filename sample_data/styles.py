@@ -1,6 +1,6 @@
 """A catalogue without customers in the shape of Fashion Product Images: styles.csv and images/<id>.jpg.
 
-With its traps: "NA" as a value of baseColour and usage, names with commas that nobody quoted, blank seasons, styles
+With its traps: "NA" as a value of baseColour and usage, names with unquoted commas, blank seasons, styles
 without a picture, an article type of one article only, pictures of 60 x 80 pixels beside a few of 1,800 x 2,400.
 """
 

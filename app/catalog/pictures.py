@@ -1,6 +1,6 @@
 """Articles' pictures as thumbnails: made once, kept below the shop's folder, never larger than asked for.
 
-All of them together take SHOP_THUMBNAIL_BYTES: those that nobody has looked at for longest give way.
+All of them together take SHOP_THUMBNAIL_BYTES: the least recently used are removed first.
 """
 
 from __future__ import annotations

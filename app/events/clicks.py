@@ -25,7 +25,7 @@ def token(article_id: str, **shown: Any) -> str:
 def shown_as(text: str, article_id: str) -> dict[str, Any] | None:
     """What a link's parameter says of where this article was shown: list, position, source, model_version.
 
-    None where it was signed for another article, by somebody else, or long ago.
+    None where it was signed for another article, with another key, or too long ago.
     """
     if not text or len(text) > 1_000:
         return None

@@ -7,7 +7,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: Columns of silver/articles that product lines are told by.
+#: Columns of silver/articles that product lines are recognised by.
 COLUMNS = ("article_id", "product_code", "prod_name", "colour_group_name")
 
 

@@ -27,7 +27,7 @@ class FileFormat(BaseModel):
         decimal, thousands: marks in numbers. Blanks and apostrophes before groups of three digits are always read.
         currency: sign that may precede or follow a number.
         multi_line: quoted fields may hold line breaks; else a quote is taken to be closed on its line.
-        last_column_takes_rest: fields beyond the last column are part of it: names with commas that nobody quoted.
+        last_column_takes_rest: fields beyond the last column are part of it: names with unquoted commas.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)

@@ -76,7 +76,7 @@ def transform(events: DataFrame, facts: DataFrame, as_of_date: date) -> tuple[Da
 def _with_fact(visitors: DataFrame, facts: DataFrame, name: str) -> DataFrame:
     """Visitors with what they stated last, and what their customer did last on any device."""
     of_name = facts.where(F.col("name") == name)
-    if name == "birth_date":  # what makes nobody's age does not hide what was said before
+    if name == "birth_date":  # a date that gives no age does not hide an earlier valid one
         of_name = of_name.where(_age(F.col("event_time"), F.col("value")).isNotNull())
     latest = F.max_by("value", F.struct("event_time", "source_line", "value"))
     own = of_name.groupBy(_who()).agg(latest.alias(f"own_{name}"))

@@ -86,7 +86,7 @@ def baskets(sums: pl.DataFrame, groups: pl.DataFrame, earlier_customers: pl.Data
     first, previous, following, previous_store, previous_online, and store_day, online_day (its own, with such units).
 
     What customers bought before those is one row for each of them, dated as the last of it: without units and revenue,
-    with the number of the baskets and what they came to.
+    with the number of the baskets and their revenue.
 
     Args:
         sums: see `basket_sums`.

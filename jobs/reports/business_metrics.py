@@ -2,7 +2,7 @@
 
 All of them come from one pass over the purchases (jobs.reports.passes). The week's slice of gold/business_metrics is
 added to those that are there; weeks before it that are missing are filled in by the first run. Of purchases older
-than half a year a later run reads only what they came to (jobs.reports.history).
+than half a year a later run reads only the totals (jobs.reports.history).
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def counted(job: Job, past: History | None, articles: pl.DataFrame) -> Counts:
 
 
 def files_of(job: Job, past: History | None) -> list[tuple[str, DataFile]]:
-    """What is read: lines before the as-of date, customers, and what earlier lines came to."""
+    """What is read: lines before the as-of date, customers, and the totals of earlier lines."""
     lines = [file for file in job.data_files(TRANSACTIONS) if file.is_before("t_dat", job.settings.as_of_date)]
     if past:
         lines = [file for file in lines if file.is_since("t_dat", past.since)]
@@ -244,7 +244,7 @@ def publish_segments(job: Job, found: DataFrame, states: pl.DataFrame) -> None:
 
 
 def usable_history(job: Job) -> History | None:
-    """What older purchases came to, if what the tables lack of them is of the newest weeks alone."""
+    """The totals of older purchases; None if the table lacks more than the newest weeks, which need the lines."""
     found = history.newest(job)
     if found is None:
         return None

@@ -33,7 +33,7 @@ from jobs.reports.passes import counted_back, dated
 
 #: Weeks that are read line by line: churn is learnt from purchases 180 days back.
 WEEKS = 26
-#: Of so many newest weeks all figures follow from these lines and what came before: a cohort's look back 68 days.
+#: Of so many newest weeks all figures follow from these lines and the totals: a cohort's look back 68 days.
 RECENT_WEEKS = 12
 #: Changes with what the files hold.
 _FORMAT = 1

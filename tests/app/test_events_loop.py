@@ -64,10 +64,10 @@ def test_a_click_is_counted_and_who_is_new_has_picks_after_the_next_run(
     link = clicked(browser.get(f"/article/{ARTICLE_IDS[0]}/").content.decode())
     assert browser.get(link).status_code == 200
     browser.post("/basket/add/", {"article_id": ARTICLE_IDS[1]})
-    nobody = visitor()
-    nobody.get(f"/article/{ARTICLE_IDS[2]}/")
+    anonymous = visitor()
+    anonymous.get(f"/article/{ARTICLE_IDS[2]}/")
     assert "Your own picks come with the next weekly run" in browser.get("/for-you/").content.decode()
-    lines = events_of(landing, browser) + events_of(landing, nobody)  # other tests' visitors left lines as well
+    lines = events_of(landing, browser) + events_of(landing, anonymous)  # other tests' visitors left lines as well
     (click,) = (line for line in lines if line["event"] == "click")
     assert click["article_id"] == link.split("/")[2] and click["list"]
     data = retailer / "loop"
@@ -98,7 +98,7 @@ def test_a_click_is_counted_and_who_is_new_has_picks_after_the_next_run(
     page = browser.get("/for-you/").content.decode()
     assert "Chosen by people who looked at what you did" in page and account(address).customer_id
     picked = {article_id for article_id in ARTICLE_IDS if f"/article/{article_id}/" in page}
-    assert picked and not {*ARTICLE_IDS[:2], click["article_id"]} & picked  # nobody is shown what they met
-    assert "Chosen by people who looked" in nobody.get("/for-you/").content.decode()
+    assert picked and not {*ARTICLE_IDS[:2], click["article_id"]} & picked  # lists leave out what a visitor has already seen
+    assert "Chosen by people who looked" in anonymous.get("/for-you/").content.decode()
     assert "This is what sells best" in visitor().get("/for-you/").content.decode()
     events(landing)  # of that week: a file of its own

@@ -58,7 +58,7 @@ def test_each_value_says_how_it_is_known(spark: SparkSession) -> None:
         fact("e", "region", "Kyiv region"), fact("a", "birth_date", "1990-09-02"),
         fact("b", "birth_date", "2004-01-01"),
         fact("b", "city", "Lviv", 2), fact("b", "city", "Odesa", 1), fact("e", "birth_date", "1890-01-01"),
-        fact("a", "birth_date", "2021-01-01", line=2),  # nobody's, and hides nothing
+        fact("a", "birth_date", "2021-01-01", line=2),  # gives no age, and hides no other date
     ]  # fmt: skip
     future = [fact("d", "city", "Odesa", 16), fact("c", "birth_date", "1970-01-01", 17), view("a", 17)]
     future += [fact("late", "city", "Odesa", 16, line=n) for n in range(5)]
