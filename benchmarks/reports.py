@@ -63,8 +63,8 @@ def run(data: Path | None, scale: float) -> None:
     note = (
         f"{lines:,} transaction lines in silver tables. Atelier computes all business metrics, customer segments and"
         " descriptive statistics, checks every row and commits to Delta: first those of every week, then of the next"
-        " one, for which it reads the lines of the last half year and the totals of older ones. DuckDB counts most of it"
-        f" from the same Parquet files, checks nothing and writes Parquet. {agreement}"
+        " one, for which it reads the lines of the last half year and the totals of older ones. DuckDB counts most of"
+        f" it from the same Parquet files, checks nothing and writes Parquet. {agreement}"
     )
     publish("reports", f"make bench-reports SCALE={scale}", results, "atelier, all weeks", note)
 
