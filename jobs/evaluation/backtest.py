@@ -24,7 +24,7 @@ from jobs.evaluation import funnel
 from jobs.evaluation.evaluate import add_baselines, add_model, unlearned
 from jobs.evaluation.figures import figures_of, figures_table
 from jobs.evaluation.protocol import ALL_BUYERS, CHALLENGER, HEADLINE_K, WIDTH, LabelWeek
-from jobs.features.label_weeks import settled
+from jobs.features.label_weeks import with_training_weeks
 from jobs.metrics.ranking_metrics import average_precision, recall
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
@@ -119,7 +119,7 @@ def buyers_table(week: LabelWeek, age: int, purchases: Purchases, as_of_date: da
 def main(job: Job) -> str:
     settings = job.settings
     start = settings.as_of_date - settings.backtest_week * WEEK
-    then = settled(job, settings.model_copy(update={"as_of_date": start}))
+    then = with_training_weeks(job, settings.model_copy(update={"as_of_date": start}))
     ages = range(min(MAX_AGE + 1, settings.backtest_week))
     advice = f"run the features with --backtest-weeks {settings.backtest_week} or more, and the same training weeks"
     require_features(job, [*then.snapshot_dates, *(start + age * WEEK for age in ages)], advice)

@@ -8,7 +8,7 @@ from expectations.articles import ARTICLES
 from expectations.features import ARTICLE_FEATURES
 from expectations.operations import DELIVERIES, FEATURE_SLICES
 from expectations.transactions import TRANSACTIONS
-from jobs.features.label_weeks import settled
+from jobs.features.label_weeks import with_training_weeks
 from jobs.features.snapshots import publish_snapshots
 from jobs.features.spec import FeatureSpec, days_between, most_frequent
 from jobs.platform.job import Job, run
@@ -43,7 +43,7 @@ SPEC = FeatureSpec(
 
 
 def main(job: Job) -> str:
-    settings = settled(job, job.settings, job.settings.backtest_weeks)
+    settings = with_training_weeks(job, job.settings, job.settings.backtest_weeks)
     return publish_snapshots(job, SPEC, settings.feature_dates)
 
 

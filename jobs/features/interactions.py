@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from expectations.features import INTERACTION_FEATURES
 from expectations.transactions import TRANSACTIONS
-from jobs.features.label_weeks import settled
+from jobs.features.label_weeks import with_training_weeks
 from jobs.features.snapshots import require_fresh
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEDNESDAY, WEEK
@@ -42,7 +42,7 @@ def publish_weeks(job: Job, weeks: Sequence[date]) -> int:
 
 def main(job: Job) -> str:
     as_of = job.settings.as_of_date
-    settings = settled(job, job.settings, job.settings.backtest_weeks)
+    settings = with_training_weeks(job, job.settings, job.settings.backtest_weeks)
     weeks = settings.interaction_weeks  # every week ends on or before the as-of date
     require_fresh(job)
     count = publish_weeks(job, weeks)

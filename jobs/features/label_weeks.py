@@ -10,10 +10,13 @@ import math
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations.contract import key_of
 from expectations.transactions import TRANSACTIONS
 from jobs.features.spec import DAY
+from jobs.platform.data_files import DataFile
 from jobs.platform.job import Job
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
 
@@ -28,7 +31,7 @@ LOOKED_AT = 4
 PART = 2 / 3
 
 
-def settled(job: Job, settings: Settings, backtest_weeks: int = 0) -> Settings:
+def with_training_weeks(job: Job, settings: Settings, backtest_weeks: int = 0) -> Settings:
     """The settings with a number of training weeks: theirs, or the one that follows from the purchases.
 
     Args:
@@ -41,22 +44,24 @@ def settled(job: Job, settings: Settings, backtest_weeks: int = 0) -> Settings:
     oldest = dates[-1] - (UNSEEN + LOOKED_AT) * WEEK
     files = [file for file in job.data_files(TRANSACTIONS) if file.is_before(DAY, dates[0])]
     first = min((file.low[DAY] for file in files if file.low.get(DAY)), default=dates[0])
-    days, customers = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
-    for file in files:
-        if file.is_since(DAY, oldest):
-            rows = file.read([DAY, key_of("customer_id")])
-            days.append(rows[0].to_numpy().astype("datetime64[D]").astype(np.int32))
-            customers.append(rows[1].to_numpy())
-    day, customer = np.concatenate(days), np.concatenate(customers)
+    buyers = [_buyers(file, oldest) for file in files if file.is_since(DAY, oldest)]
+    day, customer = np.concatenate([np.zeros((0, 2), np.int32), *buyers]).T
     weeks = max(weeks_needed(day, customer, first, as_of) for as_of in dates)
     return settings.model_copy(update={"training_weeks": weeks})
+
+
+def _buyers(file: DataFile, since: date) -> np.ndarray:
+    """Day (since 1970-01-01) and customer key of each buyer of a day since that one, once, (n, 2)."""
+    rows = file.read([DAY, key_of("customer_id")])
+    rows = rows.filter(pc.greater_equal(rows[DAY], pa.scalar(since))).group_by(rows.column_names).aggregate([])
+    return np.column_stack([rows[0].cast(pa.int32()).to_numpy(), rows[1].to_numpy()])
 
 
 def weeks_needed(day: np.ndarray, customer: np.ndarray, first: date, as_of: date) -> int:
     """Training weeks of a model as of a date; says why.
 
     Args:
-        day, customer: of each line, at least of those of the weeks that are looked at, (n,); days since 1970-01-01.
+        day, customer: of each buyer of a day, at least of the weeks that are looked at, (n,); days since 1970-01-01.
         first: day of the first line.
     """
     end = (as_of - date(1970, 1, 1)).days

@@ -31,7 +31,7 @@ from pytorch_lightning.loggers import Logger
 from expectations.evaluation import MODEL_DECISIONS
 from expectations.tagging import ARTICLE_TAGS
 from jobs.embeddings.versions import current_encoder
-from jobs.features.label_weeks import settled
+from jobs.features.label_weeks import with_training_weeks
 from jobs.metrics.bootstrap import bootstrap_means, interval
 from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_ranks
 from jobs.platform.code import code_digest
@@ -117,7 +117,7 @@ def chosen_ranker(precisions: Mapping[str, Floats], customers: Ints, seed: int) 
 
 def validated_plan(settings: Settings, end: date) -> Plan:
     """A fit on the weeks before `end`, the newest of which validates it."""
-    assert settings.training_weeks, "settled first: jobs.features.label_weeks"
+    assert settings.training_weeks, "jobs.features.label_weeks.with_training_weeks gives the number"
     weeks = [end - j * WEEK for j in range(1, settings.training_weeks + 2)]
     return Plan(EVALUATED, weeks[1:], weeks[0], longest(settings), list(RANKERS))
 
@@ -227,7 +227,7 @@ def kept(settings: Settings, digest: str) -> str | None:
 
 
 def main(job: Job) -> str:
-    settings = settled(job, job.settings)
+    settings = with_training_weeks(job, job.settings)
     as_of, name = settings.as_of_date.isoformat(), settings.model_name
     lock = settings.work_dir / "locks" / f"{job.name}-{as_of}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     training = only_run(lock, f"{name} of {as_of} is trained by another run", settings.run_id)

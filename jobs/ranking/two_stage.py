@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 
 from jobs.embeddings.versions import current_encoder
-from jobs.features.label_weeks import settled
+from jobs.features.label_weeks import with_training_weeks
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.job import Job
 from jobs.ranking.fit import Weeks
@@ -62,7 +62,7 @@ ADVICE = "run the weekly DAG as of the same date, with the same --training-weeks
 
 def fit(known: TrainingContext, job: Job) -> TwoStage:
     """Raises JobError where features are missing, or where there is too little to learn from."""
-    settings, history = settled(job, job.settings), known.history
+    settings, history = with_training_weeks(job, job.settings), known.history
     plan = validated_plan(settings, known.as_of_date)
     starts = [start for start in (*plan.validated, *plan.weeks) if len(history.before(start))]
     require_features(job, starts, ADVICE)

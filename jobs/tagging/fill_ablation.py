@@ -25,7 +25,7 @@ from jobs.evaluation.docs_section import write_section
 from jobs.evaluation.evaluate import add_model
 from jobs.evaluation.figures import Columns, means, system_columns
 from jobs.evaluation.protocol import ALL_BUYERS, NEW_ARTICLES, WIDTH, Figure, LabelWeek, label_weeks
-from jobs.features.label_weeks import settled
+from jobs.features.label_weeks import with_training_weeks
 from jobs.platform.codes import Ints as Codes
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
@@ -144,7 +144,7 @@ def report(found: Sequence[Figure], words: str) -> str:
 def judge(job: Job, loaders: Mapping[str, SnapshotLoader], purchases: Purchases, encoder: str,
           is_blank: npt.NDArray[np.bool_], folder: Path) -> list[Figure]:  # fmt: skip
     """Fit a model on each variant and judge them all on the same weeks."""
-    settings = settled(job, job.settings)
+    settings = with_training_weeks(job, job.settings)
     plan = evaluated_plan(settings)
     weeks = label_weeks(purchases, settings.as_of_date)
     for week in weeks:

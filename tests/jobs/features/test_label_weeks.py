@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jobs.features.interactions import READS
-from jobs.features.label_weeks import ENOUGH, LEAST, MOST, settled, weeks_needed
+from jobs.features.label_weeks import ENOUGH, LEAST, MOST, weeks_needed, with_training_weeks
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
 from tests.jobs.evaluation.silver import put_purchases
@@ -48,7 +48,10 @@ def test_nothing_of_the_weeks_that_judge_counts() -> None:
 
 def settle(folder: Path, as_of: date, backtest_weeks: int = 0, **given: int) -> int:
     settings = Settings(as_of_date=as_of, warehouse=str(folder), **given)
-    return settled(Job("features.interactions", settings, READS, ()), settings, backtest_weeks).training_weeks
+    job = Job("features.interactions", settings, READS, ())
+    return with_training_weeks(job, settings, backtest_weeks).training_weeks
+        Job("features.interactions", settings, READS, ()), settings, backtest_weeks
+    ).training_weeks
 
 
 def test_from_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
