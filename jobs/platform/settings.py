@@ -281,7 +281,7 @@ class Settings(BaseSettings):
         """As-of dates whose features a run needs, by j: week j starts at `as_of_date - 7 j`.
 
         j = 0 is the run itself; 1 to EVALUATION_FOLDS the folds its model is judged on; then the validation week; then
-        the weeks that the judged model is fitted on, whose number is settled first (jobs.features.label_weeks).
+        the weeks that the judged model is fitted on, whose number jobs.features.label_weeks gives.
         """
         assert self.training_weeks, "training_weeks: jobs.features.label_weeks.with_training_weeks gives the number"
         return [self.as_of_date - j * WEEK for j in range(EVALUATION_FOLDS + self.training_weeks + 2)]

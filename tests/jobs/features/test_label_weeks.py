@@ -50,8 +50,6 @@ def settle(folder: Path, as_of: date, backtest_weeks: int = 0, **given: int) -> 
     settings = Settings(as_of_date=as_of, warehouse=str(folder), **given)
     job = Job("features.interactions", settings, READS, ())
     return with_training_weeks(job, settings, backtest_weeks).training_weeks
-        Job("features.interactions", settings, READS, ()), settings, backtest_weeks
-    ).training_weeks
 
 
 def test_from_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
