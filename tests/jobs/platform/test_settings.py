@@ -118,7 +118,7 @@ def test_a_job_has_its_own_settings_and_those_of_all():
     settings = CliApp.run(mine, cli_args=["--as-of-date", "2020-09-16", "--top-k", "3"])
     assert isinstance(settings, Settings)
     assert (settings.top_k, settings.run_id, settings.training_weeks) == (3, "manual", 0)
-    with pytest.raises(AssertionError, match="settled"):
+    with pytest.raises(AssertionError, match="with_training_weeks"):
         _ = settings.snapshot_dates
     with pytest.raises(SettingsError, match="--seed 1"):
         CliApp.run(mine, cli_args=["--as-of-date", "2020-09-16", "--seed", "1"])
