@@ -18,7 +18,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -104,8 +104,9 @@ def write_page(
     page = write_validation(contract, results, record)
     pages.create(folder)
     pages.write({f"{folder}/{record.page}": page, f"{folder}/{name}.json": json.dumps(asdict(record), indent=1)})
+    beside: set[str] = set()
     for _ in range(_ROUNDS):
-        if not pages.write(dict(_listing(pages, folder, record, page))):
+        if not pages.write(dict(_listing(pages, folder, record, page, beside))):
             break
     return page_of(root, stamp, contract)
 
@@ -150,19 +151,34 @@ def _page_name(stamp: Mapping[str, str], contract: Contract) -> str:
     return f"{contract.layer}.{contract.name}.{_job(stamp)}"
 
 
-def _listing(pages: _Pages, folder: str, record: Record, page: str) -> Iterator[tuple[str, str]]:
-    """All that lists a page or links to it, as it should be by the records that are there now."""
+def _listing(pages: _Pages, folder: str, record: Record, page: str, beside: set[str]) -> Iterator[tuple[str, str]]:
+    """All that lists a page or links to it, as it should be by the records that are there now.
+
+    `beside` gathers the folders of pages that were beside it: a run that has come between since must find their links
+    set right, by whichever of the two writes last.
+    """
     run = pages.run_of_records(folder)
     yield f"{folder}/run.json", run.to_json()
     yield f"{folder}/index.html", write_run(run)
     runs = Run.newest_first([run, *(other for other in pages.runs() if other.folder != folder)])
     yield "index.html", write_index(runs)
     yield f"tables/{record.table.replace('/', '.')}.html", write_table(runs, record.table)
-    yield from _linked(pages, runs, record.page, around=folder, known={folder: page}).items()
+    beside |= _beside(history(runs, record.page), folder)
+    yield from _linked(pages, runs, record.page, beside, known={folder: page}).items()
+
+
+def _beside(ordered: Sequence[tuple[Run, Record]], folder: str) -> set[str]:
+    """Folders of a run and of the ones before and after it."""
+    folders = [run.folder for run, _ in ordered]
+    return {other for n, other in enumerate(folders) if folder in folders[max(n - 1, 0) : n + 2]}
 
 
 def _linked(
-    pages: _Pages, runs: Sequence[Run], name: str, around: str | None = None, known: Mapping[str, str] | None = None
+    pages: _Pages,
+    runs: Sequence[Run],
+    name: str,
+    only: Collection[str] | None = None,
+    known: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Pages of one table and task with links to the run before and after, by path.
 
@@ -170,19 +186,17 @@ def _linked(
         pages: where they are.
         runs: all runs.
         name: file name of the pages.
-        around: folder of a run: only its page and the two beside it are looked at.
+        only: folders of the runs whose pages are looked at; all unless given.
         known: folder -> page that is not read but taken from here.
     """
     known = known or {}
     ordered = history(runs, name)
-    at = next((n for n, (run, _) in enumerate(ordered) if run.folder == around), None)
-    wanted = range(len(ordered)) if at is None else range(max(at - 1, 0), min(at + 2, len(ordered)))
-    folders = [ordered[n][0].folder for n in wanted]
-    texts = pages.read([f"{folder}/{name}" for folder in folders if folder not in known])
+    folders = {n: run.folder for n, (run, _) in enumerate(ordered) if only is None or run.folder in only}
+    texts = pages.read([f"{folder}/{name}" for folder in folders.values() if folder not in known])
     texts |= {f"{folder}/{name}": text for folder, text in known.items()}
     return {
         path: with_neighbours(text, ordered, n)
-        for n, folder in zip(wanted, folders, strict=True)
+        for n, folder in folders.items()
         if (text := texts.get(path := f"{folder}/{name}")) is not None
     }
 

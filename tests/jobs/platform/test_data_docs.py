@@ -221,6 +221,27 @@ def test_publishes_at_once_are_all_listed(tmp_path, what):
     assert beside == [[a, b] for a, b in zip(["-", *weeks], [*weeks[1:], "-"], strict=False)]
 
 
+def test_a_run_that_comes_between_two_others_while_the_later_one_is_listed_keeps_its_links(tmp_path, monkeypatch):
+    listing = data_docs._listing
+    first = add(tmp_path, run="week 2", as_of="2020-09-02")
+    come = [{"run": "week 4", "as_of": "2020-09-04"}]
+
+    def overtaken(*args):
+        stale = list(listing(*args))
+        if come:
+            add(tmp_path, **come.pop())
+        return stale
+
+    monkeypatch.setattr(data_docs, "_listing", overtaken)
+    last = add(tmp_path, run="week 6", as_of="2020-09-06")
+    between = Path(site(str(tmp_path), "week 4"), last.name)
+    assert [Page(path).beside() for path in (first, between, last)] == [
+        ["-", "week 4"],
+        ["week 2", "week 6"],
+        ["week 4", "-"],
+    ]
+
+
 def test_a_publish_between_reading_and_writing_is_listed(tmp_path, monkeypatch):
     listing = data_docs._listing
     beside = [{"run": "week 23", "as_of": "2020-09-23"}, {"job": "a.c", "run": "week 16"}]
