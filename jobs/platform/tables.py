@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from jobs.platform.staging import Slice
 
+#: Ids that fit the memory of every task as hashes, at some 60 bytes each.
+BROADCAST_ROWS = 4_000_000
+
 #: Operations in a table's history that change no row: what was noted of the rows before still holds.
 MAINTENANCE = frozenset(
     {
@@ -69,9 +72,14 @@ class Tables:
         return reader.load(storage.spark_uri(self.uri(contract)))
 
     def ids_spark(self, spark: SparkSession, contract: Contract, columns: Sequence[str]) -> DataFrame:
-        """Columns of the version that this run read."""
-        reader = spark.read.format("delta").option("versionAsOf", self._as_read(contract).version())
-        return reader.load(storage.spark_uri(self.uri(contract))).select(*columns)
+        """Columns of the version that this run read; every task gets them where there are at most BROADCAST_ROWS.
+
+        Spark would go by the size of the files, in which ids weigh far more than the hashes that are compared.
+        """
+        table = self._as_read(contract)
+        reader = spark.read.format("delta").option("versionAsOf", table.version())
+        rows = reader.load(storage.spark_uri(self.uri(contract))).select(*columns)
+        return rows.hint("broadcast") if table.count() <= BROADCAST_ROWS else rows
 
     def read_arrow(
         self,
