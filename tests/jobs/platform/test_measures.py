@@ -10,9 +10,8 @@ import pytest
 
 from expectations.contract import Column, Contract, Freshness, Reference, WeekChange
 from jobs.platform.distributions import LABEL, LEAST_SHARE, Values, psi
-from jobs.platform.measures import ALL, Measured, _is_unknown, measured, repeated_keys, unknown_rows
-from jobs.platform.warehouse import Warehouse
-from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, frame, publish
+from jobs.platform.measures import ALL, Measured, measured, repeated_keys, unknown_rows
+from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, day, frame
 
 VISIT = {"day": "date", "thing_key": "int", "thing_id": "string", "shop_id": "string"}
 
@@ -124,26 +123,6 @@ def test_unknown_rows_are_those_of_other_ids(spark):
     rows = spark.createDataFrame([("a",), ("b",), (None,)], "thing_id string")
     known = spark.createDataFrame([("a",)], "thing_id string")
     assert unknown_rows(rows, Reference("thing_id", THINGS), known).collect() == [("b",)]
-
-
-@pytest.mark.parametrize(("rows_at_most", "is_sent"), [(1, False), (2, True)])
-def test_ids_of_few_rows_go_to_every_task_whatever_the_size_of_their_files(
-    spark, tmp_path, monkeypatch, rows_at_most, is_sent
-):
-    monkeypatch.setattr("jobs.platform.tables.BROADCAST_ROWS", rows_at_most)
-    warehouse = Warehouse(str(tmp_path), {})
-    publish(warehouse, arrow(day(DAY, 1.0, 2.0)), DAY)
-    known = warehouse.ids_spark(spark, THINGS, ["thing_id"])
-    rows = spark.createDataFrame([("a",), ("z",)], "thing_id string")
-    reference = Reference("thing_id", THINGS)
-    spark.conf.set("spark.sql.autoBroadcastJoinThreshold", -1)
-    try:
-        unknown = unknown_rows(rows, reference, known), rows.where(_is_unknown(reference, known))
-        plans = [of._jdf.queryExecution().executedPlan().toString() for of in unknown]
-        assert [of.collect() for of in unknown] == [[("z",)], [("z",)]]
-    finally:
-        spark.conf.unset("spark.sql.autoBroadcastJoinThreshold")
-    assert ["BroadcastHashJoin" in plan for plan in plans] == [is_sent, is_sent]
 
 
 def test_repeated_keys_are_counted_by_slice_with_examples(spark):

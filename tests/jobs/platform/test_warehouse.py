@@ -23,11 +23,6 @@ from tests.jobs.platform.things import DAY, THINGS, WEEK_BEFORE, arrow, day, fra
 ENGINES = pytest.mark.parametrize("engine", ["spark", "arrow"])
 
 
-@pytest.fixture
-def warehouse(tmp_path) -> Warehouse:
-    return Warehouse(str(tmp_path / "warehouse"), {"run_id": "test"})
-
-
 @ENGINES
 def test_only_the_slice_is_replaced(spark, warehouse, engine):
     publish(warehouse, frame(engine, day(DAY, 1.0, 2.0, 3.0), spark), DAY)
@@ -170,28 +165,6 @@ def test_a_broken_block_publishes_none(spark, warehouse):
     with pytest.raises(ContractError, match="weight"):
         warehouse.publish_blocks(THINGS, blocks(), {"as_of_date": [DAY, WEEK_BEFORE]})
     assert stored(warehouse) == day(DAY, 7.0)
-
-
-def test_reads_are_pinned_and_noted(spark, warehouse):
-    publish(warehouse, arrow(day(DAY, 1.0)), DAY)
-    assert warehouse.read_arrow(THINGS).num_rows == 1
-    publish(Warehouse(warehouse.root, {}), arrow(day(DAY, 1.0, 2.0)), DAY)
-    assert warehouse.read_arrow(THINGS).num_rows == warehouse.read_spark(spark, THINGS).count() == 1
-    assert warehouse.versions_read == {"things": DeltaTable(warehouse.uri(THINGS)).version() - 1}
-
-
-def test_reads_only_what_was_asked_for(warehouse):
-    publish(warehouse, arrow(day(DAY, 1.0) + day(WEEK_BEFORE, 2.0, 3.0)), DAY, WEEK_BEFORE)
-    assert warehouse.read_arrow(THINGS, ["weight"], where={"as_of_date": [DAY]}).to_pydict() == {"weight": [1.0]}
-    assert warehouse.read_arrow(THINGS, before={"as_of_date": DAY}).num_rows == 2
-    assert warehouse.read_arrow(THINGS, where={"thing_id": ["b"]}, before={"as_of_date": DAY}).num_rows == 1
-
-
-def test_a_table_that_is_not_there(warehouse, spark):
-    assert not warehouse.exists(TRANSACTIONS)
-    for read in (warehouse.read_arrow, lambda contract: warehouse.read_spark(spark, contract)):
-        with pytest.raises(JobError, match=r"silver/transactions: no such table; run the task that writes"):
-            read(TRANSACTIONS)
 
 
 @ENGINES
