@@ -60,7 +60,9 @@ def generate_command(
     seed: Annotated[int, typer.Option(min=0, help="The same seed and size give the same bytes.")] = 20200916,
     images: Annotated[
         str | None,
-        typer.Option(help=f"Articles to draw: a number, 'all' or 'none'; without it all, at most {MOST_IMAGES:,}."),
+        typer.Option(
+            help=f"Articles to draw, the newest: a number, 'all' or 'none'; without it all, at most {MOST_IMAGES:,}."
+        ),
     ] = None,
     event_days: Annotated[
         int,

@@ -57,8 +57,8 @@ class Done(NamedTuple):
 def generate(out: Path, size: Size, seed: int, image_count: int, event_days: int = 0) -> Done:
     """Write articles.csv, customers.csv, transactions_train.csv and pictures of `image_count` articles below `out`.
 
-    A sample of customers has pictures of what these have bought last. Of the last `event_days` days the shop's log is
-    written, too (sample_data.events).
+    The pictures are of the articles with the highest numbers, roughly the newest: which have one does not say what
+    sells later. Of the last `event_days` days the shop's log is written, too (sample_data.events).
 
     The same size and seed give the same bytes; each file appears only when it is complete, the long one first: a
     generation killed on the way leaves an earlier sample as it was.
@@ -73,7 +73,7 @@ def generate(out: Path, size: Size, seed: int, image_count: int, event_days: int
         baskets = visits.build(people, size.lines, for_visits)
         path = out / "transactions_train.csv"
         log = Log(out, shop, people, event_days, for_events)
-        last_bought = transactions.write(
+        transactions.write(
             path,
             shop,
             people,
@@ -92,9 +92,6 @@ def generate(out: Path, size: Size, seed: int, image_count: int, event_days: int
         drawn = 0
         if image_count:
             bar = progress.add_task("images", total=image_count)
-            places = np.arange(size.articles)
-            if size.shop_lines:
-                places = places[np.argsort(-last_bought, kind="stable")]
-                places = np.sort(places[: min(image_count, np.count_nonzero(last_bought >= 0))])
-            drawn = images.write(out / "images", shop, places, image_count, seed, partial(progress.advance, bar))
+            places = np.arange(max(0, size.articles - image_count), size.articles)
+            drawn = images.write(out / "images", shop, places, seed, partial(progress.advance, bar))
     return Done(drawn, seconds)

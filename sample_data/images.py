@@ -105,15 +105,16 @@ def draw(shape: str, pattern: str, rgb: str, rng: np.random.Generator) -> Image.
     return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
 
 
-def write(out: Path, catalogue: Catalogue, places: NDArray[np.int64], count: int, seed: int,
-          progress: Callable[[int], None]) -> int:  # fmt: skip
-    """Draw `count` of the articles at `places`, spread over them, as `out`/010/0108775015.jpg; 0.4 % stay without.
+def write(
+    out: Path, catalogue: Catalogue, places: NDArray[np.int64], seed: int, progress: Callable[[int], None]
+) -> int:
+    """Draw the articles at `places` as `out`/010/0108775015.jpg, ...; 0.4 % stay without.
 
     An article's picture depends on the seed and its place in the catalogue only. Returns the number of files written.
     """
     articles = catalogue.frame["article_id"].to_list()
     written = 0
-    for place in places[np.unique(np.linspace(0, len(places) - 1, count).astype(int))]:
+    for place in places:
         rng = np.random.default_rng([seed, place])
         progress(1)
         if rng.random() < MISSING:

@@ -164,15 +164,13 @@ def fill_baskets(shop: Shop, customers: Customers, memory: Memory, basket: Ints,
 
 def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits, seed: np.random.SeedSequence,
           progress: Callable[[int], None], shop_lines: int,
-          on_day: Callable[[int, Sales], None] | None = None) -> NDArray[np.int32]:  # fmt: skip
+          on_day: Callable[[int, Sales], None] | None = None) -> None:  # fmt: skip
     """Write the file, a day at a time; `progress` gets the lines of each day, `on_day` the day and its sales.
 
-    The shelves are those of a shop that sells `shop_lines`. Returns the day each article (n,) was
-    bought last, -1 if never.
+    The shelves are those of a shop that sells `shop_lines`.
     """
     rng = np.random.default_rng(seed)
     shop = Shop(catalogue, rng, slots=int(np.clip(2 ** np.ceil(np.log2(shop_lines / DAYS / 8)), 128, 4096)))
-    last_bought = np.full(len(catalogue.section), -1, np.int32)
     memory = Memory(len(customers.buys))
     article_ids, customer_ids = catalogue.frame["article_id"], customers.frame["customer_id"]
     with atomic(path) as file:
@@ -190,7 +188,6 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
             customer = buyer[basket].astype(np.int64)
             article = fill_baskets(shop, customers, memory, basket, customer, rng)
             memory.add(customer, article)
-            last_bought[article] = day
             pl.DataFrame({
                 "t_dat": pl.Series([DATES[day].isoformat()]).gather(np.zeros(len(basket), np.uint32)),
                 "customer_id": customer_ids.gather(customer),
@@ -203,4 +200,3 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
                 cents = np.round(shop.price[article] * offer[basket]).astype(np.int64)
                 suits = partial(draw_articles, shop, customers)
                 on_day(day, Sales(buyer.astype(np.int64), channel == 2, basket, article, cents, shop.on_sale, suits))
-    return last_bought

@@ -27,7 +27,7 @@ from scripts.airflow_api import DAG_ID, AirflowApi
 from scripts.services import HOME, ROOT, ServiceError, Services, connect, start_airflow
 
 SAMPLE = ROOT / "data" / "sample"
-#: Some customers of a large shop, which are sparser than a small shop's, and pictures of what sells now.
+#: Some customers of a large shop, which are sparser than a small shop's, and pictures of the newest articles.
 SAMPLED = ("--scale", "0.1", "--customers", "5000", "--images", "2000")
 JOBS_PYTHON = str(ROOT / ".venv" / "jobs" / "bin" / "python")
 POLL_SECONDS = 2.0

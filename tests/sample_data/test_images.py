@@ -51,7 +51,7 @@ def test_shapes_differ_more_than_articles_of_one_shape() -> None:
 
 def test_files_lie_as_in_the_real_data_and_some_are_missing(tmp_path: Path) -> None:
     shop = build(1_000, np.random.SeedSequence(3))
-    written = write(tmp_path, shop, np.arange(1_000), 1_000, 3, lambda n: None)
+    written = write(tmp_path, shop, np.arange(1_000), 3, lambda n: None)
     files = sorted(tmp_path.rglob("*.jpg"))
     assert len(files) == written and 985 <= written <= 999
     known = set(shop.frame["article_id"])
