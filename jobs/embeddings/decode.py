@@ -22,6 +22,8 @@ from jobs.platform import storage
 
 #: A file that claims more is taken for a decompression bomb (a 4:3 camera picture of this size is 8,165 x 6,124).
 MAX_PIXELS = 50_000_000
+#: One that is so many times as long as wide shows no product, and scaled up to a network's width it would fill memory.
+MAX_ASPECT = 100
 MAX_BYTES = 64 * 2**20
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 #: EXIF orientation -> what makes it upright.
@@ -135,6 +137,8 @@ def open_image(content: bytes, at_least: tuple[int, int]) -> Opened:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width:,} x {height:,} pixels, more than {MAX_PIXELS:,}")
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise ValueError(f"{width:,} x {height:,} pixels: more than {MAX_ASPECT} times as long as wide")
         image.draft("RGB", at_least)
         image.load()
         remark = _remark(image)

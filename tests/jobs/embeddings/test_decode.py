@@ -123,6 +123,7 @@ BROKEN = {
     "text": (b"<html>404</html>", "not an image of a known format"),
     "one byte": (b"\xff", "not an image of a known format"),
     "bomb": (bomb(), "pixels"),
+    "a line": (encoded(Image.new("RGB", (1, 101)), "PNG"), "1 x 101 pixels: more than 100 times as long as wide"),
     "float": (encoded(Image.new("F", (9, 9), 0.5), "TIFF"), "floating-point"),
     "pdf": (b"%PDF-1.7\n%%EOF", "not an image of a known format"),
 }

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from jobs.embeddings import catalogue, efficientnet, encoder_fitting, encoders
+from jobs.embeddings.decode import open_rgb
 from jobs.embeddings.stream import features_of
 from jobs.embeddings.versions import fitted_encoder
 from jobs.platform.errors import JobError
@@ -109,6 +110,24 @@ def test_the_joined_encoder_has_both_in_a_picture(tmp_path: Path) -> None:
     garment = torch.nn.functional.normalize(features_of(alone, pixels)[0], dim=0)
     assert found[: encoder.joined].numpy() == pytest.approx(garment.numpy(), abs=1e-5)
     assert float(found[encoder.joined :].norm()) == pytest.approx(1, abs=1e-3)
+
+
+def test_every_picture_that_opens_has_features() -> None:
+    """Also those on which no garment can be told from its background, and of any mode and shape."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype=np.uint8))
+    modes = [noise.convert(mode) for mode in ("L", "1", "P", "LA", "RGBA", "CMYK", "LAB", "I")]
+    flat = [Image.new("RGB", (40, 60), colour) for colour in ("white", "black", "grey")]
+    shapes = [noise.resize(size) for size in ((1, 1), (2, 200), (300, 3))]
+    encoder = encoders.open_encoder("efficientnet_lite0_colour", None)
+    pixels = []
+    for picture in (*modes, *flat, *shapes, Image.new("RGBA", (40, 60), (0, 0, 0, 0))):
+        stream = BytesIO()
+        picture.save(stream, "TIFF")
+        pixels.append(encoder.prepare(open_rgb(stream.getvalue(), encoder.at_least)[0]))
+    found = features_of(encoder, torch.from_numpy(np.stack(pixels)))
+    garment, colours = found[:, : encoder.joined], found[:, encoder.joined :]
+    for part in (garment, colours):
+        assert part.norm(dim=1).numpy() == pytest.approx(np.ones(len(pixels)), abs=1e-3)
 
 
 def test_variants_are_told_by_their_names_where_products_have_no_code(tmp_path: Path) -> None:
