@@ -153,8 +153,8 @@ def page(figures: Sequence[Figure], facts: str) -> str:
         buyers = found[slice_, BASE, "buyers"].value
         lines += [
             "",
-            f"| {what}, {buyers:,.0f} buyer-weeks | MAP@{HEADLINE_K} | difference to nothing | recall@{CANDIDATES} of the"
-            " candidates | difference to nothing | recall of the source |",
+            f"| {what}, {buyers:,.0f} buyer-weeks | MAP@{HEADLINE_K} | difference to nothing | recall@{CANDIDATES} of"
+            " the candidates | difference to nothing | recall of the source |",
             "|---|---|---|---|---|---|",
         ]
         for variant in (variant for variant in VARIANTS if (slice_, variant, "map") in found):
