@@ -15,7 +15,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pyarrow as pa
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from expectations.articles import ARTICLES
 from expectations.operations import FEATURE_SLICES
@@ -27,7 +27,7 @@ from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import Settings
 from jobs.platform.slices import record, recorded
 from jobs.platform.tracking import start_run, use_tracking
-from jobs.similarity.sheet import CAPTION_LINES, COLUMNS, GAP, HEIGHT, LINE, WIDTH, Tile, place
+from jobs.similarity.sheet import COLUMNS, GAP, HEIGHT, INK, LINE, WIDTH, Tile, place
 from jobs.tagging.calibration import Floats, Ints
 from jobs.tagging.examples import EXAMPLE_TABLES, Catalogue, load, why_no_pictures
 from jobs.tagging.fit import fit
@@ -45,10 +45,10 @@ SETTINGS = (
 FOLDS = 5
 #: A picture contradicts its label where another value is at least, and the stated one at most, so probable.
 SURE, HARDLY = 0.9, 0.05
-#: Articles on the sheet.
-SHOWN = 30
+#: Articles on the sheet, and lines below each.
+SHOWN, LINES = 30, 4
 #: To be raised when the same examples are to give another audit.
-VERSION = 2
+VERSION = 3
 _SLICE, _SHEET = "all", "label_audit.png"
 
 
@@ -109,24 +109,30 @@ def captions(rows: Iterable[Mapping[str, object]], names: Mapping[str, str | Non
     return {
         article_id: (
             f"{article_id} {names.get(article_id) or ''}".strip(),
-            f"{own[0]['label']}: stated {own[0]['stated_value']}",
-            f"looks {own[0]['value']} ({own[0]['probability']:.0%})" + f", {len(own) - 1} more" * (len(own) > 1),
+            f"{own[0]['label']}" + f", {len(own) - 1} more" * (len(own) > 1),
+            f"stated {own[0]['stated_value']}",
+            f"looks {own[0]['value']} ({own[0]['probability']:.0%})",
         )
         for article_id, own in found.items()
     }
 
 
 def draw(said: Mapping[str, tuple[str, ...]], settings: Settings) -> Image.Image:
-    """The contact sheet: the picture of each article with what is said of it."""
+    """The contact sheet: the pictures of the first articles, each with what is said of it, below a heading."""
     folder = image_folder(settings)
     assert folder is not None, "there were pictures to audit"
-    step = HEIGHT + CAPTION_LINES * LINE + GAP
-    lines = max(-(-len(said) // COLUMNS), 1)
-    sheet = Image.new("RGB", (GAP + COLUMNS * (WIDTH + GAP), GAP + lines * step), "white")
-    for n, (article_id, caption) in enumerate(said.items()):
+    shown = dict(islice(said.items(), SHOWN))
+    step = HEIGHT + LINES * LINE + GAP
+    top, rows = 3 * GAP, max(-(-len(shown) // COLUMNS), 1)
+    sheet = Image.new("RGB", (GAP + COLUMNS * (WIDTH + GAP), top + rows * step), "white")
+    heading = (
+        f"Pictures contradict what the catalogue states: {len(shown):,} of {len(said):,} articles, the surest first"
+    )
+    ImageDraw.Draw(sheet).text((GAP, GAP), heading, INK, ImageFont.load_default(size=20))
+    for n, (article_id, caption) in enumerate(shown.items()):
         content = read(folder.path(article_id), folder.roots)[1]
-        line, column = divmod(n, COLUMNS)
-        place(sheet, Tile(content, caption), (GAP + column * (WIDTH + GAP), GAP + line * step), (WIDTH, HEIGHT))
+        row, column = divmod(n, COLUMNS)
+        place(sheet, Tile(content, caption), (GAP + column * (WIDTH + GAP), top + row * step), (WIDTH, HEIGHT))
     return sheet
 
 
@@ -150,7 +156,7 @@ def main(job: Job) -> str:
         table = audit(catalogue, work, settings.class_weighting, settings.seed)
         sheet = Path(scratch, _SHEET)
         said = captions(table.to_pylist(), names_of(job))
-        draw(dict(islice(said.items(), SHOWN)), settings).save(sheet)
+        draw(said, settings).save(sheet)
         mlflow.log_artifact(str(sheet))
         mlflow.log_metric("contradictions", table.num_rows)
         where = mlflow.get_artifact_uri(_SHEET)

@@ -1,8 +1,9 @@
-"""Fits a tagger on labelled vectors: heads, temperatures and thresholds."""
+"""Fits a tagger on labelled vectors: networks, their weights and thresholds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from jobs.platform import lightning
 from jobs.tagging import calibration, tagger
 from jobs.tagging.calibration import Floats, Ints
 from jobs.tagging.labels import Examples
-from jobs.tagging.tagger import Tagger, logits_of
+from jobs.tagging.tagger import Tagger, log_frequencies, logits_of
 from lightning_modules.tagging_heads import NO_LABEL, LabelledVectors, TaggingHeads
 from lightning_modules.tuned_tagger import Lite0Tail
 
@@ -37,62 +38,69 @@ def fit(
     *,
     balances: Sequence[float] = BALANCES,
     run_id: str | None = None,
-    is_probe: bool = False,
 ) -> Tagger:
-    """A tagger fitted on the rows `training`; epoch, class weights, temperatures and thresholds by `validation`.
+    """A tagger fitted on the rows `training`; epoch, class weights, networks' weights and thresholds by `validation`.
 
-    The same rows and seed give the same tagger. One that was killed goes on from what it left in `folder`, which the
-    caller removes once the tagger is safe.
+    Of two networks, the first of which is a linear probe: on some labels of some catalogues nothing is better. The same
+    rows and seed give the same tagger. One that was killed goes on from what it left in `folder`, which the caller
+    removes once the tagger is safe.
 
     Args:
         balances: of these class weights the ones with the fewest errors on the validation products are taken.
         run_id: of the MLflow run that gets the learning curves; None: none.
-        is_probe: a linear probe: no hidden layer, and all articles weigh alike.
     """
     done = folder / "fitted"
     if (done / tagger.CONFIG).exists():
         return tagger.load(done)
+    probe = fit_heads(examples, training, validation, folder / "probe", seed, 0.0, is_probe=True)
     fits = [
-        fit_heads(examples, training, validation, folder / f"{balance:g}", seed, balance, run_id, is_probe)
-        for balance in ((0.0,) if is_probe else balances)
+        fit_heads(examples, training, validation, folder / f"{balance:g}", seed, balance, run_id)
+        for balance in balances
     ]
-    logits = [logits_of(heads, examples.vectors[validation]) for heads in fits]
-    errors = [mean_error(found, examples, validation) for found in logits]
-    best = int(np.argmin(errors))
-    fitted = calibrated(fits[best], logits[best], examples, validation, encoder)
+    found = [logits_of(heads, examples.vectors[validation]) for heads in fits]
+    codes = [{name: logits.argmax(1) for name, logits in each.items()} for each in found]
+    best = int(np.argmin([mean_error(each, examples, validation) for each in codes]))
+    fitted = calibrated([probe, fits[best]], examples, validation, encoder)
     fitted.save(done)
     return fitted
 
 
-def mean_error(logits: dict[str, Floats], examples: Examples, rows: Ints) -> float:
-    """Mean over the labels of the share of these rows whose likeliest class is not the catalogue's."""
+def linear_probe(fitted: Tagger, examples: Examples, validation: Ints) -> Tagger:
+    """The probe of a tagger that `fit` gave, calibrated alone."""
+    return calibrated(fitted.networks[:1], examples, validation, fitted.encoder)
+
+
+def mean_error(codes: Mapping[str, Ints], examples: Examples, rows: Ints) -> float:
+    """Mean over the labels of the share of these rows whose class is not the catalogue's.
+
+    Args:
+        codes: label -> class of each row.
+    """
     errors = []
     for place, name in enumerate(examples.labels.classes):
-        codes = examples.labels.codes[rows, place]
-        if (known := codes != NO_LABEL).any():
-            errors.append(float((logits[name].argmax(1) != codes)[known].mean()))
+        stated = examples.labels.codes[rows, place]
+        if (known := stated != NO_LABEL).any():
+            errors.append(float((codes[name] != stated)[known].mean()))
     return float(np.mean(errors)) if errors else 1.0
 
 
 def calibrated(
-    heads: TaggingHeads,
-    logits: dict[str, Floats],
-    examples: Examples,
-    validation: Ints,
-    encoder: str,
-    tail: Lite0Tail | None = None,
+    networks: Sequence[TaggingHeads], examples: Examples, validation: Ints, encoder: str, tail: Lite0Tail | None = None
 ) -> Tagger:
-    """The heads with temperatures and thresholds by the rows `validation`, whose logits are given."""
-    temperatures, thresholds = {}, {}
-    frequencies = heads.log_frequency.double().split(heads.sizes)
-    for place, (name, frequency) in enumerate(zip(examples.labels.classes, frequencies, strict=True)):
+    """The tagger of these networks, with weights and thresholds by the rows `validation`."""
+    bare = Tagger(networks, examples.labels.classes, {}, {}, encoder, tail)
+    inputs, frequencies = bare.inputs(examples, validation), log_frequencies(networks[0])
+    logits = [logits_of(network, inputs) for network in networks]
+    weights, thresholds = dict[str, list[float]](), dict[str, float]()
+    for place, (name, frequency) in enumerate(frequencies.items()):
         codes = examples.labels.codes[validation, place]
         known = codes != NO_LABEL
-        found, codes = logits[name][known], codes[known]
-        temperatures[name] = calibration.temperature(found, codes, frequency.numpy())
-        shares = calibration.probabilities(found, temperatures[name], frequency.numpy())
+        found, codes = np.stack([each[name][known] for each in logits]), codes[known]
+        chosen = calibration.weights(found, codes, frequency)
+        shares = calibration.probabilities(found, chosen, frequency)
+        weights[name] = chosen.tolist()
         thresholds[name] = calibration.threshold(shares.max(1, initial=0), shares.argmax(1) == codes)
-    return Tagger(heads, examples.labels.classes, temperatures, thresholds, encoder, tail)
+    return replace(bare, weights=weights, thresholds=thresholds)
 
 
 def fit_heads(

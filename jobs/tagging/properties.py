@@ -136,9 +136,9 @@ def trees(inputs: Inputs, target: Ints, parts: tuple[Ints, Ints, Ints], seed: in
     kinds = list(range(inputs.numeric.shape[1], matrix.shape[1]))
     model = lightgbm.LGBMClassifier(n_estimators=200, random_state=seed, n_jobs=2, verbosity=-1)
     held = validation[np.isin(target[validation], target[training])]  # a class that it never saw stops nothing
-    stop: list[Any] = [lightgbm.early_stopping(20, verbose=False)] if len(held) else []
-    judged: list[Any] | None = [(matrix[held], target[held])] if len(held) else None
-    model.fit(matrix[training], target[training], eval_set=judged, categorical_feature=kinds, callbacks=stop)
+    stop: dict[str, Any] = {"eval_X": matrix[held], "eval_y": target[held]} if len(held) else {}
+    stop |= {"callbacks": [lightgbm.early_stopping(20, verbose=False)]} if len(held) else {}
+    model.fit(matrix[training], target[training], categorical_feature=kinds, **stop)
     return np.asarray(model.predict(matrix[test]), np.int64)
 
 

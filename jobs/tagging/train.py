@@ -41,7 +41,7 @@ from jobs.tagging.activations import TUNABLE, activations_of, inputs_of
 from jobs.tagging.calibration import Floats, Ints
 from jobs.tagging.examples import EXAMPLE_TABLES, Catalogue, load, vectors_of, why_no_pictures
 from jobs.tagging.figures import TagFigure, card, draw_all, figures_table, majority_figures, tag_figures
-from jobs.tagging.fit import fit
+from jobs.tagging.fit import fit, linear_probe
 from jobs.tagging.labels import TEST, VALIDATION, Examples, parts_of
 from jobs.tagging.tagger import Tagger
 from lightning_modules.tagging_heads import NO_LABEL
@@ -55,7 +55,7 @@ SETTINGS = (
 #: Name in the model registry.
 NAME = "article_tagger"
 #: To be raised when the same examples are to give another tagger.
-VERSION = 2
+VERSION = 3
 #: Fewer articles leave nothing to hold out.
 MIN_ARTICLES = 20
 
@@ -81,8 +81,8 @@ def judged(job: Job, catalogue: Catalogue, work: Path, run_id: str) -> tuple[Tag
         training, validation, test = split(names)
         logged = run_id if name == "product_line" else None
         rows, seed, balances = (training, validation), settings.seed, settings.class_weighting
-        probe = fit(examples, *rows, encoder, work / f"{name}-probe", seed, is_probe=True)
         frozen = fit(examples, *rows, encoder, work / f"{name}-tagger", seed, balances=balances, run_id=logged)
+        probe = linear_probe(frozen, examples, validation)
         systems = {"tagger": frozen, "linear_probe": probe}
         if examples.activations is not None:
             blocks = settings.tuned_blocks
@@ -120,9 +120,16 @@ def mean_accuracy(tagger: Tagger, inputs: Floats, examples: Examples, rows: Ints
 
 
 def rival(job: Job, catalogue: Catalogue, version: ModelVersion, rows: Ints) -> tuple[Tagger, Floats, Ints] | None:
-    """The champion, what it takes of as many of the held-out rows as its encoder has vectors of, and these rows."""
+    """The champion, what it takes of as many of the held-out rows as its encoder has vectors of, and these rows.
+
+    None where it cannot be compared: no vectors are left, or another version of Atelier made it.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        old = taggers.load(load_model_folder(version.name, version.version, Path(scratch)))
+        folder = load_model_folder(version.name, version.version, Path(scratch))
+        try:
+            old = taggers.load(folder)
+        except JobError:
+            return None
     ids, vectors, checksums = vectors_of(job, old.encoder)
     place = {article: n for n, article in enumerate(ids.to_pylist())}
     both = [row for row in rows.tolist() if catalogue.article_ids[row].as_py() in place]
@@ -138,7 +145,7 @@ def gate(job: Job, catalogue: Catalogue, tagger: Tagger, version: str, rows: Int
     before = champion(NAME)
     against = rival(job, catalogue, before, rows) if before else None
     if before is None or against is None:
-        reason = "It is the first." if before is None else f"Version {before.version}'s vectors are gone."
+        reason = "It is the first." if before is None else f"Version {before.version} cannot be compared."
         set_champion(NAME, version, reason)
         return reason
     old, old_inputs, both = against

@@ -15,7 +15,7 @@ from jobs.tagging import tagger as taggers
 from jobs.tagging.calibration import Ints
 from jobs.tagging.fit import calibrated, fit_heads, mean_error
 from jobs.tagging.labels import Examples
-from jobs.tagging.tagger import Tagger, features, logits_of
+from jobs.tagging.tagger import Tagger, features
 from lightning_modules.tagging_heads import LabelledVectors
 from lightning_modules.tuned_tagger import TunedTagger
 
@@ -27,7 +27,8 @@ BATCH, EPOCHS, MAX_STEPS = 64, 6, 2_400
 
 def error(tagger: Tagger, examples: Examples, rows: Ints) -> float:
     """Mean over the labels of the share of these rows that it tags wrongly."""
-    return mean_error(logits_of(tagger.heads, tagger.inputs(examples, rows)), examples, rows)
+    found = tagger.likeliest(tagger.inputs(examples, rows))
+    return mean_error({name: codes for name, (codes, _) in found.items()}, examples, rows)
 
 
 def tune(
@@ -46,7 +47,7 @@ def tune(
     on the rows `validation`; before the first counts as one. See `fit` for `folder`.
 
     Args:
-        frozen: fitted on the vectors alone; its class weights are taken.
+        frozen: fitted on the vectors alone; its class weights are taken, and its networks are part of what comes out.
     """
     done = folder / "fitted"
     if (done / taggers.CONFIG).exists():
@@ -56,7 +57,7 @@ def tune(
     torch.set_num_threads(CPUS)
     before = features(tail, examples.activations, np.arange(len(examples)))
     whole = Examples(np.hstack([examples.vectors, before]).astype(np.float32), examples.labels)
-    balance = float(frozen.heads.hparams["balance"])
+    balance = float(frozen.networks[-1].hparams["balance"])
     heads = fit_heads(whole, training, validation, folder / "heads", seed, balance)
     steps = -(-len(training) // BATCH)
     epochs = max(min(EPOCHS, MAX_STEPS // steps), 1)
@@ -75,10 +76,9 @@ def tune(
     )
     found = []
     for its_heads, its_tail in ((heads, tail), (tuned.heads, tuned.tail)):
-        bare = Tagger(its_heads.eval(), frozen.classes, {}, {}, frozen.encoder, its_tail.eval())
-        logits = logits_of(its_heads, bare.inputs(examples, validation))
-        found.append((mean_error(logits, examples, validation), its_heads, its_tail, logits))
-    _, best_heads, best_tail, logits = min(found, key=lambda each: each[0])
-    best = calibrated(best_heads, logits, examples, validation, frozen.encoder, best_tail)
+        networks = [*frozen.networks, its_heads.eval()]
+        fitted = calibrated(networks, examples, validation, frozen.encoder, its_tail.eval())
+        found.append((error(fitted, examples, validation), fitted))
+    best = min(found, key=lambda each: each[0])[1]
     best.save(done)
     return best

@@ -55,6 +55,6 @@ def test_an_article_is_once_on_the_sheet() -> None:
 
     rows = [row("7", "gender", "Men", "Women"), row("9", "usage", "NA", "Casual"), row("7", "season", "Fall", "Summer")]
     assert audit.captions(rows, {"7": "Red dress", "9": None}) == {
-        "7": ("7 Red dress", "gender: stated Men", "looks Women (97%), 1 more"),
-        "9": ("9", "usage: stated NA", "looks Casual (97%)"),
+        "7": ("7 Red dress", "gender, 1 more", "stated Men", "looks Women (97%)"),
+        "9": ("9", "usage", "stated NA", "looks Casual (97%)"),
     }

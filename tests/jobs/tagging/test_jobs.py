@@ -23,6 +23,7 @@ from jobs.platform.settings import Settings
 from jobs.platform.tracking import champion, find_versions, set_champion
 from jobs.similarity import quality, similar_articles
 from jobs.tagging import audit, fit, paper_track, tag, train
+from jobs.tagging import tagger as taggers
 from sample_data.styles import write
 
 COUNT = 260
@@ -139,6 +140,29 @@ def test_new_articles_are_tagged_and_only_a_better_tagger_replaces_one(
     said = run(train, data, warehouse)
     assert "Champion: mean accuracy" in said and "that of version 2" in said
     assert champion(train.NAME).version == "3"  # type: ignore[union-attr]
+
+
+def test_the_tagger_of_an_earlier_atelier_is_replaced(shop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    data, warehouse = shop
+    monkeypatch.setattr(fit, "EPOCHS", 1)
+    monkeypatch.setattr(fit, "MIN_STEPS", 1)
+    save = taggers.Tagger.save
+
+    def saved_as_before(fitted: taggers.Tagger, folder: Path) -> None:
+        save(fitted, folder)
+        file = folder / taggers.CONFIG
+        file.write_text(file.read_text().replace('"networks"', '"heads"'))
+
+    monkeypatch.setattr(train, "VERSION", 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(taggers.Tagger, "save", saved_as_before)
+        run(train, data, warehouse)
+    set_champion(train.NAME, "4", "by hand")
+    with pytest.raises(JobError, match=r"made by another version of Atelier; run tagging\.train"):
+        run(tag, data, warehouse, as_of_date=date(2020, 10, 7))
+    monkeypatch.setattr(train, "VERSION", 5)
+    assert "Version 4 cannot be compared." in run(train, data, warehouse)
+    assert champion(train.NAME).version == "5"  # type: ignore[union-attr]
 
 
 def test_the_papers_twelve_models(

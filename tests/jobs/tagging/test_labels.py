@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from jobs.platform.errors import JobError
@@ -52,16 +53,20 @@ def test_class_figures_by_hand() -> None:
     assert found["macro_f1"] == pytest.approx((2 * 2 / 6 + 2 / 3 + 0) / 3)
 
 
-def test_temperature_and_threshold() -> None:
+def test_weights_and_threshold() -> None:
     rng = np.random.default_rng(1)
-    logits = rng.normal(size=(20_000, 3)) * 2
-    codes = np.array([rng.choice(3, p=p) for p in calibration.probabilities(logits, 1.0)])
-    assert calibration.temperature(logits * 3, codes) == pytest.approx(3, rel=0.05)
-    assert calibration.temperature(logits[:10] * 3, codes[:10]) == 1.0
-    shares = calibration.probabilities(logits, 1.0)
+    logits, none = rng.normal(size=(1, 20_000, 3)) * 2, np.zeros(3)
+    shares = calibration.probabilities(logits, np.array([1, 0]), none)
+    codes = np.array([rng.choice(3, p=p) for p in shares])
+    assert calibration.weights(logits * 3, codes, none)[0] == pytest.approx(1 / 3, rel=0.05)  # one over a temperature
+    assert calibration.weights(logits[:, :10] * 3, codes[:10], none).tolist() == [1, 0]
+    both = np.concatenate([rng.normal(size=logits.shape), logits])  # the first knows nothing
+    assert calibration.weights(both, codes, none)[:2] == pytest.approx([0, 1], abs=0.05)
+    assert calibration.weights(both[:, :10], codes[:10], none).tolist() == [0.5, 0.5, 0]
     confidence, is_right = shares.max(1), shares.argmax(1) == codes
     assert calibration.calibration_error(confidence, is_right) < 0.02
-    assert calibration.calibration_error(calibration.probabilities(logits * 3, 1.0).max(1), is_right) > 0.1
+    too_sure = calibration.probabilities(logits, np.array([3, 0]), none).max(1)
+    assert calibration.calibration_error(too_sure, is_right) > 0.1
     # Where probabilities are right, a tag is worth giving from one half on; where all are wrong, never.
     assert calibration.threshold(confidence, is_right) == pytest.approx(0.5, abs=0.05)
     assert calibration.threshold(confidence, np.zeros_like(is_right)) == 1.0
@@ -71,12 +76,10 @@ def test_a_label_that_pictures_say_nothing_of_falls_back_to_what_is_frequent() -
     rng = np.random.default_rng(2)
     frequency = np.array([0.5, 0.3, 0.2])
     codes = rng.choice(3, 4_000, p=frequency)
-    logits = np.log(frequency) + rng.normal(size=(4_000, 3)) * 2  # sure, and of nothing
-    found = calibration.temperature(logits, codes, np.log(frequency))
-    shares = calibration.probabilities(logits, found, np.log(frequency))
+    logits = np.log(frequency) + rng.normal(size=(1, 4_000, 3)) * 2  # sure, and of nothing
+    shares = calibration.probabilities(logits, calibration.weights(logits, codes, np.log(frequency)), np.log(frequency))
     assert (shares.argmax(1) == 0).mean() > 0.99 and shares.mean(0) == pytest.approx(frequency, abs=0.02)
-    alone = calibration.probabilities(logits, calibration.temperature(logits, codes))
-    assert (alone.argmax(1) == codes).mean() < 0.45 < (shares.argmax(1) == codes).mean()
+    assert (logits[0].argmax(1) == codes).mean() < 0.45 < (shares.argmax(1) == codes).mean()
 
 
 def blobs(seed: int = 0) -> fit.Examples:
@@ -116,7 +119,7 @@ def test_a_tagger_is_as_right_as_a_linear_probe_and_knows_how_sure_it_is(
     again = tagger.load(tmp_path)
     before, after = fitted.likeliest(examples.vectors), again.likeliest(examples.vectors)
     assert all(np.allclose(before[name][n], after[name][n]) for name in before for n in (0, 1))
-    assert (again.encoder, again.thresholds) == ("e-1-20d", fitted.thresholds)
+    assert (again.encoder, again.thresholds, again.weights) == ("e-1-20d", fitted.thresholds, fitted.weights)
 
 
 def test_weights_of_rare_classes_do_not_make_them_likelier_than_they_are(
@@ -130,7 +133,7 @@ def test_weights_of_rare_classes_do_not_make_them_likelier_than_they_are(
     examples = fit.Examples(rng.normal(size=(4_000, 2)).astype(np.float32), labels_of({"kind": column(*names)}))
     rows = np.arange(4_000)
     heads = fit.fit_heads(examples, rows, rows[:500], tmp_path / "fit", 1, balance=0.25)
-    shares = calibration.probabilities(tagger.logits_of(heads, examples.vectors)["kind"], 1.0)
+    shares = softmax(tagger.logits_of(heads, examples.vectors)["kind"], axis=1)
     assert shares[:, 1].mean() == pytest.approx((names == "rare").mean(), abs=0.01)
     assert np.exp(float(heads.log_weight[1] - heads.log_weight[0])) > 1.5  # and the weights are there
 
@@ -153,7 +156,8 @@ def test_a_killed_fit_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(fit, "PATIENCE", 1)
 
     def killed_in_the_ninth(heads: TaggingHeads) -> None:
-        epochs.append(heads.current_epoch)
+        if heads.deep is not None:  # not the linear probe
+            epochs.append(heads.current_epoch)
         if len(epochs) == 9:
             raise KeyError("killed")
         ended(heads)

@@ -34,6 +34,7 @@ def test_what_gives_the_answer_away_and_what_does_not() -> None:
     assert inputs.names == ["hint"] and list(given_away) == ["code"]
 
 
+@pytest.mark.filterwarnings("error:.*eval_set.*is deprecated")  # it would stand in the task's log
 def test_properties_of_a_catalogue(tmp_path: Path) -> None:
     """Also the paper's isFragile: a boolean that the type mostly tells, beside a code that tells it all."""
     data, warehouse = tmp_path / "data", tmp_path / "warehouse"
