@@ -1,7 +1,7 @@
 """The shop's log, a file a day, consistent with the purchases; and the same days as an app's analytics export.
 
 Of every basket that was bought online there is a visit: lists of articles seen, articles looked at, put in the cart,
-bought. A third of these articles were looked at in a visit of an earlier day, too: of 10 orders in a public sample of
+bought. A third of these units were looked at in a visit of an earlier day, too: of 10 orders in a public sample of
 OTTO's shop 3 had been clicked half a day to two days before. Others come, look at what suits them, and buy nothing.
 Devices are signed in from some moment on. What is wrong with the files is put in by number, and truth.json says how
 much of what: lines that are broken, delivered twice, a day late, or of bots.
@@ -26,7 +26,7 @@ from sample_data.files import atomic
 
 Ints = NDArray[np.int64]
 IDLE_VISITS = 1.0  # for each one with a purchase
-LOOKED_AT_BEFORE = 1 / 3  # share of what is bought online that was looked at on an earlier day
+LOOKED_AT_BEFORE = 1 / 3  # share of the units bought online that were looked at on an earlier day
 NEXT_DAY, MOST_DAYS_BEFORE = 0.4, 7  # share of such visits that were the day before; each day further back 0.6 times
 LOOKED_AT = 3  # articles, on average, beside one, or beside those that are bought later
 SHOWN = 4  # articles of a list, the one that is looked at among them
