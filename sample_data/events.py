@@ -1,13 +1,14 @@
 """The shop's log, a file a day, consistent with the purchases; and the same days as an app's analytics export.
 
 Of every basket that was bought online there is a visit: lists of articles seen, articles looked at, put in the cart,
-bought. Others come, look at what suits them, and buy nothing. Devices are signed in from some moment on. What is wrong
-with the files is put in by number, and truth.json says how much of what: lines that are broken, delivered twice, a day
-late, or of bots.
+bought. A third of these units were looked at in a visit of an earlier day, too: of 10 orders in a public sample of
+OTTO's shop 3 had been clicked half a day to two days before. Others come, look at what suits them, and buy nothing.
+Devices are signed in from some moment on. What is wrong with the files is put in by number, and truth.json says how
+much of what: lines that are broken, delivered twice, a day late, or of bots.
 """
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ from sample_data.customers import Customers
 from sample_data.files import atomic
 
 Ints = NDArray[np.int64]
-VISITS_WITHOUT_PURCHASE = 1.5  # for each one with
+IDLE_VISITS = 1.0  # for each one with a purchase
+LOOKED_AT_BEFORE = 1 / 3  # share of the units bought online that were looked at on an earlier day
+NEXT_DAY, MOST_DAYS_BEFORE = 0.4, 7  # share of such visits that were the day before; each day further back 0.6 times
+LOOKED_AT = 3  # articles, on average, beside one, or beside those that are bought later
 SHOWN = 4  # articles of a list, the one that is looked at among them
 SECONDS_AN_ARTICLE = 90
 BROKEN, TWICE, LATE = 0.02, 0.01, 0.01  # shares of a day's events
@@ -52,8 +56,34 @@ class Sales:
     suits: Callable[[Ints, np.random.Generator], Ints]
 
 
+@dataclass
+class Day:
+    """A day's visits on their way to its file.
+
+    Attributes:
+        number: of the day.
+        on_sale: articles on that day.
+        visitor: whose each visit is, (m,).
+        visit, article, cents: of each article looked at, (n,); `cents` is -1 where it is not bought.
+    """
+
+    number: int
+    on_sale: NDArray[np.bool_]
+    visitor: Ints
+    visit: Ints
+    article: Ints
+    cents: Ints
+
+    def add(self, visitor: Ints, visit: Ints, article: Ints) -> None:
+        """Further visits without a purchase."""
+        self.visit = np.r_[self.visit, len(self.visitor) + visit]
+        self.visitor = np.r_[self.visitor, visitor]
+        self.article = np.r_[self.article, article]
+        self.cents = np.r_[self.cents, np.full(len(article), -1)]
+
+
 class Log:
-    """Writes a day's files once the day's sales are added; only what is delivered a day late is kept meanwhile."""
+    """Writes a day's files MOST_DAYS_BEFORE later, when it is known who looked at what they bought since."""
 
     def __init__(self, out: Path, shop: Catalogue, people: Customers, days: int, seed: np.random.SeedSequence) -> None:
         self._out, self._first_day = out, DAYS - days
@@ -61,23 +91,32 @@ class Log:
         self._shop = shop
         self._articles, self._customers = shop.frame["article_id"], people.frame["customer_id"]
         self._age = people.frame["age"].fill_null(40).to_numpy()
+        self._days: deque[Day] = deque()
         self._late = pl.DataFrame()
         self._truth: Counter[str] = Counter()
         self._app_truth: Counter[str] = Counter()
 
     def write(self, day: int, sales: Sales) -> None:
+        """Take in a day's sales, each day after the one before."""
         if day < self._first_day:
             return
-        events = self._events(day, sales)
+        self._look_before(day, sales)
+        self._days.append(self._visits(day, sales))
+        while self._days[0].number <= day - MOST_DAYS_BEFORE:
+            self._deliver(self._days.popleft())
+
+    def _deliver(self, today: Day) -> None:
+        """Write the day's files."""
+        day = today.number
+        events = self._events(today)
         late = self._rng.random(len(events)) < (LATE if day < DAYS - 1 else 0)
         self._truth.update(
             events=len(events), late=int(late.sum()), purchases=int((events["event"] == "purchase").sum())
         )
-        today = pl.concat([self._late, events.filter(~late)]) if len(self._late) else events.filter(~late)
+        lines = pl.concat([self._late, events.filter(~late)]) if len(self._late) else events.filter(~late)
         self._late = events.filter(late)
-        bots = self._bots(day, sales)
-        today = pl.concat([today, bots]).sort("time")
-        texts = today.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+        texts = pl.concat([lines, self._bots(today)]).sort("time").select(pl.struct(pl.all()).struct.json_encode())
+        texts = texts.to_series()
         again = texts.sample(fraction=TWICE, seed=int(self._rng.integers(2**32)))
         broken = self._broken(texts, round(BROKEN * len(texts)))
         self._truth.update(duplicates=len(again), broken=len(broken))
@@ -89,6 +128,8 @@ class Log:
 
     def finish(self) -> None:
         """Write what is still to come, the app's products, and what was put into the files."""
+        while self._days:
+            self._deliver(self._days.popleft())
         if len(self._late):
             with atomic(self._out / "events" / "events_late.jsonl") as file:
                 self._late.write_ndjson(file)
@@ -97,19 +138,40 @@ class Log:
             with atomic(self._out / folder / "truth.json") as file:
                 file.write(json.dumps(truth, indent=1).encode())
 
-    def _events(self, day: int, sales: Sales) -> pl.DataFrame:
-        """A day's true events, in the log's columns."""
+    def _visits(self, day: int, sales: Sales) -> Day:
+        """Those in which something is bought, and the idle ones."""
         rng = self._rng
         online = np.flatnonzero(sales.online[sales.basket])
-        baskets, bought_in = np.unique(sales.basket[online], return_inverse=True)
-        idle = round(VISITS_WITHOUT_PURCHASE * len(baskets))
-        looked_at = 1 + rng.poisson(3, idle)
-        visit = np.r_[bought_in, len(baskets) + np.repeat(np.arange(idle), looked_at)]
-        who = np.r_[sales.buyer[baskets], rng.integers(0, len(self._customers), idle)]
-        on_sale = np.flatnonzero(sales.on_sale)
-        article = np.r_[sales.article[online], sales.suits(np.repeat(who[len(baskets) :], looked_at), rng)]
-        cents = np.r_[sales.cents[online], np.zeros(looked_at.sum(), np.int64)]
-        is_bought = np.arange(len(visit)) < len(online)
+        baskets, visit = np.unique(sales.basket[online], return_inverse=True)
+        found = Day(day, sales.on_sale, sales.buyer[baskets], visit, sales.article[online], sales.cents[online])
+        idle = round(IDLE_VISITS * len(baskets))
+        looked_at = np.repeat(np.arange(idle), 1 + rng.poisson(LOOKED_AT, idle))
+        who = rng.integers(0, len(self._customers), idle)
+        found.add(who, looked_at, sales.suits(who[looked_at], rng))
+        return found
+
+    def _look_before(self, day: int, sales: Sales) -> None:
+        """On earlier days, a visit of those who look before they buy: at what they buy now, and at what they do not."""
+        rng = self._rng
+        online = np.flatnonzero(sales.online[sales.basket])
+        lines = online[rng.random(len(online)) < LOOKED_AT_BEFORE]
+        days_before = np.minimum(rng.geometric(NEXT_DAY, len(sales.buyer)), MOST_DAYS_BEFORE)
+        baskets = np.unique(sales.basket[lines])
+        others = np.repeat(baskets, rng.poisson(LOOKED_AT, len(baskets)))
+        basket = np.r_[sales.basket[lines], others]
+        article = np.r_[sales.article[lines], sales.suits(sales.buyer[others], rng)]
+        for earlier in self._days:
+            there = (days_before[basket] == day - earlier.number) & earlier.on_sale[article]
+            of, visit = np.unique(basket[there], return_inverse=True)
+            earlier.add(sales.buyer[of], visit, article[there])
+
+    def _events(self, today: Day) -> pl.DataFrame:
+        """A day's true events, in the log's columns."""
+        rng, day = self._rng, today.number
+        who, visit, article, cents = today.visitor, today.visit, today.article, today.cents
+        is_bought = cents >= 0
+        is_idle = np.bincount(visit[is_bought], minlength=len(who)) == 0
+        on_sale = np.flatnonzero(today.on_sale)
         order = np.lexsort((rng.random(len(visit)), visit))
         visit, article, cents, is_bought = visit[order], article[order], cents[order], is_bought[order]
         first = np.flatnonzero(np.r_[True, visit[1:] != visit[:-1]])
@@ -119,7 +181,7 @@ class Log:
         end = start + np.bincount(visit, minlength=len(who)) * SECONDS_AN_ARTICLE
         # Signed in from the start, from the first thing put in the cart, or never.
         signed = np.where(rng.random(len(who)) < 0.5, start, end - SECONDS_AN_ARTICLE // 2)
-        signed[len(baskets) :] = np.where(rng.random(idle) < 0.4, signed[len(baskets) :], 10**9)
+        signed[is_idle & (rng.random(len(who)) >= 0.4)] = 10**9
         device = 2 * who + (rng.random(len(who)) < 0.2)
         in_list = rng.integers(0, SHOWN, len(visit))
         shown = np.repeat(np.arange(len(visit)), SHOWN)
@@ -187,10 +249,11 @@ class Log:
             "birth_date": born.set(~birth, None),
         })  # fmt: skip
 
-    def _bots(self, day: int, sales: Sales) -> pl.DataFrame:
+    def _bots(self, today: Day) -> pl.DataFrame:
         """The views of a bot, some thousand an hour."""
+        day = today.number
         second = 3 * 3600 + np.arange(BOT_EVENTS) * BOT_SECONDS
-        article = self._rng.choice(np.flatnonzero(sales.on_sale), BOT_EVENTS)
+        article = self._rng.choice(np.flatnonzero(today.on_sale), BOT_EVENTS)
         none, zero = np.full(BOT_EVENTS, -1), np.zeros(BOT_EVENTS, np.int64)
         frame = self._frame(
             day, second, "view", article, none, none, zero,

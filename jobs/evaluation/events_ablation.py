@@ -7,33 +7,49 @@ Under the weekly protocol: lists as of each label week's start, all its buyers, 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
 
-from expectations.embeddings import ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS
+from expectations.embeddings import ARTICLE_TEXT_EMBEDDINGS
 from expectations.events import EVENTS
 from jobs.evaluation.docs_section import write_section
 from jobs.evaluation.figures import Columns, difference, figures_of, map_difference
 from jobs.evaluation.filled_lists import Picks
 from jobs.evaluation.protocol import ALL_BUYERS, BUYER_SLICES, HEADLINE_K, Figure, LabelWeek, RankedHits, label_weeks
 from jobs.metrics.ranking_metrics import Truth, average_precision, recall
+from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
+from jobs.ranking import two_stage
+from jobs.ranking.candidate_retrieval import Retrieval
+from jobs.ranking.snapshot import SNAPSHOT_TABLES
 from jobs.recommenders.article_vectors import SPACES, article_vectors
 from jobs.recommenders.embedding_filtering import EmbeddingFiltering
 from jobs.recommenders.interactions import events_before
-from jobs.recommenders.recommender import Model
+from jobs.recommenders.recommender import Model, TrainingContext
+from jobs.recommenders.side_features import no_features
 from jobs.recommenders.user_based import UserBased
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, load_purchases
+from jobs.retrieval.source import TopK
 
 READS, WRITES = (*PURCHASE_TABLES, EVENTS), ()
-READS_EARLIER_RUNS = (ARTICLE_EMBEDDINGS, ARTICLE_TEXT_EMBEDDINGS)
+READS_EARLIER_RUNS = (
+    *(table for table in SNAPSHOT_TABLES if table not in PURCHASE_TABLES),
+    ARTICLE_TEXT_EMBEDDINGS,
+)
 SETTINGS = (
     "data",
     "mapping",
     "encoder",
     "embedding_dim",
     "text_encoder",
+    "training_weeks",
+    "max_epochs",
+    "extra_sources",
+    "system_epochs",
     "seed",
     "write_docs",
     "mlflow_tracking_uri",
@@ -46,8 +62,44 @@ ALONE = " on purchases alone"
 WIDTH = 100
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """What the towers of a two-stage model find by themselves, `count` of a customer."""
+
+    retrieval: Retrieval
+    count: int
+
+    def of(self, customers: Ints) -> TopK:
+        return self.retrieval.nearest(customers, self.count)
+
+
+@dataclass(frozen=True)
+class TwoTower:
+    """The first stage of a fitted two-stage model as a system of its own."""
+
+    fitted: two_stage.TwoStage
+
+    def at(self, history: Purchases, as_of_date: date, count: int) -> Nearest:
+        model = self.fitted.model
+        return Nearest(Retrieval(model.inputs, model.towers, {}, self.fitted.snapshot(history, as_of_date)), count)
+
+
+def two_stage_systems(job: Job, history: Purchases, as_of_date: date) -> dict[str, Model]:
+    """The two-stage model and its towers alone, fitted as of a date with events and without.
+
+    Raises JobError where features of a date are missing, or where there is too little to learn from.
+    """
+    settings, features, found = job.settings, no_features(history).values, dict[str, Model]()
+    for suffix, with_events in (("", True), (ALONE, False)):
+        with tempfile.TemporaryDirectory() as folder:
+            known = TrainingContext(history, as_of_date, features, settings.system_epochs, settings.seed, Path(folder))
+            model = two_stage.fit(known, job, with_events)
+        found |= {f"two_tower{suffix}": TwoTower(model), f"two_stage{suffix}": model}
+    return found
+
+
 def systems(job: Job, purchases: Purchases) -> dict[str, Model]:
-    """The systems that can be had, each with events and without."""
+    """The systems without a fit that can be had, each with events and without."""
     with_events: dict[str, UserBased | EmbeddingFiltering] = {"user_based": UserBased(job)}
     for space in SPACES:
         try:
@@ -111,7 +163,12 @@ def main(job: Job) -> str:
     purchases = load_purchases(job, before=settings.as_of_date)
     weeks = label_weeks(purchases, settings.as_of_date)
     events = [events_before(job, week.start).num_rows for week in weeks]
-    for name, model in systems(job, purchases).items():
+    models, start = systems(job, purchases), weeks[0].start
+    try:
+        models |= two_stage_systems(job, purchases.before(start), start)
+    except JobError as error:
+        print(f"two_tower and two_stage left out: {error}")
+    for name, model in models.items():
         for week in weeks:
             picks = Picks(model, week.history, week.start, WIDTH)
             week.add(name, picks.of(week.truth.customers)[1].articles)

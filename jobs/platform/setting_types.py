@@ -79,6 +79,7 @@ System = Literal[
     "embedding_text",
     "embedding_joint",
     "two_stage",
+    "two_stage_events",
 ]
 
 #: Systems (jobs.recommenders.registry) that can be candidate sources of the two-stage model: those whose fit can be

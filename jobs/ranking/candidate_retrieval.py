@@ -102,19 +102,29 @@ class Retrieval:
         snapshot = self.snapshot
         tastes = Tastes.of(snapshot, customers)
         numeric, categories = self.inputs.customer_inputs(snapshot, tastes)
-        with torch.inference_mode():
-            queries = self._towers.query_tower(
-                as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device)
-            )
         bought = self._known.recent.of(customers) if exclude_bought else None
-        require_finite("two_tower: vectors of customers", vectors := queries.cpu().numpy())
-        found = self._known.of(customers) | {TWO_TOWER: self._nearest.of(vectors, bought)}
+        nearest = self._nearest.of(self._queries(numeric, categories), bought)
+        found = self._known.of(customers) | {TWO_TOWER: nearest}
         found |= {name: source.of(customers) for name, source in self._systems.items()}
         merged = merge(found)
         if exclude_bought:
             is_bought = snapshot.bought.units_of(customers[:, None], np.maximum(merged.articles, 0)) > 0
             merged = merged._replace(articles=np.where(is_bought, NO_ARTICLE, merged.articles))
         return Candidates(customers, tastes, numeric, categories, found, merged)
+
+    def nearest(self, customers: Ints, count: int) -> TopK:
+        """What the towers alone find."""
+        numeric, categories = self.inputs.customer_inputs(self.snapshot, Tastes.of(self.snapshot, customers))
+        return self._nearest.of(self._queries(numeric, categories), count=count)
+
+    def _queries(self, numeric: Floats, categories: npt.NDArray[np.int64]) -> Floats:
+        """Tower vectors of customers with these inputs."""
+        with torch.inference_mode():
+            queries = self._towers.query_tower(
+                as_tensor(numeric).to(self.device), as_tensor(categories).to(self.device)
+            )
+        require_finite("two_tower: vectors of customers", vectors := queries.cpu().numpy())
+        return vectors
 
     def columns(self, candidates: Candidates, row: np.ndarray, column: np.ndarray) -> dict[str, Floats]:
         """Pair features, as counted and clipped, of the candidates at these places of `merged`, any one shape.

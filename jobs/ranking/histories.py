@@ -75,11 +75,23 @@ class Bought:
         return self.keys % self.size
 
 
-def affinity_weights(history: Purchases, as_of_date: date) -> sparse.csr_matrix:
-    """Customer x article weights: each unit halves every HALF_LIFE_DAYS; a row sums to one, or is empty."""
+def affinity_weights(
+    history: Purchases, as_of_date: date, events: sparse.csr_matrix | None = None
+) -> sparse.csr_matrix:
+    """Customer x article weights: each unit halves every HALF_LIFE_DAYS; a row sums to one, or is empty.
+
+    Args:
+        events: weights of what the customers met beside what they bought, by code.
+    """
     age = day_number(as_of_date) - history.day
     weight = np.exp2(-age / HALF_LIFE_DAYS)
     shape = (len(history.customer_ids), len(history.article_ids))
     total = np.bincount(history.customer, weights=weight, minlength=shape[0])
+    if events is not None:
+        total += np.asarray(events.sum(axis=1)).ravel()
     share = (weight / total[history.customer]).astype(np.float32)
-    return sparse.csr_matrix((share, (history.customer, history.article)), shape=shape)
+    bought = sparse.csr_matrix((share, (history.customer, history.article)), shape=shape)
+    if events is None:
+        return bought
+    shares = events.multiply(1 / np.where(total > 0, total, 1)[:, None])
+    return (bought + shares).astype(np.float32).tocsr()

@@ -39,6 +39,8 @@ from jobs.ranking.inputs import (
     CUSTOMER_NUMERIC,
     CUSTOMER_PLAIN,
 )
+from jobs.recommenders.interactions import customers_events, events_before
+from jobs.recommenders.weights import bought
 from jobs.retrieval.context import SourceContext
 from jobs.retrieval.images import image_embeddings
 from jobs.retrieval.purchases import PURCHASE_TABLES, Purchases, day_number, encode
@@ -72,10 +74,13 @@ class Snapshot(SourceContext):
 
     Attributes:
         customer_table, article_table: columns of the tables by code.
+        events: what customers met beside what they bought, as jobs.recommenders.interactions weighs it; None: purchases
+            alone count.
     """
 
     customer_table: Columns
     article_table: Columns
+    events: sparse.csr_matrix | None = None
 
     @cached_property
     def on_sale(self) -> npt.NDArray[np.bool_]:
@@ -127,6 +132,9 @@ class Snapshot(SourceContext):
                 yield np.frombuffer("\n".join(map(str, encoded.dictionary.to_pylist())).encode(), dtype=np.uint8)
         yield np.unique(self.product[articles], return_inverse=True)[1]
         yield self.images[articles]
+        if self.events is not None:
+            met = bought(self.events)
+            yield from (met.matrix.data, met.matrix.indices, met.matrix.indptr)
 
     @cached_property
     def bought(self) -> Bought:
@@ -146,8 +154,8 @@ class Snapshot(SourceContext):
 
     @cached_property
     def weights(self) -> sparse.csr_matrix:
-        """Customer x article matrix of recency-weighted purchases, rows summing to one."""
-        return affinity_weights(self.history, self.as_of_date)
+        """Customer x article matrix of recency-weighted purchases, and events where they count; rows sum to one."""
+        return affinity_weights(self.history, self.as_of_date, self.events)
 
     @cached_property
     def age_band_lift(self) -> Floats:
@@ -200,14 +208,22 @@ class SnapshotLoader:
         purchases: of all dates that will be asked for.
         encoder: version of the image embeddings; None: without images.
         tags_until: date of the newest tags that fill in what the catalogue does not state; None: the run's.
+        with_events: the history of a customer has what silver/events tells of them, too; the job declares the table.
 
     Attributes:
         attributes: columns of silver/articles in the order of article codes, with what tags fill in.
         predicted: how many articles have a predicted attribute, by its name.
     """
 
-    def __init__(self, job: Job, purchases: Purchases, encoder: str | None, tags_until: date | None = None) -> None:
-        self._job, self._purchases = job, purchases
+    def __init__(
+        self,
+        job: Job,
+        purchases: Purchases,
+        encoder: str | None,
+        tags_until: date | None = None,
+        with_events: bool = False,
+    ) -> None:
+        self._job, self._purchases, self._with_events = job, purchases, with_events
         self._customers = self._aligned(job.read_arrow(CUSTOMERS), "customer")
         stated = self._aligned(job.read_arrow(ARTICLES), "article")
         attributes = [name for name in ARTICLE_CATEGORIES if name in stated.column_names]
@@ -259,7 +275,13 @@ class SnapshotLoader:
             **vars(self.source_context(as_of_date)),
             customer_table=Columns(customer_numeric, _texts(CUSTOMER_CATEGORIES, customers, self._customers)),
             article_table=Columns(article_numeric, _texts(ARTICLE_CATEGORIES, articles, self.attributes)),
+            events=self._events(as_of_date),
         )
+
+    def _events(self, as_of_date: date) -> sparse.csr_matrix | None:
+        if not self._with_events:
+            return None
+        return customers_events(self._purchases, events_before(self._job, as_of_date), as_of_date)
 
     def _calendar(self, as_of_date: date) -> tuple[Floats, Floats]:
         """Share of each customer's units of the last 28 days bought at weekends, and online; NaN without any."""

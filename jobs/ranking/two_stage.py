@@ -3,6 +3,9 @@
 As of a date it is the *evaluated* fit of jobs.ranking.train: the newest week before the date picks rounds and ranker,
 and the fit learns from the weeks before that one. The same fit has the same folds and figures in
 jobs.evaluation.evaluate, which judges registered versions, each of their rankers and the funnel of the candidates.
+
+With events a customer's history, which towers and rankers compare with the articles, has what the customer looked at or
+put in the cart, too, as jobs.recommenders.interactions weighs it; repurchases are still those of purchases.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from jobs.platform.job import Job
 from jobs.ranking.fit import Weeks
 from jobs.ranking.model import TwoStageModel
 from jobs.ranking.rank import Recommender
-from jobs.ranking.snapshot import SnapshotLoader, require_features
+from jobs.ranking.snapshot import Snapshot, SnapshotLoader, require_features
 from jobs.ranking.train import check_enough, fingerprint, fit_evaluated, validated_plan
 from jobs.recommenders.recommender import TrainingContext
 from jobs.retrieval.purchases import Purchases
@@ -45,30 +48,34 @@ class RankedCandidates:
 
 @dataclass(frozen=True)
 class TwoStage:
-    """A fitted model, and the job through which it reads the feature tables of each date."""
+    """A fitted model, and the job through which it reads the feature tables, and events, of each date."""
 
     model: TwoStageModel
     job: Job
+    with_events: bool = False
 
     def at(self, history: Purchases, as_of_date: date, count: int) -> RankedCandidates:
+        return RankedCandidates(Recommender(self.model, self.snapshot(history, as_of_date)), count)
+
+    def snapshot(self, history: Purchases, as_of_date: date) -> Snapshot:
+        """What the model may know as of the date; raises JobError where its features are missing."""
         require_features(self.job, [as_of_date], ADVICE)
-        snapshot = SnapshotLoader(self.job, history, self.model.inputs.encoder, as_of_date).at(as_of_date)
-        return RankedCandidates(Recommender(self.model, snapshot), count)
+        return SnapshotLoader(self.job, history, self.model.inputs.encoder, as_of_date, self.with_events).at(as_of_date)
 
 
 #: Where features are missing.
 ADVICE = "run the weekly DAG as of the same date, with the same --training-weeks, first"
 
 
-def fit(known: TrainingContext, job: Job) -> TwoStage:
+def fit(known: TrainingContext, job: Job, with_events: bool = False) -> TwoStage:
     """Raises JobError where features are missing, or where there is too little to learn from."""
     settings, history = with_training_weeks(job, job.settings), known.history
     plan = validated_plan(settings, known.as_of_date)
     starts = [start for start in (*plan.validated, *plan.weeks) if len(history.before(start))]
     require_features(job, starts, ADVICE)
     encoder = current_encoder(settings)
-    weeks = Weeks(SnapshotLoader(job, history, encoder, known.as_of_date), history, known.seed)
+    weeks = Weeks(SnapshotLoader(job, history, encoder, known.as_of_date, with_events), history, known.seed)
     check_enough(weeks, plan)
     folder = known.folder / fingerprint(weeks, starts, encoder, settings)
     model, _, _ = fit_evaluated(plan, weeks, encoder, settings, folder)
-    return TwoStage(model, job)
+    return TwoStage(model, job, with_events)

@@ -69,10 +69,9 @@ def shoppers(history: Purchases, events: pa.Table, as_of_date: date) -> Shoppers
 
     Raises JobError where nothing was bought: what is on sale is then unknown.
     """
-    past, today = history.before(as_of_date), day_number(as_of_date)
+    past = history.before(as_of_date)
     bought = weights(past, as_of_date)
-    rows = events.filter(pc.less(events["event_date"].cast(pa.date32()), pa.scalar(as_of_date, pa.date32())))
-    rows, customer, article = _known(rows, past)
+    rows, customer, article = _known(events, past, as_of_date)
     whose = pc.coalesce(
         pc.binary_join_element_wise(CUSTOMER, rows["customer_id"], ""),
         pc.binary_join_element_wise(VISITOR, rows["visitor_id"], ""),
@@ -81,11 +80,9 @@ def shoppers(history: Purchases, events: pa.Table, as_of_date: date) -> Shoppers
     others = others.take(pc.array_sort_indices(others))
     shopper = customer.astype(np.int64)
     shopper[customer < 0] = pc.index_in(whose, value_set=others).to_numpy() + bought.shape[0]
-    day = rows["event_date"].cast(pa.date32()).cast(pa.int32()).to_numpy()
-    decay = np.exp2(-(today - day) / EVENT_HALF_LIFE_DAYS)
-    value = (rows["weight"].cast(pa.float64()).to_numpy() / WEIGHTS["purchase"] * decay).astype(np.float32)
+    day = _days(rows)
     shape = bought.shape[0] + len(others), bought.shape[1]
-    met = sparse.csr_matrix((value, (shopper, article)), shape=shape)
+    met = sparse.csr_matrix((_values(rows, as_of_date), (shopper, article)), shape=shape)
     last_day = np.zeros(shape[0], dtype=np.int32)
     last_day[past.customer] = past.day  # ascending: the last one stays
     np.maximum.at(last_day, shopper, day)
@@ -95,8 +92,31 @@ def shoppers(history: Purchases, events: pa.Table, as_of_date: date) -> Shoppers
     return Shoppers((bought + met).tocsr(), others, last_day, has_events)
 
 
-def _known(events: pa.Table, history: Purchases) -> tuple[pa.Table, Ints, Ints]:
-    """The events of articles in the catalogue that weigh something, each once, with customer (or -1) and article."""
+def customers_events(history: Purchases, events: pa.Table, as_of_date: date) -> sparse.csr_matrix:
+    """What customers met beside what they bought: the events' part of `shoppers`, (customers, articles) float32."""
+    rows, customer, article = _known(events, history, as_of_date)
+    of_customer = customer >= 0
+    shape = len(history.customer_ids), len(history.article_ids)
+    value = _values(rows, as_of_date)[of_customer]
+    return sparse.csr_matrix((value, (customer[of_customer], article[of_customer])), shape=shape)
+
+
+def _values(events: pa.Table, as_of_date: date) -> npt.NDArray[np.float32]:
+    """What each event weighs as of a date; a purchase weighs 1 on the day itself."""
+    decay = np.exp2(-(day_number(as_of_date) - _days(events)) / EVENT_HALF_LIFE_DAYS)
+    return (events["weight"].cast(pa.float64()).to_numpy() / WEIGHTS["purchase"] * decay).astype(np.float32)
+
+
+def _days(events: pa.Table) -> Ints:
+    return events["event_date"].cast(pa.date32()).cast(pa.int32()).to_numpy()
+
+
+def _known(events: pa.Table, history: Purchases, as_of_date: date) -> tuple[pa.Table, Ints, Ints]:
+    """The events before the date that count, each once, with customer (or -1) and article.
+
+    Those are the ones of articles in the catalogue that weigh something.
+    """
+    events = events.filter(pc.less(events["event_date"].cast(pa.date32()), pa.scalar(as_of_date, pa.date32())))
     article = pc.index_in(events["article_id"], value_set=history.article_ids)
     customer = pc.index_in(events["customer_id"], value_set=history.customer_ids)
     is_twice = pc.and_(pc.equal(events["event_type"], "purchase"), pc.is_valid(customer))

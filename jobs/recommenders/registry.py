@@ -64,6 +64,7 @@ SYSTEMS: dict[str, Entry] = {
         for space in ("image", "text", "joint")
     },
     "two_stage": Entry("jobs.ranking.two_stage", takes_job=True),
+    "two_stage_events": Entry("jobs.ranking.two_stage", {"with_events": True}, takes_job=True),
 }
 
 

@@ -45,6 +45,7 @@ def test_what_is_looked_at_the_day_before_helps_and_what_is_looked_at_that_day_c
     module.main(Job("evaluation.events_ablation", settings, module.READS + module.READS_EARLIER_RUNS, ()))
     said = capsys.readouterr().out
     assert "4 label weeks from" in said and "120 buyer-weeks" in said and "embedding_image left out" in said
+    assert "two_tower and two_stage left out: silver" in said or "two_tower and two_stage left out: gold" in said
     (row,) = [line for line in page.read_text().splitlines() if line.startswith("| user_based |")]
     gain = float(row.split("|")[4].split()[0])
     assert gain > 0.05 if days_ahead else gain < 0.05

@@ -7,6 +7,7 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import sparse
 
 from jobs.ranking.histories import HALF_LIFE_DAYS, Bought, affinity_weights
 from jobs.retrieval.purchases import Purchases, day_number
@@ -40,3 +41,13 @@ def test_a_purchase_halves_every_half_life() -> None:
     weights = affinity_weights(Purchases(day.astype(np.int32), ints(0, 0), ints(0, 1), ids, ids), today).toarray()
     assert weights[0].tolist() == pytest.approx([1 / 3, 2 / 3])
     assert weights[1].tolist() == [0, 0], "a customer without history has no taste"
+
+
+def test_what_was_looked_at_counts_beside_what_was_bought() -> None:
+    today = date(2020, 9, 16)
+    day = day_number(today) - ints(HALF_LIFE_DAYS, 0)
+    ids = pa.array(["a", "b", "c"])
+    looks = sparse.csr_matrix(np.array([[0.5, 0, 1], [0, 0.2, 0], [0, 0, 0]], dtype=np.float32))
+    weights = affinity_weights(Purchases(day, ints(0, 0), ints(0, 1), ids, ids), today, looks).toarray()
+    assert weights[0].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    assert weights[1].tolist() == pytest.approx([0, 1, 0]) and weights[2].tolist() == [0, 0, 0]

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from expectations.events import EVENTS
+from jobs.platform.job import Job
 from jobs.ranking.candidate_retrieval import Retrieval
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.preprocessing import Preprocessing
-from jobs.ranking.snapshot import Columns
+from jobs.ranking.snapshot import Columns, Snapshot, SnapshotLoader
 from jobs.ranking.training_set import candidate_pairs, purchase_pairs
 from jobs.retrieval.purchases import NEVER, Purchases, day_number
 from tests.jobs.ranking.conftest import (
     ARTICLES,
     CUSTOMERS,
     ENCODER,
+    EVERYONE,
     Shop,
     made_up_towers,
     make_purchases,
@@ -111,3 +116,47 @@ def test_preprocessing_learns_nothing_from_the_weeks_it_is_not_fitted_on() -> No
 
     for part in ("customers", "pairs"):
         assert getattr(fitted(shop, START), part) != getattr(fitted(other, START), part), part
+
+
+@dataclass
+class LoggedShop(Shop):
+    """With a log of views: (days before START, customer, article)."""
+
+    views: tuple[tuple[int, int, int], ...]
+
+    def exists(self, _: Any) -> bool:
+        return True
+
+    def read_arrow(self, contract: Any, columns: Any = None, where: Any = None) -> pa.Table:
+        if contract is not EVENTS:
+            return super().read_arrow(contract, columns, where)
+        schema = [("event_date", pa.date32()), ("event_type", pa.string()), ("weight", pa.float64())]
+        schema += [(name, pa.string()) for name in ("customer_id", "visitor_id", "article_id")]
+        rows = [
+            (START - timedelta(days=ago), "view", 1.0, f"c{customer:03}", None, f"{article:010}")
+            for ago, customer, article in self.views
+        ]  # of all days: a reader that leaves it to the table's partitions alone would see the future
+        names = [name for name, _ in schema]
+        return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], pa.schema(schema))
+
+
+def test_what_is_looked_at_before_the_date_is_history_and_what_comes_later_is_not() -> None:
+    shop, never_bought = make_purchases(), CUSTOMERS - 1
+
+    def known(*views: tuple[int, int, int], with_events: bool = True) -> Snapshot:
+        job = cast(Job, LoggedShop(shop, views))
+        return SnapshotLoader(job, shop, ENCODER, with_events=with_events).at(START)
+
+    before, later = ((1, never_bought, 3), (2, 0, 5)), ((0, never_bought, 7), (-1, 1, 8), (-1, never_bought - 1, 3))
+    found, forged_later, alone = known(*before), known(*before, *later), known(*before, with_events=False)
+    assert all(
+        np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        for a, b in zip(found.known(), forged_later.known(), strict=True)
+    )
+    assert (found.weights != forged_later.weights).nnz == 0
+    assert found.weights[never_bought].toarray().nonzero()[1].tolist() == [3]
+    changed = np.flatnonzero((found.weights != alone.weights).sum(axis=1))
+    assert changed.tolist() == [0, never_bought]
+    inputs = fitted(shop)
+    picks = [Retrieval(inputs, made_up_towers(inputs), {}, of).nearest(EVERYONE, 5).scores for of in (found, alone)]
+    assert np.flatnonzero((picks[0] != picks[1]).any(axis=1)).tolist() == [0, never_bought]

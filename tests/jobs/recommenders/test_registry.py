@@ -49,7 +49,9 @@ def test_arguments_and_reading_reach_the_fit(monkeypatch: pytest.MonkeyPatch) ->
     fit_of("gru_features", "every_unit")(None)  # type: ignore[arg-type]
     fit_of("als", "every_unit", job)(None)  # type: ignore[arg-type]
     fit_of("two_stage", "every_unit", job)(None)  # type: ignore[arg-type]
-    assert given == [{"cell": "gru", "with_features": True, "reading": "every_unit"}, {}, {"job": job}]
+    fit_of("two_stage_events", "every_unit", job)(None)  # type: ignore[arg-type]
+    network = {"cell": "gru", "with_features": True, "reading": "every_unit"}
+    assert given == [network, {}, {"job": job}, {"job": job, "with_events": True}]
 
 
 def test_naming_the_systems_imports_none() -> None:
