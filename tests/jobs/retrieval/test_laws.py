@@ -22,6 +22,7 @@ PERSONAL = (
     "repurchase",
     "same_product",
     "co_occurrence",
+    "product_factors",
     "similar_images",
     "popularity_department",
     "popularity_section",
@@ -127,7 +128,7 @@ def test_a_catalogue_of_one_article(name: str) -> None:
     of = source(name, facts([(AS_OF_DAY - 1, 0, 0), (AS_OF_DAY, 1, 0)], customers=2, articles=1))
     found = [[article for article in row if article != NO_ARTICLE] for row in of(codes(0, 1)).articles.tolist()]
     alone: dict[str, list[list[int]]] = {
-        own: [[0], []] for own in ("repurchase", "popularity_department", "popularity_section")
+        own: [[0], []] for own in ("repurchase", "product_factors", "popularity_department", "popularity_section")
     }
     alone |= {other: [[], []] for other in ("same_product", "co_occurrence", "similar_images")}
     assert found == alone.get(name, [[0], [0]])
