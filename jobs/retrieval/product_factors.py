@@ -18,7 +18,7 @@ from jobs.retrieval.context import SourceContext
 from jobs.retrieval.exact import ExactSearch
 from jobs.retrieval.popularity_section import decayed_units
 from jobs.retrieval.purchases import Purchases, day_number
-from jobs.retrieval.source import Floats, Source, TopK, best, best_per_group, empty_topk
+from jobs.retrieval.source import Floats, Nothing, Source, TopK, best, best_per_group, empty_topk
 
 SOURCE = "product_factors"
 COUNT = 80
@@ -43,7 +43,7 @@ class ProductFactors:
     Args:
         past: purchases before the as-of date.
         product: code of the product each article is a variant of, (articles,).
-        half_life: days after which a variant's unit counts half as much; 0: the source finds nothing.
+        half_life: days after which a variant's unit counts half as much.
     """
 
     def __init__(self, past: Purchases, as_of_date: date, product: Ints, half_life: int) -> None:
@@ -51,8 +51,7 @@ class ProductFactors:
         customers, row = np.unique(past.customer, return_inverse=True)
         products, column = np.unique(product[past.article], return_inverse=True)
         self._customers, self._products = customers, products
-        self._is_idle = not (half_life and len(past))
-        if self._is_idle:
+        if not len(past):
             return
         weight = np.exp2((past.day - day_number(as_of_date)) / HALF_LIFE_DAYS).astype(np.float32)
         trusted = sparse.csr_matrix((weight, (row, column)), shape=(len(customers), len(products)))
@@ -68,7 +67,7 @@ class ProductFactors:
 
     def of(self, customers: Ints) -> TopK:
         found = empty_topk(len(customers), COUNT)
-        if self._is_idle:
+        if not len(self._customers):
             return found
         position = np.minimum(np.searchsorted(self._customers, customers), len(self._customers) - 1)
         known = np.flatnonzero(self._customers[position] == customers)
@@ -88,7 +87,8 @@ def _root_of_share(units: Floats, group: Ints) -> Floats:
 
 
 def build(context: SourceContext) -> Source:
-    """The source as of the context's date."""
+    """The source as of the context's date; of no use where a week says enough of an article."""
     windows = context.windows
-    half_life = windows.baskets if windows.is_sparse else 0
-    return ProductFactors(context.past, context.as_of_date, context.product, half_life)
+    if not windows.is_sparse:
+        return Nothing(COUNT)
+    return ProductFactors(context.past, context.as_of_date, context.product, windows.baskets)
