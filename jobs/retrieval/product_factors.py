@@ -75,9 +75,8 @@ class ProductFactors:
         articles = self._variants.articles[near.articles]
         scores = (near.scores[:, :, None] * self._variants.scores[near.articles]).astype(np.float32)
         scores[articles == NO_ARTICLE] = 0
-        found.articles[known], found.scores[known] = best(
-            articles.reshape(len(known), -1), scores.reshape(len(known), -1), COUNT
-        )
+        shape = len(known), near.articles.shape[1] * VARIANTS
+        found.articles[known], found.scores[known] = best(articles.reshape(shape), scores.reshape(shape), COUNT)
         return found
 
 
