@@ -11,7 +11,7 @@ from jobs.platform.codes import Ints
 from jobs.retrieval.context import SourceContext
 from jobs.retrieval.purchases import day_number
 from jobs.retrieval.recent import RecentPurchases
-from jobs.retrieval.source import Floats, Source, TopK, best, best_per_row, dedupe
+from jobs.retrieval.source import Floats, Nothing, Source, TopK, best, best_per_row, dedupe
 
 SOURCE = "co_occurrence"
 COUNT = 60
@@ -97,6 +97,8 @@ class CoOccurrence:
 
 
 def build(context: SourceContext) -> Source:
-    """The source as of the context's date."""
+    """The source as of the context's date; in a sparse shop factors of products find more in as many candidates."""
     windows = context.windows
+    if windows.is_sparse:
+        return Nothing(COUNT)
     return CoOccurrence(context.recent, context.as_of_date, windows.baskets, windows.basket_half_life)

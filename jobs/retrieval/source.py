@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +32,16 @@ class Source(Protocol):
 
     def of(self, customers: Ints) -> TopK:
         """What it finds for these customers, one row each."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A source that has no place in a shop of this size: it finds nothing."""
+
+    count: int
+
+    def of(self, customers: Ints) -> TopK:
+        return empty_topk(len(customers), self.count)
 
 
 def empty_topk(customers: int, count: int) -> TopK:

@@ -43,6 +43,11 @@ class Windows(NamedTuple):
         stretch = popular // CHOICES[0]
         return cls(popular, 28 * stretch, 56 * stretch, 14 * stretch, first)
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether a week's units are too few to tell articles apart."""
+        return self.popular > CHOICES[0]
+
     def __str__(self) -> str:
         return (
             f"best sellers of {self.popular} days, variants and look-alikes sold in {self.selling}, baskets of "

@@ -53,6 +53,7 @@ CASES = [
     ("two_tower", {"is_bought_by_age_band": True}, "People your age bought this lately"),
     ("two_tower", {"has_history": False}, "Chosen for customers like you"),
     ("co_occurrence", {}, "Chosen by people who bought what you did"),
+    ("product_factors", {}, "Bought by people who shop like you"),
     ("als", {}, "Matches what you bought"),
     ("item_knn", {}, "Chosen by people who bought what you did"),
     ("user_knn", {}, "Chosen by people who bought what you did"),

@@ -15,6 +15,7 @@ from jobs.retrieval.context import SourceContext
 from jobs.retrieval.fallbacks import Fallbacks, Ranking
 from jobs.retrieval.purchases import NEVER, Purchases, day_number
 from jobs.retrieval.source import TopK, listed_only
+from jobs.retrieval.windows import Windows
 from tests.jobs.recommenders.shops import known
 from tests.jobs.retrieval.small import everyone, on, purchases
 
@@ -41,8 +42,13 @@ def context(history: Purchases) -> SourceContext:
 
 def picks(history: Purchases) -> dict[str, np.ndarray]:
     """Everyone's, by all that needs no network."""
-    what, who = context(history), everyone(history)
-    found = {name: lists.articles for name, lists in HeuristicSources(what).of(who).items()}
+    who, found = everyone(history), {}
+    for popular in (7, 14):  # some sources have a place in a sparse shop alone, and some elsewhere
+        what = context(history)
+        vars(what)["windows"] = Windows(popular, 4 * popular, 8 * popular, 2 * popular, 0.0)
+        lists = {name: lists.articles for name, lists in HeuristicSources(what).of(who).items()}
+        found |= {name: articles for name, articles in lists.items() if (articles != NO_ARTICLE).any()}
+    assert found.keys() == lists.keys()
     for fallback, exclude_bought in (("fallbacks", False), ("fallbacks of what is new", True)):
         fallbacks = Fallbacks(what, what.recent, exclude_bought)
         found[fallback] = fallbacks.complete(who, Ranking.empty(CUSTOMERS), ARTICLES).articles
@@ -78,6 +84,7 @@ def test_it_still_leads_to_what_was_bought_with_it() -> None:
     history = replace(purchases(rows, 3, ARTICLES), delisted_date=delisted_date)
     nothing = np.zeros(ARTICLES, dtype=np.int32)
     what = SourceContext(history, AS_OF, nothing, nothing, nothing, np.zeros(3, np.int32), np.zeros((ARTICLES, 0)))
+    vars(what)["windows"] = Windows(7, 28, 56, 14, 9.0)
     found = HeuristicSources(what).of(np.array([2], dtype=np.int32))
     assert found["co_occurrence"].articles[0, 0] == 5 and found["repurchase"].articles.max() == NO_ARTICLE
     assert history.articles_sold()[GONE] and not history.before(AS_OF).articles_on_sale()[GONE]

@@ -22,10 +22,13 @@ PERSONAL = (
     "repurchase",
     "same_product",
     "co_occurrence",
+    "product_factors",
     "similar_images",
     "popularity_department",
     "popularity_section",
 )
+#: They have no place in a sparse shop, as the small ones here are.
+OF_LARGE_SHOPS = ("co_occurrence", "popularity_age_band")
 AS_OF_DAY = 60
 LINES = st.lists(st.tuples(st.integers(0, AS_OF_DAY + 9), st.integers(0, 5), st.integers(0, 7)), max_size=40)
 each_source = pytest.mark.parametrize("name", COUNTS)
@@ -50,6 +53,8 @@ def facts(lines: list[tuple[int, int, int]], customers: int = 7, articles: int =
 
 def source(name: str, of: SourceContext) -> Callable[[Ints], TopK]:
     """The source of that name: customers -> what it finds."""
+    if name in OF_LARGE_SHOPS:
+        vars(of)["windows"] = windows.Windows(7, 28, 56, 14, 9.0)
     if name != two_tower.SOURCE:
         known = HeuristicSources(of)
         return lambda customers: known.of(customers)[name]
@@ -63,6 +68,16 @@ def source(name: str, of: SourceContext) -> Callable[[Ints], TopK]:
 def assert_same(found: TopK, other: TopK) -> None:
     assert found.articles.tolist() == other.articles.tolist()
     np.testing.assert_array_equal(found.scores, other.scores)
+
+
+def test_a_sparse_shop_has_factors_in_place_of_neighbours_and_age_bands() -> None:
+    shop = facts([(AS_OF_DAY - 1, customer, article) for customer in range(2) for article in range(3)])
+    sparse = HeuristicSources(shop).of(codes(0))
+    vars(shop)["windows"] = windows.Windows(7, 28, 56, 14, 9.0)
+    dense = HeuristicSources(shop).of(codes(0))
+    for name in (*OF_LARGE_SHOPS, "product_factors"):
+        found = [(of[name].articles != NO_ARTICLE).any() for of in (sparse, dense)]
+        assert found == [name not in OF_LARGE_SHOPS, name in OF_LARGE_SHOPS], name
 
 
 def test_every_source_is_known_or_the_two_towers_or_a_system() -> None:
@@ -127,7 +142,7 @@ def test_a_catalogue_of_one_article(name: str) -> None:
     of = source(name, facts([(AS_OF_DAY - 1, 0, 0), (AS_OF_DAY, 1, 0)], customers=2, articles=1))
     found = [[article for article in row if article != NO_ARTICLE] for row in of(codes(0, 1)).articles.tolist()]
     alone: dict[str, list[list[int]]] = {
-        own: [[0], []] for own in ("repurchase", "popularity_department", "popularity_section")
+        own: [[0], []] for own in ("repurchase", "product_factors", "popularity_department", "popularity_section")
     }
     alone |= {other: [[], []] for other in ("same_product", "co_occurrence", "similar_images")}
     assert found == alone.get(name, [[0], [0]])
