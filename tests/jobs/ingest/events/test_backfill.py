@@ -25,7 +25,7 @@ def known_of(data: Path, day: date) -> list[list[tuple]]:
     as_of = day.replace(day=day.day + 1)
     where = {EVENTS: ("event_date", day), BOT_EVENTS: ("event_date", day), VISITORS: ("as_of_date", as_of)}
     return [
-        [row[1:] for row in rows(data, table, column, *table.column_names) if row[0] == value]
+        [row for row in rows(data, table, *table.column_names) if row[table.column_names.index(column)] == value]
         for table, (column, value) in where.items()
     ]
 
