@@ -86,6 +86,9 @@ class Merged(NamedTuple):
 def merge(found: Mapping[str, TopK]) -> Merged:
     """Candidates of all sources, each article once per customer."""
     order = [name for name in SOURCES if name in found]
+    # Columns that nobody's row fills cost time in every step below, and a source may have found nothing at all.
+    widths = [int((found[name].articles != NO_ARTICLE).any(axis=0).sum()) for name in order]
+    found = {name: TopK(*(part[:, :width] for part in found[name])) for name, width in zip(order, widths, strict=True)}
     articles = np.concatenate([found[name].articles for name in order], axis=1)
     rows, columns = articles.shape
     # Equal articles lie together when sorted, the one of the first source ahead: all point at its column.
@@ -108,7 +111,6 @@ def merge(found: Mapping[str, TopK]) -> Merged:
         whole[place[:, own][where]] = np.broadcast_to(values, where.shape)[where]
         return whole.reshape(rows, width)
 
-    widths = [found[name].articles.shape[1] for name in order]
     sources = np.repeat([SOURCES.index(name) for name in order], widths)
     merged = Merged(
         articles=placed(articles, slice(columns), is_kept, NO_ARTICLE, np.int32),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.retrieval import two_tower, windows
-from jobs.retrieval.candidates import MODULES, SOURCES, SYSTEMS, HeuristicSources
+from jobs.retrieval.candidates import MODULES, SOURCES, SYSTEMS, HeuristicSources, merge
 from jobs.retrieval.context import SourceContext
 from jobs.retrieval.source import TopK
 from tests.jobs.retrieval.small import codes, everyone, on, purchases
@@ -55,6 +55,8 @@ def source(name: str, of: SourceContext) -> Callable[[Ints], TopK]:
     """The source of that name: customers -> what it finds."""
     if name in OF_LARGE_SHOPS:
         vars(of)["windows"] = windows.Windows(7, 28, 56, 14, 9.0)
+    if name == "product_factors":  # which has none elsewhere
+        vars(of)["windows"] = windows.Windows(14, 56, 112, 28, 1.0)
     if name != two_tower.SOURCE:
         known = HeuristicSources(of)
         return lambda customers: known.of(customers)[name]
@@ -78,6 +80,8 @@ def test_a_sparse_shop_has_factors_in_place_of_neighbours_and_age_bands() -> Non
     for name in (*OF_LARGE_SHOPS, "product_factors"):
         found = [(of[name].articles != NO_ARTICLE).any() for of in (sparse, dense)]
         assert found == [name not in OF_LARGE_SHOPS, name in OF_LARGE_SHOPS], name
+    merged = merge(dense)
+    assert np.isnan(merged.ranks["product_factors"]).all() and merged.articles.shape == merged.ranks["repurchase"].shape
 
 
 def test_every_source_is_known_or_the_two_towers_or_a_system() -> None:
@@ -157,5 +161,5 @@ def test_a_week_or_a_whole_history_without_purchases(
     found = source(name, facts(lines))(codes(0, 1, 6)).articles
     past = [line for line in lines if line[0] < AS_OF_DAY]
     # What they find need not have sold lately.
-    everlasting = name in ("repurchase", "popularity", "popularity_section", "two_tower")
+    everlasting = name in ("repurchase", "product_factors", "popularity", "popularity_section", "two_tower")
     assert (found != NO_ARTICLE).any() == bool(past and everlasting)
