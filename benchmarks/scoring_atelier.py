@@ -15,7 +15,6 @@ import faiss
 import numpy as np
 import torch
 
-from expectations.recommendations import CANDIDATES
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
 from jobs.platform.tracking import load_model_folder, use_tracking
@@ -24,8 +23,8 @@ from jobs.ranking.model import FINAL, TwoStageModel, fit_folder
 from jobs.ranking.model_registry import Champion, version_of_run
 from jobs.ranking.pairs import Tastes
 from jobs.ranking.rank import CORES, use_one_thread
-from jobs.ranking.score import score
-from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.score import READS, READS_EARLIER_RUNS, WRITES, score
+from jobs.ranking.snapshot import SnapshotLoader
 from jobs.retrieval.purchases import load_purchases
 from jobs.retrieval.two_tower import COUNT, NearestArticles
 
@@ -83,5 +82,6 @@ if __name__ == "__main__":
     warehouse, as_of, out, what = sys.argv[1:]
     settings = Settings(as_of_date=as_of, warehouse=warehouse)  # type: ignore[arg-type]
     use_tracking(settings)
-    found = {"score": scored, "search": searched}[what](Job("ranking.score", settings, SNAPSHOT_TABLES, (CANDIDATES,)))
+    job = Job("ranking.score", settings, READS + READS_EARLIER_RUNS, WRITES)
+    found = {"score": scored, "search": searched}[what](job)
     Path(out).write_text(json.dumps(found))

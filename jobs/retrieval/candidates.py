@@ -86,9 +86,13 @@ class Merged(NamedTuple):
 def merge(found: Mapping[str, TopK]) -> Merged:
     """Candidates of all sources, each article once per customer."""
     order = [name for name in SOURCES if name in found]
-    # Columns that nobody's row fills cost time in every step below, and a source may have found nothing at all.
-    widths = [int((found[name].articles != NO_ARTICLE).any(axis=0).sum()) for name in order]
-    found = {name: TopK(*(part[:, :width] for part in found[name])) for name, width in zip(order, widths, strict=True)}
+    # Columns beyond those that any row fills cost time in every step below; a source may have found nothing at all.
+    filled = [(found[name].articles != NO_ARTICLE).any(axis=0) for name in order]
+    widths = [int(np.flatnonzero(is_filled).max(initial=-1)) + 1 for is_filled in filled]
+    found = {
+        name: TopK(found[name].articles[:, :width], found[name].scores[:, :width])
+        for name, width in zip(order, widths, strict=True)
+    }
     articles = np.concatenate([found[name].articles for name in order], axis=1)
     rows, columns = articles.shape
     # Equal articles lie together when sorted, the one of the first source ahead: all point at its column.
