@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import sys
@@ -99,3 +100,18 @@ def naming_store(*more: type[Exception]) -> Iterator[None]:
             words += "; another process holds it, run again once that has ended"
         error.add_note(words)
         raise
+
+
+@contextmanager
+def without_warning(start: str) -> Iterator[None]:
+    """Keep MLflow from logging a message of models that starts so."""
+    logger = logging.getLogger("mlflow.models.model")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(start)
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)

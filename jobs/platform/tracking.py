@@ -25,7 +25,14 @@ from mlflow.exceptions import MlflowException
 
 from jobs.platform.checksums import verify_checksums, write_checksums
 from jobs.platform.errors import JobError
-from jobs.platform.mlflow_runs import PROCESS, close_stale_runs, ends_as_it_ends, naming_store, this_process
+from jobs.platform.mlflow_runs import (
+    PROCESS,
+    close_stale_runs,
+    ends_as_it_ends,
+    naming_store,
+    this_process,
+    without_warning,
+)
 from jobs.platform.packaging import imports_of
 from jobs.platform.settings import Settings
 
@@ -171,13 +178,14 @@ def log_pyfunc(
     client, needs = mlflow.MlflowClient(), imports_of(modules)
     with tempfile.TemporaryDirectory() as scratch:
         code, further = Path(scratch, "code"), Path(scratch, "further")
-        logged = mlflow.pyfunc.log_model(
-            name=name,
-            loader_module=modules[0],
-            code_paths=[str(package) for package in needs.copy_files(code)],
-            pip_requirements=list(needs.requirements),
-            **model,
-        )
+        with without_warning("Failed to validate serving input"):  # it is tried before the checksums are there
+            logged = mlflow.pyfunc.log_model(
+                name=name,
+                loader_module=modules[0],
+                code_paths=[str(package) for package in needs.copy_files(code)],
+                pip_requirements=list(needs.requirements),
+                **model,
+            )
         files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=str(Path(scratch, "logged")))
         further.mkdir()
         digest = write_checksums(Path(files), further)

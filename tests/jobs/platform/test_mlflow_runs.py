@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import sqlite3
@@ -22,7 +23,7 @@ from jobs.platform import tracking
 from jobs.platform.code import ROOT
 from jobs.platform.errors import headline
 from jobs.platform.lightning import RunLogger, fit
-from jobs.platform.mlflow_runs import ABANDONED_DAYS, PROCESS, this_process
+from jobs.platform.mlflow_runs import ABANDONED_DAYS, PROCESS, this_process, without_warning
 from jobs.platform.settings import Settings
 from lightning_modules.pairs import PairDataModule
 from lightning_modules.ranker import Ranker
@@ -141,3 +142,16 @@ def test_a_damaged_checkpoint_is_dropped_with_one_line(
     assert fit_small(tmp_path, 2) == 2
     (said,) = [line for line in capsys.readouterr().out.splitlines() if "checkpoint" in line]
     assert said.startswith(f"{tmp_path / name}: damaged checkpoint (") and said.endswith("the fit starts afresh")
+
+
+def test_only_the_named_warning_of_mlflow_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("mlflow.models.model")
+    logger.addHandler(caplog.handler)
+    try:
+        with without_warning("Failed to validate"):
+            logger.warning("Failed to validate serving input example")
+            logger.warning("Another")
+        logger.warning("Failed to validate, afterwards")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert list(dict.fromkeys(caplog.messages)) == ["Another", "Failed to validate, afterwards"]
