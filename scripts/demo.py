@@ -27,8 +27,8 @@ from scripts.airflow_api import DAG_ID, AirflowApi
 from scripts.services import HOME, ROOT, ServiceError, Services, connect, start_airflow
 
 SAMPLE = ROOT / "data" / "sample"
-#: Some customers of a large shop, which are sparser than a small shop's, and pictures of the newest articles.
-SAMPLED = ("--scale", "0.1", "--customers", "5000", "--images", "2000")
+#: Some customers of a larger shop, which are sparser than a small shop's, and all pictures, as real catalogues have.
+SAMPLED = ("--scale", "0.05", "--customers", "5000", "--images", "all")
 JOBS_PYTHON = str(ROOT / ".venv" / "jobs" / "bin" / "python")
 POLL_SECONDS = 2.0
 WEDNESDAY = 2

@@ -27,7 +27,7 @@ from tests.jobs.platform.things import ungated
 #: The job that the runs pass themselves off as.
 JOB = str(Path(__file__).resolve().parents[2] / "jobs" / "publish" / "recommendations.py")
 DAY, WEEK_BEFORE = date(2020, 9, 16), date(2020, 9, 9)
-SECONDS = 60
+SECONDS = 180
 
 #: Each run is forked from a process that has loaded everything, once, and started no thread.
 PROCESSES = multiprocessing.get_context("forkserver")
