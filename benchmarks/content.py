@@ -51,7 +51,7 @@ from jobs.similarity.vectors import VECTOR_TABLES, load_vectors
 PAGE, SECTION, RESULT = ROOT / "docs" / "results" / "similarity.md", "content", RESULTS / "content.json"
 #: Dimensions that are kept, as of the pictures; candidates that are compared; and the part that has pictures.
 DIMENSIONS, CANDIDATES = 256, 100
-PART = 0.19  # as in the demo's shop
+PART = 0.19
 
 
 def newest(count: int, seed: int) -> npt.NDArray[np.bool_]:

@@ -144,5 +144,5 @@ def test_which_articles_have_pictures_does_not_depend_on_what_sells(tmp_path: Pa
     drawn = {name: {path.stem for path in (tmp_path / name).rglob("*.jpg")} for name in ("few", "many")}
     sold = {name: set(read(tmp_path / name / "transactions_train.csv")["article_id"]) for name in drawn}
     assert drawn["few"] == drawn["many"] and sold["few"] != sold["many"]
-    assert drawn["many"] - sold["many"], "what nobody bought has pictures, too"
+    assert drawn["many"] - sold["many"], "articles without a purchase have pictures, too"
     assert drawn["many"] <= set(read(tmp_path / "many" / "articles.csv")["article_id"][-40:])

@@ -113,7 +113,7 @@ def test_the_joined_encoder_has_both_in_a_picture(tmp_path: Path) -> None:
 
 
 def test_every_picture_that_opens_has_features() -> None:
-    """Also those on which no garment can be told from its background, and of any mode and shape."""
+    """Also those on which a garment looks like its background, and of any mode and shape."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype=np.uint8))
     modes = [noise.convert(mode) for mode in ("L", "1", "P", "LA", "RGBA", "CMYK", "LAB", "I")]
     flat = [Image.new("RGB", (40, 60), colour) for colour in ("white", "black", "grey")]

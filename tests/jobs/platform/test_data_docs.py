@@ -221,18 +221,22 @@ def test_publishes_at_once_are_all_listed(tmp_path, what):
     assert beside == [[a, b] for a, b in zip(["-", *weeks], [*weeks[1:], "-"], strict=False)]
 
 
-def test_a_run_that_comes_between_two_others_while_the_later_one_is_listed_keeps_its_links(tmp_path, monkeypatch):
+def overtake(monkeypatch: pytest.MonkeyPatch, root: Path, publishes: list[dict[str, str]]) -> None:
+    """Let others publish, the last one first, each between a publish's reading and its writing."""
     listing = data_docs._listing
-    first = add(tmp_path, run="week 2", as_of="2020-09-02")
-    come = [{"run": "week 4", "as_of": "2020-09-04"}]
 
     def overtaken(*args):
         stale = list(listing(*args))
-        if come:
-            add(tmp_path, **come.pop())
+        if publishes:
+            add(root, **publishes.pop())
         return stale
 
     monkeypatch.setattr(data_docs, "_listing", overtaken)
+
+
+def test_a_run_that_comes_between_two_others_while_the_later_one_is_listed_keeps_its_links(tmp_path, monkeypatch):
+    first = add(tmp_path, run="week 2", as_of="2020-09-02")
+    overtake(monkeypatch, tmp_path, [{"run": "week 4", "as_of": "2020-09-04"}])
     last = add(tmp_path, run="week 6", as_of="2020-09-06")
     between = Path(site(str(tmp_path), "week 4"), last.name)
     assert [Page(path).beside() for path in (first, between, last)] == [
@@ -243,16 +247,8 @@ def test_a_run_that_comes_between_two_others_while_the_later_one_is_listed_keeps
 
 
 def test_a_publish_between_reading_and_writing_is_listed(tmp_path, monkeypatch):
-    listing = data_docs._listing
     beside = [{"run": "week 23", "as_of": "2020-09-23"}, {"job": "a.c", "run": "week 16"}]
-
-    def overtaken(*args):
-        stale = list(listing(*args))
-        if beside:
-            add(tmp_path, **beside.pop())
-        return stale
-
-    monkeypatch.setattr(data_docs, "_listing", overtaken)
+    overtake(monkeypatch, tmp_path, beside)
     page = add(tmp_path, run="week 16")
     assert not beside
     assert sorted(runs_listed(tmp_path)) == ["week 16", "week 23"]
