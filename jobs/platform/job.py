@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pyarrow as pa
@@ -64,7 +66,10 @@ class Job:
 
         from jobs.platform.spark import spark_session
 
-        self._owns_spark = self._owns_spark or SparkSession.getActiveSession() is None
+        if SparkSession.getActiveSession() is None:
+            self._owns_spark = True
+            # The gates bring Great Expectations. Both take seconds, and most of Spark's start is Java's own work.
+            Thread(target=importlib.import_module, args=("jobs.platform.gates",)).start()
         return spark_session(self.name)
 
     def close(self) -> None:
