@@ -11,6 +11,8 @@ from jobs.retrieval.purchases import Purchases
 
 #: Units that the articles of a window have sold on average, so that its order is more than chance.
 UNITS_PER_ARTICLE = 2.5
+#: Below so many a week factors of products find more than neighbours of articles (docs/results/two_stage.md).
+SPARSE_BELOW = 5.0
 #: Of these windows the shortest with as many is taken, else the last.
 CHOICES = (7, 14, 28)
 
@@ -46,7 +48,7 @@ class Windows(NamedTuple):
     @property
     def is_sparse(self) -> bool:
         """Whether a week's units are too few to tell articles apart."""
-        return self.popular > CHOICES[0]
+        return self.units_per_article < SPARSE_BELOW
 
     def __str__(self) -> str:
         return (

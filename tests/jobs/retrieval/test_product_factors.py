@@ -60,6 +60,6 @@ def context(rows: list[tuple[int, int, int]]) -> SourceContext:
 
 
 def test_only_where_a_week_has_few_units_of_an_article() -> None:
-    busy = [*ROWS, *((99, customer, article) for customer in range(3) for article in range(16))]
+    busy = [*ROWS, *((99, customer, article) for customer in range(5) for article in range(16))]
     assert found_by(product_factors.build(context(busy)), 0) == [{}]
     assert found_by(product_factors.build(context(ROWS)), 0) != [{}]

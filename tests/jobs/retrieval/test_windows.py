@@ -25,3 +25,8 @@ def test_the_shortest_window_with_enough_units_per_article(sold_every: int, popu
 
 def test_a_shop_that_sold_nothing_has_the_longest() -> None:
     assert Windows.of(purchases([], customers=1, articles=1), on(AS_OF_DAY)).popular == CHOICES[-1]
+
+
+@pytest.mark.parametrize(("units", "is_sparse"), [(4.9, True), (5.0, False)])
+def test_a_shop_is_sparse_below_five_units_of_an_article_a_week(units: float, is_sparse: bool) -> None:
+    assert Windows(7, 28, 56, 14, units).is_sparse is is_sparse
