@@ -66,11 +66,16 @@ class Job:
 
         from jobs.platform.spark import spark_session
 
-        if SparkSession.getActiveSession() is None:
-            self._owns_spark = True
-            # The gates bring Great Expectations. Both take seconds, and most of Spark's start is Java's own work.
-            Thread(target=importlib.import_module, args=("jobs.platform.gates",)).start()
-        return spark_session(self.name)
+        if SparkSession.getActiveSession() is not None:
+            return spark_session(self.name)
+        self._owns_spark = True
+        # Every publish needs Great Expectations, whose import takes seconds: so long does Java take to start.
+        gates = Thread(target=importlib.import_module, args=("jobs.platform.gates",))
+        gates.start()
+        try:
+            return spark_session(self.name)
+        finally:
+            gates.join()  # before imports of ours: modules that import each other are not safe in two threads at once
 
     def close(self) -> None:
         """Stop Spark, if this job started it: its Python workers then end before their Java does."""
