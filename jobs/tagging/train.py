@@ -180,7 +180,10 @@ def with_activations(job: Job, catalogue: Catalogue, work: Path) -> Catalogue:
 
 def how(tagger: Tagger) -> str:
     """In words, what the encoder is to the tagger."""
-    return f"its last {tagger.tuned_blocks} blocks trained further" if tagger.tail else "frozen"
+    if not tagger.tail:
+        return "frozen"
+    blocks = "block" if tagger.tuned_blocks == 1 else f"{tagger.tuned_blocks} blocks"
+    return f"its last {blocks} trained further"
 
 
 def main(job: Job) -> str:
