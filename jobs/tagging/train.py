@@ -104,7 +104,7 @@ def judged(job: Job, catalogue: Catalogue, work: Path, run_id: str) -> tuple[Tag
 
 
 def mean_accuracy(tagger: Tagger, inputs: Floats, examples: Examples, rows: Ints) -> float:
-    """Mean over the examples' labels of the share of tags that are the stated value; 0 for a label it does not know.
+    """Mean over the labels of the share of tags that are the stated value; 0 for a label that it was not fitted on.
 
     Args:
         inputs: of those rows, as the tagger takes them.
@@ -114,8 +114,9 @@ def mean_accuracy(tagger: Tagger, inputs: Floats, examples: Examples, rows: Ints
         codes = examples.labels.codes[rows, place]
         known = codes != NO_LABEL
         if known.any():
-            says = np.array(tagger.classes.get(name, [""]), dtype=object)[found[name][0][known] if name in found else 0]
-            shares.append(float((says == np.array(values, dtype=object)[codes[known]]).mean()))
+            predicted = found[name][0][known] if name in found else 0
+            tags = np.array(tagger.classes.get(name, [""]), dtype=object)[predicted]
+            shares.append(float((tags == np.array(values, dtype=object)[codes[known]]).mean()))
     return float(np.mean(shares)) if shares else 0.0
 
 
