@@ -72,6 +72,14 @@ def test_weights_and_threshold() -> None:
     assert calibration.threshold(confidence, np.zeros_like(is_right)) == 1.0
 
 
+def test_weights_are_estimated_from_a_sample_of_many_articles(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    logits, none = rng.normal(size=(1, 20_000, 3)) * 2, np.zeros(3)
+    codes = np.array([rng.choice(3, p=p) for p in calibration.probabilities(logits, np.array([1, 0]), none)])
+    monkeypatch.setattr(calibration, "LOGITS", 3 * 4_000)
+    assert calibration.weights(logits, codes, none)[0] == pytest.approx(1, abs=0.1)
+
+
 def test_a_label_that_pictures_say_nothing_of_falls_back_to_what_is_frequent() -> None:
     rng = np.random.default_rng(2)
     frequency = np.array([0.5, 0.3, 0.2])
