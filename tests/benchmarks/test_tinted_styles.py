@@ -33,7 +33,7 @@ def test_variants_of_a_photograph_are_one_product_in_other_colours() -> None:
 
 
 def test_faults_of_records_and_pictures(tmp_path: Path) -> None:
-    before = [record for _, _, record in styles(np.arange(10).repeat(40), seed=1)]
+    before = [record for _, _, record in styles(np.arange(10).repeat(150), seed=1)]
     after = [dict(record) for record in before]
     wrong = add_faults(after, np.random.default_rng(1))
     assert len(wrong) >= len(before) // 40

@@ -123,6 +123,8 @@ def test_a_tagger_is_as_right_as_a_linear_probe_and_knows_how_sure_it_is(
         assert value[name, "calibration_error"] < 0.08
         assert value[name, "accuracy_answered"] >= value[name, "accuracy"]
 
+    probe = fit.linear_probe(fitted, examples, validation)
+    assert [network.hparams["hidden"] for network in probe.networks] == [0] and len(fitted.networks) == 2
     fitted.save(tmp_path)
     again = tagger.load(tmp_path)
     before, after = fitted.likeliest(examples.vectors), again.likeliest(examples.vectors)
