@@ -1,6 +1,6 @@
 """Fashion-MNIST as a catalogue in the shape of Fashion Product Images: photographs, each tinted in a few colours.
 
-    python -m benchmarks.tinted_styles /data/fashion_mnist data/tinted
+    python -m benchmarks.tinted_styles /data/fashion_mnist data/tinted [--faults]
 
 What a photograph shows is as its data set says: articleType, subCategory and masterCategory. Colours are those of
 the tint, in a few shades. Gender, season and usage are drawn, with odds that depend on the type: no tagger can be right
@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks.fashion_mnist import read
 from sample_data.files import atomic
-from sample_data.styles import HEADER, SMALL
+from sample_data.styles import BLANK, COMMA, FULL_SIZE, HEADER, LARGE, NO_COLOUR, SMALL, WITHOUT_PICTURE
 
 #: Of each class: articleType, subCategory, masterCategory, odds of women, of sports and of summer.
 TYPES = (
@@ -41,6 +41,8 @@ PALETTE = {
 }  # fmt: skip
 #: Standard deviation of a tint's shades; colours of a photograph at most.
 SHADE, VARIANTS = 8, 3
+#: Faults: one style in so many has another type's labels, no usage, a grey picture, one that is cut off.
+WRONG, NO_USAGE, GREY, CUT_OFF = 40, 70, 50, 100
 
 
 def tinted(grey: np.ndarray, rgb: np.ndarray) -> Image.Image:
@@ -76,21 +78,60 @@ def styles(classes: np.ndarray, seed: int) -> list[tuple[int, str, dict[str, str
     return found
 
 
-def write(data: Path, out: Path, photographs: int, seed: int) -> int:
+def add_faults(records: list[dict[str, str]], rng: np.random.Generator) -> list[str]:
+    """Change some records; returns the ids of those with another type's labels."""
+    wrong = []
+    for n, record in enumerate(records):
+        if n % COMMA == 3:
+            record["productDisplayName"] += ", pack of 2, boxed"
+        if n % BLANK == 7:
+            record["season"] = ""
+        if n % NO_COLOUR == 9:
+            record["baseColour"] = "NA"
+        if n % NO_USAGE == 13:
+            record["usage"] = "NA"
+        if n % WRONG == 17:
+            others = [each for each in TYPES if each[0] != record["articleType"]]
+            kind, sub, master, *_ = others[rng.integers(len(others))]
+            record |= {"articleType": kind, "subCategory": sub, "masterCategory": master}
+            wrong.append(record["id"])
+    records[0]["articleType"] = "Umbrella Stand"
+    return wrong
+
+
+def encoded(picture: Image.Image, number: int, has_faults: bool) -> bytes:
+    """The JPEG of style `number`."""
+    if has_faults and number % FULL_SIZE == 11:
+        picture = picture.resize(LARGE)
+    if has_faults and number % GREY == 21:
+        picture = picture.convert("L")
+    jpeg = io.BytesIO()
+    picture.save(jpeg, "JPEG", quality=88)
+    content = jpeg.getvalue()
+    return content[: len(content) // 2] if has_faults and number % CUT_OFF == 31 else content
+
+
+def write(data: Path, out: Path, photographs: int, seed: int, has_faults: bool = False) -> int:
     """Write styles.csv and images/ below `out`, of so many of the test photographs in `data`; returns the styles."""
     pixels, classes = read(data, "t10k")
     rng = np.random.default_rng([seed, 1])
     chosen = rng.choice(len(pixels), min(photographs, len(pixels)), replace=False)
     found = styles(classes[chosen], seed)
-    lines = [",".join(HEADER), *(",".join(record.values()) for _, _, record in found)]
+    records, without = [record for _, _, record in found], set[int]()
+    if has_faults:
+        without = set(np.linspace(1, len(found) - 1, WITHOUT_PICTURE).astype(int).tolist())
+        wrong = add_faults(records, np.random.default_rng([seed, 2]))
+        with atomic(out / "wrong_labels.csv") as file:
+            file.write(("\n".join(["id", *wrong]) + "\n").encode())
+    lines = [",".join(HEADER), *(",".join(record.values()) for record in records)]
     with atomic(out / "styles.csv") as file:
         file.write(("\n".join(lines) + "\n").encode())
-    for photograph, colour, record in found:
+    for n, (photograph, colour, record) in enumerate(found):
         rgb = np.array(PALETTE[colour]) + rng.normal(0, SHADE, 3)
-        jpeg = io.BytesIO()
-        tinted(pixels[chosen[photograph]], rgb).save(jpeg, "JPEG", quality=88)
+        if n in without:
+            continue
         with atomic(out / "images" / f"{record['id']}.jpg") as file:
-            file.write(jpeg.getvalue())
+            file.write(encoded(tinted(pixels[chosen[photograph]], rgb), n, has_faults))
     return len(found)
 
 
@@ -101,8 +142,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--photographs", type=int, default=900)
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--faults", action="store_true", help="with traps, bad pictures and wrong labels")
     given = parser.parse_args()
-    print(f"{write(given.data, given.out, given.photographs, given.seed):,} styles in {given.out}")
+    count = write(given.data, given.out, given.photographs, given.seed, given.faults)
+    print(f"{count:,} styles in {given.out}")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ LABEL_AUDIT = Contract(
     layer="gold",
     name="label_audit",
     description="Articles whose stated label their picture contradicts, the surest first: what a catalogue manager "
-    "opens first. Each is judged by a model that saw neither it nor another article of its product line.",
+    "opens first. Each is judged by a model fitted on neither it nor another article of its product line.",
     columns=(
         Column("rank", "int", "1 is the surest contradiction", minimum=1, is_unique=True),
         Column("article_id", "string", "Article"),

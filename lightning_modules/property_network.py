@@ -1,4 +1,4 @@
-"""A feed-forward network that tells a property of an article from its other properties (paper 004, IV)."""
+"""A feed-forward network that predicts a property of an article from its other properties (paper 004, IV)."""
 
 from __future__ import annotations
 

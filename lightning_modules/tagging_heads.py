@@ -50,7 +50,7 @@ class LabelErrors(nn.Module):
 class TaggingHeads(pl.LightningModule):
     """Vectors [n, d] -> logits [n, classes of all labels], one label after another.
 
-    Each head sees the standardised vector itself, as a linear probe does, and a hidden layer that all heads share. A
+    Each head takes the standardised vector itself, as a linear probe does, and a hidden layer that all heads share. A
     label's rare classes weigh more in its loss: by its frequency to the power of -`balance`, 1 on average. What the
     heads learn is then that much in favour of rare classes; `probabilities` of jobs.tagging.tagger take it back.
 

@@ -23,7 +23,7 @@ FEATURES = 1280
 class Lite0Tail(nn.Module):
     """What the trunk gives of pictures, [n, c, h, w] -> pooled features [n, FEATURES], by the last `blocks` blocks.
 
-    The statistics of batch normalisation stay as they were: a few thousand pictures tell less than ImageNet.
+    The statistics of batch normalisation stay as they were: a few thousand pictures are fewer than ImageNet's.
     """
 
     def __init__(self, blocks: int) -> None:
@@ -49,7 +49,7 @@ class Lite0Tail(nn.Module):
 class TunedTagger(pl.LightningModule):
     """Activations float16 [n, c, h, w] and vectors [n, d] -> logits [n, classes of all labels].
 
-    The heads see the vectors beside the tail's features.
+    The heads take the vectors beside the tail's features.
 
     Args:
         blocks: of the tail.

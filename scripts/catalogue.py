@@ -59,6 +59,8 @@ def tell(api: AirflowApi, run_id: str) -> None:
     """What every job said, in the order they ended."""
     for task in sorted(api.tasks(run_id), key=lambda task: task["end_date"] or ""):
         if task["state"] == "success" and (said := summary(log_of(DAG_ID, run_id, task), task["task_id"])):
+            label = task["rendered_map_index"] if task["map_index"] >= 0 else None
+            said = said.removeprefix(f"{label}: ")  # some jobs begin with it themselves
             console.print(f"\n[bold]{name_of(task)}[/]: {said}", soft_wrap=True)
 
 

@@ -177,13 +177,14 @@ def run(arguments: argparse.Namespace) -> int:
 def make_up(arguments: argparse.Namespace) -> str:
     """The command that serves this run's warehouse, with forms filled in as this run's was."""
     usual = {"warehouse": WAREHOUSE, "data": None, "mapping": "hm", "encoder": ENCODER["default"]}
-    given = {name: getattr(arguments, name) for name in usual}
+    given = {name: vars(arguments).get(name, value) for name, value in usual.items()}
     others = [f"{name.upper()}={shlex.quote(str(value))}" for name, value in given.items() if value != usual[name]]
     return " ".join(["make up", *others])
 
 
 def timed(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run it and print how long it took; its exit code. SystemExit with one line where services fail."""
+    """Run it, print how long it took and how to look at it; its exit code. SystemExit with one line where services
+    fail."""
     begun = time.monotonic()
     try:
         code = run(arguments)
@@ -192,16 +193,14 @@ def timed(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespac
     except KeyboardInterrupt:
         sys.exit("stopped")
     console.print(f"\n{'Finished' if code == 0 else 'Stopped'} after {time.monotonic() - begun:.0f} s.")
+    if not Services().running():
+        console.print(f"To look at the run in the browser: {make_up(arguments)}", soft_wrap=True)
     return code
 
 
 def main() -> None:
     """The command line."""
-    arguments = parse()
-    code = timed(run, arguments)
-    if not Services().running():
-        console.print(f"To look at the run in the browser: {make_up(arguments)}", soft_wrap=True)
-    sys.exit(code)
+    sys.exit(timed(run, parse()))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Articles whose stated label their picture contradicts with high confidence, as a table and a sheet of pictures.
 
-Cross-fitted by product line: everybody is judged by a tagger that saw neither the article nor its variants ("Confident
-Learning", 3.1). The sheet lies in the job's MLflow run.
+Cross-fitted by product line: each article is judged by a tagger that was fitted on neither it nor its variants
+("Confident Learning", 3.1). The sheet lies in the job's MLflow run.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from scipy.special import log_softmax, softmax
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
-#: Fewer articles say nothing about weights or a threshold.
+#: Fewer articles are too few to estimate weights or a threshold.
 MIN_ARTICLES = 50
-#: So many logits of a network tell its weight.
+#: So many logits of a network are enough to estimate its weight.
 LOGITS = 4_000_000
 #: No network's logits count more.
 LARGEST = 12.0

@@ -2,7 +2,7 @@
 
     python -m jobs.tagging.fill_ablation --as-of-date 2020-09-23 --warehouse warehouse --write-docs true
 
-Every attribute of half of the product lines is taken away. A tagger that saw none of these lines says what their
+Every attribute of half of the product lines is taken away. A tagger fitted on none of these lines predicts what their
 pictures show; what it is sure enough of is filled in, as gold/article_tags fills in for the recommender. Three models
 are fitted and judged on the weeks of the evaluation: on blank attributes, on predicted ones, and on those that the
 catalogue states of the same labels. Not a task of a DAG; it writes no table.
@@ -60,7 +60,7 @@ _METRICS = (("map", 12), ("recall", 10), ("recall", 100))
 
 
 def predicted(catalogue: Catalogue, rows: npt.NDArray[np.int64], folder: Path, job: Job) -> dict[str, pa.Array]:
-    """What a tagger that saw no product line of these rows says of them, null where it is not sure, by label."""
+    """Tags of these rows by a tagger fitted on no product line of theirs, null where it is not sure, by label."""
     others = np.setdiff1d(np.arange(len(catalogue.examples)), rows)
     is_validation = parts_of([catalogue.lines[row] for row in others.tolist()], 7) == 0
     balances = job.settings.class_weighting

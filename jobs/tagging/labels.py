@@ -16,7 +16,7 @@ from lightning_modules.tagging_heads import NO_LABEL
 
 #: A label has at least so many articles for each of its values, or its values are names and no classes.
 ARTICLES_PER_CLASS = 2
-#: Parts of the catalogue, by product line: one is held out, one chooses temperatures and thresholds.
+#: Parts of the catalogue, by product line: one is held out, one chooses epochs, weights and thresholds.
 PARTS, TEST, VALIDATION = 10, 0, 1
 
 Ints = npt.NDArray[np.int64]

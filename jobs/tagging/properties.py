@@ -72,7 +72,7 @@ class Inputs:
 
 
 def information(codes: Ints, target: Ints, seed: int) -> float:
-    """Share of the target's entropy that a column of codes tells, less what as many values tell of a shuffled one."""
+    """Share of the target's entropy that a column of codes holds, less what as many values hold of a shuffled one."""
     by_chance = _mutual(codes, np.random.default_rng(seed).permutation(target))
     entropy = _mutual(target, target)
     return float((_mutual(codes, target) - by_chance) / max(entropy - by_chance, 1e-9))
@@ -95,7 +95,7 @@ def coded(column: pa.ChunkedArray) -> Ints:
 def inputs_of(
     table: Mapping[str, pa.ChunkedArray], target: Ints, numeric: Floats, seed: int
 ) -> tuple[Inputs, dict[str, float]]:
-    """What may be seen of the articles, and the columns that give the target away with what they tell of it."""
+    """The inputs, and the columns that give the target away with the share of its entropy that they hold."""
     kept, given_away = dict[str, Ints](), dict[str, float]()
     for name, column in table.items():
         codes = coded(column)
@@ -114,7 +114,7 @@ def inputs_of(
 
 def network(inputs: Inputs, target: Ints, parts: tuple[Ints, Ints, Ints], epochs: int, folder: Path, seed: int,
             logger: RunLogger) -> tuple[PropertyNetwork, Ints]:  # fmt: skip
-    """The network after its best epoch, and what it says of the test rows."""
+    """The network after its best epoch, and the classes it predicts of the test rows."""
     training, validation, test = parts
     mean, deviation = inputs.numeric[training].mean(0), inputs.numeric[training].std(0)
     numeric = ((inputs.numeric - mean) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
@@ -130,12 +130,12 @@ def network(inputs: Inputs, target: Ints, parts: tuple[Ints, Ints, Ints], epochs
 
 
 def trees(inputs: Inputs, target: Ints, parts: tuple[Ints, Ints, Ints], seed: int) -> Ints:
-    """What LightGBM says of the test rows, from the same inputs."""
+    """The classes that LightGBM predicts of the test rows, from the same inputs."""
     training, validation, test = parts
     matrix = np.hstack([inputs.numeric, inputs.codes])
     kinds = list(range(inputs.numeric.shape[1], matrix.shape[1]))
     model = lightgbm.LGBMClassifier(n_estimators=200, random_state=seed, n_jobs=2, verbosity=-1)
-    held = validation[np.isin(target[validation], target[training])]  # a class that it never saw stops nothing
+    held = validation[np.isin(target[validation], target[training])]  # none of a class that is not in the training
     stop: dict[str, Any] = {"eval_X": matrix[held], "eval_y": target[held]} if len(held) else {}
     stop |= {"callbacks": [lightgbm.early_stopping(20, verbose=False)]} if len(held) else {}
     model.fit(matrix[training], target[training], categorical_feature=kinds, **stop)

@@ -104,7 +104,7 @@ def judged(job: Job, catalogue: Catalogue, work: Path, run_id: str) -> tuple[Tag
 
 
 def mean_accuracy(tagger: Tagger, inputs: Floats, examples: Examples, rows: Ints) -> float:
-    """Mean over the examples' labels of the share of tags that are the stated value; 0 for a label it does not know.
+    """Mean over the labels of the share of tags that are the stated value; 0 for a label that it was not fitted on.
 
     Args:
         inputs: of those rows, as the tagger takes them.
@@ -114,8 +114,9 @@ def mean_accuracy(tagger: Tagger, inputs: Floats, examples: Examples, rows: Ints
         codes = examples.labels.codes[rows, place]
         known = codes != NO_LABEL
         if known.any():
-            says = np.array(tagger.classes.get(name, [""]), dtype=object)[found[name][0][known] if name in found else 0]
-            shares.append(float((says == np.array(values, dtype=object)[codes[known]]).mean()))
+            predicted = found[name][0][known] if name in found else 0
+            tags = np.array(tagger.classes.get(name, [""]), dtype=object)[predicted]
+            shares.append(float((tags == np.array(values, dtype=object)[codes[known]]).mean()))
     return float(np.mean(shares)) if shares else 0.0
 
 
@@ -180,7 +181,10 @@ def with_activations(job: Job, catalogue: Catalogue, work: Path) -> Catalogue:
 
 def how(tagger: Tagger) -> str:
     """In words, what the encoder is to the tagger."""
-    return f"its last {tagger.tuned_blocks} blocks trained further" if tagger.tail else "frozen"
+    if not tagger.tail:
+        return "frozen"
+    blocks = "block" if tagger.tuned_blocks == 1 else f"{tagger.tuned_blocks} blocks"
+    return f"its last {blocks} trained further"
 
 
 def main(job: Job) -> str:

@@ -19,7 +19,7 @@ from jobs.tagging.tagger import Tagger, features
 from lightning_modules.tagging_heads import LabelledVectors
 from lightning_modules.tuned_tagger import TunedTagger
 
-#: Fewer pictures to train on tell less than ImageNet did.
+#: With fewer pictures to train on ImageNet's weights are the better ones.
 MIN_PICTURES = 1_000
 #: Steps of a batch each: six passes, but no more than take a quarter of an hour on two cores.
 BATCH, EPOCHS, MAX_STEPS = 64, 6, 2_400

@@ -203,10 +203,19 @@ def test_gray_picture() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (3, 300), (3, 3), (5000, 50)])
+@pytest.mark.filterwarnings("error")
 def test_tiny_and_thin_pictures(size: tuple[int, int]) -> None:
     for colour in (WHITE, RED):
         found = describe(jpeg(Image.new("RGB", size, colour)), GROUPING)
         assert not found["has_silhouette"] and found["dominant_share"] == 1
+
+
+def test_a_thin_garment_keeps_its_colour() -> None:
+    """A belt two pixels wide is all rim."""
+    picture, pen = canvas()
+    pen.rectangle((60, 20, 61, 170), RED)
+    found = describe(opened(picture), GROUPING)
+    assert found["has_silhouette"] and near(found["dominant_colour"], RED_HEX)
 
 
 def test_upright_size_of_a_turned_picture() -> None:

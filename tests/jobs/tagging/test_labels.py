@@ -72,6 +72,14 @@ def test_weights_and_threshold() -> None:
     assert calibration.threshold(confidence, np.zeros_like(is_right)) == 1.0
 
 
+def test_weights_are_estimated_from_a_sample_of_many_articles(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    logits, none = rng.normal(size=(1, 20_000, 3)) * 2, np.zeros(3)
+    codes = np.array([rng.choice(3, p=p) for p in calibration.probabilities(logits, np.array([1, 0]), none)])
+    monkeypatch.setattr(calibration, "LOGITS", 3 * 4_000)
+    assert calibration.weights(logits, codes, none)[0] == pytest.approx(1, abs=0.1)
+
+
 def test_a_label_that_pictures_say_nothing_of_falls_back_to_what_is_frequent() -> None:
     rng = np.random.default_rng(2)
     frequency = np.array([0.5, 0.3, 0.2])
@@ -115,6 +123,8 @@ def test_a_tagger_is_as_right_as_a_linear_probe_and_knows_how_sure_it_is(
         assert value[name, "calibration_error"] < 0.08
         assert value[name, "accuracy_answered"] >= value[name, "accuracy"]
 
+    probe = fit.linear_probe(fitted, examples, validation)
+    assert [network.hparams["hidden"] for network in probe.networks] == [0] and len(fitted.networks) == 2
     fitted.save(tmp_path)
     again = tagger.load(tmp_path)
     before, after = fitted.likeliest(examples.vectors), again.likeliest(examples.vectors)
