@@ -30,6 +30,13 @@ def largest(left: sparse.csr_matrix, right: sparse.csr_matrix, count: int, witho
     return found
 
 
+def largest_entries(matrix: sparse.csr_matrix, count: int) -> sparse.csr_matrix:
+    """The matrix, which has no negative entry, without all but the `count` largest of each row."""
+    starts = range(0, matrix.shape[0], BLOCK)
+    kept = [as_matrix(best_per_row(matrix[n : n + BLOCK], count), matrix.shape[1]) for n in starts]
+    return sparse.vstack(kept, format="csr")
+
+
 def as_matrix(found: TopK, columns: int) -> sparse.csr_matrix:
     """Scores by (row, column)."""
     is_found = found.articles != NO_ARTICLE

@@ -4,7 +4,8 @@ User-based collaborative filtering on weighted events: an event is a unit bought
 of two customers is the cosine of their rows, in which what many buy counts less (inverse user frequency: Breese,
 Heckerman and Kadie, Empirical Analysis of Predictive Algorithms for Collaborative Filtering, UAI 1998). The score of an
 article is the sum over the NEIGHBOURS most similar customers, never the customer, of similarity x weight of what they
-bought.
+bought. A best seller is no reason to compare all of its buyers with each other: it counts for the BUYERS with the
+largest weight (Jannach and Ludewig, When Recurrent Neural Networks Meet the Neighborhood, RecSys 2017).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from jobs.platform.codes import Ints
-from jobs.recommenders.neighbours import as_matrix, largest, scaled_rows, unit_rows
+from jobs.recommenders.neighbours import as_matrix, largest, largest_entries, scaled_rows, unit_rows
 from jobs.recommenders.recommender import State, TrainingContext
 from jobs.recommenders.weights import weights
 from jobs.retrieval.purchases import Purchases, day_number
@@ -25,6 +26,8 @@ from jobs.retrieval.source import TopK
 NEIGHBOURS = 100
 #: Neighbours bought something in the last so many days: the others only have what was on sale long ago.
 ACTIVE_DAYS = 56
+#: So many buyers of an article are compared with others who bought it: those of the largest weight.
+BUYERS = 500
 
 
 class BoughtByNeighbours:
@@ -43,7 +46,8 @@ class BoughtByNeighbours:
         rarity = np.log(np.count_nonzero(np.diff(weight.indptr)) / np.maximum(buyers, 1))
         self._tastes = unit_rows(scaled_rows(weight.T.tocsr(), rarity).T.tocsr())
         self._weight = (weight[active] @ sparse.diags_array(on_sale.astype(np.float32))).tocsr()
-        self._by_article = self._tastes[active].T.tocsr()
+        is_compared = largest_entries(weight[active].T.tocsr(), BUYERS) > 0
+        self._by_article = self._tastes[active].T.multiply(is_compared).tocsr()
 
     def of(self, customers: Ints) -> TopK:
         own = np.searchsorted(self._active, customers)

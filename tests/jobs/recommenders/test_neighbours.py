@@ -71,16 +71,20 @@ def test_item_knn_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(found[2]) == 4 and found[5] == {}
 
 
-def test_user_knn_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("compared", [1, 6])
+def test_user_knn_by_hand(compared: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two neighbours each; c1 is none of anybody's, for it did not buy lately."""
     monkeypatch.setattr(user_knn, "NEIGHBOURS", 2)
+    monkeypatch.setattr(user_knn, "BUYERS", compared)
     monkeypatch.setattr(user_knn, "ACTIVE_DAYS", 8)
     monkeypatch.setattr(neighbours, "BLOCK", 4)
     past = purchases([(AS_OF_DAY - age - (20 if c == 1 else 0), c, a) for age, c, a in LINES], 6, 5)
     weight = weights(past, on(AS_OF_DAY)).toarray().astype(float)
     buyers = (weight > 0).sum(axis=0)
     tastes = unit(weight * np.log(5 / np.maximum(buyers, 1)))
-    similar = tastes @ tastes.T
+    weight_of_active = weight * (np.arange(6) != 1)[:, None]
+    is_compared = weight_of_active >= np.sort(weight_of_active, axis=0)[-compared]
+    similar = tastes @ (tastes * is_compared).T
     np.fill_diagonal(similar, 0)
     similar[:, 1] = 0
     for row in similar:
