@@ -246,7 +246,10 @@ def test_a_killed_run_is_resumed_where_it_was(
     damaged.write_bytes(damaged.read_bytes()[:-40])
     summary = drawn.run(again)
     assert "11 newly embedded" in summary or "10 newly embedded" in summary  # all but the undamaged four
-    assert drawn.rows(again) == drawn.rows(first_run[0])
+    found, expected = drawn.rows(again), drawn.rows(first_run[0])
+    for article, row in expected.items():  # other pictures share a batch now: on some processors that moves last bits
+        assert found[article].pop("image_embedding") == pytest.approx(row.pop("image_embedding"), abs=1e-4)
+    assert found == expected
     assert not work.exists()
 
 

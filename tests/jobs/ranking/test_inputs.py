@@ -46,8 +46,8 @@ def test_no_declared_input_is_empty() -> None:
     """Every number is known of somebody: a name that nothing fills would go unnoticed otherwise."""
     known: dict[str, set[str]] = {"customer": set(), "article": set(), "pair": set()}
     names: dict[str, set[str]] = {}
-    for popular in (7, 14):  # some sources have a place in a sparse shop alone, and some elsewhere
-        retrieval = small_retrieval(Windows(popular, 4 * popular, 8 * popular, 2 * popular, 0.0))
+    for units_per_article in (99.0, 0.0):  # some sources have a place in a sparse shop alone, and some elsewhere
+        retrieval = small_retrieval(Windows(7, 28, 56, 14, units_per_article))
         snapshot, (_, pairs) = retrieval.snapshot, everyones(retrieval)
         kinds = {"customer": snapshot.customers.numeric, "article": snapshot.articles.numeric, "pair": pairs}
         for kind, columns in kinds.items():
