@@ -23,7 +23,7 @@ from tests.jobs.platform.things import DAY, THINGS, arrow, day, frame
 @pytest.fixture
 def outcome(monkeypatch, capsys, tmp_path):
     """Runs `main` as features.customers would be, and gives exit code, stdout and stderr."""
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", customers.__file__)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", customers.__file__, raising=False)
 
     def outcome(main, *arguments: str, writes=()):
         argv = arguments or ("--as-of-date", "2020-09-16", "--warehouse", str(tmp_path))
