@@ -183,8 +183,10 @@ def make_up(arguments: argparse.Namespace) -> str:
 
 
 def timed(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run it, print how long it took and how to look at it; its exit code. SystemExit with one line where services
-    fail."""
+    """Run it and print how long it took and how to look at it; its exit code.
+
+    Raises SystemExit with one line where services fail.
+    """
     begun = time.monotonic()
     try:
         code = run(arguments)

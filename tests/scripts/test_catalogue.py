@@ -44,7 +44,7 @@ def test_what_a_job_said(tmp_path: Path) -> None:
     assert catalogue.summary(tmp_path / "log", "similarity.quality") is None
 
 
-def test_what_jobs_said_is_told_with_their_labels_once(
+def test_summaries_of_jobs_are_printed_with_their_labels_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def task(name: str, ended: str, label: str | None, said: str, state: str = "success") -> dict[str, Any]:

@@ -226,6 +226,7 @@ def test_a_killed_run_is_resumed_where_it_was(
 ) -> None:
     monkeypatch.setattr(catalogue, "MIN_STEPS", 8)
     monkeypatch.setattr(stream, "KEEP_IMAGES", 4)
+    monkeypatch.setattr(stream, "CPU_BATCH", 1)  # which pictures share a batch moves the last bits on some processors
     again = tmp_path / "again"
     shutil.copytree(first_run[0], again, ignore=shutil.ignore_patterns("mlflow", "gold"))
     kept, keep = [], FeatureStore.keep
@@ -246,11 +247,11 @@ def test_a_killed_run_is_resumed_where_it_was(
     damaged.write_bytes(damaged.read_bytes()[:-40])
     summary = drawn.run(again)
     assert "11 newly embedded" in summary or "10 newly embedded" in summary  # all but the undamaged four
-    found, expected = drawn.rows(again), drawn.rows(first_run[0])
-    for article, row in expected.items():  # other pictures share a batch now: on some processors that moves last bits
-        assert found[article].pop("image_embedding") == pytest.approx(row.pop("image_embedding"), abs=1e-4)
-    assert found == expected
     assert not work.exists()
+    whole = tmp_path / "whole"
+    shutil.copytree(first_run[0], whole, ignore=shutil.ignore_patterns("mlflow", "gold"))
+    drawn.run(whole)
+    assert drawn.rows(again) == drawn.rows(whole)
 
 
 def test_one_picture_of_two_articles_is_embedded_once(data: Path) -> None:
