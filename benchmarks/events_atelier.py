@@ -12,16 +12,15 @@ from benchmarks.feature_jobs import without_gates
 from jobs.ingest import shop_events
 from jobs.platform.job import Job
 from jobs.platform.settings import Settings
-from jobs.platform.spark import spark_session
 
 
 def main(data: str, warehouse: str, with_gates: str = "1") -> None:
     settings = Settings(as_of_date=date(2020, 9, 23), data=data, warehouse=warehouse)
     if with_gates == "0":
         without_gates()
-    spark_session()
-    print(shop_events.main(Job("ingest.shop_events", settings, shop_events.READS, shop_events.WRITES)), flush=True)
-    spark_session().stop()
+    job = Job("ingest.shop_events", settings, shop_events.READS, shop_events.WRITES)
+    print(shop_events.main(job), flush=True)
+    job.close()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from jobs.platform.job import Job
 from jobs.platform.settings import WEEK
 from jobs.platform.slices import record, recorded
 from jobs.platform.staging import Staged
+from jobs.platform.tasks import in_tasks
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def computed(
     files = [file for file in files if file.is_before(DAY, dates[-1])]
     buckets = max(1, math.ceil(sum(file.rows for file in files) / LINES_PER_BUCKET))
     ids = job.data_files(spec.entities)
-    tasks = job.spark.range(0, len(files) + len(ids), 1, len(files) + len(ids))
-    parts = tasks.mapInArrow(partial(cut, files, ids, dates[-1], spec, buckets), PART)
+    kernel = partial(cut, files, ids, dates[-1], spec, buckets)
+    parts = in_tasks(job.spark, kernel, len(files) + len(ids), PART)
     together = parts.repartitionById(buckets, F.col("bucket"))
     return together.mapInArrow(partial(stage_snapshots, spec, dates, staged), "path string")

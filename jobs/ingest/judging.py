@@ -13,6 +13,7 @@ from jobs.ingest.mapping import TransactionsMapping
 from jobs.ingest.plausibility import COUNTS, HISTORY_DAYS, Counts, Days, Usual, bulk, count_purchases, usual_of_files
 from jobs.ingest.reading import Block
 from jobs.platform.job import Job
+from jobs.platform.tasks import collected
 
 #: Reads blocks and tells of each, or of each piece, what block_kernel.DONE says.
 Read = Callable[[Sequence[Block], dict[str, Usual]], list[Row]]
@@ -61,6 +62,5 @@ def _known(job: Job, days: Days, replaced: Collection[str]) -> tuple[Counts, lis
     near = [file for file in files if file.is_since("t_dat", first) and (file.low.get("t_dat") or first) <= last]
     if not near:
         return Counts.joined([]), known
-    tasks = job.spark.range(0, len(near), 1, len(near))
-    found = tasks.mapInArrow(partial(count_purchases, near, first, last), COUNTS).collect()
+    found = collected(job.spark, partial(count_purchases, near, first, last), len(near), COUNTS)
     return Counts.joined(Counts.of_lists(*row) for row in found), known

@@ -15,6 +15,7 @@ from jobs.ingest.files import indexed, require_unchanged, source_files
 from jobs.ingest.quarantine import audit, findings_of_files
 from jobs.ingest.reading import blocks
 from jobs.platform.job import Job, run
+from jobs.platform.tasks import collected
 
 READS = ()
 WRITES = (PRODUCT_PRICES, ARTICLE_ATTRIBUTES, QUARANTINE, DELIVERIES)
@@ -45,7 +46,7 @@ def ingest_delivered(job: Job) -> str:
     ):
         work = [block for file in steps.take for block in blocks(indexed(file))]
         kernel = partial(read_blocks, work, log.products, prices, attributes, quarantine)
-        done = job.spark.range(0, len(work), 1, len(work)).mapInArrow(kernel, DONE).collect()
+        done = collected(job.spark, kernel, len(work), DONE)
         refused = [row.refused for row in done if row.refused]
         rows_read: Counter[str] = Counter()
         for row in done:

@@ -31,6 +31,7 @@ from jobs.platform.data_files import DataFile
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.staging import Staged
+from jobs.platform.tasks import collected
 
 READS = ()
 WRITES = (EVENTS, BOT_EVENTS, VISITOR_FACTS, EVENT_FILES, QUARANTINE, DELIVERIES)
@@ -105,7 +106,7 @@ def ingest(job: Job, mapping: EventsMapping, steps: Plan, *, have_rows: bool) ->
                 put_days_together,
                 work, mapping, job.settings.session_gap_minutes, incoming, replaced, events, bots,
             )  # fmt: skip
-            done = _in_tasks(job, kernel, len(work), DONE)
+            done = collected(job.spark, kernel, len(work), DONE)
         finally:
             incoming.delete()
         by_file = {"source_file": steps.replace}
@@ -120,11 +121,6 @@ def ingest(job: Job, mapping: EventsMapping, steps: Plan, *, have_rows: bool) ->
     return _summary(steps, read, done)
 
 
-def _in_tasks(job: Job, kernel: object, tasks: int, schema: str) -> list[Row]:
-    """The rows that tasks return, of this schema: one for each block or day. A task gets one number."""
-    return job.spark.range(0, tasks, 1, tasks).mapInArrow(kernel, schema).collect() if tasks else []  # type: ignore[arg-type]
-
-
 def _read(
     job: Job, mapping: EventsMapping, steps: Plan, incoming: Incoming, facts: Staged, quarantine: Staged
 ) -> list[Row]:
@@ -135,7 +131,8 @@ def _read(
     work = [block for file in steps.take for block in blocks(indexed(file))]
 
     def read(some: Sequence[Block], latest: Mapping[str, datetime]) -> list[Row]:
-        return _in_tasks(job, partial(read_blocks, some, mapping, incoming, facts, quarantine, latest), len(some), READ)
+        kernel = partial(read_blocks, some, mapping, incoming, facts, quarantine, latest)
+        return collected(job.spark, kernel, len(some), READ)
 
     done = read(work, {})
     latest = _latest(done, mapping.max_silent_days)

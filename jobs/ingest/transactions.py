@@ -34,6 +34,7 @@ from jobs.ingest.reading import Block, blocks
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.measures import unknown_rows
+from jobs.platform.tasks import collected
 
 READS, WRITES = tuple(PARENTS.values()), (TRANSACTIONS, QUARANTINE, DELIVERIES)
 #: What it reads of the retailer's delivery.
@@ -165,7 +166,7 @@ def ingest(job: Job, mapping: ShopMapping, steps: Plan, taken: dict[str, str]) -
 
         def read(some: Sequence[Block], usual: dict[str, Usual]) -> list[Row]:
             kernel = partial(ingest_blocks, some, mapping, lookups, files, quarantine, usual)
-            return job.spark.range(0, len(some), 1, len(some)).mapInArrow(kernel, DONE).collect() if some else []
+            return collected(job.spark, kernel, len(some), DONE)
 
         done = read_and_judged(job, work, read, mapping.transactions, steps.replace)
         refused = [block.refused for block in done if block.refused]

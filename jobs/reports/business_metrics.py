@@ -32,6 +32,7 @@ from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.schemas import arrow_schema
 from jobs.platform.settings import WEEK
+from jobs.platform.tasks import in_tasks
 from jobs.reports import assortment, baskets, churn, descriptive, figures, history, passes
 from jobs.reports.attribution import RECOMMENDED
 from jobs.reports.history import History
@@ -148,8 +149,7 @@ def counted(job: Job, past: History | None, articles: pl.DataFrame) -> Counts:
     buckets = max(1, math.ceil(sum(file.rows for _, file in files) / LINES_PER_BUCKET))
     since, horizon = past.since if past else None, history.WEEKS * WEEK.days
     of = passes.Pass(as_of, since, horizon, buckets)
-    tasks = job.spark.range(0, len(files), 1, len(files))
-    parts = tasks.mapInArrow(partial(passes.cut, of, files), passes.PART)
+    parts = in_tasks(job.spark, partial(passes.cut, of, files), len(files), passes.PART)
     count = partial(passes.count, of, assortment.labels(articles))
     found = parts.repartitionById(buckets, F.col("bucket")).mapInArrow(count, passes.FOUND)
     found.persist()

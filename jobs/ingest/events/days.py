@@ -48,7 +48,7 @@ def put_together(
     once = _once(rows.with_columns(customer_id=pl.when("is_signed_in").then("customer_id")))
     is_today = pl.col("event_date") == day
     duplicates = _by_file(rows.filter(is_today)) - _by_file(once.filter(is_today))
-    known = _with_customers(once, sign_ins, timedelta(days=mapping.identity_days))
+    known = _with_customers(_connected(once, sign_ins, day), sign_ins, timedelta(days=mapping.identity_days))
     is_bot = _is_bot(known, mapping)
     bots, people = known.filter(is_bot), known.filter(~is_bot)
     names = [name for name in EVENTS.column_names if name not in EVENTS.partition_by]
@@ -60,11 +60,28 @@ def put_together(
 def _once(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows without those that are an event, and article, for the second time; only these few are put in order."""
     identity = ["event_id", "article_id"]
-    is_repeated = rows.select(pl.struct(identity).is_duplicated()).to_series()
+    # Digests are compared in half the time; of two rows that share one by chance both are kept below.
+    is_repeated = rows.select(pl.struct(identity).hash().is_duplicated()).to_series()
     if not is_repeated.any():
         return rows
     first = rows.filter(is_repeated).sort(_ORDER).unique(identity, keep="first")
     return pl.concat([rows.filter(~is_repeated), first])
+
+
+def _connected(rows: pl.DataFrame, sign_ins: pl.DataFrame, day: date) -> pl.DataFrame:
+    """Rows of the day, and those of the day before that can matter to them: of the same devices and customers."""
+    today, before = rows.filter(pl.col("event_date") == day), rows.filter(pl.col("event_date") != day)
+    pair = ["visitor_id", "customer_id"]
+    signed = pl.concat([sign_ins.select(pair), before.filter("is_signed_in").select(pair)])
+    devices = today["visitor_id"].unique()
+    customers = pl.concat(
+        [today["customer_id"], signed.filter(pl.col("visitor_id").is_in(devices.implode()))["customer_id"]]
+    ).unique()
+    devices = pl.concat(
+        [devices, signed.filter(pl.col("customer_id").is_in(customers.implode()))["visitor_id"]]
+    ).unique()
+    is_known = pl.col("visitor_id").is_in(devices.implode()) | pl.col("customer_id").is_in(customers.implode())
+    return pl.concat([today, before.filter(is_known)])
 
 
 def _by_file(rows: pl.DataFrame) -> Counter[str]:

@@ -150,7 +150,8 @@ def read_blocks(
 
 def _sign_ins(incoming: Incoming, events: pl.DataFrame) -> str | None:
     """Write the last sign-in of each visitor and day."""
-    rows = events.filter("is_signed_in", pl.col("visitor_id").is_not_null()).sort("event_time", "source_line")
+    rows = events.filter("is_signed_in", pl.col("visitor_id").is_not_null())
+    rows = rows.select(*_SIGN_IN, "event_date", "source_line").sort("event_time", "source_line")
     last = rows.unique(["visitor_id", "event_date"], keep="last").select(_SIGN_IN)
     return incoming.write([last]) if len(last) else None
 
@@ -183,9 +184,10 @@ def put_days_together(
     schema = pa.schema([f for f in arrow_schema(EVENTS) if f.name not in EVENTS.partition_by])
     for position in (row for batch in tasks for row in batch["id"].to_pylist()):
         todo = work[position]
+        today = _rows(todo.incoming, todo.stored, incoming, replaced, _SCHEMA.names)
         before = _rows(todo.incoming_before, todo.stored_before, incoming, replaced, _NARROW)
-        rows = pl.concat([_rows(todo.incoming, todo.stored, incoming, replaced, _SCHEMA.names), before], how="diagonal")
-        rows = rows.with_columns(event_date=pl.col("event_time").dt.date())
+        dated = [today.with_columns(event_date=todo.day), before.with_columns(event_date=todo.day - _DAY_BEFORE)]
+        rows = pl.concat(dated, how="diagonal")
         signed = _signed_before(todo, incoming, replaced, timedelta(days=mapping.identity_days))
         found = put_together(rows, signed, todo.day, mapping, gap_minutes)
         row = {

@@ -68,7 +68,7 @@ def json_frame(text: bytes, first: int, columns: tuple[str, ...], records: str |
     lines, is_text = _lines(text)
     shape = _literal(json.dumps(_shape(columns, records)))
     is_object = "is_text AND starts_with(ltrim(line), '{')"
-    if rb"\u0000" in text:  # a character that no table and no tool beside it expects in a text
+    if _holds(text, rb"\u0000"):  # a character that no table and no tool beside it expects in a text
         is_object += r" AND NOT contains(line, '\u0000')"
     with duckdb.connect() as database:
         database.execute("SET threads = 1")  # a task has one core
@@ -99,7 +99,8 @@ def _field(column: str, records: str | None) -> pl.Expr:
 def _lines(text: bytes) -> tuple[pa.Array, np.ndarray]:
     """The lines, and whether each is UTF-8."""
     text = text[len(_MARK) :] if text.startswith(_MARK) else text
-    text = text.replace(b"\n" + _MARK, b"\n")  # of files that were joined
+    if _holds(text, _MARK):  # of files that were joined
+        text = text.replace(b"\n" + _MARK, b"\n")
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")).astype(np.int32) + 1
     offsets = np.concatenate([np.zeros(1, np.int32), ends])
     found = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
@@ -108,6 +109,11 @@ def _lines(text: bytes) -> tuple[pa.Array, np.ndarray]:
     except pa.ArrowInvalid:
         texts = [line.decode("utf-8", "replace") for line in found.to_pylist()]
         return pa.array(texts), np.array(["\ufffd" not in line for line in texts])
+
+
+def _holds(text: bytes, part: bytes) -> bool:
+    """Whether the part occurs. Most texts lack even its first byte, which takes a tenth of the time to find out."""
+    return part[:1] in text and part in text
 
 
 @lru_cache

@@ -74,10 +74,10 @@ def _iso(text: pl.Series, time_zone: str | None) -> pl.Series:
     with_t = text
     if _has_blank(text):  # 2020-09-01 10:00:00 UTC, as BigQuery writes it
         with_t = text.str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T").str.replace(r" UTC$", "Z")
-    found = with_t.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_unit="us").cast(_UTC)
+    found = with_t.str.to_datetime("%+", strict=False, time_unit="us").cast(_UTC)  # in half the time of the next
     if found.null_count() == text.null_count():
         return found
-    for further in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M"):
+    for further in ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M"):
         found = _where_null(found, with_t, partial(_by_strptime, like=further, time_zone=time_zone))
     return found
 
