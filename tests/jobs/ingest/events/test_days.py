@@ -8,7 +8,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from jobs.ingest.events import days
 from jobs.ingest.events.days import Day, put_together
 from jobs.ingest.events.mapping import EventsMapping, load_log_mapping
 
@@ -65,9 +68,9 @@ def test_from_the_sign_in_on_a_device_is_its_customers() -> None:
 
 
 def test_a_sign_in_of_long_ago_counts_no_more() -> None:
-    for days, customer in ((29, "c"), (31, None)):
+    for ago, customer in ((29, "c"), (31, None)):
         signed = pl.DataFrame(
-            [{"visitor_id": "v", "customer_id": "c", "event_time": MIDNIGHT - timedelta(days=days)}],
+            [{"visitor_id": "v", "customer_id": "c", "event_time": MIDNIGHT - timedelta(days=ago)}],
             schema=NO_SIGN_INS.schema,
         )
         assert day_of([act(0)], signed).events["customer_id"].to_list() == [customer]
@@ -104,3 +107,40 @@ def test_nothing_later_changes_what_was_before(second: int) -> None:
     known = [a for a in past if a["event_time"] < cut]
     before, after = day_of(known, log=log), day_of(known + future, log=log)
     assert len(after.bots) and after.events.filter(pl.col("event_time") < cut).equals(before.events)
+
+
+_ACTS = st.builds(
+    act,
+    st.integers(-60, 60),
+    st.sampled_from(["v", "w", "x"]),
+    st.sampled_from([None, None, "c", "d"]),
+    event_id=st.integers(0, 30).map(str),
+)
+_OF_A_CUSTOMER_ALONE = st.builds(act, st.integers(-60, 60), st.none(), st.sampled_from(["c", "d"]))
+_SIGN_INS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "visitor_id": st.sampled_from(["v", "w", "x"]),
+            "customer_id": st.sampled_from(["c", "d"]),
+            "event_time": st.integers(2, 40).map(lambda days: MIDNIGHT - timedelta(days=days)),
+        }
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(_ACTS | _OF_A_CUSTOMER_ALONE, min_size=1, max_size=14), _SIGN_INS)
+def test_what_is_left_out_of_the_day_before_changes_nothing(acts: list[dict[str, Any]], signed: list[Any]) -> None:
+    """Devices that change hands, customers of two devices, ids that come back, sessions past midnight, bots."""
+    log = LOG.model_copy(update={"bot_events": 2})
+    before = pl.DataFrame(signed, schema=NO_SIGN_INS.schema).unique("visitor_id")
+    acts = [one | {"source_line": line} for line, one in enumerate(acts)]
+    found = day_of(acts, before, log)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(days, "_connected", lambda rows, *_: rows)
+        whole = day_of(acts, before, log)
+    order = ["event_time", "source_line"]
+    assert found.events.sort(order).equals(whole.events.sort(order))
+    assert found.bots.sort(order).equals(whole.bots.sort(order))
+    assert (found.duplicates, found.bots_by_file) == (whole.duplicates, whole.bots_by_file)
