@@ -84,13 +84,13 @@ def build(articles: int, seed: np.random.SeedSequence) -> Catalogue:
     late = np.where(first | (rng.random(articles) < 0.6), 0, rng.integers(5, 90, articles))
     price = draw_prices(rng, types["price"].to_numpy()[kind], section)[product]
     looks = columns.Looks(section[product], kind[product], appearance, colour)
-    popularity = np.exp(rng.normal(0, 1.3, products)[product] + rng.normal(0, 0.8, articles))
+    popularity = np.exp(rng.normal(0, 1.55, products)[product] + rng.normal(0, 0.95, articles))
     return Catalogue(
         frame=columns.frame(rng, product_code[product], number, looks),
         section=section[product],
         launch=(launched[product] + late).astype(float),
         decay=np.where(rng.random(products) < 0.08, 500, rng.lognormal(np.log(36), 0.55, products))[product],
-        popularity=popularity / (1 + popularity / 40),
+        popularity=popularity / (1 + popularity / 90),
         season=types["season"].to_numpy()[kind[product]].astype(float),
         price=price,
         style=styles(kind[product], appearance, colour, price),

@@ -2,8 +2,9 @@
 
 A line is drawn in two steps: a section (a favourite of the customer, or one that customers like them browse, as far as
 it is in season), then the best of a few articles of that section, drawn by the day's popularity, for the customer's
-style. Some lines are instead a repurchase of a recent article, the companion of the line before it, or one more unit of
-it. All of a day is drawn at once; only the customers' recent articles are carried from day to day.
+style. Some lines are instead a repurchase of an article bought lately, another variant of it, the companion of the line
+before it, or one more unit of it. All of a day is drawn at once; only the customers' recent articles are carried from
+day to day.
 """
 
 from collections.abc import Callable
@@ -30,7 +31,8 @@ PICKINESS = 0.45  # weight of style against chance among those
 RECENT = 8  # last lines of a customer, any of which may be bought again
 SEEN_BITS = 512  # what a customer has bought, as a set of hashes: a rare clash only makes them look further
 ROUNDS = 5  # how often a customer who has an article already looks for another
-REPURCHASE, COMPANION, ANOTHER_UNIT = 0.045, 0.10, 0.122
+REPURCHASE, VARIANT, COMPANION, ANOTHER_UNIT = 0.115, 0.125, 0.10, 0.122
+FORGETTING = 30  # days after which a customer comes back to what they bought with a probability of 1/e
 MEMBER_OFFER = 0.07  # share of baskets with ten to twenty-five per cent off
 
 
@@ -47,6 +49,9 @@ class Shop:
         season = np.bincount(catalogue.section, catalogue.season, self.sections)
         self.season = season / np.maximum(np.bincount(catalogue.section, minlength=self.sections), 1)
         self.demand = section_demand()
+        product = catalogue.frame["product_code"].to_numpy()  # ascending
+        self.first_variant = np.searchsorted(product, product)
+        self.variants = np.searchsorted(product, product, "right") - self.first_variant
 
     def open(self, day: int) -> None:
         """Fill the shelves of a day: `shelf` (sections x slots) lists articles in proportion to their appeal."""
@@ -84,23 +89,26 @@ class Memory:
 
     def __init__(self, customers: int) -> None:
         self.recent = np.full((customers, RECENT), -1, np.int32)
+        self.bought = np.zeros((customers, RECENT), np.int16)
         self.count = np.zeros(customers, np.int32)
         self.seen = np.zeros((customers, SEEN_BITS // 8), np.uint8)
 
-    def recall(self, customer: Ints, back: Ints) -> Ints:
-        """The article each customer bought `back` lines ago."""
-        return self.recent[customer, (self.count[customer] - back) % RECENT].astype(np.int64)
+    def recall(self, customer: Ints, back: Ints) -> tuple[Ints, Ints]:
+        """The article each customer bought `back` lines ago, and the day."""
+        place = customer, (self.count[customer] - back) % RECENT
+        return self.recent[place].astype(np.int64), self.bought[place].astype(np.int64)
 
     def knows(self, customer: Ints, article: Ints) -> NDArray[np.bool_]:
         """Whether each customer has bought the article before today."""
         return self.seen[customer, article % SEEN_BITS >> 3] >> (article & 7) & 1 == 1
 
-    def add(self, customer: Ints, article: Ints) -> None:
+    def add(self, customer: Ints, article: Ints, day: int) -> None:
         """Remember the lines of a day, sorted by customer."""
         first = np.flatnonzero(np.r_[True, customer[1:] != customer[:-1]])
         lines = np.diff(np.r_[first, len(customer)])
         rank = np.arange(len(customer)) - np.repeat(first, lines)
-        self.recent[customer, (self.count[customer] + rank) % RECENT] = article
+        place = customer, (self.count[customer] + rank) % RECENT
+        self.recent[place], self.bought[place] = article, day
         self.count[customer[first]] += lines.astype(np.int32)
         bits = (1 << (article & 7)).astype(np.uint8)
         np.bitwise_or.at(self.seen, (customer, article % SEEN_BITS >> 3), bits)
@@ -141,7 +149,7 @@ def repeated(basket: Ints, article: Ints) -> NDArray[np.bool_]:
     return again
 
 
-def fill_baskets(shop: Shop, customers: Customers, memory: Memory, basket: Ints, customer: Ints,
+def fill_baskets(shop: Shop, customers: Customers, memory: Memory, day: int, basket: Ints, customer: Ints,
                  rng: np.random.Generator) -> Ints:  # fmt: skip
     """The article of each line of a day; `basket` and `customer` (n,) say whose it is, in order."""
     n = len(customer)
@@ -155,9 +163,12 @@ def fill_baskets(shop: Shop, customers: Customers, memory: Memory, basket: Ints,
         known = memory.knows(customer[looking], article[looking]) | repeated(basket, article)[looking]
         looking = looking[known]
         article[looking] = draw_articles(shop, customers, customer[looking], rng)
-    again = np.flatnonzero(rng.random(n, np.float32) < REPURCHASE)
-    before = memory.recall(customer[again], 1 + rng.integers(0, RECENT, len(again)))
-    article[again] = np.where((before >= 0) & shop.on_sale[before], before, article[again])
+    again = np.flatnonzero(rng.random(n, np.float32) < REPURCHASE + VARIANT)
+    before, bought = memory.recall(customer[again], 1 + rng.integers(0, RECENT, len(again)))
+    other = shop.first_variant[before] + rng.integers(0, shop.variants[before])
+    wanted = np.where(rng.random(len(again)) < VARIANT / (REPURCHASE + VARIANT), other, before)
+    remembers = (before >= 0) & (rng.random(len(again)) < np.exp((bought - day) / FORGETTING))
+    article[again] = np.where(remembers & shop.on_sale[wanted], wanted, article[again])
     unit = follows & (rng.random(n, np.float32) < ANOTHER_UNIT)
     return article[np.maximum.accumulate(np.where(unit, 0, np.arange(n)))]
 
@@ -186,8 +197,8 @@ def write(path: Path, catalogue: Catalogue, customers: Customers, visits: Visits
             channel = 1 + (rng.random(len(buyer)) < customers.online[buyer])
             basket = np.repeat(np.arange(len(buyer)), size)
             customer = buyer[basket].astype(np.int64)
-            article = fill_baskets(shop, customers, memory, basket, customer, rng)
-            memory.add(customer, article)
+            article = fill_baskets(shop, customers, memory, day, basket, customer, rng)
+            memory.add(customer, article, day)
             pl.DataFrame({
                 "t_dat": pl.Series([DATES[day].isoformat()]).gather(np.zeros(len(basket), np.uint32)),
                 "customer_id": customer_ids.gather(customer),

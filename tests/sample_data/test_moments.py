@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from sample_data.generate import PRESETS, generate
+from sample_data import transactions
+from sample_data.generate import PRESETS, Size, generate
 from sample_data.moments import MOMENTS
 from sample_data.report import measure, report_table
 
@@ -139,3 +140,24 @@ def test_articles_are_launched_until_the_last_days_and_some_later(demo: Path) ->
     assert 0.9 < len(sold) / 2_000 < 1
     assert (sold >= date(2020, 9, 1)).sum() > 5
     assert (sold >= date(2019, 9, 20)).mean() > 0.3
+
+
+def test_what_is_bought_again_was_mostly_bought_lately(demo: Path) -> None:
+    days = lines_and_sections(demo).select("customer_id", "article_id", "t_dat").unique().sort("t_dat")
+    gap = (pl.col("t_dat") - pl.col("t_dat").shift(1).over("customer_id", "article_id")).dt.total_days()
+    assert 0.55 < days.select((gap <= 30).filter(gap.is_not_null()).mean()).item() < 0.8
+
+
+def test_customers_come_back_for_other_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a shop with many products, where chance alone seldom picks the same one twice."""
+    size = Size.of_scale(0.3, 3_000)
+    found = []
+    for name in ("as it is", "never"):
+        generate(tmp_path / name, size, seed=1, image_count=0)
+        lines = pl.read_csv(tmp_path / name / "transactions_train.csv", schema_overrides={"article_id": pl.String})
+        bought = lines.select("t_dat", "customer_id", "article_id", pl.col("article_id").str.head(7).alias("product"))
+        again = bought.unique().join(bought.unique(), on=["customer_id", "product"])
+        is_other = (pl.col("t_dat_right") < pl.col("t_dat")) & (pl.col("article_id_right") != pl.col("article_id"))
+        found.append(len(again.filter(is_other).unique(["t_dat", "customer_id", "article_id"])) / len(bought.unique()))
+        monkeypatch.setattr(transactions, "VARIANT", 0)
+    assert found[0] > 1.15 * found[1]
