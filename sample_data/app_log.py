@@ -62,15 +62,16 @@ APP_COLUMNS = [
 ]
 
 
-def write_day(path: Path, events: pl.DataFrame, broken: float) -> dict[str, int]:
-    """Write a day's file, `broken` of its rows without a time; returns how many of each there are.
+def write_day(path: Path, events: pl.DataFrame, bots: pl.DataFrame, broken: float, twice: float) -> dict[str, int]:
+    """Write a day's file, in which some rows have no time and some come twice; returns how many of each there are.
 
     Args:
         path: the file.
         events: the day's true events in Atelier's shape.
-        broken: share of rows.
+        bots: those of bots.
+        broken, twice: shares of rows.
     """
-    kept = events.filter(pl.col("event").is_in(list(APP_NAMES))).sort("time")
+    kept = pl.concat([events.filter(pl.col("event").is_in(list(APP_NAMES))), bots]).sort("time")
     names = {kind: name for kind, (name, _) in APP_NAMES.items()}
     buttons = {kind: button for kind, (_, button) in APP_NAMES.items()}
     hexadecimal = pl.col("article_id").str.zfill(32)
@@ -90,13 +91,17 @@ def write_day(path: Path, events: pl.DataFrame, broken: float) -> dict[str, int]
         pl.when(is_even).then(package).otherwise(url).alias("product_package"),
         pl.when(is_even).then(pl.concat_str(pl.lit("['"), hexadecimal, pl.lit("']"))).alias("product_ids"),
     )  # fmt: skip
-    useless = rows.head(len(rows) // 3).with_columns(event_name=pl.lit("app_open"), button_name1=pl.lit(""))
-    wrong = rows.head(round(broken * len(rows))).with_columns(time=pl.lit("yesterday"))
+    useless = rows.gather_every(3).with_columns(event_name=pl.lit("app_open"), button_name1=pl.lit(""))
+    wrong = rows.gather_every(round(1 / broken)).with_columns(time=pl.lit("yesterday"))
+    again = rows.gather_every(round(1 / twice))
     blank = [pl.lit(None, pl.String).alias(name) for name in APP_COLUMNS if name not in rows.columns]
-    whole = pl.concat([rows, useless, wrong]).with_columns(*blank).select(APP_COLUMNS)
+    whole = pl.concat([rows, useless, wrong, again]).with_columns(*blank).select(APP_COLUMNS)
     with atomic(path) as file:
         whole.write_csv(file)
-    return {"events": len(rows), "left_out": len(useless), "broken": len(wrong)}
+    return {
+        "events": len(rows) - len(bots), "bot_events": len(bots), "bots": bots["visitor_id"].n_unique(),
+        "left_out": len(useless), "broken": len(wrong), "duplicates": len(again),
+    }  # fmt: skip
 
 
 def write_products(path: Path, shop: Catalogue, broken: float) -> dict[str, int]:

@@ -115,7 +115,8 @@ class Log:
         )
         lines = pl.concat([self._late, events.filter(~late)]) if len(self._late) else events.filter(~late)
         self._late = events.filter(late)
-        whole = pl.concat([lines, self._bots(today)]).sort("time")
+        bots = self._bots(today)
+        whole = pl.concat([lines, bots]).sort("time")
         texts = whole.select(pl.struct(pl.all()).struct.json_encode()).to_series()
         again = texts.sample(fraction=TWICE, seed=int(self._rng.integers(2**32)))
         broken = self._broken(texts, round(BROKEN * len(texts)))
@@ -124,7 +125,8 @@ class Log:
             pl.DataFrame({"line": pl.concat([texts, again, broken])}).sample(
                 fraction=1.0, shuffle=True, seed=day
             ).write_csv(file, include_header=False, quote_style="never", separator="\x01")
-        self._app_truth.update(app_log.write_day(self._out / "app_log" / f"events_{DATES[day]}.csv", events, BROKEN))
+        path = self._out / "app_log" / f"events_{DATES[day]}.csv"
+        self._app_truth.update(app_log.write_day(path, events, bots, BROKEN, TWICE))
 
     def finish(self) -> None:
         """Write what is still to come, the app's products, and what was put into the files."""

@@ -12,6 +12,8 @@ _NORMAL = NormalDist()
 Z = _NORMAL.inv_cdf(0.975)
 #: Chance of finding a difference that is there, for which numbers of visitors are reckoned.
 POWER = 0.8
+#: So many independent outcomes, and as many without one, each arm needs: with fewer they are not normally distributed.
+FEWEST = 10
 
 
 class Interval(NamedTuple):
@@ -67,6 +69,7 @@ class Comparison:
         z, p_value: of the two-sided test that there is no difference.
         visitors_needed: in each arm, to find a difference of this size with POWER; None where there is none.
         detectable: the difference that as many visitors as there were find with POWER.
+        is_enough: both arms have FEWEST; where they do not, the test finds differences by chance.
     """
 
     rates: tuple[float, float]
@@ -76,6 +79,7 @@ class Comparison:
     p_value: float
     visitors_needed: int | None
     detectable: float
+    is_enough: bool
 
 
 def compare(a: Moments, b: Moments, both: CrossMoments = NOBODY) -> Comparison:
@@ -92,18 +96,36 @@ def compare(a: Moments, b: Moments, both: CrossMoments = NOBODY) -> Comparison:
     rates = a.x / a.n, b.x / b.n
     variances = [_variance(arm, rate) for arm, rate in zip((a, b), rates, strict=True)]
     cross = both.xx - rates[0] * both.nx - rates[1] * both.xn + rates[0] * rates[1] * both.nn
-    variance = max(sum(variances) - 2 * cross / (a.n * b.n), 0.0)
-    error, difference = math.sqrt(variance), rates[1] - rates[0]
+    covariance = cross / (a.n * b.n)
+    error, difference = math.sqrt(max(sum(variances) - 2 * covariance, 0.0)), rates[1] - rates[0]
     z = difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
     p_value = math.erfc(abs(z) / math.sqrt(2))
     reach = Z + _NORMAL.inv_cdf(POWER)
-    per_visitor = sum(of * arm.visitors for of, arm in zip(variances, (a, b), strict=True))
-    needed = math.ceil(reach**2 * per_visitor / difference**2) if difference else None
+    # Of arms of one size, with the same share of visitors in both.
+    per_visitor = variances[0] * a.visitors + variances[1] * b.visitors
+    per_visitor -= 2 * covariance * math.sqrt(a.visitors * b.visitors)
+    needed = math.ceil(reach**2 * max(per_visitor, 0.0) / difference**2) if difference else None
     interval = Interval(difference - Z * error, difference + Z * error)
-    return Comparison(rates, difference, interval, z, p_value, needed, reach * error)
+    is_enough = _independent_outcomes(a, b) >= FEWEST
+    return Comparison(rates, difference, interval, z, p_value, needed, reach * error, is_enough)
 
 
 def _variance(arm: Moments, rate: float) -> float:
-    """Of the share of an arm: the visitors' deviations x - rate n, squared, over n squared."""
-    squares = arm.xx - 2 * rate * arm.nx + rate**2 * arm.nn
-    return max(squares, 0.0) / arm.n**2 * arm.visitors / (arm.visitors - 1)
+    """Of the share of an arm: the visitors' deviations squared over n squared."""
+    return _squares(arm, rate) / arm.n**2 * arm.visitors / (arm.visitors - 1)
+
+
+def _squares(arm: Moments, rate: float) -> float:
+    """Sum of the visitors' deviations x - rate n, squared."""
+    return max(arm.xx - 2 * rate * arm.nx + rate**2 * arm.nn, 0.0)
+
+
+def _independent_outcomes(a: Moments, b: Moments) -> float:
+    """As many independent impressions with an outcome, or without if these are fewer, say as much as the smaller arm.
+
+    At the rate and the spread over visitors of both arms together: an arm in which nothing happened has none itself.
+    """
+    seen = a.n + b.n
+    rate = (a.x + b.x) / seen
+    spread = (_squares(a, rate) + _squares(b, rate)) / seen
+    return min(a.n, b.n) * min(rate, 1 - rate) ** 2 / spread if spread else 0.0

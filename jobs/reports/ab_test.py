@@ -90,8 +90,19 @@ def report(arms: Mapping[str, Moments], found: Comparison, outcome: str) -> str:
             f" {rate:.3%} (Wilson {low:.3%} to {high:.3%})"
         )
     low, high = found.interval
-    test = f"z {found.z:.2f}, p {found.p_value:.4f}, by visitor"
+    test = f"z {found.z:.2f}, p {found.p_value:.4f}, by visitor" if found.is_enough else "too few for a test"
     return "\n".join([*lines, f"B - A: {found.difference:+.3%} ({low:+.3%} to {high:+.3%}), {test}"])
+
+
+def conclusion(found: Comparison) -> str:
+    """What the comparison comes to, and how many visitors would be needed."""
+    verdict = "too few to say"
+    if found.is_enough:
+        verdict = "a difference" if found.p_value < 0.05 else "no difference that could not be chance"
+    needed = "no difference to find" if found.visitors_needed is None else f"{found.visitors_needed:,} visitors an arm"
+    return (
+        f"{verdict}; {POWER:.0%} sure to find one as large: {needed}; with these visitors one of {found.detectable:.3%}"
+    )
 
 
 def main(job: Job) -> str:
@@ -112,11 +123,7 @@ def main(job: Job) -> str:
             f" {settings.as_of_date}; look at the lists in gold/recommendation_performance"
         ) from error
     print(report({settings.arm_a: a, settings.arm_b: b}, found, settings.outcome))
-    needed = "no difference to find" if found.visitors_needed is None else f"{found.visitors_needed:,} visitors an arm"
-    verdict = "a difference" if found.p_value < 0.05 else "no difference that could not be chance"
-    return (
-        f"{verdict}; {POWER:.0%} sure to find one as large: {needed}; with these visitors one of {found.detectable:.3%}"
-    )
+    return conclusion(found)
 
 
 if __name__ == "__main__":

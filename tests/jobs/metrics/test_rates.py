@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.metrics.rates import NOBODY, CrossMoments, Moments, compare, wilson
+from jobs.metrics.rates import NOBODY, Comparison, CrossMoments, Moments, compare, wilson
 
 
 def moments(n: np.ndarray, x: np.ndarray) -> Moments:
@@ -50,6 +50,21 @@ def test_visitors_needed_find_the_difference_four_times_of_five() -> None:
     assert 0.73 < np.mean(found) < 0.87
 
 
+@pytest.mark.parametrize("clicked_both", [0.0, 0.25])
+def test_visitors_needed_where_everybody_is_in_both_arms(clicked_both: float) -> None:
+    """Of the visitors 30 % click in one arm and 35 % in the other; none of them in both, or most of them."""
+
+    def drawn(count: int, rng: np.random.Generator) -> Comparison:
+        one, chance = np.ones(count), rng.random(count)
+        a, b = chance < 0.30, (chance >= 0.30 - clicked_both) & (chance < 0.65 - clicked_both)
+        return compare(moments(one, a), moments(one, b), crossed(one, a, one, b))
+
+    rng = np.random.default_rng(3)
+    count = drawn(200_000, rng).visitors_needed
+    assert count is not None
+    assert 0.73 < np.mean([drawn(count, rng).p_value < 0.05 for _ in range(400)]) < 0.87
+
+
 @pytest.mark.parametrize("in_both", [False, True])
 def test_without_a_difference_one_test_in_twenty_finds_one(in_both: bool) -> None:
     """Visitors differ in how much they see and click. Were each impression a draw, far more would."""
@@ -69,9 +84,32 @@ def test_without_a_difference_one_test_in_twenty_finds_one(in_both: bool) -> Non
     assert np.mean(naive) > 0.2
 
 
+def test_too_few_outcomes_are_no_difference() -> None:
+    """One of a hundred visitors, or of a thousand, clicks in either arm: most often none does in the smaller one."""
+    rng = np.random.default_rng(4)
+    found = []
+    for count, share in ((50, 0.001), (100, 0.01), (2_000, 0.01)):
+        one, other = np.ones(count), np.ones(10_000)
+        for _ in range(300):
+            arms = moments(one, rng.random(count) < share), moments(other, rng.random(10_000) < share)
+            compared = compare(*arms)
+            found.append((compared.p_value < 0.05, compared.is_enough))
+    few, enough = found[:600], found[600:]
+    assert np.mean([is_found for is_found, _ in few]) > 0.3 and not any(is_enough for _, is_enough in few)
+    assert np.mean([is_found for is_found, _ in enough]) < 0.09 and all(is_enough for _, is_enough in enough)
+
+
+def test_many_clicks_of_few_visitors_are_few() -> None:
+    """Fifty clicks in each arm: of fifty visitors, or of five."""
+    n = np.full(200, 10)
+    many, one = (np.arange(200) < 50).astype(int), np.where(np.arange(200) < 5, 10, 0)
+    assert compare(moments(n, many), moments(n, many)).is_enough
+    assert not compare(moments(n, one), moments(n, one)).is_enough
+
+
 def test_nothing_to_find() -> None:
     same = moments(np.ones(10), np.zeros(10))
     found = compare(same, same)
-    assert (found.z, found.p_value, found.visitors_needed) == (0, 1, None)
+    assert (found.z, found.p_value, found.visitors_needed, found.is_enough) == (0, 1, None, False)
     with pytest.raises(ValueError, match="1 and 10 visitors"):
         compare(moments(np.ones(1), np.ones(1)), same)

@@ -16,7 +16,7 @@ from expectations.contract import Contract
 from expectations.events import EVENTS
 from expectations.performance import EVERY, EVERY_NUMBER, RECOMMENDATION_PERFORMANCE, UNKNOWN
 from expectations.recommendations import RECOMMENDATIONS
-from jobs.metrics.rates import wilson
+from jobs.metrics.rates import Moments, compare, wilson
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.schemas import arrow_schema
@@ -154,7 +154,22 @@ def test_two_arms_are_compared_by_visitor(measured: Path, capsys: pytest.Capture
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("A  list=home,bucket=0-5: click after 1 of 3 impressions to 2 visitors, 33.333%")
     assert lines[1].startswith("B  list=recommendations: click after 0 of 2 impressions to 2 visitors, 0.000%")
-    assert lines[2].startswith("B - A: -33.333%") and said.startswith("no difference that could not be chance")
+    assert lines[2].startswith("B - A: -33.333%") and lines[2].endswith("), too few for a test")
+    assert said.startswith("too few to say; 80% sure to find one as large: ")
+
+
+@pytest.mark.parametrize(
+    ("clicks", "says"),
+    [
+        ((200, 300), "a difference; 80% sure to find one as large: 291 visitors an arm"),
+        ((200, 201), "no difference that could not be chance; 80% sure to find one as large: "),
+        ((200, 200), "no difference that could not be chance; 80% sure to find one as large: no difference to find"),
+        ((0, 9), "too few to say; 80% sure to find one as large: "),
+    ],
+)
+def test_what_a_comparison_comes_to(clicks: tuple[int, int], says: str) -> None:
+    """Of a thousand visitors in each arm, with one impression each, so many click."""
+    assert ab_test.conclusion(compare(*(Moments(1000, 1000, x, 1000, x, x) for x in clicks))).startswith(says)
 
 
 @pytest.mark.parametrize(

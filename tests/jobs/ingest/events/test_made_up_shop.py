@@ -17,6 +17,8 @@ from sample_data.events import BOT_EVENTS as VIEWS_OF_A_BOT
 from sample_data.generate import PRESETS, generate
 from tests.jobs.ingest.events.shop_log import take_in
 
+LIMIT = 200  # so many of a bot's views come before it is known as one
+
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,8 +35,7 @@ def test_atelier_shape(spark: SparkSession, sample: Path) -> None:
     truth = json.loads((sample / "events" / "truth.json").read_text())
     take_in(spark, sample)
     events, bots, files = (table(sample, contract) for contract in (EVENTS, BOT_EVENTS, EVENT_FILES))
-    limit = 200  # of a bot's views so many come before it is known as one
-    assert len(bots) == truth["bots"] * (VIEWS_OF_A_BOT - limit)
+    assert len(bots) == truth["bots"] * (VIEWS_OF_A_BOT - LIMIT)
     people = events.filter(~pl.col("visitor_id").str.starts_with("bot"))
     assert len(people) == truth["events"] and people["event_id"].is_unique().all()
     assert files["duplicate_count"].sum() == truth["duplicates"]
@@ -54,15 +55,16 @@ def test_the_apps_shape(spark: SparkSession, sample: Path) -> None:
     truth = json.loads((sample / "app_log" / "truth.json").read_text())
     data = sample / "app_log"
     take_in(spark, data, event_mapping="twentytoo", max_quarantine_share=0.2)
-    files = table(data, EVENT_FILES)
-    assert (files["event_count"] - files["duplicate_count"]).sum() == len(table(data, EVENTS)) == truth["events"]
+    events, bots, files = (table(data, contract) for contract in (EVENTS, BOT_EVENTS, EVENT_FILES))
+    people = events.filter(~pl.col("visitor_id").str.starts_with("bot"))
+    assert len(people) == truth["events"] and len(bots) == truth["bots"] * (VIEWS_OF_A_BOT - LIMIT)
+    assert truth["bot_events"] == truth["bots"] * VIEWS_OF_A_BOT == len(bots) + len(events) - len(people) > 0
+    assert files["duplicate_count"].sum() == truth["duplicates"] > 0
     assert files["left_out_count"].sum() == truth["left_out"] and files["refused_count"].sum() == truth["broken"]
-    assert table(data, EVENTS)["article_id"].str.contains("^0{22}[0-9]{10}$").all()
+    assert events["article_id"].str.contains("^0{22}[0-9]{10}$").all()
     take_in(spark, data, products, event_mapping="twentytoo", max_quarantine_share=0.5)
     prices, values = table(data, PRODUCT_PRICES), table(data, ARTICLE_ATTRIBUTES)
-    assert len(prices) == truth["prices"] and set(prices["article_id"]) >= set(
-        table(data, EVENTS)["article_id"].head(5)
-    )
+    assert len(prices) == truth["prices"] and set(prices["article_id"]) >= set(events["article_id"].head(5))
     assert prices["valid_to_date"].null_count() == prices.filter(~pl.col("is_original")).height == truth["prices"] // 2
     names = dict(values["name"].value_counts().iter_rows())
     assert names == {
