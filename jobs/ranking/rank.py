@@ -16,6 +16,7 @@ import torch
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.ranking.candidate_retrieval import Candidates, Retrieval, blocks, require_finite
 from jobs.ranking.model import TwoStageModel
+from jobs.ranking.rule import log_odds, popular_first
 from jobs.ranking.snapshot import Floats, Snapshot
 from jobs.retrieval.candidates import SOURCES
 from jobs.retrieval.purchases import Purchases
@@ -91,7 +92,18 @@ class Recommender:
 
     def rank_by(self, candidates: Candidates, count: int, rankers: list[str]) -> list[Ranked]:
         """The `count` best of the same candidates by each of several rankers."""
-        return [self._best(name, candidates, self._scorers[name](candidates), count) for name in rankers]
+        return [self._best(name, candidates, self._scores(name, candidates), count) for name in rankers]
+
+    def best_sellers_first(self, candidates: Candidates, count: int) -> Ranked:
+        """The `count` best of the candidates by what they sell, and then those that the customer had before."""
+        return self._best("best sellers", candidates, _by_sales(candidates), count)
+
+    def _scores(self, ranker: str, candidates: Candidates) -> Floats:
+        scores = self._scorers[ranker](candidates)
+        if self._model.ranks_newcomers:
+            return scores
+        has_history = self.recent.has_history(candidates.customers)[:, None]
+        return np.where(has_history, scores, _by_sales(candidates))
 
     def _best(self, ranker: str, candidates: Candidates, scores: Floats, count: int) -> Ranked:
         merged = candidates.merged
@@ -104,6 +116,10 @@ class Recommender:
             scores=np.take_along_axis(scores, order, axis=1),
             sources=np.take_along_axis(merged.sources, order, axis=1),
         )
+
+
+def _by_sales(candidates: Candidates) -> Floats:
+    return log_odds(popular_first(candidates.merged))
 
 
 def use_one_thread() -> None:

@@ -32,10 +32,7 @@ from expectations.evaluation import MODEL_DECISIONS
 from expectations.tagging import ARTICLE_TAGS
 from jobs.embeddings.versions import current_encoder
 from jobs.features.label_weeks import with_training_weeks
-from jobs.metrics.bootstrap import bootstrap_means, interval
-from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_ranks
 from jobs.platform.code import code_digest
-from jobs.platform.codes import Ints
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.lightning import RunLogger
@@ -43,18 +40,16 @@ from jobs.platform.locks import only_run
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
 from jobs.platform.tracking import end_without_result, find_versions, log_pyfunc, start_run
 from jobs.ranking import pyfunc
-from jobs.ranking.boosted_trees import BoostedTrees
-from jobs.ranking.candidate_retrieval import BLOCK_SIZE
 from jobs.ranking.fit import Fits, Plan, Weeks, fit_rankers, fit_retrieval, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import EVALUATED, FINAL, FITS, RANKERS, TwoStageModel
 from jobs.ranking.model_card import model_card
 from jobs.ranking.model_registry import damage, promotions
-from jobs.ranking.rank import Recommender
-from jobs.ranking.snapshot import SNAPSHOT_TABLES, Snapshot, SnapshotLoader
+from jobs.ranking.snapshot import SNAPSHOT_TABLES, SnapshotLoader
+from jobs.ranking.validation import K, Validated, validated
 from jobs.recommenders.persistence import SYSTEMS_CODE
 from jobs.recommenders.registry import SYSTEMS
-from jobs.retrieval.purchases import Purchases, load_purchases
+from jobs.retrieval.purchases import load_purchases
 
 READS, WRITES = SNAPSHOT_TABLES, ()
 #: The verdicts of earlier runs name versions that the registry must have; tags fill in missing attributes.
@@ -82,37 +77,6 @@ NEEDED = {"purchases": 50, "customers": 10, "articles": 20}
 FITTING_CODE = ("jobs/ranking/*.py", "jobs/retrieval/*.py", "jobs/platform/lightning.py", "lightning_modules/*.py")
 #: With fewer purchases to be found in the validation week, more weeks choose the ranker.
 ENOUGH_TO_CHOOSE = 10_000
-#: Places that the choice between rankers looks at, and the ranker chosen where no difference is significant.
-K, PREFERRED = 12, BoostedTrees.NAME
-
-
-def validated(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> dict[str, Floats]:
-    """Average precision at 12 of each of the model's rankers, for every buyer of a week."""
-    recommender, names = Recommender(model, snapshot), list(model.rankers)
-    truth = Truth.of(labels)
-    found = {name: np.empty(len(truth.buyer), dtype=np.int32) for name in names}
-    for first in range(0, len(truth.customers), BLOCK_SIZE):
-        buyers, pairs = truth.of_buyers(slice(first, first + BLOCK_SIZE))
-        candidates = recommender.candidates(buyers.customers)
-        for name, ranked in zip(names, recommender.rank_by(candidates, K, names), strict=True):
-            found[name][pairs] = hit_ranks(ranked.articles, buyers)
-    return {name: average_precision(found[name], truth, K) for name in names}
-
-
-def chosen_ranker(precisions: Mapping[str, Floats], customers: Ints, seed: int) -> str:
-    """The preferred ranker, or another whose lead over it is significant.
-
-    The difference of two rankers is mostly noise on the few buyers of a small shop: a paired 95 % bootstrap interval
-    above zero is required.
-
-    Args:
-        precisions: by ranker, average precision of each buyer of each week that is judged, (n,).
-        customers: their codes, (n,).
-    """
-    best = max(precisions, key=lambda name: precisions[name].mean())
-    lead = (precisions[best] - precisions[PREFERRED])[:, None]
-    low, _ = interval(bootstrap_means(customers, lead, seed))
-    return best if low[0] > 0 else PREFERRED
 
 
 def validated_plan(settings: Settings, end: date) -> Plan:
@@ -140,7 +104,8 @@ def fit_evaluated(
     """All rankers, one of them chosen by what they made of weeks that they had not seen; rounds as in Fits.
 
     Those are the validation week and, where it has few buyers, the newest third of the rankers' own weeks, as ranked
-    after the other two thirds alone: a rehearsal, with the same towers. See fit_two_stage.
+    after the other two thirds alone: a rehearsal, with the same towers. They also decide whether it ranks for customers
+    without history. See fit_two_stage.
     """
     assert plan.validation, "the evaluated fit picks rounds and ranker"
     found = fit_retrieval(plan, weeks, encoder, settings, folder, logger)
@@ -150,12 +115,12 @@ def fit_evaluated(
         rehearsal = replace(plan, name=f"{plan.name}, rehearsal")
         rehearsed, _ = fit_rankers(rehearsal, found.rehearsed(more), settings, folder / "rehearsal")
         judges += [(week.snapshot.as_of_date, rehearsed) for week in found.candidates[:more]]
-    parts = [validated(model, weeks.snapshot(start), weeks.labels(start)) for start, model in judges]
-    precisions = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    customers = np.concatenate([Truth.of(weeks.labels(start)).customers for start, _ in judges])
-    scores = {name: float(values.mean()) for name, values in precisions.items()}
-    chosen = chosen_ranker(precisions, customers, settings.seed)
-    return replace(evaluated, chosen=chosen), rounds, Choice(scores, len(judges))
+    judged = Validated.joined([validated(model, weeks.snapshot(start), weeks.labels(start)) for start, model in judges])
+    chosen = judged.chosen_ranker(settings.seed)
+    is_ranked = judged.ranks_newcomers(chosen, settings.seed)
+    print(f"customers without history: {f'{chosen} ranks' if is_ranked else 'the best sellers come first'}")
+    scores = {name: float(values.mean()) for name, values in judged.rankers.items()}
+    return replace(evaluated, chosen=chosen, ranks_newcomers=is_ranked), rounds, Choice(scores, len(judges))
 
 
 def final_plan(settings: Settings, rounds: Mapping[str, int], rankers: Sequence[str]) -> Plan:
@@ -169,6 +134,7 @@ def fit_both(
     """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`."""
     evaluated, rounds, choice = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
     final, _ = fit_two_stage(final_plan(settings, rounds, [evaluated.chosen]), weeks, encoder, settings, place / FINAL)
+    final = replace(final, ranks_newcomers=evaluated.ranks_newcomers)
     return Fits(evaluated, final, rounds, *choice)
 
 

@@ -19,7 +19,8 @@ from jobs.ranking import train
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import Snapshot, SnapshotLoader
-from jobs.ranking.train import check_enough, chosen_ranker, evaluated_plan, final_plan, fingerprint, shortage, validated
+from jobs.ranking.train import check_enough, evaluated_plan, final_plan, fingerprint, shortage
+from jobs.ranking.validation import Validated, validated
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Shop, make_purchases
 
@@ -143,9 +144,9 @@ def test_validation_judges_every_ranker(tmp_path: Path) -> None:
     shop = make_purchases()
     model, weeks = fitted(shop, tmp_path), weeks_of(shop)
     labels = weeks.labels(STARTS[2])
-    precisions = validated(model, weeks.snapshot(STARTS[2]), labels)
-    assert set(precisions) == set(RANKERS)
-    for values in precisions.values():
+    found = validated(model, weeks.snapshot(STARTS[2]), labels)
+    assert set(found.rankers) == set(RANKERS)
+    for values in (*found.rankers.values(), found.best_sellers):
         assert len(values) == len(np.unique(labels.customer)) and 0 < values.mean() < 1
 
 
@@ -153,17 +154,33 @@ def test_the_network_ranks_only_where_it_is_better_beyond_doubt() -> None:
     trees = np.random.default_rng(0).random(200)
     noise = np.random.default_rng(1).normal(size=200)
     noise -= noise.mean()
-    customers = np.arange(200, dtype=np.int32)
-    assert chosen_ranker({"network": trees + 0.001 + noise, "boosted_trees": trees}, customers, 0) == "boosted_trees"
-    assert chosen_ranker({"network": trees + 0.5 + noise, "boosted_trees": trees}, customers, 0) == "network"
-    assert chosen_ranker({"network": trees - 0.5 + noise, "boosted_trees": trees}, customers, 0) == "boosted_trees"
+    for lead, chosen in ((0.001, "boosted_trees"), (0.5, "network"), (-0.5, "boosted_trees")):
+        judged = Validated(
+            np.arange(200, dtype=np.int32), np.zeros(200, bool),
+            {"network": trees + lead + noise, "boosted_trees": trees}, trees,
+        )  # fmt: skip
+        assert judged.chosen_ranker(0) == chosen
+
+
+def test_newcomers_get_best_sellers_unless_ranking_is_better_for_them_beyond_doubt() -> None:
+    best_sellers, noise = np.random.default_rng(0).random(200), np.random.default_rng(1).normal(size=200)
+    noise -= noise.mean()
+    customers, is_new = np.arange(200, dtype=np.int32), np.arange(200) < 100
+    noise[is_new] -= noise[is_new].mean()
+
+    def ranks(lead_of_new: float, who: np.ndarray = is_new) -> bool:
+        trees = best_sellers + noise + np.where(is_new, lead_of_new, 5)
+        return Validated(customers, who, {"boosted_trees": trees}, best_sellers).ranks_newcomers("boosted_trees", 0)
+
+    assert (ranks(0.001), ranks(0.5), ranks(-0.5)) == (False, True, False)
+    assert not ranks(0.5, np.zeros(200, bool)), "nobody is new"
 
 
 def judged(purchases: Purchases, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[date, dict[str, bytes]]:
     """The models that choose between rankers, by the week that they are judged on."""
     seen: dict[date, dict[str, bytes]] = {}
 
-    def spied(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> dict[str, np.ndarray]:
+    def spied(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> Validated:
         seen[snapshot.as_of_date] = parts(model, folder / str(snapshot.as_of_date))
         return validated(model, snapshot, labels)
 
@@ -171,7 +188,7 @@ def judged(purchases: Purchases, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     plan = replace(PLAN, weeks=STARTS[2:7], validation=STARTS[1])
     model, rounds, choice = train.fit_evaluated(plan, weeks_of(purchases), ENCODER, SETTINGS, folder)
     assert choice.weeks == len(seen) and set(choice.scores) == set(model.rankers) == rounds.keys() - {TOWERS}
-    assert seen[STARTS[1]] == parts(replace(model, chosen=RANKED_FIRST), folder / "evaluated")
+    assert seen[STARTS[1]] == parts(replace(model, chosen=RANKED_FIRST, ranks_newcomers=True), folder / "evaluated")
     return seen
 
 

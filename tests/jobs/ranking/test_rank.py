@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import cast
@@ -107,14 +108,28 @@ def test_blocks_on_all_cores_come_back_in_order(
     assert np.array_equal(np.concatenate([ranked.articles for _, ranked in parts]), whole.articles)
 
 
+def test_customers_without_purchases_may_get_the_best_sellers_first(model: TwoStageModel, snapshot: Snapshot) -> None:
+    """All others, and their scores, stay as they are, also where what they bought is left out."""
+    new = ~np.isin(EVERYONE, snapshot.history.customer)
+    assert new.any() and not new.all()
+    popular = popular_articles(snapshot.history, AS_OF, 6)
+    for exclude_bought in (False, True):
+        ranked = rank(model, snapshot, EVERYONE, 6, exclude_bought=exclude_bought)
+        changed = rank(replace(model, ranks_newcomers=False), snapshot, EVERYONE, 6, exclude_bought=exclude_bought)
+        assert (changed.articles[new] == popular).all() and (ranked.articles[new] != popular).any()
+        assert np.array_equal(changed.articles[~new], ranked.articles[~new])
+        assert np.array_equal(changed.scores[~new], ranked.scores[~new])
+
+
 def test_saved_and_loaded_has_the_same_inputs_and_ranks_alike(
     model: TwoStageModel, snapshot: Snapshot, tmp_path: Path
 ) -> None:
+    model = replace(model, ranks_newcomers=False)
     model.save(tmp_path / "m")
     loaded = TwoStageModel.load(tmp_path / "m")
     first, second = (scoring_inputs(m.inputs, snapshot) for m in (model, loaded))
     assert moved_inputs(first, second) == set()
-    assert loaded.chosen == model.chosen
+    assert loaded.chosen == model.chosen and not loaded.ranks_newcomers
     for ranker in RANKERS:
         ranked, again = (rank(m, snapshot, EVERYONE, 12, ranker) for m in (model, loaded))
         assert np.array_equal(ranked.articles, again.articles) and np.array_equal(ranked.scores, again.scores)
