@@ -145,6 +145,10 @@ class EventsMapping(Delivered):
         return columns
 
     @property
+    def lists(self) -> tuple[tuple[str, str | None], ...]:
+        return tuple((each.column, each.key) for each in self.articles)
+
+    @property
     def source_columns(self) -> dict[str, str]:
         named = {source.column: part for part, source in self.columns.items()}
         named |= {column: "a rule" for rule in self.rules for column in rule.when}

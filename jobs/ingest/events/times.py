@@ -30,7 +30,8 @@ def moments(values: pl.Series, time_format: str, time_zone: str | None) -> pl.Se
             that is meant; one that they leave out is no moment.
     """
     if isinstance(values.dtype, pl.Datetime):
-        return _zoned(values.cast(pl.Datetime("us", values.dtype.time_zone)), time_zone)
+        moment = values.cast(pl.Datetime("us", values.dtype.time_zone))
+        return _zoned(moment.set(~moment.to_physical().is_between(_LOW, _HIGH), None), time_zone)
     text = values.cast(pl.String).str.strip_chars()
     if time_format in EPOCHS:
         found = _since_1970(text, EPOCHS[time_format])
