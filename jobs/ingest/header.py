@@ -43,6 +43,8 @@ def columns_of(path: str, layout: Layout, required: Mapping[str, str], table: st
         for outer, inner in product(required, required):
             if inner.startswith(f"{outer}."):
                 raise JobError(f"{path}: the mapping names {inner} and {outer}, which it is in; name fields in {outer}")
+        if odd := [column for column in required if "" in column.split(".")]:
+            raise JobError(f"{path}: the mapping names {odd[0]!r}, which is no field; names within names have one dot")
         return tuple(required), 0
     header = _csv_header(path, layout)
     unnamed = len(header) - max((place + 1 for place, name in enumerate(header) if name), default=0)

@@ -101,9 +101,7 @@ def _named(values: pl.Series, article: Article, mapping: EventsMapping) -> pl.Se
         values = pl.Series(numbers_as_text(values.to_arrow()), dtype=pl.String)
     text = values.cast(pl.String).str.strip_chars()
     if article.pattern:
-        ids = text.str.extract_all(article.pattern)
-        if "(" in article.pattern.replace("(?", ""):
-            ids = ids.list.eval(pl.element().str.extract(article.pattern, 1))
+        ids = text.str.extract_all(article.pattern).list.eval(pl.element().str.extract(article.pattern, 1))
     elif article.key:
         ids = _by_key(text, article.key)
     elif text.str.starts_with("[").any():

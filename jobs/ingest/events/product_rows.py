@@ -96,8 +96,7 @@ def products(raw: pl.DataFrame, mapping: ProductsMapping) -> Products:
     """Prices and attributes in rows about products; each different text is parsed once."""
     article = raw[mapping.article.column].cast(pl.String).str.strip_chars()
     if mapping.article.pattern:
-        pattern = mapping.article.pattern
-        article = article.str.extract(pattern if "(" in pattern.replace("(?", "") else f"({pattern})", 1)
+        article = article.str.extract(mapping.article.pattern, 1)
     rows = raw.with_columns(article_id=article.set(article == "", None))
     reason = pl.coalesce(
         pl.when(pl.col(BROKEN).is_not_null()).then(pl.lit("broken line: not a product of the mapping's columns")),

@@ -50,13 +50,14 @@ def days(values: pl.Series, date_format: str) -> pl.Series:
 
 
 def strptime_of(pattern: str) -> str:
-    """Spark's pattern in the words of strptime. A fraction may be left out."""
-    text = pattern.replace("%", "%%")
-    return re.sub(
-        r"'([^']*)'|\.?(S+)|([A-Za-z])\3*",
-        lambda found: found[1] or "'" if found[1] is not None else "%.f" if found[2] else _LETTERS[found[0]],
-        text,
-    )
+    """Spark's pattern in the words of strptime. A fraction after a point may be left out."""
+
+    def word(found: re.Match[str]) -> str:
+        if found[1] is not None:
+            return found[1] or "'"
+        return "%.f" if found[0].startswith(".") else f"%{len(found[2])}f" if found[2] else _LETTERS[found[0]]
+
+    return re.sub(r"'([^']*)'|\.?(S+)|([A-Za-z])\3*", word, pattern.replace("%", "%%"))
 
 
 def _since_1970(text: pl.Series, units: int) -> pl.Series:

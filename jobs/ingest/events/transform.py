@@ -88,7 +88,7 @@ def _parts(raw: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
             continue
         text = text_of(raw[source.column], mapping)
         if source.pattern:
-            text = text.str.extract(source.pattern if "(" in source.pattern else f"({source.pattern})", 1)
+            text = text.str.extract(source.pattern, 1)
         values[part] = text
         if part in LIMITS:
             values[part] = numbers_of(text, part, mapping)
