@@ -292,4 +292,8 @@ def test_attributes_escaped_once_more() -> None:
     for text in (plain, json.dumps(plain)):
         assert [(row["name"], row["value"]) for row in attribute_rows(text, "x")] == wanted
     assert attribute_rows("cotton", "material") == [{"name": "material", "value": "cotton"}]
-    assert literal(r"'it\'s \u00e9'") == "it's é"
+    assert literal(r"'it\'s \u00e9 \U0001F600'") == "it's é 😀"
+    for text in (json.dumps({"a": "😀 é"}), json.dumps(json.dumps({"a": "😀 é"}))):
+        assert attribute_rows(text, "x") == [{"name": "a", "value": "😀 é"}]
+    with pytest.raises(ValueError, match="half a character"):
+        attribute_rows(r'{"a": "\ud83d"}', "x")
