@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from urllib.parse import unquote
 
 import duckdb
 import polars as pl
@@ -101,8 +102,9 @@ def _named(values: pl.Series, article: Article, mapping: EventsMapping) -> pl.Se
         values = pl.Series(numbers_as_text(values.to_arrow()), dtype=pl.String)
     text = values.cast(pl.String).str.strip_chars()
     if article.pattern:
-        ids = text.str.extract_all(article.pattern).list.eval(pl.element().str.extract(article.pattern, 1))
-    elif article.key:
+        found = text.str.extract_all(article.pattern).list.eval(pl.element().str.extract(article.pattern, 1))
+        return _each(found, lambda ids: _id_of(_outside_of_urls(ids), article, mapping))
+    if article.key:
         ids = _by_key(text, article.key)
     elif text.str.starts_with("[").any():
         # Which key of an object is the id the mapping does not say.
@@ -112,6 +114,12 @@ def _named(values: pl.Series, article: Article, mapping: EventsMapping) -> pl.Se
     else:
         return _id_of(text, article, mapping)
     return _each(ids, partial(_id_of, article=article, mapping=mapping))
+
+
+def _outside_of_urls(ids: pl.Series) -> pl.Series:
+    """Ids as they are elsewhere: in URLs a blank is %20."""
+    quoted = ids.str.contains("%[0-9a-fA-F]{2}").arg_true()
+    return ids.scatter(quoted, [unquote(each) for each in ids.gather(quoted)]) if len(quoted) else ids
 
 
 def _by_key(text: pl.Series, key: str) -> pl.Series:

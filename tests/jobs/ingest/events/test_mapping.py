@@ -39,6 +39,7 @@ def test_a_mapping_that_means_nothing(tmp_path: Path, name: str, old: str, new: 
         ("(?:p|q)[0-9]+", "/p77?", "p77"),
         (r"\([0-9]+\)", "shoe (77)", "(77)"),
         ("[(]([0-9]+)", "shoe (77)", "77"),
+        ("/p/([^/?]+)", "https://shop/p/M%C3%BCtze%20%2F%207?x=%41", "Mütze / 7"),
     ],
 )
 def test_the_first_group_of_a_pattern_is_meant_or_all_of_it(
