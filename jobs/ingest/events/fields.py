@@ -131,7 +131,7 @@ def _by_key(text: pl.Series, key: str) -> pl.Series:
     with duckdb.connect() as database:
         database.execute("SET threads = 1")  # a task has one core
         database.register("rows", text.alias("text").to_frame().to_arrow())
-        found = database.sql(query, params={"key": json.dumps(key)}).to_arrow_table()
+        found = database.sql(query, params={"key": json.dumps(key, ensure_ascii=False)}).to_arrow_table()
     return pl.DataFrame(pl.from_arrow(found))["ids"]
 
 
