@@ -27,6 +27,11 @@ def frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
         block: of a file.
         records: the field with a list of events, if the log has one.
     """
+    of_folders = [pl.lit(text).alias(name) for name, text in block.part.partition]
+    return (frame.with_columns(of_folders) for frame in _frames(block, records))
+
+
+def _frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
     part = block.part
     if part.is_parquet:
         table = plain_columns(part.path, row_group(part.path, block.number, part.columns))

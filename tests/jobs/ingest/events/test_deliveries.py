@@ -6,6 +6,8 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -45,6 +47,23 @@ def test_json_lines_however_they_are_written(
     for size in (64 << 20, 1_000, 150, 90):  # blocks longer and shorter than lines
         monkeypatch.setattr(files, "BLOCK_BYTES", size)
         assert read(tmp_path) == WANTED
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json", "csv"])
+def test_what_the_names_of_folders_say(tmp_path: Path, kind: str) -> None:
+    """As Spark's partitionBy writes them: the column is in no file."""
+    log = LOG.model_copy(update={"file": "events/*", "columns": {"visitor_id": LOG.columns["visitor_id"]}})
+    row = {name: text for name, text in ODD.items() if name != "event"}
+    for event in ("view", "cart"):
+        path = tmp_path / "events" / "day" / f"event={event}" / f"part-0.{kind}"
+        path.parent.mkdir(parents=True)
+        if kind == "parquet":
+            pq.write_table(pa.Table.from_pylist([row]), path)
+        else:
+            path.write_text(json.dumps(row) if kind == "json" else f"{','.join(row)}\n{','.join(row.values())}\n")
+    (file,) = source_files(tmp_path, log)
+    found = [transform(frame, log) for block in blocks(indexed(file)) for frame in frames(block, None)]
+    assert [part.events["event_type"].item() for part in found] == ["cart", "view"]
 
 
 def test_a_field_and_what_it_is_in_cannot_both_be_named(tmp_path: Path) -> None:
