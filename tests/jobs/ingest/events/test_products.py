@@ -1,13 +1,16 @@
-"""Price lists and attributes written as text."""
+"""Price lists and attributes of products, written as text."""
 
 from __future__ import annotations
 
 import json
 
+import polars as pl
 import pytest
 
 from jobs.ingest.events.literals import MAX_DEPTH, literal
-from jobs.ingest.events.product_rows import attribute_rows, price_rows
+from jobs.ingest.events.mapping import ProductsMapping, Source
+from jobs.ingest.events.product_rows import attribute_rows, price_rows, products
+from jobs.ingest.events.reading import BROKEN, LINE
 
 
 def test_price_lists_of_python_and_of_json() -> None:
@@ -69,3 +72,14 @@ def test_attributes_escaped_once_more() -> None:
         assert attribute_rows(text, "x") == [{"name": "a", "value": "😀 é"}]
     with pytest.raises(ValueError, match="half a character"):
         attribute_rows(r'{"a": "\ud83d"}', "x")
+
+
+def test_products_have_the_ids_that_events_have() -> None:
+    """Of a number that became a float the whole one; a word for nothing and a rounded number are none."""
+    mapping = ProductsMapping(file="p.csv", article=Source(column="id"), attributes=("colour",))
+    ids = ["7.0", " 8 ", "nan", "", "9.12E+11", None]
+    raw = pl.DataFrame({"id": ids, "colour": ["red"] * len(ids)}, schema_overrides={"id": pl.String})
+    raw = raw.with_columns(pl.int_range(2, len(ids) + 2).alias(LINE), pl.lit(None, pl.String).alias(BROKEN))
+    found = products(raw, mapping)
+    assert found.attributes["article_id"].to_list() == ["7", "8"]
+    assert found.bad["source_line"].to_list() == [4, 5, 6, 7]
