@@ -54,8 +54,8 @@ def test_what_the_names_of_folders_say(tmp_path: Path, kind: str) -> None:
     """As Spark's partitionBy writes them: the column is in no file."""
     log = LOG.model_copy(update={"file": "events/*", "columns": {"visitor_id": LOG.columns["visitor_id"]}})
     row = {name: text for name, text in ODD.items() if name != "event"}
-    for event in ("view", "cart"):
-        path = tmp_path / "events" / "day" / f"event={event}" / f"part-0.{kind}"
+    for done in ("view", "cart"):
+        path = tmp_path / "events" / "day" / f"event={done}" / f"part-0.{kind}"
         path.parent.mkdir(parents=True)
         if kind == "parquet":
             pq.write_table(pa.Table.from_pylist([row]), path)
