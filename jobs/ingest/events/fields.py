@@ -13,6 +13,7 @@ import polars as pl
 from expectations.recommendations import BUCKETS
 from expectations.transactions import MAX_PRICE
 from jobs.ingest.events.mapping import Article, EventsMapping
+from jobs.ingest.file_format import FileFormat
 from jobs.ingest.parquet_rows import numbers_as_text
 from jobs.ingest.values import number_parser
 
@@ -25,7 +26,7 @@ _WHOLE, _JAVA_ID = (r"^([0-9]+)\.0+$", "${1}"), r"^[0-9]\.[0-9]+[eE][0-9]+$"
 _ROUNDED_ID = r"^[0-9]+(\.[0-9]+)?[eE]\+[0-9]+$"
 
 
-def text_of(values: pl.Series, mapping: EventsMapping) -> pl.Series:
+def text_of(values: pl.Series, mapping: FileFormat) -> pl.Series:
     """Texts without blanks around them, null where they are a word for nothing."""
     text = values.cast(pl.String).str.strip_chars()
     words = ["", *mapping.empty_words]
