@@ -104,12 +104,17 @@ def _no_text(path: str, column: str, kind: pa.DataType, error: Exception) -> Job
 
 
 def plain_columns(path: str, table: pa.Table) -> pa.Table:
-    """The table with numbers with a fraction as text, and without bytes. Raises JobError where a text is not UTF-8."""
+    """The table without bytes, with floats as text and moments in UTC: Polars takes no zone such as +05:30.
+
+    Raises JobError where a text is not UTF-8.
+    """
     columns = []
     for name, values in zip(table.column_names, table.columns, strict=True):
         try:
             if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
                 values = values.cast(pa.large_string())
+            elif pa.types.is_timestamp(values.type) and values.type.tz:
+                values = values.cast(pa.timestamp(values.type.unit, "UTC"))
             values.validate(full=True)
             columns.append(numbers_as_text(values.combine_chunks()) if pa.types.is_floating(values.type) else values)
         except pa.ArrowException as error:

@@ -90,6 +90,15 @@ def test_types_that_cannot_be_read(tmp_path: Path, column: str, items: pa.Array,
         read(tmp_path, log)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "+05:30", "-03:30"])
+def test_a_moment_is_the_same_in_all_zones(tmp_path: Path, zone: str) -> None:
+    moment = datetime(2020, 9, 1, 10, tzinfo=UTC)
+    log = parquet_log(tmp_path, pa.array([moment], pa.timestamp("us", zone)), "time")
+    (file,) = source_files(tmp_path, log)
+    (frame,) = frames(blocks(indexed(file))[0], None)
+    assert transform(frame, log).events["event_time"].to_list() == [moment]
+
+
 def test_a_moment_beyond_all_calendars(tmp_path: Path) -> None:
     log = parquet_log(tmp_path, pa.array([2**62, 1598954400 * 10**6], pa.timestamp("us", "UTC")), "time")
     assert read(tmp_path, log) == [(2, "7", "v")]
