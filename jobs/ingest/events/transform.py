@@ -156,7 +156,11 @@ def _refusals(raw: pl.DataFrame, mapping: EventsMapping, latest: datetime | None
     is_empty = pl.lit(True)
     for each in mapping.articles:
         if (values := raw[each.column]).dtype != pl.List:
-            is_empty &= pl.lit(text_of(values, mapping).fill_null("").is_in(["", "[]", "{}"]))
+            text = text_of(values, mapping).fill_null("")
+            names_none = text.is_in(["", "[]", "{}"])
+            if each.pattern and mapping.leaves_out_without_article:  # a page of the shop, and of no product
+                names_none |= text.str.contains("^(https?://|/)")
+            is_empty &= pl.lit(names_none)
     yield because(in_question & no_article & ~is_empty, "article_id: no id where the mapping expects one")
     if not mapping.leaves_out_without_article:
         yield because(in_question & no_article, "article_id is empty")

@@ -222,6 +222,16 @@ def test_ids_under_a_key_of_json() -> None:
     assert set(found.bad["reason"]) == {"article_id: no id where the mapping expects one"} and len(found.bad) == 3
 
 
+def test_pages_of_no_product_are_left_out_and_broken_ids_are_not() -> None:
+    log = mapped("atelier", articles=(Article(column="url", pattern="/p/([0-9]+)"),))
+    line = {"time": "2020-09-01T10:00:00Z", "event": "view", "visitor_id": "v"}
+    lines = [line | {"url": url} for url in ("https://shop/p/7", "https://shop/", "/sale?x=1", "", "{'id': 'ab'}")]
+    found = understood(lines, log.model_copy(update={"leaves_out_without_article": True}))
+    assert found.events["article_id"].to_list() == ["7"] and found.counts["without_article_count"] == 3
+    assert found.bad["source_line"].to_list() == [5]
+    assert understood(lines, log).bad["source_line"].to_list() == [2, 3, 4, 5]
+
+
 def test_a_place_is_the_last_of_the_day_and_stays_with_its_region() -> None:
     line = {"event": "view", "article_id": "1", "visitor_id": "v"}
     places = [("Lund", None), ("Lund", "Skåne"), ("Kiruna", "Norrbotten"), ("Lund", None), (None, None)]
