@@ -135,7 +135,11 @@ def _read(
     work = [block for file in steps.take for block in blocks(indexed(file))]
 
     def read(some: Sequence[Block], latest: Mapping[str, datetime]) -> list[Row]:
-        return _in_tasks(job, partial(read_blocks, some, mapping, incoming, facts, quarantine, latest), len(some), READ)
+        kernel = partial(read_blocks, some, mapping, incoming, facts, quarantine, latest)
+        try:
+            return _in_tasks(job, kernel, len(some), READ)
+        finally:  # before anything else is said of a file that was replaced meanwhile
+            require_unchanged(steps.take)
 
     done = read(work, {})
     latest = _latest(done, mapping.max_silent_days)
@@ -148,7 +152,6 @@ def _read(
     refused = [row.refused for row in done if row.refused]
     found = findings_of_files(rows_read, quarantine.read_spark(job.spark, refused) if refused else None)
     audit(found, job.settings.max_quarantine_share)
-    require_unchanged(steps.take)
     return done
 
 

@@ -194,6 +194,24 @@ def test_a_file_that_grows(spark: SparkSession, tmp_path: Path, monkeypatch: pyt
     assert rows(tmp_path, EVENTS, "visitor_id", "source_line") == [("v", 1), ("w", 2), ("x", 3)]
 
 
+@pytest.mark.parametrize("change", ["cut", "gone"])
+def test_of_a_file_that_is_replaced_while_it_is_read_nothing_else_is_said(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    path = write_log(tmp_path, "events.jsonl", [ODD] * 5)
+
+    def replaced(file: files.SourceFile) -> list[Block]:
+        found = blocks(file)
+        path.unlink() if change == "gone" else path.write_bytes(path.read_bytes()[:-20])
+        return found
+
+    monkeypatch.setattr(shop_events, "blocks", replaced)
+    with pytest.raises(
+        JobError, match=r"events.jsonl: replaced while it was being read; nothing was published, run again"
+    ):
+        take_in(spark, tmp_path)
+
+
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "events").write_text("x")
     with pytest.raises(JobError, match=r"events/\*.jsonl: events is a file and no folder"):
