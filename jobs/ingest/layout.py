@@ -166,6 +166,8 @@ def _damage(path: str, packing: str | None) -> Iterator[None]:
     """Says which file it was that cannot be read."""
     try:
         yield
+    except PermissionError:
+        raise  # it is no damage, and another delivery would not help
     except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
         what = f"damaged or cut short ({packing}: {error})" if packing else f"cannot be read ({error})"
         raise JobError(f"{path}: {what}; deliver the file again") from error
