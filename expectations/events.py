@@ -75,11 +75,11 @@ BOT_EVENTS = Contract(
 VISITOR_FACTS = Contract(
     layer="silver",
     name="visitor_facts",
-    description="What events state of visitors, whether or not the events are kept: each fact once a day and block.",
+    description="What events state of visitors, whether or not the events are kept: the same once a day and block.",
     columns=(
         Column("visitor_id", "string", "The device, or the browser", nullable=True),
         Column("customer_id", "string", "The customer, where the event states it", nullable=True),
-        Column("event_time", "timestamp", "When it was first stated that day, UTC"),
+        Column("event_time", "timestamp", "When it was last stated that day, UTC"),
         Column("name", "string", "What is stated", allowed=("birth_date", "city", "region")),
         Column("value", "string", "The value; of a birth date YYYY-MM-DD"),
         *_SOURCE,

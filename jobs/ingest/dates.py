@@ -9,7 +9,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 #: Formats that are no pattern -> how many of a second's units a number counts since 1970.
-EPOCHS = {"epoch_second": 1, "epoch_millis": 1_000}
+EPOCHS = {"epoch_second": 1, "epoch_millis": 1_000, "epoch_micros": 1_000_000}
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _PARTS = {

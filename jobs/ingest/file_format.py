@@ -32,7 +32,7 @@ class FileFormat(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)
 
-    #: Whether the table's files may be JSON lines, or Parquet with lists.
+    #: Whether the table's files may be JSON lines.
     takes_json: ClassVar[bool] = False
 
     sep: str = ","
@@ -52,6 +52,11 @@ class FileFormat(BaseModel):
     def empty_words(self) -> tuple[str, ...]:
         """What means no value in a column that is no text."""
         return EMPTY_WORDS if self.null_value is None else self.null_value
+
+    @property
+    def lists(self) -> tuple[tuple[str, str | None], ...]:
+        """Columns that may be lists in Parquet; see Layout."""
+        return ()
 
     @field_validator("sep", mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import csv
 import difflib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 from jobs.ingest.layout import NOTHING, Layout, not_text, open_leniently, records
 from jobs.ingest.parquet_rows import column_names, column_place, mapped_columns, parquet_file
@@ -39,6 +40,11 @@ def columns_of(path: str, layout: Layout, required: Mapping[str, str], table: st
         _require(path, _as_mapped(column_names(file), required), required, table, layout)
         return mapped_columns(path, file, list(required), layout), 0
     if layout.is_json:  # fields that a line lacks are empty
+        for outer, inner in product(required, required):
+            if inner.startswith(f"{outer}."):
+                raise JobError(f"{path}: the mapping names {inner} and {outer}, which it is in; name fields in {outer}")
+        if odd := [column for column in required if "" in column.split(".")]:
+            raise JobError(f"{path}: the mapping names {odd[0]!r}, which is no field; names within names have one dot")
         return tuple(required), 0
     header = _csv_header(path, layout)
     unnamed = len(header) - max((place + 1 for place, name in enumerate(header) if name), default=0)

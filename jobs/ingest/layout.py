@@ -64,7 +64,7 @@ class Layout:
     Attributes:
         is_parquet: else it is text, as the rest says.
         is_json: a JSON object on each line, else CSV.
-        has_lists: Parquet whose columns may hold lists.
+        lists: columns of Parquet that may hold lists of ids, each with the key of the id where they are objects.
         packing: what compressed it, None: nothing.
         encoding: Python's name of the codec.
         ends_in_cr: lines end in CR alone, some at least.
@@ -80,7 +80,7 @@ class Layout:
     escape: str = ""
     time_zone: str | None = None
     is_json: bool = False
-    has_lists: bool = False
+    lists: tuple[tuple[str, str | None], ...] = ()
     multi_line: bool = False
     last_column_takes_rest: bool = False
 
@@ -118,7 +118,7 @@ def layout_of(path: str, declared: FileFormat | None = None) -> Layout:
     with _damage(path, None), opened(path) as raw:
         start = raw.read(8)
     if start.startswith(b"PAR1"):
-        return Layout(is_parquet=True, time_zone=said.time_zone, has_lists=said.takes_json)
+        return Layout(is_parquet=True, time_zone=said.time_zone, lists=said.lists)
     if path.endswith(".parquet"):
         raise JobError(f"{path}: not a Parquet file (it does not begin with PAR1); deliver the file again")
     packing = next((name for magic, name in _PACKED.items() if start.startswith(magic)), None)
@@ -166,6 +166,8 @@ def _damage(path: str, packing: str | None) -> Iterator[None]:
     """Says which file it was that cannot be read."""
     try:
         yield
+    except PermissionError:
+        raise  # it is no damage, and another delivery would not help
     except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
         what = f"damaged or cut short ({packing}: {error})" if packing else f"cannot be read ({error})"
         raise JobError(f"{path}: {what}; deliver the file again") from error

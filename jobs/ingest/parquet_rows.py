@@ -43,19 +43,31 @@ def column_names(file: pq.ParquetFile) -> list[str]:
 def mapped_columns(path: str, file: pq.ParquetFile, wanted: Sequence[str], layout: Layout) -> tuple[str, ...]:
     """Those of the wanted columns that the file has, in its order.
 
-    Raises JobError where one holds lists or the like, unless the layout has them.
+    Raises JobError where one holds lists or the like, but for lists of ids where the layout has them.
     """
     schema = _flat(file.schema_arrow.empty_table()).schema
     places = {place: column for column in wanted if (place := column_place(schema.names, column)) is not None}
+    keys = dict(layout.lists)
     for place, column in places.items():
         kind = schema.field(place).type
-        if pa.types.is_nested(kind) and not (layout.has_lists and pa.types.is_list(kind)):
-            raise JobError(f"{path}: column {column} is of type {kind}; name a column of single values")
-        if pa.types.is_timestamp(kind) and kind.tz and not layout.has_lists:
+        if pa.types.is_nested(kind) and not (column in keys and _are_ids(kind, keys[column])):
+            advice = " or a key in it" if column in keys else ""
+            raise JobError(f"{path}: column {column} is of type {kind}; name a column of single values{advice}")
+        if pa.types.is_timestamp(kind) and kind.tz and not keys:
             logging.info(
                 "%s: %s is taken as days of %s (timeZone of the mapping)", path, column, layout.time_zone or kind.tz
             )
     return tuple(places[place] for place in sorted(places))
+
+
+def _are_ids(kind: pa.DataType, key: str | None) -> bool:
+    """Whether it is a list of single values, or of objects with a single value under the key."""
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    of = kind.value_type
+    if pa.types.is_struct(of) and of.get_field_index(key or "") >= 0:
+        of = of.field(key).type
+    return not pa.types.is_nested(of)
 
 
 def _flat(table: pa.Table) -> pa.Table:
@@ -82,9 +94,32 @@ def parquet_rows(path: str, group: int, first: int, columns: Sequence[str], time
             texts.append(encoded(_as_text(values, time_zone)))
             texts[-1].dictionary.validate(full=True)  # UTF-8
         except pa.ArrowException as error:
-            raise JobError(f"{path}: column {column} is no text ({values.type}: {error}); deliver it as text") from None
+            raise _no_text(path, column, values.type, error) from None
     line = np.arange(table.num_rows) + first
     return RawRows(pa.table(texts, list(columns)), line, pa.nulls(table.num_rows, pa.string()))
+
+
+def _no_text(path: str, column: str, kind: pa.DataType, error: Exception) -> JobError:
+    return JobError(f"{path}: column {column} is no text ({kind}: {error}); deliver it as text")
+
+
+def plain_columns(path: str, table: pa.Table) -> pa.Table:
+    """The table without bytes, with floats as text and moments in UTC: Polars takes no zone such as +05:30.
+
+    Raises JobError where a text is not UTF-8.
+    """
+    columns = []
+    for name, values in zip(table.column_names, table.columns, strict=True):
+        try:
+            if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+                values = values.cast(pa.large_string())
+            elif pa.types.is_timestamp(values.type) and values.type.tz:
+                values = values.cast(pa.timestamp(values.type.unit, "UTC"))
+            values.validate(full=True)
+            columns.append(numbers_as_text(values.combine_chunks()) if pa.types.is_floating(values.type) else values)
+        except pa.ArrowException as error:
+            raise _no_text(path, name, values.type, error) from None
+    return pa.table(columns, table.column_names)
 
 
 def row_group(path: str, group: int, columns: Sequence[str]) -> pa.Table:
@@ -109,11 +144,11 @@ def _as_text(column: pa.ChunkedArray, time_zone: str | None) -> pa.Array:
             column = pc.local_timestamp(column.cast(pa.timestamp(kind.unit, time_zone or kind.tz)))
         column = pc.floor_temporal(column, unit="day").cast(pa.date32())
     elif pa.types.is_floating(kind):
-        return _numbers_as_text(column.combine_chunks())
+        return numbers_as_text(column.combine_chunks())
     return column.cast(TEXT if pa.types.is_dictionary(kind) else pa.string()).combine_chunks()
 
 
-def _numbers_as_text(numbers: pa.Array) -> pa.Array:
+def numbers_as_text(numbers: pa.Array) -> pa.Array:
     """Floats as text. Whole ones that may have been rounded have an exponent, others none."""
     limit = _MAX_WHOLE if pa.types.is_float64(numbers.type) else _MAX_WHOLE_SINGLE
     numbers = pc.if_else(pc.is_nan(numbers), None, numbers)

@@ -46,14 +46,16 @@ def ingest_delivered(job: Job) -> str:
     ):
         work = [block for file in steps.take for block in blocks(indexed(file))]
         kernel = partial(read_blocks, work, log.products, prices, attributes, quarantine)
-        done = collected(job.spark, kernel, len(work), DONE)
+        try:
+            done = collected(job.spark, kernel, len(work), DONE)
+        finally:  # before anything else is said of a file that was replaced meanwhile
+            require_unchanged(steps.take)
         refused = [row.refused for row in done if row.refused]
         rows_read: Counter[str] = Counter()
         for row in done:
             rows_read[row.source_file] += row.row_count
         found = findings_of_files(rows_read, quarantine.read_spark(job.spark, refused) if refused else None)
         bad = audit(found, job.settings.max_quarantine_share)
-        require_unchanged(steps.take)
         by_file = {"source_file": steps.replace}
         job.publish_staged(quarantine, refused, {"table_name": [PRODUCT_PRICES.name]} | by_file)
         values = job.publish_staged(attributes, [row.attributes for row in done if row.attributes], by_file)

@@ -132,7 +132,10 @@ def _read(
 
     def read(some: Sequence[Block], latest: Mapping[str, datetime]) -> list[Row]:
         kernel = partial(read_blocks, some, mapping, incoming, facts, quarantine, latest)
-        return collected(job.spark, kernel, len(some), READ)
+        try:
+            return collected(job.spark, kernel, len(some), READ)
+        finally:  # before anything else is said of a file that was replaced meanwhile
+            require_unchanged(steps.take)
 
     done = read(work, {})
     latest = _latest(done, mapping.max_silent_days)
@@ -145,7 +148,6 @@ def _read(
     refused = [row.refused for row in done if row.refused]
     found = findings_of_files(rows_read, quarantine.read_spark(job.spark, refused) if refused else None)
     audit(found, job.settings.max_quarantine_share)
-    require_unchanged(steps.take)
     return done
 
 

@@ -91,7 +91,7 @@ def _by_file(rows: pl.DataFrame) -> Counter[str]:
 def _with_customers(rows: pl.DataFrame, sign_ins: pl.DataFrame, horizon: timedelta) -> pl.DataFrame:
     """Rows that state no customer with the one who signed in last on their device, before them."""
     own = rows.filter("is_signed_in", pl.col("visitor_id").is_not_null())
-    all_of = pl.concat([sign_ins, own.select(sign_ins.columns)]).sort("event_time")
+    all_of = pl.concat([sign_ins, own.select(sign_ins.columns)]).sort("event_time", "customer_id")
     unknown = rows.filter(~pl.col("is_signed_in"))
     if not len(all_of) or not len(unknown):
         return rows
@@ -107,12 +107,15 @@ def _with_customers(rows: pl.DataFrame, sign_ins: pl.DataFrame, horizon: timedel
 def _is_bot(rows: pl.DataFrame, mapping: EventsMapping) -> pl.Series:
     """True from the event on with which a device was faster than a person is."""
     device = pl.coalesce("visitor_id", "customer_id")
-    acts = rows.filter(_COUNTED).select(device.alias("device"), "event_time").sort("device", "event_time")
     back = mapping.bot_events
     window = timedelta(minutes=mapping.bot_minutes)
     is_over = (pl.col("device") == pl.col("device").shift(back)) & (
         pl.col("event_time") - pl.col("event_time").shift(back) <= window
     )
+    acts = rows.filter(_COUNTED).select(device.alias("device"), "event_time", "event_id").sort("device", "event_time")
+    if len(fast := acts.filter(is_over)):  # by their rows, of which an event with several products has several
+        acts = acts.filter(pl.col("device").is_in(fast["device"].unique().implode()))
+        acts = acts.unique(["device", "event_id"], keep="first", maintain_order=True)
     since = acts.filter(is_over).group_by("device").agg(pl.col("event_time").min().alias("since"))
     if not len(since):
         return pl.repeat(False, len(rows), dtype=pl.Boolean, eager=True)

@@ -151,7 +151,7 @@ def read_blocks(
 def _sign_ins(incoming: Incoming, events: pl.DataFrame) -> str | None:
     """Write the last sign-in of each visitor and day."""
     rows = events.filter("is_signed_in", pl.col("visitor_id").is_not_null())
-    rows = rows.select(*_SIGN_IN, "event_date", "source_line").sort("event_time", "source_line")
+    rows = rows.select(*_SIGN_IN, "event_date").sort("event_time", "customer_id")
     last = rows.unique(["visitor_id", "event_date"], keep="last").select(_SIGN_IN)
     return incoming.write([last]) if len(last) else None
 

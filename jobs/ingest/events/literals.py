@@ -26,7 +26,7 @@ _WORDS = {
     "nan": None,
     "NaN": None,
 }
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(U[0-9a-fA-F]{8}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
@@ -85,7 +85,7 @@ class _Parser:
         kind, token = self._kind, self._token
         self._advance()
         if kind == "text":
-            return _ESCAPE.sub(_unescaped, token[1:-1])
+            return _whole_text(token[1:-1])
         if kind == "number":
             return float(token) if re.search("[.eE]", token) or len(token) > 18 else int(token)
         if kind == "word" and token in _WORDS:
@@ -116,6 +116,14 @@ class _Parser:
                 self._need(end)
                 break
         return found
+
+
+def _whole_text(quoted: str) -> str:
+    """The text without escapes; JSON writes an emoji as two that are no characters by themselves."""
+    try:
+        return _ESCAPE.sub(_unescaped, quoted).encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ValueError("an escape that is half a character") from None
 
 
 def _unescaped(found: re.Match[str]) -> str:

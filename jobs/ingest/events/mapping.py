@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from expectations.contract import Contract
 from expectations.events import ARTICLE_ATTRIBUTES, EVENTS, PRODUCT_PRICES
 from jobs.ingest.dates import EPOCHS, date_pattern
-from jobs.ingest.mapping import Delivered, Pattern, read_mapping
+from jobs.ingest.events.times import strptime_of
+from jobs.ingest.mapping import Delivered, read_mapping
 
 BUILT_IN = Path(__file__).with_name("mappings")
 #: Parts that a field of an event can play, beside time, articles and type.
@@ -27,7 +30,23 @@ def _time_format(text: str) -> str:
         raise ValueError(f"{text!r} has no HH; give iso, {', '.join(EPOCHS)}, or one such as dd/MM/yyyy HH:mm:ss")
     if text != "iso" and text not in EPOCHS:
         date_pattern(text)
+        try:
+            pl.Series(["x"]).str.to_datetime(strptime_of(text), strict=False)
+        except pl.exceptions.ComputeError as error:
+            raise ValueError(f"{text!r}: {str(error).splitlines()[0]}") from None
     return text
+
+
+def _pattern(text: str) -> str:
+    """The pattern with a group for what is meant, if it has none."""
+    try:
+        groups = pl.Series([""]).str.extract_groups(text).struct.fields
+    except pl.exceptions.ComputeError as error:
+        raise ValueError(f"{text!r} is no regular expression: {str(error).rpartition('error: ')[2]}") from None
+    return text if groups else f"({text})"
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class _Model(BaseModel):
@@ -143,6 +162,18 @@ class EventsMapping(Delivered):
         if "birth_date" in columns:
             date_pattern(columns["birth_date"].format)
         return columns
+
+    @model_validator(mode="after")
+    def _records_have_fields(self) -> EventsMapping:
+        if self.records is not None:
+            fields = [column for column in self.source_columns if column.startswith(f"{self.records}.")]
+            if re.search(r'[."]', self.records) or not fields:
+                raise ValueError(f"records: no field {self.records}.* is named, or it is itself within a field")
+        return self
+
+    @property
+    def lists(self) -> tuple[tuple[str, str | None], ...]:
+        return tuple((each.column, each.key) for each in self.articles)
 
     @property
     def source_columns(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from expectations.transactions import MAX_PRICE
+from jobs.ingest.events.fields import ids_of, text_of
 from jobs.ingest.events.literals import as_text, literal
 from jobs.ingest.events.mapping import ProductsMapping
 from jobs.ingest.events.reading import BROKEN, LINE
@@ -94,14 +95,13 @@ def attribute_rows(text: str, column: str) -> list[dict[str, str]]:
 
 def products(raw: pl.DataFrame, mapping: ProductsMapping) -> Products:
     """Prices and attributes in rows about products; each different text is parsed once."""
-    article = raw[mapping.article.column].cast(pl.String).str.strip_chars()
+    article = text_of(raw[mapping.article.column], mapping)
     if mapping.article.pattern:
-        pattern = mapping.article.pattern
-        article = article.str.extract(pattern if "(" in pattern.replace("(?", "") else f"({pattern})", 1)
-    rows = raw.with_columns(article_id=article.set(article == "", None))
+        article = article.str.extract(mapping.article.pattern, 1)
+    rows = raw.with_columns(article_id=ids_of(article))
     reason = pl.coalesce(
         pl.when(pl.col(BROKEN).is_not_null()).then(pl.lit("broken line: not a product of the mapping's columns")),
-        pl.when(pl.col("article_id").is_null()).then(pl.lit("article_id is empty")),
+        pl.when(pl.col("article_id").is_null()).then(pl.lit("article_id is empty, or no id")),
     )
     rows = rows.with_columns(reason=reason)
     usable = rows.filter(pl.col("reason").is_null())

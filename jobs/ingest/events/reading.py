@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from jobs.ingest.parquet_rows import row_group
+from jobs.ingest.parquet_rows import plain_columns, row_group
 from jobs.ingest.reading import Block
 
 #: Columns beside the log's own: where the row is from, and the whole line where it cannot be read.
@@ -27,12 +27,16 @@ def frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
         block: of a file.
         records: the field with a list of events, if the log has one.
     """
+    of_folders = [pl.lit(text).alias(name) for name, text in block.part.partition]
+    return (frame.with_columns(of_folders) for frame in _frames(block, records))
+
+
+def _frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
     part = block.part
     if part.is_parquet:
-        table = row_group(part.path, block.number, part.columns)
+        table = plain_columns(part.path, row_group(part.path, block.number, part.columns))
         frame = pl.DataFrame(pl.from_arrow(table))
         first = part.lines_before[block.number] + block.lines + 1
-        frame = frame.select(_whole(column) if column.dtype.is_float() else column for column in frame)
         yield _with_lines(frame, np.arange(len(frame)) + first, None)
     elif part.layout.is_json:
         for text, first in block.lines_of_text():
@@ -42,13 +46,6 @@ def frames(block: Block, records: str | None) -> Iterator[pl.DataFrame]:
         for rows in block.read():
             fields = pl.DataFrame(pl.from_arrow(rows.fields)).cast(pl.String)
             yield _with_lines(fields, rows.line, pl.Series(pl.from_arrow(rows.broken), dtype=pl.String))
-
-
-def _whole(values: pl.Series) -> pl.Series:
-    """Floats as whole numbers where all are: ids and counts that have gaps became floats in pandas."""
-    known = values.fill_nan(None)
-    whole = known.cast(pl.Int64, strict=False)
-    return whole if whole.null_count() == known.null_count() and (whole == known).all() else known
 
 
 def _with_lines(frame: pl.DataFrame, lines: np.ndarray, broken: pl.Series | None) -> pl.DataFrame:
@@ -107,8 +104,9 @@ def _lines(text: bytes) -> tuple[pa.Array, np.ndarray]:
     try:
         return found.cast(pa.string()), np.ones(len(ends), bool)
     except pa.ArrowInvalid:
-        texts = [line.decode("utf-8", "replace") for line in found.to_pylist()]
-        return pa.array(texts), np.array(["\ufffd" not in line for line in texts])
+        lines: list[bytes] = found.to_pylist()
+        texts = [line.decode("utf-8", "replace") for line in lines]
+        return pa.array(texts), np.array([text.encode() == line for text, line in zip(texts, lines, strict=True)])
 
 
 def _holds(text: bytes, part: bytes) -> bool:

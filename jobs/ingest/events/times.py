@@ -30,7 +30,8 @@ def moments(values: pl.Series, time_format: str, time_zone: str | None) -> pl.Se
             that is meant; one that they leave out is no moment.
     """
     if isinstance(values.dtype, pl.Datetime):
-        return _zoned(values.cast(pl.Datetime("us", values.dtype.time_zone)), time_zone)
+        moment = values.cast(pl.Datetime("us", values.dtype.time_zone))
+        return _zoned(moment.set(~moment.to_physical().is_between(_LOW, _HIGH), None), time_zone)
     text = values.cast(pl.String).str.strip_chars()
     if time_format in EPOCHS:
         found = _since_1970(text, EPOCHS[time_format])
@@ -49,13 +50,14 @@ def days(values: pl.Series, date_format: str) -> pl.Series:
 
 
 def strptime_of(pattern: str) -> str:
-    """Spark's pattern in the words of strptime. A fraction may be left out."""
-    text = pattern.replace("%", "%%")
-    return re.sub(
-        r"'([^']*)'|\.?(S+)|([A-Za-z])\3*",
-        lambda found: found[1] or "'" if found[1] is not None else "%.f" if found[2] else _LETTERS[found[0]],
-        text,
-    )
+    """Spark's pattern in the words of strptime. A fraction after a point may be left out."""
+
+    def word(found: re.Match[str]) -> str:
+        if found[1] is not None:
+            return found[1] or "'"
+        return "%.f" if found[0].startswith(".") else f"%{len(found[2])}f" if found[2] else _LETTERS[found[0]]
+
+    return re.sub(r"'([^']*)'|\.?(S+)|([A-Za-z])\3*", word, pattern.replace("%", "%%"))
 
 
 def _since_1970(text: pl.Series, units: int) -> pl.Series:

@@ -88,7 +88,7 @@ def _parts(raw: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
             continue
         text = text_of(raw[source.column], mapping)
         if source.pattern:
-            text = text.str.extract(source.pattern if "(" in source.pattern else f"({source.pattern})", 1)
+            text = text.str.extract(source.pattern, 1)
         values[part] = text
         if part in LIMITS:
             values[part] = numbers_of(text, part, mapping)
@@ -156,7 +156,11 @@ def _refusals(raw: pl.DataFrame, mapping: EventsMapping, latest: datetime | None
     is_empty = pl.lit(True)
     for each in mapping.articles:
         if (values := raw[each.column]).dtype != pl.List:
-            is_empty &= pl.lit(text_of(values, mapping).fill_null("").is_in(["", "[]", "{}"]))
+            text = text_of(values, mapping).fill_null("")
+            names_none = text.is_in(["", "[]", "{}"])
+            if each.pattern and mapping.leaves_out_without_article:  # a page of the shop, and of no product
+                names_none |= text.str.contains("^(https?://|/)")
+            is_empty &= pl.lit(names_none)
     yield because(in_question & no_article & ~is_empty, "article_id: no id where the mapping expects one")
     if not mapping.leaves_out_without_article:
         yield because(in_question & no_article, "article_id is empty")
@@ -171,13 +175,13 @@ def _exploded(kept: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
             "weight": [rule.weight for rule in mapping.rules],
         }
     )
-    each = kept.explode("article_id") if kept.schema["article_id"] == pl.List else kept
-    rows = each.join(rules, on="rule", how="left", maintain_order="left")
-    if "event_id" not in mapping.columns:
-        rows = rows.with_columns(content_ids([rows[name] for name in _CONTENT]))
-    elif rows["event_id"].null_count():
-        own = content_ids([rows[name] for name in _CONTENT])
+    rows = kept.join(rules, on="rule", how="left", maintain_order="left")
+    is_listed = isinstance(rows.schema["article_id"], pl.List)
+    if "event_id" not in mapping.columns or rows["event_id"].null_count():
+        articles = rows["article_id"].list.join("\n") if is_listed else rows["article_id"]
+        own = content_ids([articles if name == "article_id" else rows[name] for name in _CONTENT])
         rows = rows.with_columns(pl.coalesce("event_id", own))
+    rows = rows.explode("article_id") if is_listed else rows
     return rows.with_columns(
         pl.col("event_time").dt.date().alias("event_date"),
         pl.col("customer_id").is_not_null().alias("is_signed_in"),
@@ -186,28 +190,19 @@ def _exploded(kept: pl.DataFrame, mapping: EventsMapping) -> pl.DataFrame:
 
 
 def _facts(rows: pl.DataFrame) -> pl.DataFrame:
-    """What rows state of their visitors, each fact once a day."""
-    whose = ["visitor_id", "customer_id"]
-    is_known = pl.col("event_time").is_not_null() & pl.any_horizontal(pl.col(whose).is_not_null())
+    """What rows state of their visitors, by the last row of a day that states the same; a city with its region."""
+    whose, names = ["visitor_id", "customer_id"], ["birth_date", "city", "region"]
     day = pl.col("event_time").dt.date().alias("day")
-    usable = rows.filter(is_known & pl.col(_REFUSED).is_null())
-    first = pl.col("event_time").arg_min()
-    longs = [
-        usable.filter(pl.col(name).is_not_null())
-        .group_by(*whose, day, pl.col(name).cast(pl.String).alias("value"))
-        .agg(pl.col("event_time").get(first), pl.col(LINE).get(first).alias("source_line"))
-        .select(*whose, "event_time", pl.lit(name).alias("name"), "value", "source_line")
-        for name in ("birth_date", "city", "region")
-        if usable[name].null_count() < len(usable)
-    ]
-    if not longs:
-        return pl.DataFrame(
-            schema={
-                "visitor_id": pl.String, "customer_id": pl.String, "event_time": pl.Datetime("us", "UTC"),
-                "name": pl.String, "value": pl.String, "source_line": pl.Int64,
-            }
-        )  # fmt: skip
-    return pl.concat(longs)
+    is_known = pl.col("event_time").is_not_null() & pl.any_horizontal(pl.col(whose).is_not_null())
+    usable = rows.filter(is_known & pl.col(_REFUSED).is_null() & pl.any_horizontal(pl.col(names).is_not_null()))
+    last = pl.col("event_time").arg_max()
+    stated = (
+        usable.group_by(*whose, day, *names)
+        .agg(pl.col("event_time").get(last), pl.col(LINE).get(last).alias("source_line"))
+        .with_columns(pl.col("birth_date").cast(pl.String))
+    )
+    facts = stated.unpivot(names, index=[*whose, "event_time", "source_line"], variable_name="name")
+    return facts.drop_nulls("value").select(*whose, "event_time", "name", "value", "source_line")
 
 
 def _bad(raw: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import re
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from jobs.ingest.file_format import FileFormat
 from jobs.ingest.files import SourceFile, source_files
 from jobs.ingest.mapping import load_mapping
 from jobs.ingest.reading import blocks, read_records, read_rows
-from jobs.platform.errors import JobError
+from jobs.platform.errors import JobError, permanent
 from tests.jobs.ingest.retail import C1, C2
 
 HEADER = "customer_id,club_member_status,postal_code"
@@ -185,3 +186,15 @@ def test_a_mark_of_the_mapping_is_no_mark_elsewhere(tmp_path: Path) -> None:
     assert layout.layout_of(str(tmp_path / "t"), declared).quote == ""
     file = delivered(tmp_path, f'{HEADER.replace(",", "|")}\n"1|2"|,\n'.encode(), 'sep = "|"\nquote = ""')
     assert rows([read_rows(file)]) == [(2, '"1', '2"', ",")]
+
+
+def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another delivery of it would not help."""
+
+    def forbidden(path: str) -> BufferedReader:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(layout, "opened", forbidden)
+    with pytest.raises(PermissionError) as refused:
+        delivered(tmp_path, TEXT.encode())
+    assert re.search(r"customers\.csv'; let user \d+ do so there, or name another place$", permanent(refused.value))

@@ -102,6 +102,7 @@ def test_whole_numbers_and_yes_or_no() -> None:
         ("yyyy-MM-dd'T'HH:mm:ssXXX", "2020-09-23T00:30:00+09:00", date(2020, 9, 22)),
         ("epoch_second", "1600812000", date(2020, 9, 23)),  # 22:00 in UTC
         ("epoch_millis", "1600812000000", date(2020, 9, 23)),
+        ("epoch_micros", "1600812000000000", date(2020, 9, 23)),
         ("epoch_second", "1600812000000", None),
         ("epoch_second", "soon", None),
     ],

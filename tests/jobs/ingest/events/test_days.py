@@ -94,6 +94,21 @@ def test_a_bot_is_apart_from_then_on_and_people_are_not() -> None:
     assert found.bots_by_file == {"f": 6}
 
 
+def test_who_looks_at_long_lists_is_no_bot() -> None:
+    log = LOG.model_copy(update={"bot_events": 10})
+    pages = [act(n, "v", event_id=f"{n}", article_id=f"a{m}") for n in range(10) for m in range(48)]
+    found = day_of(pages, log=log)
+    assert len(found.events) == 480
+    found = day_of([*pages, act(10, "v", event_id="10")], log=log)
+    assert found.bots["event_id"].to_list() == ["10"]
+
+
+def test_of_two_sign_ins_at_one_moment_one_counts_in_whatever_order_they_come() -> None:
+    both = [act(1, customer="c"), act(1, customer="d")]
+    for acts in (both, both[::-1]):
+        assert day_of([*acts, act(2)]).events["customer_id"].to_list()[2] == "d"
+
+
 @pytest.mark.parametrize("second", [61, 3_601])
 def test_nothing_later_changes_what_was_before(second: int) -> None:
     """Sign-ins, a bot's haste, duplicates, a longer session: to the second."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,24 +14,14 @@ from pyspark.sql import SparkSession
 from expectations.events import BOT_EVENTS, EVENTS
 from expectations.transactions import QUARANTINE
 from jobs.ingest import files, shop_events
-from jobs.ingest.events.mapping import EventsMapping, load_log_mapping
-from jobs.ingest.events.reading import LINE, frames
+from jobs.ingest.events.mapping import Article, load_log_mapping
+from jobs.ingest.events.reading import frames
 from jobs.ingest.events.transform import transform
 from jobs.ingest.files import indexed, source_files
 from jobs.ingest.reading import Block, blocks
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
-from tests.jobs.ingest.events.shop_log import event, rows, take_in, write_log
-
-LOG = load_log_mapping("atelier").events
-
-
-def read(data: Path, mapping: EventsMapping = LOG) -> list[tuple[int, str, str]]:
-    """Line, article and visitor of all events of the one file."""
-    (file,) = source_files(data, mapping)
-    found = [transform(frame, mapping) for block in blocks(indexed(file)) for frame in frames(block, mapping.records)]
-    return [row for part in found for row in part.events.select("source_line", "article_id", "visitor_id").rows()]
-
+from tests.jobs.ingest.events.shop_log import LOG, ODD, event, read, rows, take_in, write_log
 
 LINES = [json.dumps(event(f"10:00:{n:02d}", article=f"a{n}", visitor=f"é{n}"), ensure_ascii=False) for n in range(40)]
 WANTED = [(n + 1, f"a{n}", f"é{n}") for n in range(40)]
@@ -61,25 +49,28 @@ def test_json_lines_however_they_are_written(
         assert read(tmp_path) == WANTED
 
 
-def test_lists_and_moments_of_parquet(tmp_path: Path) -> None:
-    log = LOG.model_copy(update={"file": "events.parquet", "columns": {"visitor_id": LOG.columns["visitor_id"]}})
-    moment = datetime(2020, 9, 1, 10, tzinfo=UTC)
-    table = pa.table(
-        {
-            "time": pa.array([moment, moment], pa.timestamp("ms", "Europe/Stockholm")),
-            "article_id": pa.array([["a", "b", "a"], None]),
-            "visitor_id": pa.array([7.0, math.nan]),  # numbers that pandas made floats
-            "event": ["view", "view"],
-            "other": pa.array([{"x": 1}, None]),
-        }
-    )
-    pq.write_table(table, tmp_path / "events.parquet")
-    assert read(tmp_path, log) == [(1, "a", "7"), (1, "b", "7")]
+@pytest.mark.parametrize("kind", ["parquet", "json", "csv"])
+def test_what_the_names_of_folders_say(tmp_path: Path, kind: str) -> None:
+    """As Spark's partitionBy writes them: the column is in no file."""
+    log = LOG.model_copy(update={"file": "events/*", "columns": {"visitor_id": LOG.columns["visitor_id"]}})
+    row = {name: text for name, text in ODD.items() if name != "event"}
+    for done in ("view", "cart"):
+        path = tmp_path / "events" / "day" / f"event={done}" / f"part-0.{kind}"
+        path.parent.mkdir(parents=True)
+        if kind == "parquet":
+            pq.write_table(pa.Table.from_pylist([row]), path)
+        else:
+            path.write_text(json.dumps(row) if kind == "json" else f"{','.join(row)}\n{','.join(row.values())}\n")
     (file,) = source_files(tmp_path, log)
-    (frame,) = frames(blocks(indexed(file))[0], None)
-    assert transform(frame, log).bad["reason"].to_list() == ["neither customer_id nor visitor_id"] and frame[
-        LINE
-    ].to_list() == [1, 2]
+    found = [transform(frame, log) for block in blocks(indexed(file)) for frame in frames(block, None)]
+    assert [part.events["event_type"].item() for part in found] == ["cart", "view"]
+
+
+def test_a_field_and_what_it_is_in_cannot_both_be_named(tmp_path: Path) -> None:
+    log = LOG.model_copy(update={"articles": (Article(column="page", pattern="[0-9]+"), Article(column="page.id"))})
+    write_log(tmp_path, "events.jsonl", [ODD])
+    with pytest.raises(JobError, match=r"events.jsonl: the mapping names page.id and page, .*; name fields in page"):
+        read(tmp_path, log)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +93,6 @@ def test_files_that_are_something_else(tmp_path: Path, text: str, said: str | No
 
 
 GOOD = "\n".join(LINES).encode() + b"\n"
-ODD = {"time": "2020-09-01T10:00:00Z", "event": "view", "article_id": "1", "visitor_id": "v"}
 
 
 @pytest.mark.parametrize(
@@ -138,6 +128,13 @@ def test_a_damaged_line_spoils_no_other(tmp_path: Path, line: bytes, reason: str
     assert [(n, why.startswith(reason), len(raw) < 20_000) for n, why, raw in bad] == [(41, True, True)]
     events = [n for part in found for n in part.events["source_line"].to_list()]
     assert [n for n in events if n != 41] == [n for n in range(1, 82) if n != 41]
+
+
+def test_a_character_that_was_lost_before_spoils_nothing(tmp_path: Path) -> None:
+    """U+FFFD is what programs put in place of it; beside a line that is no UTF-8 it is still text."""
+    line = json.dumps(ODD | {"visitor_id": "J\ufffdrgen"}, ensure_ascii=False).encode()
+    write_log(tmp_path, "events.jsonl", []).write_bytes(line + b"\n" + line.replace("\ufffd".encode(), b"\xf6") + b"\n")
+    assert read(tmp_path) == [(1, "1", "J\ufffdrgen")]
 
 
 def test_what_numbers_and_lists_are_written_as(tmp_path: Path) -> None:
@@ -195,6 +192,24 @@ def test_a_file_that_grows(spark: SparkSession, tmp_path: Path, monkeypatch: pyt
     grow("x")
     take_in(spark, tmp_path)
     assert rows(tmp_path, EVENTS, "visitor_id", "source_line") == [("v", 1), ("w", 2), ("x", 3)]
+
+
+@pytest.mark.parametrize("change", ["cut", "gone"])
+def test_of_a_file_that_is_replaced_while_it_is_read_nothing_else_is_said(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    path = write_log(tmp_path, "events.jsonl", [ODD] * 5)
+
+    def replaced(file: files.SourceFile) -> list[Block]:
+        found = blocks(file)
+        path.unlink() if change == "gone" else path.write_bytes(path.read_bytes()[:-20])
+        return found
+
+    monkeypatch.setattr(shop_events, "blocks", replaced)
+    with pytest.raises(
+        JobError, match=r"events.jsonl: replaced while it was being read; nothing was published, run again"
+    ):
+        take_in(spark, tmp_path)
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:

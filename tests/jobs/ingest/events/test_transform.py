@@ -10,9 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jobs.ingest.events.literals import MAX_DEPTH, literal
-from jobs.ingest.events.mapping import EventsMapping, Time, load_log_mapping
-from jobs.ingest.events.product_rows import attribute_rows, price_rows
+from jobs.ingest.events.mapping import Article, EventsMapping, Time, load_log_mapping
 from jobs.ingest.events.reading import BROKEN, LINE, json_frame
 from jobs.ingest.events.transform import Understood, transform
 
@@ -104,6 +102,7 @@ def test_the_papers_rules_and_its_ids_in_all_sorts_of_text() -> None:
             row("generic_clicking", "other", A),
             row("shopping_bag_clicking", "plus_button", ""),
             row("question", "", "", "", Answer="my birthday: 13-09-1990", city="Kyiv", User_ID="u1"),
+            row("product_details_page_View", "", f"https://shop/p?q=%7B%22product_id%22%3A%22{A}%22%7D&b=%20%7B{B}"),
         ],
         mapped("twentytoo"),
     )
@@ -112,9 +111,10 @@ def test_the_papers_rules_and_its_ids_in_all_sorts_of_text() -> None:
         (2, A, "click", 1.0), (2, B, "click", 1.0),  # named in both columns: still one; no cross product
         (3, A, "view", 1.0), (4, C, "wishlist", 2.0),
         (5, A, "cart", 3.0), (5, B, "cart", 3.0), (5, C, "cart", 3.0),
+        (9, A, "view", 1.0), (9, B, "view", 1.0),  # %22 is no part of the id after it
     ]  # fmt: skip
     assert found.counts | {"rows": len(kept)} == {
-        "row_count": 7, "left_out_count": 2, "without_article_count": 1, "refused_count": 0, "rows": 7,
+        "row_count": 8, "left_out_count": 2, "without_article_count": 1, "refused_count": 0, "rows": 9,
     }  # fmt: skip
     assert found.left_out == {
         '{"button_name1":"other","event_name":"generic_clicking"}': 1,
@@ -161,6 +161,7 @@ def test_two_public_shapes() -> None:
         ("iso", "Europe/Stockholm", "2020-10-25 02:30:00", "2020-10-25T00:30:00"),  # passed twice: the first
         ("iso", "Europe/Stockholm", "2020-03-29 02:30:00", None),  # left out
         ("epoch_millis", None, "1598954400123", "2020-09-01T10:00:00.123"),
+        ("epoch_micros", None, "1598954400123000", "2020-09-01T10:00:00.123"),
         ("epoch_second", None, "1598954400.5", "2020-09-01T10:00:00.500"),
         ("epoch_second", None, "1e30", None),
         ("dd/MM/yyyy HH:mm", "Europe/Stockholm", "01/09/2020 12:00", "2020-09-01T10:00:00"),
@@ -193,58 +194,54 @@ def test_the_digest_of_an_event_is_that_of_its_content() -> None:
     assert one[0] == "ce1985311ac682e1e18d621d61606a37"  # whatever the version: a later delivery must be known again
 
 
-def test_price_lists_of_python_and_of_json() -> None:
-    text = (
-        "[{'value': 18.0, 'currency': 'USD', 'is_original': True, 'valid_from': '2023/09/13', 'valid_to': False},"
-        ' {"value": 12, "currency": "USD", "is_original": false, "valid_from": "2023-10-01", "valid_to": null}]'
-    )
-    found = price_rows(text)
-    assert [(p["price"], p["is_original"], str(p["valid_from_date"]), p["valid_to_date"]) for p in found] == [
-        (18.0, True, "2023-09-13", None),
-        (12.0, False, "2023-10-01", None),
+def test_several_products_are_one_event() -> None:
+    line = {"time": "2020-09-01T10:00:00Z", "event": "view", "visitor_id": "v"}
+    lists = [["1", "2", "3"], ["1", "2"], ["1"], "1", ["3", "4", "3"]]
+    found = understood([line | {"article_id": ids} for ids in lists], mapped("atelier")).events
+    ids = found.group_by("source_line", maintain_order=True).agg("event_id", "article_id")
+    assert ids["article_id"].to_list() == [["1", "2", "3"], ["1", "2"], ["1"], ["1"], ["3", "4"]]
+    events = [set(of_line) for of_line in ids["event_id"]]
+    assert [len(of_line) for of_line in events] == [1] * 5 and len(set.union(*events)) == 4 and events[2] == events[3]
+
+
+def test_ids_under_a_key_of_json() -> None:
+    """Of objects within an object the same key is another's; what is no id is none."""
+    log = mapped("atelier", articles=(Article(column="items", key="id"),))
+    line = {"time": "2020-09-01T10:00:00Z", "event": "view", "visitor_id": "v"}
+    texts_and_ids: list[tuple[object, list[str]]] = [
+        ('{"id": "p1", "category": {"id": "c1"}}', ["p1"]),
+        ([{"id": "p1", "variant": {"id": "v1"}}, {"sku_id": 3, "id": 7.0}, {"id": "p1"}], ["p1", "7"]),
+        (r'[{"name": "an \"id\": 5", "id": "a\"b\u00e5"}, 7, null]', ['a"bå']),
+        ([{"id": ""}, {"id": "null"}, {"id": None}, {"id": " "}, {"id": {"x": 1}}], []),
+        ('[{"id": "9.12E+11"}]', []),
+        ('{"id": "p1"', []),
     ]
+    found = understood([line | {"items": items} for items, _ in texts_and_ids], log)
+    read = [found.events.filter(source_line=n)["article_id"].to_list() for n in range(1, len(texts_and_ids) + 1)]
+    assert read == [ids for _, ids in texts_and_ids]
+    assert set(found.bad["reason"]) == {"article_id: no id where the mapping expects one"} and len(found.bad) == 3
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "__import__('os').system('touch /tmp/atelier-was-here')",
-        "[{'value': (lambda: 1)()}]",
-        "[{'value': 1} for _ in range(10**9)]",
-        "[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2),
-        "[" * 100_000,
-        "[" + "1," * 30_000 + "]",
-        "'" + "x" * 300_000 + "'",
-        "[{'value': 10**100}]",
-        "[{'value': 'free'}]",
-        "[{'value': 1e999}]",
-        "[{'value': 1} , ",
-        "",
-    ],
-)
-def test_what_is_no_price_list_is_refused_and_never_run(text: str) -> None:
-    with pytest.raises(ValueError):
-        price_rows(text)
+def test_pages_of_no_product_are_left_out_and_broken_ids_are_not() -> None:
+    log = mapped("atelier", articles=(Article(column="url", pattern="/p/([0-9]+)"),))
+    line = {"time": "2020-09-01T10:00:00Z", "event": "view", "visitor_id": "v"}
+    lines = [line | {"url": url} for url in ("https://shop/p/7", "https://shop/", "/sale?x=1", "", "{'id': 'ab'}")]
+    found = understood(lines, log.model_copy(update={"leaves_out_without_article": True}))
+    assert found.events["article_id"].to_list() == ["7"] and found.counts["without_article_count"] == 3
+    assert found.bad["source_line"].to_list() == [5]
+    assert understood(lines, log).bad["source_line"].to_list() == [2, 3, 4, 5]
 
 
-def test_literals_are_bounded() -> None:
-    for text, said in (("[" + "1," * 30_000 + "]", "values"), ("'" + "x" * 300_000 + "'", "characters")):
-        with pytest.raises(ValueError, match=said):
-            literal(text)
-
-
-def test_attributes_escaped_once_more() -> None:
-    plain = (
-        """{"_id": ObjectId("663b1f"), "sku": 7, "Clothing-Color": ["red", "blue"], "none": None, "size": {"a": 1}}"""
-    )
-    wanted = [
-        ("_id", "663b1f"),
-        ("sku", "7"),
-        ("Clothing-Color", "red"),
-        ("Clothing-Color", "blue"),
-        ("size", '{"a": 1}'),
+def test_a_place_is_the_last_of_the_day_and_stays_with_its_region() -> None:
+    line = {"event": "view", "article_id": "1", "visitor_id": "v"}
+    places = [("Lund", None), ("Lund", "Skåne"), ("Kiruna", "Norrbotten"), ("Lund", None), (None, None)]
+    said = [
+        line | {"time": f"2020-09-01T1{n}:00:00Z", "city": city, "region": region}
+        for n, (city, region) in enumerate(places)
     ]
-    for text in (plain, json.dumps(plain)):
-        assert [(row["name"], row["value"]) for row in attribute_rows(text, "x")] == wanted
-    assert attribute_rows("cotton", "material") == [{"name": "material", "value": "cotton"}]
-    assert literal(r"'it\'s \u00e9'") == "it's é"
+    facts = understood(said, mapped("atelier")).facts.sort("source_line", "name")
+    assert facts.select("source_line", "name", "value").rows() == [
+        (2, "city", "Lund"), (2, "region", "Skåne"), (3, "city", "Kiruna"), (3, "region", "Norrbotten"),
+        (4, "city", "Lund"),
+    ]  # fmt: skip
+    assert facts["event_time"].max() == datetime(2020, 9, 1, 13, tzinfo=UTC)
