@@ -39,7 +39,7 @@ class TwoStageModel:
         systems: fitted systems that are candidate sources beside the towers, by name.
         rankers: by name, one or more.
         chosen: name of the one that ranks unless another is named.
-        ranks_newcomers: False: customers without purchases get the best sellers first, whichever ranks.
+        ranks_newcomers: False: customers without history get the best sellers first, whichever ranks.
     """
 
     inputs: Inputs

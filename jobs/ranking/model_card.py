@@ -49,7 +49,7 @@ tables of a warehouse as of that date, never later ones.
 | final | $final_weeks | $final_days | predicting: the newest weeks, as many rounds |
 
 The week from $validation picked the rounds; it and the weeks before it, $judged together, picked the ranker.
-MAP@12 of these: $scores; **$chosen** ranks. For customers without purchases $newcomers.
+MAP@12 of these: $scores; **$chosen** ranks. For customers without history $newcomers.
 Rounds: $rounds. Seed: $seed.
 
 ## Limits

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 
@@ -82,6 +83,11 @@ class Recommender:
         """Every customer's articles before the as-of date."""
         return self._retrieval.recent
 
+    def has_history(self, customers: Ints) -> npt.NDArray[np.bool_]:
+        """Whether each customer bought something before the as-of date, or met something, where events count."""
+        has_bought, events = self.recent.has_history(customers), self._retrieval.snapshot.events
+        return has_bought if events is None else has_bought | (np.diff(events.indptr)[customers] > 0)
+
     def candidates(self, customers: Ints, exclude_bought: bool = False) -> Candidates:
         """The ranker's input for a block of customers; see Retrieval.of."""
         return self._retrieval.of(customers, exclude_bought)
@@ -102,7 +108,7 @@ class Recommender:
         scores = self._scorers[ranker](candidates)
         if self._model.ranks_newcomers:
             return scores
-        has_history = self.recent.has_history(candidates.customers)[:, None]
+        has_history = self.has_history(candidates.customers)[:, None]
         return np.where(has_history, scores, _by_sales(candidates))
 
     def _best(self, ranker: str, candidates: Candidates, scores: Floats, count: int) -> Ranked:

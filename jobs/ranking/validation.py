@@ -27,7 +27,7 @@ class Validated(NamedTuple):
 
     Attributes:
         customers: the buyers' codes.
-        is_new: they had bought nothing before.
+        is_new: nothing is known of what they bought, or met where events count.
         rankers: by name, of the lists as ranked, also for those who are new.
         best_sellers: of lists with the best sellers first.
     """
@@ -83,5 +83,5 @@ def validated(model: TwoStageModel, snapshot: Snapshot, labels: Purchases) -> Va
         for ranks, ranked in zip(found, lists, strict=True):
             ranks[pairs] = hit_ranks(ranked.articles, buyers)
     *rankers, best_sellers = (average_precision(ranks, truth, K) for ranks in found)
-    is_new = ~recommender.recent.has_history(truth.customers)
+    is_new = ~recommender.has_history(truth.customers)
     return Validated(truth.customers, is_new, dict(zip(names, rankers, strict=True)), best_sellers)

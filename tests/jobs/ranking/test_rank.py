@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from jobs.platform.codes import NO_ARTICLE, Ints
 from jobs.platform.errors import JobError
@@ -119,6 +120,17 @@ def test_customers_without_purchases_may_get_the_best_sellers_first(model: TwoSt
         assert (changed.articles[new] == popular).all() and (ranked.articles[new] != popular).any()
         assert np.array_equal(changed.articles[~new], ranked.articles[~new])
         assert np.array_equal(changed.scores[~new], ranked.scores[~new])
+
+
+def test_who_met_something_is_not_without_history_where_events_count(model: TwoStageModel, snapshot: Snapshot) -> None:
+    met, other = np.setdiff1d(EVERYONE, snapshot.history.customer)[:2]
+    shape = len(snapshot.history.customer_ids), len(snapshot.product)
+    known = replace(snapshot, events=sparse.csr_matrix(([1.0], ([met], [3])), shape=shape))
+    ranked, changed = (
+        rank(replace(model, ranks_newcomers=is_ranked), known, np.array([met, other], np.int32), 6).articles
+        for is_ranked in (True, False)
+    )
+    assert np.array_equal(ranked[0], changed[0]) and not np.array_equal(ranked[1], changed[1])
 
 
 def test_saved_and_loaded_has_the_same_inputs_and_ranks_alike(
