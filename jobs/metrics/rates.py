@@ -56,7 +56,7 @@ class CrossMoments(NamedTuple):
 
 
 #: Where no visitor was in both arms.
-NOBODY = CrossMoments()
+NO_SHARED_VISITORS = CrossMoments()
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Comparison:
     is_enough: bool
 
 
-def compare(a: Moments, b: Moments, both: CrossMoments = NOBODY) -> Comparison:
+def compare(a: Moments, b: Moments, both: CrossMoments = NO_SHARED_VISITORS) -> Comparison:
     """The test of two shares when the visitor is what is drawn, not the impression.
 
     One visitor's impressions are alike, so that a test that takes each for a draw finds differences where there are

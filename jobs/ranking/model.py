@@ -39,7 +39,7 @@ class TwoStageModel:
         systems: fitted systems that are candidate sources beside the towers, by name.
         rankers: by name, one or more.
         chosen: name of the one that ranks unless another is named.
-        ranks_newcomers: False: customers without history get the best sellers first, whichever ranks.
+        ranks_new_customers: False: customers without history get the best sellers first, whichever ranks.
     """
 
     inputs: Inputs
@@ -47,7 +47,7 @@ class TwoStageModel:
     systems: Mapping[str, Persistable]
     rankers: Mapping[str, Ranker]
     chosen: str
-    ranks_newcomers: bool = True
+    ranks_new_customers: bool = True
 
     def save(self, folder: Path) -> None:
         """Write weights, trees and configuration into `folder`."""
@@ -61,7 +61,7 @@ class TwoStageModel:
             "towers": dict(self.towers.hparams),
             "rankers": list(self.rankers),
             "chosen": self.chosen,
-            "ranks_newcomers": self.ranks_newcomers,
+            "ranks_new_customers": self.ranks_new_customers,
             "preprocessing": self.inputs.to_dict(),
             "systems": list(self.systems),
             "inputs": inputs_with(self.systems),
@@ -85,7 +85,7 @@ class TwoStageModel:
         inputs = Inputs.from_dict(config["preprocessing"])
         rankers = {name: RANKERS[name].load(folder) for name in config["rankers"]}
         fitted = {name: persistence.load(name, folder) for name in systems}
-        return cls(inputs, towers.eval(), fitted, rankers, config["chosen"], config.get("ranks_newcomers", True))
+        return cls(inputs, towers.eval(), fitted, rankers, config["chosen"], config.get("ranks_new_customers", True))
 
 
 def fit_folder(version: Path, fit: str) -> Path:

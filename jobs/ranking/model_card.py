@@ -49,7 +49,7 @@ tables of a warehouse as of that date, never later ones.
 | final | $final_weeks | $final_days | predicting: the newest weeks, as many rounds |
 
 The week from $validation picked the rounds; it and the weeks before it, $judged together, picked the ranker.
-MAP@12 of these: $scores; **$chosen** ranks. For customers without history $newcomers.
+MAP@12 of these: $scores; **$chosen** ranks. For customers without history $new_customers.
 Rounds: $rounds. Seed: $seed.
 
 ## Limits
@@ -97,7 +97,7 @@ def model_card(settings: Settings, plan: Plan, fits: Fits, purchases: Purchases,
         judged=fits.judged,
         scores=", ".join(f"{name} {score:.4f}" for name, score in fits.scores.items()),
         chosen=fits.final.chosen,
-        newcomers="it ranks, too" if fits.final.ranks_newcomers else "the best sellers come first",
+        new_customers="it ranks, too" if fits.final.ranks_new_customers else "the best sellers come first",
         rounds=_listed(fits.rounds),
         seed=settings.seed,
     )

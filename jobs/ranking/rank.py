@@ -106,7 +106,7 @@ class Recommender:
 
     def _scores(self, ranker: str, candidates: Candidates) -> Floats:
         scores = self._scorers[ranker](candidates)
-        if self._model.ranks_newcomers:
+        if self._model.ranks_new_customers:
             return scores
         has_history = self.has_history(candidates.customers)[:, None]
         return np.where(has_history, scores, _by_sales(candidates))

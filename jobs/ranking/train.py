@@ -117,10 +117,10 @@ def fit_evaluated(
         judges += [(week.snapshot.as_of_date, rehearsed) for week in found.candidates[:more]]
     judged = Validated.joined([validated(model, weeks.snapshot(start), weeks.labels(start)) for start, model in judges])
     chosen = judged.chosen_ranker(settings.seed)
-    is_ranked = judged.ranks_newcomers(chosen, settings.seed)
+    is_ranked = judged.ranks_new_customers(chosen, settings.seed)
     print(f"customers without history: {f'{chosen} ranks' if is_ranked else 'the best sellers come first'}")
     scores = {name: float(values.mean()) for name, values in judged.rankers.items()}
-    return replace(evaluated, chosen=chosen, ranks_newcomers=is_ranked), rounds, Choice(scores, len(judges))
+    return replace(evaluated, chosen=chosen, ranks_new_customers=is_ranked), rounds, Choice(scores, len(judges))
 
 
 def final_plan(settings: Settings, rounds: Mapping[str, int], rankers: Sequence[str]) -> Plan:
@@ -134,7 +134,7 @@ def fit_both(
     """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`."""
     evaluated, rounds, choice = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
     final, _ = fit_two_stage(final_plan(settings, rounds, [evaluated.chosen]), weeks, encoder, settings, place / FINAL)
-    final = replace(final, ranks_newcomers=evaluated.ranks_newcomers)
+    final = replace(final, ranks_new_customers=evaluated.ranks_new_customers)
     return Fits(evaluated, final, rounds, *choice)
 
 

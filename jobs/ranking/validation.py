@@ -55,7 +55,7 @@ class Validated(NamedTuple):
         best = max(self.rankers, key=lambda name: self.rankers[name].mean())
         return best if self._is_better(self.rankers[best] - self.rankers[PREFERRED], seed) else PREFERRED
 
-    def ranks_newcomers(self, ranker: str, seed: int) -> bool:
+    def ranks_new_customers(self, ranker: str, seed: int) -> bool:
         """Whether the ranker's lead over the best sellers is significant for those who are new.
 
         Rankers learn from customers with a history mostly. Where few are new, best sellers stay first for them.

@@ -54,7 +54,7 @@ def test_the_first_model_needs_to_beat_the_baselines() -> None:
         (0.0, None, False),
     ],
 )
-def test_only_a_model_that_beats_all_beyond_doubt_is_promoted(
+def test_only_a_model_whose_lead_over_all_is_significant_is_promoted(
     challenger: float, champion: float | None, is_promoted: bool
 ) -> None:
     verdict = judge(challenger, champion=champion)

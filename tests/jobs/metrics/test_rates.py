@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.metrics.rates import NOBODY, Comparison, CrossMoments, Moments, compare, wilson
+from jobs.metrics.rates import NO_SHARED_VISITORS, Comparison, CrossMoments, Moments, compare, wilson
 
 
 def moments(n: np.ndarray, x: np.ndarray) -> Moments:
@@ -75,7 +75,7 @@ def test_without_a_difference_one_test_in_twenty_finds_one(in_both: bool) -> Non
         taste = taste[[0, 0]] if in_both else taste
         n = rng.geometric(0.05, (2, 600))
         x = rng.binomial(n, taste)
-        both = crossed(n[0], x[0], n[1], x[1]) if in_both else NOBODY
+        both = crossed(n[0], x[0], n[1], x[1]) if in_both else NO_SHARED_VISITORS
         compared = compare(moments(n[0], x[0]), moments(n[1], x[1]), both)
         found.append(compared.p_value < 0.05)
         p, shown = x.sum() / n.sum(), n.sum(axis=1)

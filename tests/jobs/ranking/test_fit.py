@@ -150,7 +150,7 @@ def test_validation_judges_every_ranker(tmp_path: Path) -> None:
         assert len(values) == len(np.unique(labels.customer)) and 0 < values.mean() < 1
 
 
-def test_the_network_ranks_only_where_it_is_better_beyond_doubt() -> None:
+def test_the_network_ranks_only_where_its_lead_is_significant() -> None:
     trees = np.random.default_rng(0).random(200)
     noise = np.random.default_rng(1).normal(size=200)
     noise -= noise.mean()
@@ -162,7 +162,7 @@ def test_the_network_ranks_only_where_it_is_better_beyond_doubt() -> None:
         assert judged.chosen_ranker(0) == chosen
 
 
-def test_newcomers_get_best_sellers_unless_ranking_is_better_for_them_beyond_doubt() -> None:
+def test_new_customers_get_best_sellers_unless_the_rankers_lead_is_significant() -> None:
     best_sellers, noise = np.random.default_rng(0).random(200), np.random.default_rng(1).normal(size=200)
     noise -= noise.mean()
     customers, is_new = np.arange(200, dtype=np.int32), np.arange(200) < 100
@@ -170,10 +170,10 @@ def test_newcomers_get_best_sellers_unless_ranking_is_better_for_them_beyond_dou
 
     def ranks(lead_of_new: float, who: np.ndarray = is_new) -> bool:
         trees = best_sellers + noise + np.where(is_new, lead_of_new, 5)
-        return Validated(customers, who, {"boosted_trees": trees}, best_sellers).ranks_newcomers("boosted_trees", 0)
+        return Validated(customers, who, {"boosted_trees": trees}, best_sellers).ranks_new_customers("boosted_trees", 0)
 
     assert (ranks(0.001), ranks(0.5), ranks(-0.5)) == (False, True, False)
-    assert not ranks(0.5, np.zeros(200, bool)), "nobody is new"
+    assert not ranks(0.5, np.zeros(200, bool)), "no customer is new"
 
 
 def judged(purchases: Purchases, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[date, dict[str, bytes]]:
@@ -188,7 +188,7 @@ def judged(purchases: Purchases, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     plan = replace(PLAN, weeks=STARTS[2:7], validation=STARTS[1])
     model, rounds, choice = train.fit_evaluated(plan, weeks_of(purchases), ENCODER, SETTINGS, folder)
     assert choice.weeks == len(seen) and set(choice.scores) == set(model.rankers) == rounds.keys() - {TOWERS}
-    assert seen[STARTS[1]] == parts(replace(model, chosen=RANKED_FIRST, ranks_newcomers=True), folder / "evaluated")
+    assert seen[STARTS[1]] == parts(replace(model, chosen=RANKED_FIRST, ranks_new_customers=True), folder / "evaluated")
     return seen
 
 

@@ -116,7 +116,7 @@ def test_customers_without_purchases_may_get_the_best_sellers_first(model: TwoSt
     popular = popular_articles(snapshot.history, AS_OF, 6)
     for exclude_bought in (False, True):
         ranked = rank(model, snapshot, EVERYONE, 6, exclude_bought=exclude_bought)
-        changed = rank(replace(model, ranks_newcomers=False), snapshot, EVERYONE, 6, exclude_bought=exclude_bought)
+        changed = rank(replace(model, ranks_new_customers=False), snapshot, EVERYONE, 6, exclude_bought=exclude_bought)
         assert (changed.articles[new] == popular).all() and (ranked.articles[new] != popular).any()
         assert np.array_equal(changed.articles[~new], ranked.articles[~new])
         assert np.array_equal(changed.scores[~new], ranked.scores[~new])
@@ -127,7 +127,7 @@ def test_who_met_something_is_not_without_history_where_events_count(model: TwoS
     shape = len(snapshot.history.customer_ids), len(snapshot.product)
     known = replace(snapshot, events=sparse.csr_matrix(([1.0], ([met], [3])), shape=shape))
     ranked, changed = (
-        rank(replace(model, ranks_newcomers=is_ranked), known, np.array([met, other], np.int32), 6).articles
+        rank(replace(model, ranks_new_customers=is_ranked), known, np.array([met, other], np.int32), 6).articles
         for is_ranked in (True, False)
     )
     assert np.array_equal(ranked[0], changed[0]) and not np.array_equal(ranked[1], changed[1])
@@ -136,12 +136,12 @@ def test_who_met_something_is_not_without_history_where_events_count(model: TwoS
 def test_saved_and_loaded_has_the_same_inputs_and_ranks_alike(
     model: TwoStageModel, snapshot: Snapshot, tmp_path: Path
 ) -> None:
-    model = replace(model, ranks_newcomers=False)
+    model = replace(model, ranks_new_customers=False)
     model.save(tmp_path / "m")
     loaded = TwoStageModel.load(tmp_path / "m")
     first, second = (scoring_inputs(m.inputs, snapshot) for m in (model, loaded))
     assert moved_inputs(first, second) == set()
-    assert loaded.chosen == model.chosen and not loaded.ranks_newcomers
+    assert loaded.chosen == model.chosen and not loaded.ranks_new_customers
     for ranker in RANKERS:
         ranked, again = (rank(m, snapshot, EVERYONE, 12, ranker) for m in (model, loaded))
         assert np.array_equal(ranked.articles, again.articles) and np.array_equal(ranked.scores, again.scores)
