@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import date
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +47,8 @@ def with_training_weeks(job: Job, settings: Settings, backtest_weeks: int = 0) -
     first = min((file.low[DAY] for file in files if file.low.get(DAY)), default=dates[0])
     buyers = [_buyers(file, oldest) for file in files if file.is_since(DAY, oldest)]
     day, customer = np.concatenate([np.zeros((0, 2), np.int32), *buyers]).T
-    weeks = max(weeks_needed(day, customer, first, as_of) for as_of in dates)
+    weeks, why = max((weeks_needed(day, customer, first, as_of) for as_of in dates), key=itemgetter(0))
+    print(why)
     return settings.model_copy(update={"training_weeks": weeks})
 
 
@@ -57,8 +59,8 @@ def _buyers(file: DataFile, since: date) -> np.ndarray:
     return np.column_stack([rows[0].cast(pa.int32()).to_numpy(), rows[1].to_numpy()])
 
 
-def weeks_needed(day: np.ndarray, customer: np.ndarray, first: date, as_of: date) -> int:
-    """Training weeks of a model as of a date; says why.
+def weeks_needed(day: np.ndarray, customer: np.ndarray, first: date, as_of: date) -> tuple[int, str]:
+    """Training weeks of a model as of a date, and why so many.
 
     Args:
         day, customer: of each buyer of a day, at least of the weeks that are looked at, (n,); days since 1970-01-01.
@@ -71,8 +73,7 @@ def weeks_needed(day: np.ndarray, customer: np.ndarray, first: date, as_of: date
     wanted = 2 * math.ceil(ENOUGH / max(weekly, 1))  # the ranker has the newer half
     room = int(PART * ((as_of - first) // WEEK - UNSEEN))
     weeks = max(2, min(max(wanted, LEAST), MOST, room))
-    print(
+    return weeks, (
         f"{weeks} training weeks as of {as_of}: {weekly:,.0f} buyers a week, of whom the ranker's half should hold "
         f"{ENOUGH:,}; between {LEAST} and {MOST}, and at most {PART:.0%} of the past: {max(room, 0)}"
     )
-    return weeks

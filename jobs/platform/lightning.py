@@ -28,10 +28,11 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger
 BATCHES_PER_EPOCH, MIN_BATCH, MAX_BATCH = 200, 64, 4096
 PATIENCE = 3
 
-# It says at every fit which devices there are, what else there is to buy, and that an epoch has few steps: figures are
-# logged once an epoch.
+# It says at every fit which devices there are, what else there is to buy, that an epoch has few steps (figures are
+# logged once an epoch), and that a fit on every week has none left to validate it.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval")
+warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
 warnings.filterwarnings("ignore", ".*treespec, LeafSpec.* is deprecated")
 
 Module = TypeVar("Module", bound=pl.LightningModule)

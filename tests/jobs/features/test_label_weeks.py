@@ -25,7 +25,7 @@ def needed(weekly: int, first: date = LONG_AGO, later: int = 0) -> int:
     lines = [(end - 1 - 7 * week, c) for week in range(6) for c in range(weekly) for _ in range(2)]
     lines += [(end, c) for c in range(later)]
     day, customer = np.array(lines, dtype=np.int32).reshape(-1, 2).T
-    return weeks_needed(day, customer, first, AS_OF)
+    return weeks_needed(day, customer, first, AS_OF)[0]
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,6 @@ def test_from_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     busy = quiet + 6 * WEEK
     assert settle(tmp_path, busy) == LEAST
     before = settle(tmp_path, busy - WEEK)
+    capsys.readouterr()
     assert before == 32 == settle(tmp_path, busy, backtest_weeks=1), "the model as of a week before needs them"
+    assert capsys.readouterr().out.startswith(f"32 training weeks as of {busy - WEEK}: "), "of the dates, the one"
