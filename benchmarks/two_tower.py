@@ -1,6 +1,6 @@
 """What each choice in the training of the two towers does to retrieval: one change at a time, on a held-out week.
 
-Times little: like fashion_mnist.py it writes the quality of systems to docs/results/two_stage.md.
+Times little: like fashion_mnist.py it writes the quality of systems to docs/results/two_stage_choices.md.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from jobs.retrieval.purchases import Purchases, load_purchases
 from lightning_modules.pairs import PairDataModule
 from lightning_modules.two_tower import TwoTower
 
-PAGE, SECTION, RESULT = ROOT / "docs" / "results" / "two_stage.md", "two-tower", RESULTS / "two_tower.json"
+PAGE, SECTION, RESULT = ROOT / "docs" / "results" / "two_stage_choices.md", "two-tower", RESULTS / "two_tower.json"
 #: Articles retrieved per buyer.
 PLACES = 100
 #: With recency weighting a purchase weighs half as much after so many weeks.

@@ -207,18 +207,20 @@ def report_text(found: Mapping[str, Outcome], customers: int, buyers: int, start
 
 
 def picture(found: Mapping[str, Outcome]) -> Picture:
-    """The price in MAP@12 of each way beside three of its gains."""
+    """The price in MAP@12 of each way beside its gains."""
     from matplotlib.figure import Figure as Picture
 
-    drawn = Picture(figsize=(13, 1.4 + 0.34 * len(found)), layout="constrained")
+    drawn = Picture(figsize=(13, 2 * (0.9 + 0.3 * len(found))), layout="constrained")
     names = list(found)[::-1]
     of = [found[name] for name in names]
     gains = {
-        "distinct products of 12": [o.products for o in of],
+        f"distinct products of {HEADLINE_K}": [o.products for o in of],
+        f"new arrivals of {HEADLINE_K}": [o.new for o in of],
         f"picks of the {TOP} most shown": [o.top for o in of],
         "articles shown, of those on sale": [o.coverage for o in of],
+        "distance to own departments": [o.distance for o in of],
     }
-    price, *others = drawn.subplots(1, 1 + len(gains), sharey=True)
+    price, *others = drawn.subplots(2, 3, sharey=True).flat
     errors = np.array([[o.minus[0] - o.minus[1], o.minus[2] - o.minus[0]] for o in of]).T
     price.barh(names, [o.minus[0] for o in of], xerr=errors, color="#c46a1b", ecolor="#7a7a7a")
     price.axvline(0, color="#7a7a7a", linewidth=0.8)

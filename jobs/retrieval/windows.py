@@ -11,7 +11,7 @@ from jobs.retrieval.purchases import Purchases
 
 #: Units that the articles of a window have sold on average, so that its order is more than chance.
 UNITS_PER_ARTICLE = 2.5
-#: Below so many a week factors of products find more than neighbours of articles (docs/results/two_stage.md).
+#: Below so many a week factors of products find more than neighbours of articles (docs/results/two_stage_choices.md).
 SPARSE_BELOW = 5.0
 #: Of these windows the shortest with as many is taken, else the last.
 CHOICES = (7, 14, 28)
