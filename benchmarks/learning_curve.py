@@ -113,7 +113,7 @@ def run(sizes: Sequence[int], weeks: int, epochs: int, as_of: date, folder: Path
     found = {size: backtest(size, weeks, epochs, as_of, folder / str(size)) for size in sizes}
     asked = " ".join(map(str, sizes))
     facts = (
-        f"As of {as_of}, at most {epochs} epochs, no images, training weeks by themselves. Differences are paired;"
+        f"As of {as_of}, at most {epochs} epochs, no images, `auto` training weeks. Differences are paired;"
         f" the last column is what a model of that age keeps of the fresh one's MAP@{HEADLINE_K}. Machine: {machine()}."
         f' Command: `make learning-curve CUSTOMERS="{asked}" WEEKS={weeks} EPOCHS={epochs}`.'
     )

@@ -63,7 +63,7 @@ def report_text(found: Backtest, settings: Settings, has_images: bool) -> str:
     return "\n".join(
         [
             f"{len(found.folds)} label weeks from {found.folds[0]} to the as-of date {settings.as_of_date}, "
-            f"{found.buyers:,} buyer-weeks, {settings.training_weeks or 'as many as needed'} training weeks each, "
+            f"{found.buyers:,} buyer-weeks, {settings.training_weeks or '`auto`'} training weeks each, "
             f"at most {settings.max_epochs} epochs, {images}. The merged candidates' recall@{RECALL_K}, "
             f"before ranking, is {found.recall_to_popularity:.2f} times that of popularity_7d.",
             "",
