@@ -1,9 +1,12 @@
 """python -m sample_data generate | styles | report"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import duckdb
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -34,6 +37,15 @@ def image_count(text: str | None, articles: int) -> int:
     return min(articles, MOST_IMAGES if text is None else int(text))
 
 
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """A folder that cannot be written to ends the command with one line."""
+    try:
+        yield
+    except OSError as error:
+        raise typer.BadParameter(f"{error.filename or out}: {error.strerror}") from None
+
+
 @app.command("generate")
 def generate_command(
     out: Annotated[Path, typer.Option(help="Directory to write to; files of the same names are replaced.")],
@@ -54,7 +66,7 @@ def generate_command(
         typer.Option(
             min=1,
             help="Only so many customers of the shop of that --scale: a sample of a large shop, which is sparser than "
-            "a small shop. Drawn as the whole shop's are, without writing the rest.",
+            "a small shop. Drawn in the same way as the whole shop's, but not out of them.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and size give the same bytes.")] = 20200916,
@@ -80,7 +92,8 @@ def generate_command(
         size = PRESETS[preset] if scale is None else Size.of_scale(scale, customers)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    done = generate(out, size, seed, image_count(images, size.articles), event_days)
+    with writing(out):
+        done = generate(out, size, seed, image_count(images, size.articles), event_days)
     console.print(
         f"{out}: {size.articles:,} articles, {size.customers:,} customers, {size.lines:,} lines "
         f"({size.lines / done.line_seconds:,.0f} lines/s), {done.images:,} images"
@@ -96,7 +109,8 @@ def styles_command(
     """Write styles.csv and images/1163.jpg, ...: a catalogue without customers, shaped as Fashion Product Images is."""
     with Progress() as progress:
         bar = progress.add_task("styles", total=articles)
-        images = write_styles(out, articles, seed, lambda n: progress.advance(bar, n))
+        with writing(out):
+            images = write_styles(out, articles, seed, lambda n: progress.advance(bar, n))
     console.print(f"{out}: {articles:,} styles, {images:,} pictures")
 
 
@@ -105,7 +119,11 @@ def report_command(
     data: Annotated[Path, typer.Option(help="Directory with the three CSV files.", exists=True, file_okay=False)],
 ) -> None:
     """Print the moments of a data set beside those counted on the real H&M files."""
-    console.print(report_table(data))
+    try:
+        table = report_table(data)
+    except (duckdb.Error, ValueError) as error:
+        raise typer.BadParameter(str(error).partition("\n")[0]) from None
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The moments counted on the real H&M files, each with the SQL that counts it on any data set of the same schema.
+"""The moments of the real H&M files, each with the SQL that counts it on any data set of the same schema.
 
 `lines` has a line per unit: day, customer and article (row numbers), price, channel. `baskets` has a row per customer
 and day, `pairs` per customer and article, `week_buyers` and `week_articles` those of the last seven days with what they
-did before. `bought` has the pairs of that week, `owned` what its buyers had bought before it; `popular` and `own_lists`
-are baselines as of its first day; `lives` has a row per article. What was not counted on the real files has no figure.
+did before. `bought` has the pairs of that week, `owned` what its buyers had bought before it; `popular`, `own_lists`
+and `last_week_lists` are baselines as of its first day; `lives` has a row per article. What was not counted on the
+real files has no figure.
 """
 # ruff: noqa: S608 - the queries are made of this module's own words
 
@@ -11,20 +12,31 @@ from typing import NamedTuple
 
 
 class Moment(NamedTuple):
-    """One line of the report: `sql` gives as many values as `real` has, if any; `scales` if it depends on the size."""
+    """One line of the report: `sql` gives as many values as `real` has, if any.
+
+    `scales` if it depends on the number of customers or articles; `sampled` if `real` was counted on the purchases of
+    REAL_SAMPLE customers only.
+    """
 
     name: str
     real: tuple[float, ...]
     sql: str
     scales: bool = False
+    sampled: bool = False
 
 
-def shares(column: str, table: str, real: dict[str, float]) -> list[Moment]:
+REAL_SAMPLE = 1_364
+
+
+def shares(column: str, table: str, real: dict[str, float], sampled: bool = False) -> list[Moment]:
     """One moment per value of a column: its share of the rows."""
     return [
-        Moment(f"{value}", (share,), f"SELECT avg(({column} IS NOT DISTINCT FROM '{value}')::INT) FROM {table}")
+        Moment(
+            f"{value}", (share,), f"SELECT avg(({column} IS NOT DISTINCT FROM '{value}')::INT) FROM {table}",
+            sampled=sampled,
+        )
         for value, share in real.items()
-    ]
+    ]  # fmt: skip
 
 
 def distinct(**real: int) -> list[Moment]:
@@ -100,38 +112,44 @@ MOMENTS: dict[str, list[Moment]] = {
         Moment("customers", (1_371_980,), "SELECT count(*) FROM customers", True),
         Moment("FN empty", (0.652,), "SELECT avg((FN IS NULL)::INT) FROM customers"),
         Moment("Active empty", (0.662,), "SELECT avg((Active IS NULL)::INT) FROM customers"),
-        *shares("club_member_status", "customers", {"ACTIVE": 0.92, "PRE-CREATE": 0.075}),
-        *shares("fashion_news_frequency", "customers", {"NONE": 0.67, "Regularly": 0.33}),
-        Moment("age (mean, sd)", (36.2, 14.1), "SELECT unnest([avg(age), stddev(age)]) FROM customers"),
-        Moment("age (quartiles)", (24, 31, 48), quantiles("age", "customers", "0.25, 0.5, 0.75")),
-        Moment("age empty", (0.009,), "SELECT avg((age IS NULL)::INT) FROM customers"),
+        *shares("club_member_status", "customers", {"ACTIVE": 0.92, "PRE-CREATE": 0.075}, sampled=True),
+        *shares("fashion_news_frequency", "customers", {"NONE": 0.67, "Regularly": 0.33}, sampled=True),
+        Moment(
+            "age (mean, sd)", (36.2, 14.1), "SELECT unnest([avg(age), stddev(age)]) FROM customers", sampled=True
+        ),
+        Moment("age (quartiles)", (24, 31, 48), quantiles("age", "customers", "0.25, 0.5, 0.75"), sampled=True),
+        Moment("age empty", (0.009,), "SELECT avg((age IS NULL)::INT) FROM customers", sampled=True),
     ],
     "transactions_train.csv": [
         Moment("lines", (31_788_324,), "SELECT count(*) FROM lines", True),
         Moment("lines per customer", (23.2,), "SELECT count(*) / (SELECT count(*) FROM customers) FROM lines", True),
-        Moment("online", (0.71,), "SELECT avg((channel = 2)::INT) FROM lines"),
+        Moment("online", (0.71,), "SELECT avg((channel = 2)::INT) FROM lines", sampled=True),
         Moment(
             "price (1 10 25 %)", (0.0036, 0.0101, 0.0159),
-            quantiles("price", "lines", "0.01, 0.1, 0.25"),
+            quantiles("price", "lines", "0.01, 0.1, 0.25"), sampled=True,
         ),
         Moment(
             "price (50 75 90 99 %)", (0.0254, 0.0339, 0.0508, 0.0915),
-            quantiles("price", "lines", "0.5, 0.75, 0.9, 0.99"),
+            quantiles("price", "lines", "0.5, 0.75, 0.9, 0.99"), sampled=True,
         ),
-        Moment("price (lowest)", (0.000458,), "SELECT min(price) FROM lines", True),
-        Moment("price (highest)", (0.337,), "SELECT max(price) FROM lines", True),
+        Moment("price (lowest)", (0.000458,), "SELECT min(price) FROM lines", True, sampled=True),
+        Moment("price (highest)", (0.337,), "SELECT max(price) FROM lines", True, sampled=True),
         Moment(
-            "lines identical to another", (0.091,), "SELECT 1 - sum(distinct_lines) / sum(size) FROM baskets"
+            "lines identical to another", (0.091,), "SELECT 1 - sum(distinct_lines) / sum(size) FROM baskets", True,
+            sampled=True,
         ),
-        Moment("basket lines (quartiles)", (1, 2, 4), quantiles("size", "baskets", "0.25, 0.5, 0.75")),
-        Moment("basket lines (mean)", (3.6,), "SELECT avg(size) FROM baskets"),
-        Moment("basket articles (mean)", (3.2,), "SELECT avg(distinct_articles) FROM baskets"),
-        Moment("basket lines (largest)", (62,), "SELECT max(size) FROM baskets", True),
+        Moment("basket lines (quartiles)", (1, 2, 4), quantiles("size", "baskets", "0.25, 0.5, 0.75"), sampled=True),
+        Moment("basket lines (mean)", (3.6,), "SELECT avg(size) FROM baskets", sampled=True),
+        Moment("basket articles (mean)", (3.2,), "SELECT avg(distinct_articles) FROM baskets", sampled=True),
+        Moment("basket lines (largest)", (62,), "SELECT max(size) FROM baskets", True, sampled=True),
         Moment(
             "gap in days (10 25 50 75 90 %)", (2, 7, 22, 57, 125),
             quantiles("gap", "baskets", "0.1, 0.25, 0.5, 0.75, 0.9"), True,
+            sampled=True,
         ),
-        Moment("pairs bought again on another day", (0.036,), "SELECT avg((days > 1)::INT) FROM pairs", True),
+        Moment(
+            "pairs bought again on another day", (0.036,), "SELECT avg((days > 1)::INT) FROM pairs", True, sampled=True
+        ),
     ],
     "the last seven days": [
         Moment("buyers", (68_984,), "SELECT count(*) FROM week_buyers", True),
@@ -145,22 +163,24 @@ MOMENTS: dict[str, list[Moment]] = {
             "lines per buyer (25 50 75 90 99 %)", (1, 2, 4, 7, 17),
             quantiles("units", "week_buyers", "0.25, 0.5, 0.75, 0.9, 0.99"),
         ),
-        Moment("articles also sold in the 30 days before", (0.92,), "SELECT avg(recent::INT) FROM week_articles"),
+        Moment("articles also sold in the 30 days before", (0.92,), "SELECT avg(recent::INT) FROM week_articles", True),
         Moment("buyers also seen in the 30 days before", (0.5,), "SELECT avg(recent::INT) FROM week_buyers"),
         Moment("buyers without history", (0.08,), "SELECT avg((NOT known)::INT) FROM week_buyers"),
-        *(Moment(f"bought again within {days} days", (), again(days)) for days in (7, 30, 90)),
+        *(Moment(f"bought again within {days} days", (), again(days), True) for days in (7, 30, 90)),
         Moment(
             "bought as another variant of a product", (),
             "SELECT avg(((customer, product) IN (SELECT (customer, product) FROM owned) "
-            "AND (customer, article) NOT IN (SELECT (customer, article) FROM owned))::INT) FROM bought",
+            "AND (customer, article) NOT IN (SELECT (customer, article) FROM owned))::INT) FROM bought", True,
         ),
         Moment(
             "lines of articles new in 28 days", (),
             "SELECT avg((first_day >= first - 28)::INT) FROM lines JOIN lives USING (article), week WHERE day >= first",
+            True,
         ),
         Moment("MAP@12 of the best sellers of 7 days", (0.0087,), map_at_12(POPULAR), True),
         Moment("MAP@12 of own purchases", (), map_at_12("FROM own_lists"), True),
-        Moment("MAP@12 of own, then best sellers", (0.0217,), map_at_12(OWN_THEN_POPULAR), True),
+        Moment("MAP@12 of own, then best sellers", (), map_at_12(OWN_THEN_POPULAR), True),
+        Moment("MAP@12 of own purchases, last week with any", (0.0217,), map_at_12("FROM last_week_lists"), True),
     ],
     "articles' lives": [
         Moment("days from first to last sale (quartiles)", (), quantiles("days", "lives", "0.25, 0.5, 0.75"), True),

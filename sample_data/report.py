@@ -1,13 +1,14 @@
 """Puts the moments of a data set beside those of the real H&M data."""
 # ruff: noqa: S608 - the queries are made of this module's own words
 
+import math
 from pathlib import Path
 
 import duckdb
 from rich.progress import track
 from rich.table import Table
 
-from sample_data.moments import MOMENTS
+from sample_data.moments import MOMENTS, REAL_SAMPLE
 
 TEXTS = "types={'article_id': 'VARCHAR', 'product_code': 'VARCHAR', 'colour_group_code': 'VARCHAR'}"
 VIEWS = f"""
@@ -15,9 +16,9 @@ CREATE TEMP TABLE articles AS SELECT row_number() OVER () AS article, * FROM rea
 CREATE TEMP TABLE customers AS SELECT row_number() OVER () AS customer, * FROM read_csv($customers, header=true);
 CREATE TEMP TABLE lines AS
     SELECT t_dat AS day, customer, article, price, sales_channel_id AS channel
-    FROM read_csv($transactions, header=true, columns={{'t_dat': 'DATE', 'customer_id': 'VARCHAR',
+    FROM read_csv($transactions, header=true, types={{'t_dat': 'DATE', 'customer_id': 'VARCHAR',
         'article_id': 'VARCHAR', 'price': 'DOUBLE', 'sales_channel_id': 'UTINYINT'}})
-    JOIN customers USING (customer_id) JOIN articles USING (article_id);
+    LEFT JOIN customers USING (customer_id) LEFT JOIN articles USING (article_id);
 CREATE TEMP TABLE baskets AS
     SELECT *, day - lag(day) OVER (PARTITION BY customer ORDER BY day) AS gap
     FROM (SELECT customer, day, sum(units) AS size, count(*) AS distinct_lines,
@@ -49,27 +50,49 @@ CREATE TEMP TABLE popular AS
 CREATE TEMP TABLE own_lists AS
     SELECT customer, article, row_number() OVER (PARTITION BY customer ORDER BY last DESC, units DESC, article) AS place
     FROM owned QUALIFY place <= 12;
+CREATE TEMP TABLE last_week_lists AS
+    SELECT customer, article,
+        row_number() OVER (PARTITION BY customer ORDER BY count(*) DESC, max(day) DESC, article) AS place
+    FROM (SELECT customer, article, day, max(day) OVER (PARTITION BY customer) AS last
+          FROM lines, week WHERE day < first AND customer IN (SELECT customer FROM bought))
+    WHERE day > last - 7 GROUP BY customer, article QUALIFY place <= 12;
 CREATE TEMP TABLE lives AS
     SELECT article, min(day) AS first_day, max(day) - min(day) AS days FROM lines GROUP BY article;
 """
+UNKNOWN = "SELECT count(*) FROM lines WHERE customer IS NULL OR article IS NULL"
 
 
 def measure(data: Path) -> dict[str, tuple[float, ...]]:
-    """The value(s) of every moment on the CSV files in `data`, by its name."""
+    """The value(s) of every moment on the CSV files in `data`, by its name; NaN where there is nothing to count.
+
+    Raises:
+        duckdb.Error: a file or a column is missing, or a field is not of its type.
+        ValueError: lines have customers or articles that the other files do not list.
+    """
     files = {"articles": "articles.csv", "customers": "customers.csv", "transactions": "transactions_train.csv"}
     with duckdb.connect() as connection:
         for statement in track(VIEWS.strip().split(";\n"), "reading", transient=True):
             names = {key: str(data / file) for key, file in files.items() if f"${key}" in statement}
             connection.execute(statement, names)
+        unknown = connection.execute(UNKNOWN).fetchall()[0][0]
+        if unknown:
+            raise ValueError(
+                f"{data / files['transactions']}: {unknown:,} lines have a customer or an article that "
+                f"{files['customers']} or {files['articles']} does not list"
+            )
         return {
-            moment.name: tuple(float(row[0]) for row in connection.execute(moment.sql).fetchall())
+            moment.name: tuple(
+                math.nan if value is None else float(value) for (value,) in connection.execute(moment.sql).fetchall()
+            )
             for moments in MOMENTS.values()
             for moment in moments
         }
 
 
 def figure(value: float) -> str:
-    """A number as short as it stays readable."""
+    """A number as short as it stays readable; a dash for NaN."""
+    if math.isnan(value):
+        return "-"
     if value == int(value) and abs(value) >= 1:
         return f"{value:,.0f}"
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
@@ -78,7 +101,11 @@ def figure(value: float) -> str:
 def report_table(data: Path) -> Table:
     """The moments of `data` beside the real ones, as a table to print."""
     values = measure(data)
-    table = Table(caption="* depends on the size of the data", caption_justify="left")
+    caption = (
+        "* depends on the number of customers or articles\n"
+        f"\u2020 counted on a sample of {REAL_SAMPLE:,} customers and all that they bought"
+    )
+    table = Table(caption=caption, caption_justify="left")
     table.add_column("moment", no_wrap=True)
     table.add_column("this data", justify="right")
     table.add_column("H&M", justify="right")
@@ -87,5 +114,7 @@ def report_table(data: Path) -> Table:
         table.add_row(f"[bold]{section}")
         for moment in moments:
             here, real = (" / ".join(map(figure, numbers)) for numbers in (values[moment.name], moment.real))
-            table.add_row(f"  {moment.name}{' *' if moment.scales else ''}", here, real)
+            table.add_row(
+                f"  {moment.name}{' *' if moment.scales else ''}", here, f"{real} \u2020" if moment.sampled else real
+            )
     return table

@@ -53,8 +53,45 @@ def test_quantiles(moments: dict[str, tuple[float, ...]]) -> None:
     assert moments["gap in days (10 25 50 75 90 %)"] == pytest.approx((2, 7, 22, 57, 125), rel=0.25)
 
 
+def test_what_has_no_mark_does_not_depend_on_the_size(moments: dict[str, tuple[float, ...]], tmp_path: Path) -> None:
+    """A small shop as a whole beside some customers of a large one, in which an article sells little."""
+    generate(tmp_path, Size.of_scale(0.2, sample=1_500), seed=1, image_count=0)
+    sparse = measure(tmp_path)
+    for moment in (moment for some in MOMENTS.values() for moment in some if not moment.scales):
+        if moment.name not in ("detail_desc empty", "age empty"):  # a handful of rows
+            assert moments[moment.name] == pytest.approx(sparse[moment.name], rel=0.6), moment.name
+
+
+def test_a_sample_behaves_like_as_many_customers_of_the_whole_shop(tmp_path: Path) -> None:
+    customers = 1_364
+    generate(tmp_path / "whole", Size.of_scale(0.05), seed=1, image_count=0)
+    generate(tmp_path / "sample", Size.of_scale(0.05, customers), seed=1, image_count=0)
+    (some := tmp_path / "some").mkdir()
+    (some / "articles.csv").symlink_to(tmp_path / "whole" / "articles.csv")
+    chosen = pl.read_csv(tmp_path / "whole" / "customers.csv", infer_schema=False).sample(customers, seed=1)
+    chosen.write_csv(some / "customers.csv")
+    lines = pl.read_csv(tmp_path / "whole" / "transactions_train.csv", infer_schema=False)
+    lines.join(chosen, on="customer_id", how="semi", maintain_order="left").write_csv(some / "transactions_train.csv")
+    expected, found = measure(some), measure(tmp_path / "sample")
+    names = (
+        "lines per customer",
+        "basket lines (mean)",
+        "lines identical to another",
+        "pairs bought again on another day",
+        "lines of the top 100",
+        "days from first to last sale (quartiles)",
+    )
+    assert {name: found[name][-1] for name in names} == pytest.approx(
+        {name: expected[name][-1] for name in names}, rel=0.15
+    )
+
+
 def test_report_has_a_row_per_moment(demo: Path, moments: dict[str, tuple[float, ...]]) -> None:
-    assert report_table(demo).row_count == len(moments) + len(MOMENTS)
+    table = report_table(demo)
+    assert table.row_count == len(moments) + len(MOMENTS)
+    real = dict(zip(table.columns[0].cells, table.columns[2].cells, strict=True))
+    assert real["  buyers *"] == "68,984"
+    assert real["  online"] == "0.71 \u2020", "counted on a sample of the real customers"
 
 
 def test_baselines_score_as_they_do_when_computed_otherwise(demo: Path, moments: dict[str, tuple[float, ...]]) -> None:
@@ -68,6 +105,10 @@ def test_baselines_score_as_they_do_when_computed_otherwise(demo: Path, moments:
     )
     owned = owned.sort("last", "units", "article_id", descending=[True, True, False])
     own = dict(owned.group_by("customer_id", maintain_order=True).agg("article_id").iter_rows())
+    is_last = pl.col("t_dat") > pl.col("t_dat").max().over("customer_id") - timedelta(days=7)
+    latest = before.filter(is_last).group_by("customer_id", "article_id").agg(pl.len(), pl.col("t_dat").max())
+    latest = latest.sort("len", "t_dat", "article_id", descending=[True, True, False])
+    of_last_week = dict(latest.group_by("customer_id", maintain_order=True).agg("article_id").iter_rows())
     bought = {c: set(a) for c, a in week.group_by("customer_id").agg("article_id").iter_rows()}
 
     def map_at_12(lists: Callable[[str], list[str]]) -> float:
@@ -82,6 +123,7 @@ def test_baselines_score_as_they_do_when_computed_otherwise(demo: Path, moments:
         "MAP@12 of the best sellers of 7 days": map_at_12(lambda _: popular),
         "MAP@12 of own purchases": map_at_12(lambda c: own.get(c, [])),
         "MAP@12 of own, then best sellers": map_at_12(lambda c: own.get(c, [])[:12] + popular),
+        "MAP@12 of own purchases, last week with any": map_at_12(lambda c: of_last_week.get(c, [])),
     }
     assert {name: moments[name][0] for name in expected} == pytest.approx(expected)
     known = {(c, a): last for c, a, last, _ in owned.iter_rows()}
