@@ -23,10 +23,11 @@ AS_OF, ARTICLES, CUSTOMERS, GONE = on(60), 12, 20, 3
 
 
 def bought(gone_from: int | None = None) -> Purchases:
-    """Random purchases of 60 days, those of article GONE most of all; it is delisted from that day on."""
+    """Random purchases of 60 days, those of article GONE most of all, each week; it is delisted from that day on."""
     rng = np.random.default_rng(0)
     rows = [(int(d), int(c), int(a)) for d, c, a in rng.integers(0, [60, CUSTOMERS - 1, ARTICLES], (150, 3))]
-    history = purchases([*rows, *((59, c, GONE) for c in range(15))], CUSTOMERS, ARTICLES)
+    weekly = [(day, 0, GONE) for day in range(3, 60, 7)]
+    history = purchases([*rows, *weekly, *((59, c, GONE) for c in range(15))], CUSTOMERS, ARTICLES)
     if gone_from is None:
         return history
     delisted_date = np.full(ARTICLES, NEVER, dtype=np.int32)
