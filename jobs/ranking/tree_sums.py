@@ -46,7 +46,7 @@ class TreeSums:
 
     def __init__(self, booster: lgb.Booster) -> None:
         roots = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-        leaves = [np.array(list(_leaves(root))) for root in roots]
+        leaves = [np.array(list(_leaves(root)), np.float64) for root in roots]  # a whole 0 where nothing was split
         most = max(map(len, leaves))
         if most > MAX_LEAVES:
             raise ValueError(f"a tree of {most} leaves: at most {MAX_LEAVES} have a bit each")

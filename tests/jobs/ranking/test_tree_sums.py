@@ -52,6 +52,14 @@ def test_by_hand() -> None:
     assert TreeSums(Dumped(tree, leaf(7.0))).of(rows).tolist() == [8.0, 9.0, 9.0, 27.0, 37.0, 37.0, 8.0]
 
 
+def test_so_few_rows_that_no_split_is_allowed() -> None:
+    rows = np.random.default_rng(0).normal(size=(120, FEATURES))
+    parameters = {"objective": "lambdarank", "min_data_in_leaf": 200, "verbosity": -1}
+    data = lgb.Dataset(rows, np.tile([1, 0, 0], 40), group=[30] * 4, init_score=np.zeros(120))
+    trees = TreeSums(lgb.train(parameters, data, num_boost_round=5))
+    assert trees.of(rows.T.astype(np.float32)).tolist() == [0.0] * 120
+
+
 def test_more_leaves_than_bits() -> None:
     comb = leaf(0.0)
     for n in range(63):
