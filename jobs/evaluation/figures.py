@@ -22,7 +22,7 @@ from jobs.evaluation.protocol import (
     LabelWeek,
     RankedHits,
 )
-from jobs.metrics.bootstrap import bootstrap_means, interval
+from jobs.metrics.bootstrap import bootstrap_means, compared, interval
 from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, ndcg, precision, recall
 from jobs.platform.codes import Ints
 from jobs.platform.schemas import arrow_schema
@@ -30,6 +30,8 @@ from jobs.retrieval.purchases import Purchases
 
 #: Which figure: (system, metric, cut-off).
 Key = tuple[str, str, int]
+#: What the name of a paired difference starts with.
+DIFFERENCE = "map_minus_"
 #: Figures of each buyer, (n,) each.
 Columns = dict[Key, Floats]
 #: Measures of a group of purchases: (system -> its lists, the purchases) -> columns.
@@ -58,7 +60,7 @@ def system_columns(lists: Mapping[str, RankedHits], truth: Truth) -> Columns:
 
 def difference(system: str, other: str) -> Key:
     """Where the paired difference of two systems' MAP@12 stands among the columns."""
-    return system, f"map_minus_{other}", HEADLINE_K
+    return system, f"{DIFFERENCE}{other}", HEADLINE_K
 
 
 def map_difference(columns: Columns, system: str, other: str) -> Floats:
@@ -119,7 +121,11 @@ def means(name: str, parts: Sequence[tuple[Ints, Columns]], seed: int) -> list[F
     """
     keys = [key for key in parts[0][1] if all(key in columns for _, columns in parts)]
     values = np.concatenate([np.column_stack([columns[key] for key in keys]) for _, columns in parts])
-    low, high = interval(bootstrap_means(np.concatenate([customers for customers, _ in parts]), values, seed))
+    customers = np.concatenate([customers for customers, _ in parts])
+    limits = interval(bootstrap_means(customers, values, seed))
+    minus = [i for i, (_, metric, _) in enumerate(keys) if metric.startswith(DIFFERENCE)]
+    limits[:, minus] = compared(customers, values[:, minus], limits[:, minus])
+    low, high = limits
     middle = values.mean(axis=0)
     figures = [
         Figure(system, name, metric, k, float(middle[i]), float(low[i]), float(high[i]))

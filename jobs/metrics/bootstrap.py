@@ -14,6 +14,8 @@ from jobs.metrics.ranking_metrics import Floats
 from jobs.platform.codes import Ints
 
 RESAMPLES = 1_000
+#: A comparison of fewer customers who differ finds nothing: five of five agree by chance once in sixteen times.
+FEWEST = 6
 #: Resamples drawn at once: bounds the memory of the bootstrap at this many floats per customer.
 _BLOCK = 50
 
@@ -30,10 +32,7 @@ def bootstrap_means(customers: Ints, values: Floats, seed: int, resamples: int =
     Returns:
         Shape (resamples, m).
     """
-    order = np.argsort(customers, kind="stable")
-    first = np.flatnonzero(np.diff(customers[order], prepend=-1))
-    sums = np.add.reduceat(values[order], first, axis=0)
-    weeks = np.diff(first, append=len(customers)).astype(np.float64)
+    sums, weeks = _by_customer(customers, values)
     generator = np.random.default_rng(seed)
     size = len(weeks)
     means = []
@@ -49,3 +48,20 @@ def bootstrap_means(customers: Ints, values: Floats, seed: int, resamples: int =
 def interval(means: Floats) -> Floats:
     """95 % percentile interval of bootstrap means (resamples, m): shape (2, m), low then high."""
     return np.percentile(means, [2.5, 97.5], axis=0)
+
+
+def compared(customers: Ints, differences: Floats, limits: Floats) -> Floats:
+    """The `interval` (2, m) of paired differences (n, m), up or down to zero where fewer than FEWEST customers differ.
+
+    Who is drawn from a handful that agree always agrees, so that the bootstrap alone would be sure of one customer.
+    """
+    is_few = np.count_nonzero(_by_customer(customers, differences)[0], axis=0) < FEWEST
+    low, high = limits
+    return np.where(is_few, [np.minimum(low, 0), np.maximum(high, 0)], limits)
+
+
+def _by_customer(customers: Ints, values: Floats) -> tuple[Floats, Floats]:
+    """The sums of each customer's rows, (customers, m), and how many these are, (customers,)."""
+    order = np.argsort(customers, kind="stable")
+    first = np.flatnonzero(np.diff(customers[order], prepend=-1))
+    return np.add.reduceat(values[order], first, axis=0), np.diff(first, append=len(customers)).astype(np.float64)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jobs.metrics.bootstrap import bootstrap_means, interval
+from jobs.metrics.bootstrap import bootstrap_means, compared, interval
 from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_ranks
 from jobs.platform.codes import Ints
 from jobs.ranking.boosted_trees import BoostedTrees
@@ -67,7 +67,8 @@ class Validated(NamedTuple):
         counts = ~np.isnan(lead)
         if not counts.any():
             return False
-        low, _ = interval(bootstrap_means(self.customers[counts], lead[counts, None], seed))
+        customers, leads = self.customers[counts], lead[counts, None]
+        low, _ = compared(customers, leads, interval(bootstrap_means(customers, leads, seed)))
         return bool(low[0] > 0)
 
 

@@ -49,6 +49,15 @@ def test_map_at_12_of_all_buyers() -> None:
     assert value("buyers", 0) == 3
 
 
+def test_of_a_handful_of_buyers_no_lead_is_significant() -> None:
+    """Buyer 2 alone has no history, and is served better by the model: by chance, for all that is known."""
+    found = {(f.slice, f.system, f.metric): f for f in figures() if f.k == 12}
+    lead = found["no_history", "model", "map_minus_other"]
+    assert lead.value == lead.ci_high == pytest.approx(5 / 6) and lead.ci_low == 0
+    own = found["no_history", "model", "map"]
+    assert own.ci_low == own.ci_high == pytest.approx(5 / 6), "which is no comparison"
+
+
 def test_slices_of_buyers_and_of_purchases() -> None:
     assert value("map", 12, "bought_in_last_30_days") == pytest.approx(1 / 2)
     assert value("map", 12, "older_history") == pytest.approx(1 / 2)

@@ -176,6 +176,17 @@ def test_new_customers_get_best_sellers_unless_the_rankers_lead_is_significant()
     assert not ranks(0.5, np.zeros(200, bool)), "no customer is new"
 
 
+def test_a_lead_among_a_handful_of_buyers_chooses_nothing() -> None:
+    for count, is_enough in ((1, False), (5, False), (6, True)):
+        best_sellers = np.zeros(count)
+        judged = Validated(
+            np.arange(count, dtype=np.int32), np.ones(count, bool),
+            {"network": best_sellers + 0.5, "boosted_trees": best_sellers + 0.1}, best_sellers,
+        )  # fmt: skip
+        assert judged.ranks_new_customers("boosted_trees", 0) == is_enough
+        assert judged.chosen_ranker(0) == ("network" if is_enough else "boosted_trees")
+
+
 def judged(purchases: Purchases, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[date, dict[str, bytes]]:
     """The models that choose between rankers, by the week that they are judged on."""
     seen: dict[date, dict[str, bytes]] = {}
