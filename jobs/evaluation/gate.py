@@ -9,7 +9,8 @@ Only if, pooled over at least EVALUATION_FOLDS weekly folds,
 - its MAP@12 is plausible for these data (see SUSPICIOUS).
 
 A model that loses does not stop the run: the champion of earlier weeks, or the baselines, are published instead.
-Neither does a week without a model, or without one that can be judged: the verdict then has no figures, and says why.
+Neither does a week without a model, or without one that can be judged: the verdict then says why, and has no figures
+but the best baseline's, whose lists are published where there is no champion.
 Figures that are missing or not a number do stop it: then there is nothing to decide on.
 """
 
@@ -231,7 +232,7 @@ def judge(job: Job) -> str:
     replaced: Slice = {"as_of_date": [today]}
     job.publish(MODEL_DECISIONS, table, replaced, derived_from=[MODEL_DECISIONS])
     words = "promoted" if verdict.is_promoted else "not promoted"
-    if verdict.best_baseline is not None:
+    if verdict.best_baseline is not None and verdict.challenger_map_at_12 is not None:
         card = evaluation_section(metrics, verdict.is_promoted, reason, verdict.best_baseline)
         describe_version(name, number, EVALUATION, card, verdict=words)
     if newest is not None and alias.version is not None:
@@ -244,12 +245,25 @@ def verdict_on_run(job: Job, metrics: pa.Table, champion: str | None) -> tuple[M
     settings = job.settings
     asked = {"model_name": settings.model_name}
     if why := without_result(settings, "ranking.train", **asked):
-        return None, Verdict(is_promoted=False, reason=f"no model: {why}")
+        return None, unjudged(metrics, f"no model: {why}")
     version = version_of_run(settings)
     why = without_result(settings, "evaluation.evaluate", **asked) or damage(settings.model_name, version.version)
     if why:
-        return version, Verdict(is_promoted=False, reason=f"not judged: {why}")
+        return version, unjudged(metrics, f"not judged: {why}")
     return version, decide(Scores.of(metrics), version.version, champion, settings.accept_drift)
+
+
+def unjudged(metrics: pa.Table, reason: str) -> Verdict:
+    """The verdict on no model: a refusal, with the best of the baselines as far as the folds have judged them."""
+    scores = Scores.of(metrics)
+    maps = {name: scores.figure(name, "map") for name in BASELINES if scores.has_system(name)}
+    best = max(maps, key=lambda name: maps[name], default=None)
+    return Verdict(
+        is_promoted=False,
+        reason=reason,
+        best_baseline=best,
+        best_baseline_map_at_12=None if best is None else maps[best],
+    )
 
 
 if __name__ == "__main__":

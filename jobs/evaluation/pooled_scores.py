@@ -64,6 +64,10 @@ class Scores:
             _usable(part, f"map_minus_{other}", CHALLENGER, group)
         return found
 
+    def has_system(self, system: str) -> bool:
+        """Whether a system was judged at all."""
+        return (system, ALL_BUYERS, "buyers", 0) in self.value
+
     def has(self, group: str) -> bool:
         """Whether anything was bought that belongs to this slice."""
         return (CHALLENGER, group, "buyers", 0) in self.value

@@ -304,6 +304,11 @@ def test_a_decision_of_older_code_is_found_by_number_and_date(week: Callable[...
         champion_as_of(job_of(tmp_path, WEEKS[1]))
 
 
+def test_a_week_without_a_purchase_has_no_best_baseline() -> None:
+    nothing = rows(figures(0.03)).slice(0, 0)
+    assert gate.unjudged(nothing, "no model: too little") == gate.Verdict(False, "no model: too little")
+
+
 @pytest.mark.parametrize(
     ("job", "said", "version"),
     [
@@ -319,5 +324,6 @@ def test_a_week_without_a_model_keeps_the_champion_and_says_why(
     assert week(WEEKS[1], "2", 0.05) == said
     row = decisions(tmp_path)[1]
     assert (row["model_version"], row["is_promoted"], row["folds"]) == (version, False, 0)
-    assert row["challenger_map_at_12"] is row["best_baseline"] is row["coverage_at_12"] is None
+    assert row["challenger_map_at_12"] is row["best_baseline_difference"] is row["coverage_at_12"] is None
+    assert (row["best_baseline"], row["best_baseline_map_at_12"]) == ("own_recent_then_popularity", 0.026)
     assert champion_as_of(job_of(tmp_path, WEEKS[1])) == "1" and len(week.cards) == 1  # type: ignore[attr-defined]
