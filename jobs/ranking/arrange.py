@@ -147,7 +147,8 @@ def arranged(articles: Ints, goods: Goods, asked: Arrangement, count: int, fits:
     columns = np.full((rows, count), -1)
     row = np.arange(rows)
     for place in range(min(count, width)):
-        allowed = _first_of_some(free & fits & (variants < asked.max_variants), free & fits, free)
+        is_other = variants < asked.max_variants
+        allowed = _first_of_some(free & fits & is_other, free & fits, free & is_other, free)
         must = (wanted >= count - place)[:, None]
         allowed = _first_of_some(allowed & is_new & must, allowed)
         pick = np.where(allowed, worth - asked.diversity * likeness, -np.inf).argmax(axis=1)

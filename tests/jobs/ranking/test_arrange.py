@@ -39,6 +39,16 @@ def test_limits_that_cannot_be_kept_leave_no_place_empty() -> None:
     assert columns.tolist() == [[0, 1, 2], [0, -1, -1]]
 
 
+def test_where_an_articles_share_cannot_be_kept_the_other_limits_still_are() -> None:
+    """Of three lists a share of 0.3 is less than one: there is room for nothing."""
+    candidates, demand = np.repeat(CANDIDATES, 3, axis=0), Demand(8, 8)
+    demand.add(candidates.ravel(), np.tile(np.arange(8), 3))
+    fits = eligible(candidates, np.array([0, 0.4, 0.8], np.float32), demand.limits(3, 0.3))
+    assert not fits.any()
+    asked = Arrangement(max_variants=1, new_arrivals_share=0.25)
+    assert arranged(candidates, GOODS, asked, 4, fits).tolist() == [[0, 3, 4, 6]] * 3
+
+
 @pytest.mark.parametrize("share", [0.05, 0.3, 1.0])
 def test_no_article_is_in_more_lists_than_it_may(share: float) -> None:
     """Of 4,000 lists from a few articles, a third of which all have the same best candidates."""
