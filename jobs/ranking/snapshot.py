@@ -130,7 +130,7 @@ class Snapshot(SourceContext):
                 encoded = texts.take(pa.array(codes)).dictionary_encode(null_encoding="encode")
                 yield encoded.indices.to_numpy()
                 yield np.frombuffer("\n".join(map(str, encoded.dictionary.to_pylist())).encode(), dtype=np.uint8)
-        yield np.unique(self.product[articles], return_inverse=True)[1]
+        yield pa.array(self.product[articles]).dictionary_encode().indices.to_numpy()
         yield self.images[articles]
         if self.events is not None:
             met = bought(self.events)

@@ -49,6 +49,7 @@ class ProductFactors:
     def __init__(self, past: Purchases, as_of_date: date, product: Ints, half_life: int) -> None:
         # Random numbers are drawn for whoever and whatever was bought: they stay the same however much else is listed.
         customers, row = np.unique(past.customer, return_inverse=True)
+        product = _by_first_bought(past, product)
         products, column = np.unique(product[past.article], return_inverse=True)
         self._customers, self._products = customers, products
         if not len(past):
@@ -78,6 +79,14 @@ class ProductFactors:
         shape = len(known), near.articles.shape[1] * VARIANTS
         found.articles[known], found.scores[known] = best(articles.reshape(shape), scores.reshape(shape), COUNT)
         return found
+
+
+def _by_first_bought(past: Purchases, product: Ints) -> Ints:
+    """Each article's product as the first of its articles that was bought: an order that no listing changes."""
+    bought = np.flatnonzero(past.articles_sold())[::-1].astype(np.int32)
+    first = np.full(int(product.max(initial=0)) + 1, len(product), dtype=np.int32)
+    first[product[bought]] = bought  # the smallest is written last
+    return first[product]
 
 
 def _root_of_share(units: Floats, group: Ints) -> Floats:

@@ -140,6 +140,18 @@ class LoggedShop(Shop):
         return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], pa.schema(schema))
 
 
+def test_products_in_another_order_are_the_same_products() -> None:
+    """As they come to be when an article is listed that sells later."""
+    snapshot = make_snapshot(make_purchases(), START)
+    other = replace(snapshot, product=snapshot.product.max() - snapshot.product)
+    apart = replace(snapshot, product=np.arange(ARTICLES, dtype=np.int32))
+
+    def known(of: Snapshot) -> list[bytes]:
+        return [array.tobytes() for array in of.known()]
+
+    assert known(other) == known(snapshot) != known(apart)
+
+
 def test_what_is_looked_at_before_the_date_is_history_and_what_comes_later_is_not() -> None:
     shop, never_bought = make_purchases(), CUSTOMERS - 1
 

@@ -53,6 +53,15 @@ def test_a_product_that_came_yesterday_is_found() -> None:
     assert 6 in list(found_by(source([*rows, (99, NEWCOMER, 0)]), NEWCOMER)[0])[:4]
 
 
+def test_a_variant_that_is_only_listed_changes_nothing() -> None:
+    """Of the last product, before all articles: an id that says nothing of the product, of one not sold yet."""
+    listed = purchases([(day, customer, article + 1) for day, customer, article in ROWS], customers=22, articles=17)
+    product = np.append(codes(0), np.where(PRODUCT == 7, 0, PRODUCT + 1).astype(np.int32))
+    found = ProductFactors(listed.before(AS_OF), AS_OF, product, 50)
+    moved = [{article - 1: score for article, score in of.items()} for of in found_by(found, *range(20))]
+    assert moved == found_by(source(ROWS), *range(20))
+
+
 def context(rows: list[tuple[int, int, int]]) -> SourceContext:
     group = np.zeros_like(PRODUCT)
     history = purchases(rows, customers=22, articles=16)
