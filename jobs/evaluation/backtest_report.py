@@ -20,7 +20,7 @@ from jobs.embeddings.versions import current_encoder
 from jobs.evaluation.backtest import RECALL_K
 from jobs.evaluation.docs_section import IMAGES, write_section
 from jobs.evaluation.protocol import CHALLENGER, HEADLINE_K
-from jobs.evaluation.walk_forward import Backtest, backtest_of
+from jobs.evaluation.walk_forward import Backtest, backtest_of, ratio
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job, run
 from jobs.platform.settings import WEEK, Settings
@@ -101,7 +101,7 @@ def picture(found: Backtest) -> Picture:
     low, high = ([getattr(a.to_fresh, end) for a in of] for end in ("low", "high"))
     right.fill_between(ages, low, high, color=colours[CHALLENGER], alpha=0.25, linewidth=0)
     right.plot(ages, [a.to_fresh.value for a in of], marker="o", color=colours[CHALLENGER])
-    right.plot(ages, [a.baseline / a.fresh for a in of], marker="o", color=colours[found.best])
+    right.plot(ages, [ratio(a.baseline, a.fresh) for a in of], marker="o", color=colours[found.best])
     right.set(xlabel="age of the model, weeks (band: 95 % interval)", xticks=ages, ylim=(0, None))
     right.set(ylabel=f"MAP@{HEADLINE_K} / fresh model's", title="staleness: same label weeks, same buyers")
     return drawn

@@ -6,6 +6,7 @@ the fresh one on the same label weeks, never with itself in other weeks, so that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -109,7 +110,12 @@ class Backtest:
     @property
     def recall_to_popularity(self) -> float:
         """Recall@100 of the merged candidates over that of the best sellers."""
-        return self.recall[MERGED].value / self.recall[popularity_7d.__name__].value
+        return ratio(self.recall[MERGED].value, self.recall[popularity_7d.__name__].value)
+
+
+def ratio(part: float, whole: float) -> float:
+    """How large a part is; NaN where the few buyers of a small shop leave nothing to compare it with."""
+    return part / whole if whole else math.nan
 
 
 def backtest_of(rows: pa.Table, seed: int) -> Backtest:

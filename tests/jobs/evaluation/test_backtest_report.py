@@ -84,6 +84,16 @@ def test_an_aged_model_meets_the_fresh_one_on_the_same_weeks() -> None:
     assert ages[2].to_fresh == pytest.approx((0.5, 0.5, 0.5))  # one customer: nothing varies
 
 
+def test_a_small_shop_whose_few_buyers_find_nothing_has_a_report_all_the_same() -> None:
+    """Neither c, the only buyer of the third week, and so of the oldest model, nor the best sellers find anything."""
+    third = {"fold": on(44).isoformat()}
+    rows = [r | ({"average_precision_at_12": 0.0} if third.items() <= r.items() else {}) for r in ROWS]
+    found = pooled([r | ({"recall_at_100": 0.0} if r["system"] == POPULAR else {}) for r in rows])
+    assert np.isnan([found.ages[2].to_fresh.value, found.recall_to_popularity]).all()
+    assert len(backtest_report.picture(found).axes) == 2
+    assert backtest_report.in_words(found).endswith("2 weeks old the model has nan of the fresh one's MAP@12")
+
+
 def test_a_buyer_that_only_one_system_knows_is_seen() -> None:
     for kept in (
         [r for r in ROWS if (r["system"], r["customer_id"]) != (OWN, "c")],
