@@ -77,17 +77,24 @@ class BoostedTrees:
 
     @classmethod
     def fit(
-        cls, weeks: Sequence[WeekPairs], validation: WeekPairs | None, inputs: Inputs, trees: int, seed: int
+        cls,
+        weeks: Sequence[WeekPairs],
+        validation: WeekPairs | None,
+        inputs: Inputs,
+        trees: int,
+        seed: int,
+        is_few: bool | None = None,
     ) -> BoostedTrees:
         """Trees fitted on these weeks.
 
         Args:
             validation: the week of early stopping; None: all `trees` are grown.
             trees: at most.
+            is_few: whether they are those of few buyers; None: as there are fewer than FEW_BUYERS.
         """
         rule = best_rule([week.label for week in weeks], [week.places for week in weeks])
         buyers = sum(len(np.unique(week.row)) for week in weeks)
-        is_few = buyers < FEW_BUYERS
+        is_few = buyers < FEW_BUYERS if is_few is None else is_few
         parameters = PARAMETERS | (OF_FEW if is_few else {})
         if is_few:
             validation, trees = None, min(trees, max(TREES_OF_FEW, int(TREES_OF_ROOT * math.sqrt(buyers))))
@@ -113,6 +120,11 @@ class BoostedTrees:
     def trees(self) -> int:
         """Trees of each seed."""
         return int(self.boosters[0].num_trees())
+
+    @property
+    def is_of_few(self) -> bool:
+        """Whether they are those of few buyers."""
+        return self.shortlist is None
 
     @property
     def booster(self) -> lgb.Booster:

@@ -126,6 +126,7 @@ class Plan:
         validation: the week by which each part stops early; None: each part takes its `rounds`.
         rounds: epochs or trees of each part at most.
         rankers: names of those to fit.
+        is_few: whether trees are those of few buyers; None: as many as there are.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Plan:
     validation: date | None
     rounds: Mapping[str, int]
     rankers: Sequence[str]
+    is_few: bool | None = None
 
     @property
     def newer(self) -> Sequence[date]:
@@ -227,7 +229,9 @@ def fit_rankers(
             rankers[name] = Network(network)
         else:
             validation = found.held_out[0] if found.held_out else None
-            trees = BoostedTrees.fit(found.candidates, validation, inputs, plan.rounds[name], settings.seed)
+            trees = BoostedTrees.fit(
+                found.candidates, validation, inputs, plan.rounds[name], settings.seed, plan.is_few
+            )
             rankers[name], rounds[name] = trees, trees.trees
             print(f"{plan.name} {name}: {rounds[name]} trees")
     return TwoStageModel(inputs, found.towers, found.systems, rankers, plan.rankers[0]), rounds

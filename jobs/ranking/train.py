@@ -40,6 +40,7 @@ from jobs.platform.locks import only_run
 from jobs.platform.settings import EVALUATION_FOLDS, WEEK, Settings
 from jobs.platform.tracking import end_without_result, find_versions, log_pyfunc, start_run
 from jobs.ranking import pyfunc
+from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.fit import Fits, Plan, Weeks, fit_rankers, fit_retrieval, fit_two_stage, longest
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model import EVALUATED, FINAL, FITS, RANKERS, TwoStageModel
@@ -131,9 +132,15 @@ def final_plan(settings: Settings, rounds: Mapping[str, int], rankers: Sequence[
 def fit_both(
     plan: Plan, weeks: Weeks, encoder: str | None, settings: Settings, place: Path, logger: Logger | None = None
 ) -> Fits:
-    """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`."""
+    """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`.
+
+    Its rounds are those of its kind of trees: the final fit keeps the kind, though its weeks may have more buyers.
+    """
     evaluated, rounds, choice = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
-    final, _ = fit_two_stage(final_plan(settings, rounds, [evaluated.chosen]), weeks, encoder, settings, place / FINAL)
+    trees = evaluated.rankers[BoostedTrees.NAME]
+    is_few = isinstance(trees, BoostedTrees) and trees.is_of_few
+    newest = replace(final_plan(settings, rounds, [evaluated.chosen]), is_few=is_few)
+    final, _ = fit_two_stage(newest, weeks, encoder, settings, place / FINAL)
     final = replace(final, ranks_new_customers=evaluated.ranks_new_customers)
     return Fits(evaluated, final, rounds, *choice)
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ from jobs.platform import code
 from jobs.platform.errors import JobError
 from jobs.platform.job import Job
 from jobs.platform.settings import WEEK, Settings
-from jobs.ranking import train
+from jobs.ranking import boosted_trees, train
+from jobs.ranking.boosted_trees import BoostedTrees
 from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import Snapshot, SnapshotLoader
@@ -216,6 +217,23 @@ def test_a_small_shop_chooses_its_ranker_on_weeks_that_no_ranker_has_seen(
     assert earlier[STARTS[2]]["boosted_trees.txt"] != known[STARTS[2]]["boosted_trees.txt"]
     monkeypatch.setattr(train, "ENOUGH_TO_CHOOSE", 1)
     assert set(judged(shop, tmp_path / "enough", monkeypatch)) == {STARTS[1]}
+
+
+def test_the_final_trees_are_of_the_kind_that_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its weeks have just as many buyers as the other kind needs: the rounds are not that kind's."""
+    evaluate = train.fit_evaluated
+
+    def then_more_buyers(*args: Any) -> Any:
+        found = evaluate(*args)
+        monkeypatch.setattr(boosted_trees, "FEW_BUYERS", 1)
+        return found
+
+    monkeypatch.setattr(train, "fit_evaluated", then_more_buyers)
+    settings = Settings(as_of_date=AS_OF, training_weeks=2, max_epochs=1)
+    fits = train.fit_both(evaluated_plan(settings), weeks_of(make_purchases()), ENCODER, settings, tmp_path)
+    kinds = [fit.rankers["boosted_trees"] for fit in (fits.evaluated, fits.final)]
+    assert all(isinstance(trees, BoostedTrees) and trees.is_of_few for trees in kinds)
+    assert fits.final.chosen == "boosted_trees"
 
 
 def both(settings: Settings) -> list[Plan]:
