@@ -49,7 +49,7 @@ from jobs.ranking.model_registry import (
     rolled_back,
     version_of_run,
 )
-from jobs.retrieval.baselines import BASELINES, own_recent_then_popularity, popularity_7d
+from jobs.retrieval.baselines import BASELINES, own_recent_then_popularity, popularity_7d, rules
 
 READS, WRITES = (EVALUATION_METRICS,), (MODEL_DECISIONS,)
 SETTINGS = ("accept_drift", "mlflow_tracking_uri", "model_name")
@@ -102,7 +102,7 @@ def decide(scores: Scores, challenger: str, champion: str | None, accept_drift: 
     rivals = [*BASELINES, *([] if champion is None else [CHAMPION])]
     maps = {system: scores.figure(system, "map") for system in (CHALLENGER, *rivals)}
     beyond = {rival: scores.beyond(rival) for rival in rivals}
-    best = max(BASELINES, key=lambda name: maps[name])
+    best = best_of({name: maps[name] for name in BASELINES})
     floor = COVERAGE_FLOOR * scores.figure(COVERAGE_MEASURE, "coverage")
     coverage = scores.figure(CHALLENGER, "coverage")
     worst, change, falls = slice_changes(scores, best, champion)
@@ -141,6 +141,11 @@ def decide(scores: Scores, challenger: str, champion: str | None, accept_drift: 
         coverage_at_12_floor=floor,
         ceiling_map_at_12=scores.figure(MERGED, CEILING),
     )
+
+
+def best_of(maps: Mapping[str, float]) -> str:
+    """The baseline that is best by MAP@12; `rules` on a tie, as where no baseline hits anything."""
+    return max(maps, key=lambda name: (maps[name], name == rules.__name__))
 
 
 def unbeaten(beyond: Mapping[str, Difference], champion: str | None) -> list[str]:
@@ -257,7 +262,7 @@ def unjudged(metrics: pa.Table, reason: str) -> Verdict:
     """The verdict on no model: a refusal, with the best of the baselines as far as the folds have judged them."""
     scores = Scores.of(metrics)
     maps = {name: scores.figure(name, "map") for name in BASELINES if scores.has_system(name)}
-    best = max(maps, key=lambda name: maps[name], default=None)
+    best = best_of(maps) if maps else None
     return Verdict(
         is_promoted=False,
         reason=reason,

@@ -18,7 +18,7 @@ from jobs.platform.tracking import ModelVersion
 from jobs.ranking import model_registry
 from jobs.ranking.inputs import INPUTS_DIGEST
 from jobs.ranking.model_registry import Champion, version_of_run
-from tests.jobs.evaluation.gate_figures import WEEKS, figures, rows
+from tests.jobs.evaluation.gate_figures import BASELINES, WEEKS, figures, rows
 from tests.jobs.evaluation.silver import put
 
 
@@ -307,6 +307,12 @@ def test_a_decision_of_older_code_is_found_by_number_and_date(week: Callable[...
 def test_a_week_without_a_purchase_has_no_best_baseline() -> None:
     nothing = rows(figures(0.03)).slice(0, 0)
     assert gate.unjudged(nothing, "no model: too little") == gate.Verdict(False, "no model: too little")
+
+
+def test_where_no_baseline_hits_anything_rules_are_published() -> None:
+    nothing = dict.fromkeys(BASELINES, 0.0)
+    assert gate.unjudged(rows(figures(0.0, **nothing)), "no model").best_baseline == "rules"
+    assert gate.unjudged(rows(figures(0.0, **nothing | {"popularity_7d": 0.01})), "").best_baseline == "popularity_7d"
 
 
 @pytest.mark.parametrize(
