@@ -141,20 +141,23 @@ def arranged(articles: Ints, goods: Goods, asked: Arrangement, count: int, fits:
     images = goods.images[code] if asked.diversity else np.zeros((rows, width, 0), np.float32)
     worth = (1 - asked.diversity) / np.log2(np.arange(2, width + 2))
     free = articles != NO_ARTICLE
-    fits = free if fits is None else free & fits
+    fits = free.copy() if fits is None else free & fits
+    spare = count - fits.sum(axis=1)  # places that others get in any case: the best of them, where they are ranked
     variants, likeness = np.zeros((rows, width), np.int32), np.zeros((rows, width), np.float32)
     wanted = np.full(rows, round(asked.new_arrivals_share * count))
     columns = np.full((rows, count), -1)
     row = np.arange(rows)
     for place in range(min(count, width)):
         is_other = variants < asked.max_variants
-        allowed = _first_of_some(free & fits & is_other, free & fits, free & is_other, free)
+        room = free & (fits | (spare > 0)[:, None])
+        allowed = _first_of_some(room & is_other, room, free & is_other, free)
         must = (wanted >= count - place)[:, None]
         allowed = _first_of_some(allowed & is_new & must, allowed)
         pick = np.where(allowed, worth - asked.diversity * likeness, -np.inf).argmax(axis=1)
         is_some = allowed[row, pick]
         columns[is_some, place] = pick[is_some]
         free[row, pick] = False
+        spare -= ~fits[row, pick]
         wanted -= is_new[row, pick]
         variants += product == product[row, pick][:, None]
         if asked.diversity:

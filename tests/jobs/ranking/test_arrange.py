@@ -39,6 +39,19 @@ def test_limits_that_cannot_be_kept_leave_no_place_empty() -> None:
     assert columns.tolist() == [[0, 1, 2], [0, -1, -1]]
 
 
+def test_a_best_seller_that_a_list_cannot_do_without_stays_at_its_rank() -> None:
+    """All have the same eight candidates, of which three in ten lists each make two or three places of four."""
+    candidates, demand = np.repeat(CANDIDATES, 10, axis=0), Demand(8, 8)
+    demand.add(candidates.ravel(), np.tile(np.arange(8), 10))
+    fits = eligible(candidates, np.linspace(0, 0.9, 10, dtype=np.float32), demand.limits(10, 0.3))
+    is_short = fits.sum(axis=1) < 4
+    assert is_short.any() and not fits[is_short, 0].all()
+    columns = arranged(candidates, GOODS, Arrangement(max_variants=4), 4, fits)
+    assert (columns[is_short, 0] == 0).all() and (np.diff(columns[is_short], axis=1) > 0).all()
+    for row, own in zip(columns[is_short], fits[is_short], strict=True):
+        assert set(np.flatnonzero(own)) <= set(row), "room is used up all the same"
+
+
 def test_where_an_articles_share_cannot_be_kept_the_other_limits_still_are() -> None:
     """Of three lists a share of 0.3 is less than one: there is room for nothing."""
     candidates, demand = np.repeat(CANDIDATES, 3, axis=0), Demand(8, 8)
