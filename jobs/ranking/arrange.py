@@ -82,8 +82,8 @@ class Demand:
     """How often each article is a candidate at each rank, which says where its share of all lists ends.
 
     An article is for those who have it highest: rank by rank until it would be in more lists than it may; of the
-    customers at the last such rank chance takes as many as still fit. So no article is in more, save where a list
-    would be too short without it.
+    customers at the last such rank chance takes each with the probability that makes up the share. So it is kept on
+    average, closely where there are many lists, and exceeded where a list would be too short without the article.
     """
 
     def __init__(self, articles: int, depth: int) -> None:
@@ -96,7 +96,7 @@ class Demand:
 
     def limits(self, lists: int, share: float) -> Limits:
         """Where this share of so many lists ends."""
-        allowed, depth = int(lists * share), self._counts.shape[1]
+        allowed, depth = int(round(lists * share, 6)), self._counts.shape[1]  # 100 * 0.29 is 28.999...
         total = np.cumsum(self._counts, axis=1)
         rank = (total <= allowed).sum(axis=1)
         at = np.minimum(rank, depth - 1)

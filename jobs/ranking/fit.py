@@ -262,10 +262,11 @@ def _fit_network(
 def fit_entities(weeks: Sequence[WeekPairs], encoder: str | None) -> Inputs:
     """Preprocessing of customers and articles, fitted on the towers' weeks and on nothing later; that of pairs follows.
 
-    Statistics of customers are over the buyers of each week, those of articles over the articles on sale before it.
+    Statistics of customers are over the buyers of each week, those of articles over the articles on sale before it,
+    those of images over the articles on sale before the newest.
     """
-    images = weeks[0].snapshot.images
-    present = images[images.any(axis=1)]
+    newest = weeks[0].snapshot
+    present = newest.images[newest.images.any(axis=1) & newest.on_sale]
     return Inputs(
         customers=Preprocessing.fit((week.snapshot.customers, week.buyers.astype(np.int64)) for week in weeks),
         articles=Preprocessing.fit((week.snapshot.articles, np.flatnonzero(week.snapshot.on_sale)) for week in weeks),

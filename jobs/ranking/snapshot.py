@@ -311,8 +311,10 @@ def _floats(values: pa.ChunkedArray) -> Floats:
 
 
 def _codes(texts: pa.StringArray) -> Ints:
-    """Codes from 0 in the order in which values appear; null is a value of its own."""
-    return texts.dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int32)
+    """Codes from 0 in the values' order, which no further value changes; null is a value of its own, the last."""
+    encoded = texts.dictionary_encode(null_encoding="encode")
+    place = pc.rank(encoded.dictionary, "ascending", null_placement="at_end").to_numpy() - 1
+    return place[encoded.indices.to_numpy()].astype(np.int32)
 
 
 def _numeric(rows: pa.Table, names: tuple[str, ...], logged: tuple[str, ...]) -> dict[str, Floats]:

@@ -52,6 +52,14 @@ def test_a_best_seller_that_a_list_cannot_do_without_stays_at_its_rank() -> None
         assert set(np.flatnonzero(own)) <= set(row), "room is used up all the same"
 
 
+def test_a_share_of_lists_that_is_a_whole_number_is_that_number() -> None:
+    """As a float 100 * 0.29 is 28.999..."""
+    demand = Demand(1, 1)
+    demand.add(np.zeros(100, np.int32), np.zeros(100, np.int32))
+    rank, part = demand.limits(100, 0.29)
+    assert rank.tolist() == [0] and part.tolist() == [np.float32(0.29)]
+
+
 def test_where_an_articles_share_cannot_be_kept_the_other_limits_still_are() -> None:
     """Of three lists a share of 0.3 is less than one: there is room for nothing."""
     candidates, demand = np.repeat(CANDIDATES, 3, axis=0), Demand(8, 8)

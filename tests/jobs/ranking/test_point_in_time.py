@@ -17,7 +17,7 @@ from jobs.ranking.candidate_retrieval import Retrieval
 from jobs.ranking.fit import fit_entities
 from jobs.ranking.fitted_inputs import Inputs
 from jobs.ranking.preprocessing import Preprocessing
-from jobs.ranking.snapshot import Columns, Snapshot, SnapshotLoader
+from jobs.ranking.snapshot import Columns, Snapshot, SnapshotLoader, _codes
 from jobs.ranking.training_set import candidate_pairs, purchase_pairs
 from jobs.retrieval.purchases import NEVER, Purchases, day_number
 from tests.jobs.ranking.conftest import (
@@ -116,6 +116,30 @@ def test_preprocessing_learns_nothing_from_the_weeks_it_is_not_fitted_on() -> No
 
     for part in ("customers", "pairs"):
         assert getattr(fitted(shop, START), part) != getattr(fitted(other, START), part), part
+
+
+def test_preprocessing_learns_nothing_from_images_of_articles_that_were_never_sold() -> None:
+    """An article delivered with its picture before its first sale is not yet known."""
+    shop, start = make_purchases(), START - WEEK
+    unsold = 1
+    shop = deleted(shop, (shop.article == unsold) & (shop.day < day_number(START)))
+    snapshot = make_snapshot(shop, start)
+    assert snapshot.images[unsold].any() and not snapshot.on_sale[unsold]
+    larger = snapshot.images.copy()
+    larger[unsold] *= 5
+    labels = shop.between(start, START)
+    first, second = (
+        fit_entities([purchase_pairs(replace(snapshot, images=images), labels, np.random.default_rng(0))], ENCODER)
+        for images in (snapshot.images, larger)
+    )
+    assert first == second
+
+
+def test_codes_of_a_category_keep_their_order_whatever_else_is_listed() -> None:
+    """Ties between departments, say, are broken by them."""
+    few, more = (pa.array(texts) for texts in (["b", "c", None, "b"], ["d", "a", "b", "c", None, "b"]))
+    assert _codes(few).tolist() == [0, 1, 2, 0]
+    assert _codes(more).tolist() == [3, 0, 1, 2, 4, 1]
 
 
 @dataclass
