@@ -105,15 +105,15 @@ def fit_evaluated(
     """All rankers, one of them chosen by what they made of weeks that they had not seen; rounds as in Fits.
 
     Those are the validation week and, where it has few buyers, the newest third of the rankers' own weeks, as ranked
-    after the other two thirds alone: a rehearsal, with the same towers. They also decide whether it ranks for customers
-    without history. See fit_two_stage.
+    after the other two thirds alone: a rehearsal, with the same towers and the same kind of trees. They also decide
+    whether it ranks for customers without history. See fit_two_stage.
     """
     assert plan.validation, "the evaluated fit picks rounds and ranker"
     found = fit_retrieval(plan, weeks, encoder, settings, folder, logger)
     evaluated, rounds = fit_rankers(plan, found, settings, folder, logger)
     judges = [(plan.validation, evaluated)]
     if weeks.positives(plan.validation) < ENOUGH_TO_CHOOSE and (more := len(found.candidates) // 3):
-        rehearsal = replace(plan, name=f"{plan.name}, rehearsal")
+        rehearsal = replace(plan, name=f"{plan.name}, rehearsal", is_few=_has_trees_of_few(evaluated))
         rehearsed, _ = fit_rankers(rehearsal, found.rehearsed(more), settings, folder / "rehearsal")
         judges += [(week.snapshot.as_of_date, rehearsed) for week in found.candidates[:more]]
     judged = Validated.joined([validated(model, weeks.snapshot(start), weeks.labels(start)) for start, model in judges])
@@ -137,12 +137,16 @@ def fit_both(
     Its rounds are those of its kind of trees: the final fit keeps the kind, though its weeks may have more buyers.
     """
     evaluated, rounds, choice = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
-    trees = evaluated.rankers[BoostedTrees.NAME]
-    is_few = isinstance(trees, BoostedTrees) and trees.is_of_few
-    newest = replace(final_plan(settings, rounds, [evaluated.chosen]), is_few=is_few)
+    newest = replace(final_plan(settings, rounds, [evaluated.chosen]), is_few=_has_trees_of_few(evaluated))
     final, _ = fit_two_stage(newest, weeks, encoder, settings, place / FINAL)
     final = replace(final, ranks_new_customers=evaluated.ranks_new_customers)
     return Fits(evaluated, final, rounds, *choice)
+
+
+def _has_trees_of_few(model: TwoStageModel) -> bool:
+    """Whether its trees are those of few buyers."""
+    trees = model.rankers[BoostedTrees.NAME]
+    return isinstance(trees, BoostedTrees) and trees.is_of_few
 
 
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:

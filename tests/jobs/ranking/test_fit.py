@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -21,6 +22,7 @@ from jobs.ranking.fit import TOWERS, Plan, Weeks, fit_two_stage
 from jobs.ranking.model import RANKERS, TwoStageModel
 from jobs.ranking.snapshot import Snapshot, SnapshotLoader
 from jobs.ranking.train import check_enough, evaluated_plan, final_plan, fingerprint, shortage
+from jobs.ranking.training_set import WeekPairs
 from jobs.ranking.validation import Validated, validated
 from jobs.retrieval.purchases import Purchases, day_number
 from tests.jobs.ranking.conftest import ARTICLES, AS_OF, CUSTOMERS, ENCODER, Shop, make_purchases
@@ -234,6 +236,24 @@ def test_the_final_trees_are_of_the_kind_that_was_judged(tmp_path: Path, monkeyp
     kinds = [fit.rankers["boosted_trees"] for fit in (fits.evaluated, fits.final)]
     assert all(isinstance(trees, BoostedTrees) and trees.is_of_few for trees in kinds)
     assert fits.final.chosen == "boosted_trees"
+
+
+def test_the_rehearsal_has_trees_of_the_kind_that_it_stands_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all weeks just have as many buyers as large trees need, two thirds of them have fewer."""
+    fit_trees, kinds = BoostedTrees.fit, []
+
+    def spied(weeks: Sequence[WeekPairs], *args: Any) -> BoostedTrees:
+        if not kinds:
+            monkeypatch.setattr(boosted_trees, "FEW_BUYERS", sum(len(np.unique(week.row)) for week in weeks))
+        kinds.append((trees := fit_trees(weeks, *args)).is_of_few)
+        return trees
+
+    monkeypatch.setattr(BoostedTrees, "fit", spied)
+    plan = replace(PLAN, weeks=STARTS[2:7], validation=STARTS[1])
+    train.fit_evaluated(plan, weeks_of(make_purchases()), ENCODER, SETTINGS, tmp_path)
+    assert kinds == [False, False]
 
 
 def both(settings: Settings) -> list[Plan]:
