@@ -65,11 +65,11 @@ def kinds() -> dict[str, pl.Expr]:
         "new": (pl.col("is_new"), pl.coalesce(pl.lit("New in ") + department, pl.lit("New in the shop"))),
         "colour": (
             is_other & (own_colour == colour) & (own_kind != kind),
-            pl.lit("In ") + colour + ", like a " + own_kind + " you bought",
+            pl.lit("In ") + colour + ", like the " + own_kind + " you bought",
         ),
         "type": (
             is_other & (own_kind == kind) & own_colour.ne_missing(colour),
-            pl.lit("Another ") + kind + " beside one in " + own_colour + " that you bought",
+            pl.lit("Like the ") + own_kind + " in " + own_colour + " that you bought",
         ),
         "age": (
             (source == "popularity_age_band") & pl.col("is_bought_by_age_band"),
