@@ -313,7 +313,7 @@ def _floats(values: pa.ChunkedArray) -> Floats:
 def _codes(texts: pa.StringArray) -> Ints:
     """Codes from 0 in the values' order, which no further value changes; null is a value of its own, the last."""
     encoded = texts.dictionary_encode(null_encoding="encode")
-    place = pc.rank(encoded.dictionary, "ascending", null_placement="at_end").to_numpy() - 1
+    place = pc.rank(encoded.dictionary, "ascending").to_numpy() - 1  # nulls at the end
     return place[encoded.indices.to_numpy()].astype(np.int32)
 
 
