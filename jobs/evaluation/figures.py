@@ -22,7 +22,7 @@ from jobs.evaluation.protocol import (
     LabelWeek,
     RankedHits,
 )
-from jobs.metrics.bootstrap import bootstrap_means, compared, interval
+from jobs.metrics.bootstrap import bootstrap_means, interval, widened_where_few_differ
 from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, ndcg, precision, recall
 from jobs.platform.codes import Ints
 from jobs.platform.schemas import arrow_schema
@@ -124,7 +124,7 @@ def means(name: str, parts: Sequence[tuple[Ints, Columns]], seed: int) -> list[F
     customers = np.concatenate([customers for customers, _ in parts])
     limits = interval(bootstrap_means(customers, values, seed))
     minus = [i for i, (_, metric, _) in enumerate(keys) if metric.startswith(DIFFERENCE)]
-    limits[:, minus] = compared(customers, values[:, minus], limits[:, minus])
+    limits[:, minus] = widened_where_few_differ(customers, values[:, minus], limits[:, minus])
     low, high = limits
     middle = values.mean(axis=0)
     figures = [

@@ -14,8 +14,8 @@ from jobs.metrics.ranking_metrics import Floats
 from jobs.platform.codes import Ints
 
 RESAMPLES = 1_000
-#: A comparison of fewer customers who differ finds nothing: five of five agree by chance once in sixteen times.
-FEWEST = 6
+#: With fewer customers who differ no difference is significant: five of five agree by chance once in sixteen times.
+FEWEST_DIFFERING = 6
 #: Resamples drawn at once: bounds the memory of the bootstrap at this many floats per customer.
 _BLOCK = 50
 
@@ -50,12 +50,12 @@ def interval(means: Floats) -> Floats:
     return np.percentile(means, [2.5, 97.5], axis=0)
 
 
-def compared(customers: Ints, differences: Floats, limits: Floats) -> Floats:
-    """The `interval` (2, m) of paired differences (n, m), up or down to zero where fewer than FEWEST customers differ.
+def widened_where_few_differ(customers: Ints, differences: Floats, limits: Floats) -> Floats:
+    """The `interval` (2, m) of paired differences (n, m), up or down to zero where few customers differ.
 
-    Who is drawn from a handful that agree always agrees, so that the bootstrap alone would be sure of one customer.
+    Resamples of a handful of customers who agree always agree: the bootstrap alone would find one customer significant.
     """
-    is_few = np.count_nonzero(_by_customer(customers, differences)[0], axis=0) < FEWEST
+    is_few = np.count_nonzero(_by_customer(customers, differences)[0], axis=0) < FEWEST_DIFFERING
     low, high = limits
     return np.where(is_few, [np.minimum(low, 0), np.maximum(high, 0)], limits)
 

@@ -83,18 +83,18 @@ class BoostedTrees:
         inputs: Inputs,
         trees: int,
         seed: int,
-        is_few: bool | None = None,
+        for_few_buyers: bool | None = None,
     ) -> BoostedTrees:
         """Trees fitted on these weeks.
 
         Args:
             validation: the week of early stopping; None: all `trees` are grown.
             trees: at most.
-            is_few: whether they are those of few buyers; None: as there are fewer than FEW_BUYERS.
+            for_few_buyers: fitted as for few buyers; None: if there are fewer than FEW_BUYERS.
         """
         rule = best_rule([week.label for week in weeks], [week.places for week in weeks])
         buyers = sum(len(np.unique(week.row)) for week in weeks)
-        is_few = buyers < FEW_BUYERS if is_few is None else is_few
+        is_few = buyers < FEW_BUYERS if for_few_buyers is None else for_few_buyers
         parameters = PARAMETERS | (OF_FEW if is_few else {})
         if is_few:
             validation, trees = None, min(trees, max(TREES_OF_FEW, int(TREES_OF_ROOT * math.sqrt(buyers))))
@@ -122,8 +122,8 @@ class BoostedTrees:
         return int(self.boosters[0].num_trees())
 
     @property
-    def is_of_few(self) -> bool:
-        """Whether they are those of few buyers."""
+    def for_few_buyers(self) -> bool:
+        """Whether they were fitted as for few buyers."""
         return self.shortlist is None
 
     @property

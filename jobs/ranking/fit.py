@@ -126,7 +126,7 @@ class Plan:
         validation: the week by which each part stops early; None: each part takes its `rounds`.
         rounds: epochs or trees of each part at most.
         rankers: names of those to fit.
-        is_few: whether trees are those of few buyers; None: as many as there are.
+        for_few_buyers: how trees are fitted; None: as follows from the number of buyers.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Plan:
     validation: date | None
     rounds: Mapping[str, int]
     rankers: Sequence[str]
-    is_few: bool | None = None
+    for_few_buyers: bool | None = None
 
     @property
     def newer(self) -> Sequence[date]:
@@ -230,7 +230,7 @@ def fit_rankers(
         else:
             validation = found.held_out[0] if found.held_out else None
             trees = BoostedTrees.fit(
-                found.candidates, validation, inputs, plan.rounds[name], settings.seed, plan.is_few
+                found.candidates, validation, inputs, plan.rounds[name], settings.seed, plan.for_few_buyers
             )
             rankers[name], rounds[name] = trees, trees.trees
             print(f"{plan.name} {name}: {rounds[name]} trees")

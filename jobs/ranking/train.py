@@ -113,7 +113,7 @@ def fit_evaluated(
     evaluated, rounds = fit_rankers(plan, found, settings, folder, logger)
     judges = [(plan.validation, evaluated)]
     if weeks.positives(plan.validation) < ENOUGH_TO_CHOOSE and (more := len(found.candidates) // 3):
-        rehearsal = replace(plan, name=f"{plan.name}, rehearsal", is_few=_has_trees_of_few(evaluated))
+        rehearsal = replace(plan, name=f"{plan.name}, rehearsal", for_few_buyers=_is_for_few_buyers(evaluated))
         rehearsed, _ = fit_rankers(rehearsal, found.rehearsed(more), settings, folder / "rehearsal")
         judges += [(week.snapshot.as_of_date, rehearsed) for week in found.candidates[:more]]
     judged = Validated.joined([validated(model, weeks.snapshot(start), weeks.labels(start)) for start, model in judges])
@@ -134,19 +134,19 @@ def fit_both(
 ) -> Fits:
     """The evaluated fit by its plan, then the final one as it says; see fit_two_stage for `place`.
 
-    Its rounds are those of its kind of trees: the final fit keeps the kind, though its weeks may have more buyers.
+    The final trees are fitted as the evaluated ones were, for few buyers or for many: the rounds are theirs.
     """
     evaluated, rounds, choice = fit_evaluated(plan, weeks, encoder, settings, place / EVALUATED, logger)
-    newest = replace(final_plan(settings, rounds, [evaluated.chosen]), is_few=_has_trees_of_few(evaluated))
+    newest = replace(final_plan(settings, rounds, [evaluated.chosen]), for_few_buyers=_is_for_few_buyers(evaluated))
     final, _ = fit_two_stage(newest, weeks, encoder, settings, place / FINAL)
     final = replace(final, ranks_new_customers=evaluated.ranks_new_customers)
     return Fits(evaluated, final, rounds, *choice)
 
 
-def _has_trees_of_few(model: TwoStageModel) -> bool:
-    """Whether its trees are those of few buyers."""
+def _is_for_few_buyers(model: TwoStageModel) -> bool:
+    """Whether its trees were fitted as for few buyers."""
     trees = model.rankers[BoostedTrees.NAME]
-    return isinstance(trees, BoostedTrees) and trees.is_of_few
+    return isinstance(trees, BoostedTrees) and trees.for_few_buyers
 
 
 def fingerprint(weeks: Weeks, starts: Sequence[date], encoder: str | None, settings: Settings) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jobs.metrics.bootstrap import bootstrap_means, compared, interval
+from jobs.metrics.bootstrap import bootstrap_means, interval, widened_where_few_differ
 from jobs.metrics.ranking_metrics import Floats, Truth, average_precision, hit_ranks
 from jobs.platform.codes import Ints
 from jobs.ranking.boosted_trees import BoostedTrees
@@ -68,7 +68,7 @@ class Validated(NamedTuple):
         if not counts.any():
             return False
         customers, leads = self.customers[counts], lead[counts, None]
-        low, _ = compared(customers, leads, interval(bootstrap_means(customers, leads, seed)))
+        low, _ = widened_where_few_differ(customers, leads, interval(bootstrap_means(customers, leads, seed)))
         return bool(low[0] > 0)
 
 

@@ -16,7 +16,7 @@ from torchmetrics.functional.retrieval import (
     retrieval_recall,
 )
 
-from jobs.metrics.bootstrap import FEWEST, bootstrap_means, compared, interval
+from jobs.metrics.bootstrap import FEWEST_DIFFERING, bootstrap_means, interval, widened_where_few_differ
 from jobs.metrics.ranking_metrics import (
     NOT_RANKED,
     Truth,
@@ -182,13 +182,13 @@ def test_a_customer_is_drawn_with_all_their_weeks() -> None:
 def test_a_handful_who_agree_are_no_significant_difference(weeks: int) -> None:
     """Neither a lead nor a loss, in however many weeks, and however many others do not differ."""
     customers = np.tile(np.arange(40), weeks)
-    for count in (1, FEWEST - 1, FEWEST):
+    for count in (1, FEWEST_DIFFERING - 1, FEWEST_DIFFERING):
         differences = np.where(customers[:, None] < count, [0.2, -0.2], 0.0)
         differs = customers < count
         limits = interval(bootstrap_means(customers[differs], differences[differs], seed=1))
         assert np.allclose(limits, [[0.2, -0.2], [0.2, -0.2]]), "the bootstrap alone is sure"
-        found = compared(customers, differences, limits)
-        assert np.allclose(found, [[0, -0.2], [0.2, 0]] if count < FEWEST else limits)
+        found = widened_where_few_differ(customers, differences, limits)
+        assert np.allclose(found, [[0, -0.2], [0.2, 0]] if count < FEWEST_DIFFERING else limits)
 
 
 @settings(max_examples=20)

@@ -234,7 +234,7 @@ def test_the_final_trees_are_of_the_kind_that_was_judged(tmp_path: Path, monkeyp
     settings = Settings(as_of_date=AS_OF, training_weeks=2, max_epochs=1)
     fits = train.fit_both(evaluated_plan(settings), weeks_of(make_purchases()), ENCODER, settings, tmp_path)
     kinds = [fit.rankers["boosted_trees"] for fit in (fits.evaluated, fits.final)]
-    assert all(isinstance(trees, BoostedTrees) and trees.is_of_few for trees in kinds)
+    assert all(isinstance(trees, BoostedTrees) and trees.for_few_buyers for trees in kinds)
     assert fits.final.chosen == "boosted_trees"
 
 
@@ -247,7 +247,7 @@ def test_the_rehearsal_has_trees_of_the_kind_that_it_stands_for(
     def spied(weeks: Sequence[WeekPairs], *args: Any) -> BoostedTrees:
         if not kinds:
             monkeypatch.setattr(boosted_trees, "FEW_BUYERS", sum(len(np.unique(week.row)) for week in weeks))
-        kinds.append((trees := fit_trees(weeks, *args)).is_of_few)
+        kinds.append((trees := fit_trees(weeks, *args)).for_few_buyers)
         return trees
 
     monkeypatch.setattr(BoostedTrees, "fit", spied)
